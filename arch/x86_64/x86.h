@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The x86 guest CPU and PC platform that all x86 backends share: what backends and machines see.
+ */
+#ifndef ARCH_X86_64_X86_H
+#define ARCH_X86_64_X86_H
+
+#include <hypercore/x86_state.h>
+
+#include "arch/x86_64/apic.h"
+#include "core/vm.h"
+
+extern const struct hc_arch_ops x86_arch_ops;
+
+#define X86_MAX_VCPUS 32
+
+/* Whether the CPU runs, or waits for start-up messages (SDM Vol. 3A 8.4). */
+enum x86_mp_state { X86_MP_RUNNABLE, X86_MP_HALTED, X86_MP_WAIT_SIPI };
+
+/* What CPUID answers for one leaf and subleaf (arch/x86_64/cpuid.h). */
+struct x86_cpuid_entry {
+	uint32_t leaf, subleaf;
+	uint32_t eax, ebx, ecx, edx;
+	bool any_subleaf; /* the leaf does not look at ECX */
+};
+
+#define X86_CPUID_ENTRIES 64
+
+struct x86_vm {
+	struct hc_vm vm; /* first */
+	struct x86_cpuid_entry cpuid[X86_CPUID_ENTRIES]; /* sorted; per-vCPU parts filled in on use */
+	unsigned cpuid_count;
+};
+
+struct x86_vcpu {
+	struct hc_vcpu vcpu; /* first */
+	struct x86_state state;
+	struct x86_apic apic;
+	_Atomic uint32_t mp_state;      /* enum x86_mp_state */
+	_Atomic uint32_t start_request; /* INIT and SIPI messages not yet taken; see apic.c */
+	struct x86_event pending_exception; /* raised by an exit handler */
+	_Atomic bool nmi_pending;
+	uint64_t msr_misc_enable, msr_mtrr_def_type;
+	uint64_t mtrr[32];              /* fixed and variable ranges, as the guest wrote them */
+};
+
+static inline struct x86_vcpu *x86_vcpu_of(struct hc_vcpu *vcpu)
+{
+	return HC_CONTAINER_OF(vcpu, struct x86_vcpu, vcpu);
+}
+
+static inline struct x86_vm *x86_vm_of(struct hc_vm *vm)
+{
+	return HC_CONTAINER_OF(vm, struct x86_vm, vm);
+}
+
+static inline struct x86_state *x86_state_of(struct hc_vcpu *vcpu)
+{
+	return vcpu->state;
+}
+
+/* --- Faults --- */
+
+/* A fault that an access or an emulated instruction raised. */
+struct x86_fault {
+	uint8_t vector;
+	uint8_t has_error_code;
+	uint32_t error_code;
+	uint64_t address; /* #PF: goes to CR2 */
+};
+
+/* Queues an exception for the next entry; combines with one already queued by the rules for double
+ * faults (SDM Vol. 3A 6.15, table 6-5); a triple fault stops the VM with HC_STOP_RESET. */
+void x86_raise(struct hc_vcpu *vcpu, const struct x86_fault *fault);
+void x86_raise_gp(struct hc_vcpu *vcpu); /* #GP(0) */
+void x86_raise_ud(struct hc_vcpu *vcpu);
+
+/* --- Guest virtual memory (arch/x86_64/walk.c) --- */
+
+/* Translates gva by the guest's current page tables for access (enum hc_access) at the current
+ * CPL, or as a supervisor access if implicit. Returns 0, or -EFAULT with *fault filled in, or
+ * -ENOENT if a page table lies outside RAM. Sets A and D bits as the CPU would. */
+int x86_translate(struct hc_vcpu *vcpu, gva_t gva, unsigned access, bool implicit, gpa_t *gpa,
+		  struct x86_fault *fault);
+
+/* Up to len bytes of code at linear address gva; may stop early at a page that faults. Returns the
+ * count (> 0), or the error of x86_translate for the first byte. */
+int x86_fetch(struct hc_vcpu *vcpu, gva_t gva, uint8_t *buf, unsigned len, struct x86_fault *fault);
+
+/* The length of the instruction at CS:RIP, for CPUs that do not save the next RIP. Negative if it
+ * cannot be fetched or decoded. On the exit path: few instructions for unprefixed CPUID, RDMSR,
+ * WRMSR, HLT and VMMCALL. */
+int x86_insn_length(struct hc_vcpu *vcpu);
+
+/* --- Policies that backends program into the hardware --- */
+
+enum x86_msr_kind {
+	X86_MSR_DIRECT,   /* guest and hardware share it: no exit */
+	X86_MSR_STATE,    /* a member of struct x86_state, checked on writing */
+	X86_MSR_EMULATED, /* a function of arch/x86_64/msr.c */
+	X86_MSR_CONSTANT, /* reads give the row's value, writes of it are dropped, others #GP */
+	X86_MSR_IGNORED   /* reads give the row's value, writes are dropped */
+};
+
+struct x86_msr_policy {
+	uint32_t first, last; /* MSR numbers, inclusive */
+	enum x86_msr_kind kind;
+	uint64_t value;
+	const char *name;
+	const char *why;
+};
+
+extern const struct x86_msr_policy x86_msr_policy[];
+extern const unsigned x86_msr_policy_count;
+
+/* --- Building a guest (before the VM starts) --- */
+
+/* Where things lie in a guest's memory. */
+#define X86_RAM_LOW_END   UINT64_C(0xc0000000) /* RAM above it continues at 4 GiB */
+#define X86_APIC_BASE     UINT64_C(0xfee00000)
+#define X86_IOAPIC_BASE   UINT64_C(0xfec00000)
+
+/* Adds size bytes of RAM (a multiple of 2 MiB, at least 16 MiB), leaving the hole below 4 GiB. */
+int x86_add_ram(struct hc_vm *vm, uint64_t size);
+
+/* Loads a bzImage (64-bit boot protocol, kernel 2.6.24 and later), and sets CPU 0 to enter it.
+ * initrd may be NULL; cmdline is copied. RAM and ACPI tables must be there. -ENOEXEC (not a kernel:
+ * says what it looks like), -EPROTO (truncated or inconsistent), -E2BIG (command line longer than
+ * the kernel takes), -ENOMEM (the guest's RAM is too small: says how much is needed). */
+int x86_load_linux(struct hc_vm *vm, const void *kernel, uint64_t kernel_size, const void *initrd,
+		   uint64_t initrd_size, const char *cmdline);
+
+/* Ports and lines of the ACPI hardware that the FADT describes. */
+#define X86_ACPI_PM_BASE    0x600 /* PM1a event block, then control, then the timer */
+#define X86_ACPI_PM1_EVT    (X86_ACPI_PM_BASE + 0x0)
+#define X86_ACPI_PM1_CNT    (X86_ACPI_PM_BASE + 0x4)
+#define X86_ACPI_PM_TMR     (X86_ACPI_PM_BASE + 0x8)
+#define X86_ACPI_RESET_PORT (X86_ACPI_PM_BASE + 0xc)
+#define X86_ACPI_SCI_IRQ    9
+#define X86_ACPI_S5_TYPE    5 /* SLP_TYP that \_S5 names */
+
+/* Writes RSDP, XSDT, FADT, FACS, MADT and DSDT into guest memory and remembers where, for the boot
+ * protocol. -EFAULT if the RAM is not there. */
+int x86_acpi_build(struct hc_vm *vm);
+
+#endif

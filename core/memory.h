@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Guest physical memory: slots of RAM and ROM, backed by host memory and mapped in stage 2.
+ *
+ * Slots change only while no vCPU runs. Reading and writing through these functions needs no lock.
+ */
+#ifndef CORE_MEMORY_H
+#define CORE_MEMORY_H
+
+#include <hypercore/types.h>
+
+struct hc_vm;
+
+enum hc_slot_flags {
+	HC_SLOT_READONLY = 1 << 0, /* guest writes go to the bus, as for a ROM */
+	HC_SLOT_OWNED = 1 << 1     /* taken from the platform by the core, given back by it */
+};
+
+struct hc_slot {
+	uint64_t gpa, size; /* multiples of the page size */
+	uint8_t *host;
+	uint32_t flags;
+};
+
+#define HC_MAX_SLOTS 32
+
+struct hc_memory {
+	struct hc_slot slots[HC_MAX_SLOTS]; /* by gpa */
+	unsigned count;
+	uint64_t total; /* bytes of RAM */
+};
+
+/* Adds [gpa, gpa + size) backed by host, and maps it. -EINVAL (alignment, wrap, beyond the
+ * backend's gpa_bits), -EEXIST (overlap), -ENOSPC (too many slots), -ENOMEM (stage-2 tables). */
+int hc_vm_add_slot(struct hc_vm *vm, gpa_t gpa, uint64_t size, void *host, uint32_t flags);
+
+/* Adds RAM taken from the platform, in as large pieces as it has. Same errors. */
+int hc_vm_add_ram(struct hc_vm *vm, gpa_t gpa, uint64_t size);
+
+/* Unmaps and, for owned memory, frees all slots. */
+void hc_vm_free_memory(struct hc_vm *vm);
+
+/* Host pointer to [gpa, gpa + len), or NULL if that is not within one slot of RAM (want_write: of
+ * writable RAM). */
+void *hc_mem_ptr(struct hc_vm *vm, gpa_t gpa, uint64_t len, bool want_write);
+
+/* Copy; the range may span slots. -EFAULT if any part of it is not RAM; nothing is copied then. */
+int hc_mem_read(struct hc_vm *vm, gpa_t gpa, void *buf, uint64_t len);
+int hc_mem_write(struct hc_vm *vm, gpa_t gpa, const void *buf, uint64_t len);
+
+#endif

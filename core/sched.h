@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The scheduler: which vCPU runs on which physical CPU, and for how long.
+ *
+ * The mechanism (queues of halted vCPUs, wake-ups, timers, the per-CPU loop) is here once; a policy
+ * decides placement and order. In a process each vCPU thread is a "physical" CPU of its own.
+ */
+#ifndef CORE_SCHED_H
+#define CORE_SCHED_H
+
+#include "core/vcpu.h"
+
+#define HC_MAX_CPUS 64
+
+/* One physical CPU. The platform owns the storage. */
+struct hc_cpu {
+	unsigned id;          /* 0 .. count - 1; 0 is the boot CPU */
+	uint64_t hw_id;       /* APIC ID, MPIDR */
+	struct hc_vcpu *current;
+	bool virt_enabled;    /* backend->cpu_enable succeeded */
+
+	struct hc_lock lock;  /* of the following and of the vCPUs' run_state and link */
+	struct hc_list ready; /* in the policy's order */
+	struct hc_list halted;
+	unsigned assigned;    /* vCPUs whose home this is */
+
+	_Atomic bool stop;
+	uint64_t idle_cycles, switches;
+	void *backend_data;
+};
+
+/* A policy. Called with the CPU's lock held but for place. */
+struct hc_sched_policy {
+	const char *name;
+	/* The CPU that a new vCPU shall live on. */
+	struct hc_cpu *(*place)(struct hc_vcpu *vcpu, struct hc_cpu *const *cpus, unsigned count);
+	void (*enqueue)(struct hc_cpu *cpu, struct hc_vcpu *vcpu, bool woken);
+	/* Takes the next vCPU off the ready queue; NULL if it is empty. */
+	struct hc_vcpu *(*pick)(struct hc_cpu *cpu);
+	/* Nanoseconds that it may run while others wait. */
+	uint64_t (*slice_ns)(const struct hc_vcpu *vcpu);
+};
+
+extern const struct hc_sched_policy hc_sched_round_robin;
+
+/* Once, before any VM is created; NULL: round robin. */
+void hc_sched_init(const struct hc_sched_policy *policy);
+
+/* Makes a CPU available for vCPUs. The platform filled in id and hw_id. -ENOSPC. */
+int hc_sched_add_cpu(struct hc_cpu *cpu);
+unsigned hc_sched_cpu_count(void);
+struct hc_cpu *hc_sched_cpu(unsigned id);
+
+/* The body of a CPU: runs vCPUs until hc_sched_stop(). Host interrupts off. */
+void hc_sched_loop(struct hc_cpu *cpu);
+
+/* Makes the loops of all CPUs return. Any context. */
+void hc_sched_stop(void);
+
+/* Internal to the core: gives a vCPU its home; puts it on its ready queue (VM start, resume). */
+int hc_sched_place(struct hc_vcpu *vcpu);
+void hc_sched_forget(struct hc_vcpu *vcpu);
+void hc_sched_unpark(struct hc_vcpu *vcpu);
+
+/* After host interrupts were taken: fires timers that are due on this CPU, and says when the next
+ * one is. */
+void hc_sched_tick(struct hc_cpu *cpu, struct hc_vcpu *running);
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A virtual CPU as the core, the architectures and the backends see it. */
+#ifndef CORE_VCPU_H
+#define CORE_VCPU_H
+
+#include <hypercore/backend.h>
+
+#include "core/arch.h"
+#include "core/list.h"
+#include "core/stats.h"
+#include "core/timer.h"
+#include "core/trace.h"
+
+/* Work for the vCPU's own CPU, looked at before every entry. */
+enum hc_request {
+	HC_REQ_EVENT = 1 << 0, /* call hc_arch_ops.before_entry */
+	HC_REQ_PARK = 1 << 1,  /* the VM pauses or stops: leave the run queues */
+	HC_REQ_YIELD = 1 << 2  /* the slice is over */
+};
+
+enum hc_vcpu_run_state {
+	HC_VCPU_PARKED,  /* VM not running; on no queue */
+	HC_VCPU_READY,   /* waits for its CPU */
+	HC_VCPU_RUNNING, /* is its CPU's current */
+	HC_VCPU_HALTED   /* sleeps until an event */
+};
+
+struct hc_vcpu {
+	struct hc_vm *vm;
+	unsigned id; /* 0 .. vm->cpu_count - 1; 0 is the boot CPU */
+	const struct hc_backend_ops *backend;
+	void *backend_data;
+
+	/* The neutral state (struct x86_state, struct a64_state), inside the architecture's struct.
+	 * valid: groups that are up to date here. dirty: groups changed here and not yet written
+	 * to the backend (dirty implies valid). */
+	void *state;
+	uint32_t valid, dirty;
+
+	_Atomic uint32_t requests; /* enum hc_request */
+
+	/* Scheduling; run_state and link belong to cpu's lock. */
+	struct hc_cpu *cpu;
+	_Atomic uint32_t run_state;
+	struct hc_list link;
+	uint64_t slice_end_ns;
+
+	struct hc_timer_queue timers;
+	struct hc_vcpu_stats stats;
+	struct hc_trace trace;
+};
+
+/* Makes groups valid / marks them changed. On the vCPU's CPU while it is current, or while the VM
+ * does not run. A group that is only partly rewritten must be made valid before. */
+static inline void hc_vcpu_need(struct hc_vcpu *vcpu, uint32_t groups)
+{
+	uint32_t missing = groups & ~vcpu->valid;
+
+	if (missing) {
+		vcpu->backend->get_state(vcpu, missing);
+		vcpu->valid |= missing;
+	}
+}
+
+static inline void hc_vcpu_dirty(struct hc_vcpu *vcpu, uint32_t groups)
+{
+	vcpu->valid |= groups;
+	vcpu->dirty |= groups;
+}
+
+/* Sets requests and makes the vCPU notice: wakes it if halted, makes it exit if in the guest. Any
+ * CPU, any lock of an order before the run queue's. */
+void hc_vcpu_request(struct hc_vcpu *vcpu, uint32_t requests);
+
+/* The vCPU whose exit the calling CPU is handling, or NULL. */
+struct hc_vcpu *hc_vcpu_current(void);
+
+/* Runs vcpu until it halts, yields, parks or its VM fails. Called by the scheduler with host
+ * interrupts off. Returns the reason as the state it is to enter next. */
+enum hc_vcpu_run_state hc_vcpu_run(struct hc_vcpu *vcpu);
+
+#endif

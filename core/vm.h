@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The inside of a virtual machine, for the core, the architectures and the backends. */
+#ifndef CORE_VM_H
+#define CORE_VM_H
+
+#include <hypercore/vm.h>
+
+#include "core/arch.h"
+#include "core/bus.h"
+#include "core/irq.h"
+#include "core/list.h"
+#include "core/lock.h"
+#include "core/memory.h"
+#include "core/vcpu.h"
+#include "mmu/stage2.h"
+
+#define HC_MAX_VCPUS     64
+#define HC_MAX_OBSERVERS 4
+
+struct hc_vm {
+	char name[32];
+	const struct hc_arch_ops *arch;
+	const struct hc_backend_ops *backend;
+	void *backend_data;
+	struct hc_list link; /* in the list of all VMs */
+	unsigned id;
+
+	struct hc_vcpu *vcpus[HC_MAX_VCPUS];
+	unsigned cpu_count;
+
+	/* Lifecycle. */
+	struct hc_lock lifecycle_lock;
+	_Atomic uint32_t state;       /* enum hc_vm_state */
+	uint32_t target;              /* state to enter when all vCPUs have parked */
+	_Atomic uint32_t unparked;    /* vCPUs that have not */
+	enum hc_stop_cause cause;
+	unsigned status;
+	char reason[192];
+	uint64_t entered_ns;          /* when the current state was entered */
+	uint64_t state_entries[HC_VM_STATE_COUNT];
+	uint64_t state_time_ns[HC_VM_STATE_COUNT];
+	struct {
+		hc_vm_observer fn;
+		void *arg;
+	} observers[HC_MAX_OBSERVERS];
+	unsigned observer_count;
+
+	/* Memory. */
+	struct hc_lock memory_lock;
+	struct hc_memory memory;
+	struct s2 s2; /* valid if backend->s2_format */
+
+	/* Devices. */
+	struct hc_lock device_lock;
+	struct hc_bus bus[HC_SPACE_COUNT];
+	struct hc_irq_router irq;
+	struct {
+		hc_irq_eoi_fn fn;
+		void *dev;
+	} eoi_sinks[HC_IRQ_MAX_SINKS];
+	unsigned eoi_sink_count;
+	struct hc_list devices;
+};
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a backend owes the VM core: the means to execute guest code on one kind of CPU.
+ *
+ * A backend is mechanism only. It knows nothing of devices, of the guest's platform or of
+ * scheduling; it runs a vCPU until something happens that the hardware (or the software CPU) does
+ * not handle by itself, and says what in a struct hc_exit.
+ *
+ * Calls about one vCPU are never concurrent, except kick(). Calls marked "pinned" run on a CPU that
+ * cpu_enable() succeeded on, with preemption off; load() and put() bracket them.
+ */
+#ifndef HYPERCORE_BACKEND_H
+#define HYPERCORE_BACKEND_H
+
+#include <hypercore/exit.h>
+#include <hypercore/types.h>
+
+struct hc_cpu;
+struct hc_vm;
+struct hc_vcpu;
+struct s2_format;
+struct x86_event;
+
+enum hc_isa { HC_ISA_X86_64, HC_ISA_AARCH64 };
+
+/* What probe() found. Strings are constants. */
+struct hc_backend_info {
+	char reason[128];        /* one line: what is there, or why it cannot be used */
+	unsigned max_vcpus;      /* per VM, 0 = no limit of the backend's own */
+	unsigned gpa_bits;       /* width of the guest physical address space */
+};
+
+struct hc_backend_ops {
+	const char *name; /* "svm", "vmx", "el2", "kvm", "emu", ... */
+	enum hc_isa isa;
+	/* Stage-2 table format that the backend's hardware walks; NULL: it keeps its own. */
+	const struct s2_format *s2_format;
+
+	/* Called once, on the boot CPU. 0 if the backend can be used; -ENODEV (the CPU lacks it),
+	 * -EPERM (firmware locked it), -EOPNOTSUPP (present, but lacking something required).
+	 * info->reason is filled in either case. */
+	int (*probe)(struct hc_backend_info *info);
+
+	/* Switches virtualization on for the calling CPU. -ENOMEM, or an error of probe(). */
+	int (*cpu_enable)(struct hc_cpu *cpu);
+	void (*cpu_disable)(struct hc_cpu *cpu);
+
+	/* Per-VM and per-vCPU data, kept in vm->backend_data and vcpu->backend_data. The vCPU's
+	 * neutral state is loaded at the first entry: all groups are dirty then. -ENOMEM. */
+	int (*vm_create)(struct hc_vm *vm);
+	void (*vm_destroy)(struct hc_vm *vm);
+	int (*vcpu_create)(struct hc_vcpu *vcpu);
+	void (*vcpu_destroy)(struct hc_vcpu *vcpu);
+
+	/* Pinned. load: the vCPU is about to run on this CPU: put its FPU state and whatever else
+	 * the CPU holds between exits in place. put: take it out again. */
+	void (*load)(struct hc_vcpu *vcpu);
+	void (*put)(struct hc_vcpu *vcpu);
+
+	/* Pinned, host interrupts off. Writes dirty groups to the hardware, runs the guest, leaves
+	 * X86_G_CORE in the neutral state, and fills *exit. Physical interrupts that arrive in the
+	 * guest end it with HC_EXIT_INTERRUPT and are still pending on return. Returns 0; a guest
+	 * state that the hardware refuses is HC_EXIT_ENTRY_FAILED, not an error. */
+	int (*run)(struct hc_vcpu *vcpu, struct hc_exit *exit);
+
+	/* Pinned. Copy groups (enum x86_state_group) from the hardware into the neutral state, or
+	 * from there to the hardware. Called by hc_vcpu_need() and by snapshots. */
+	void (*get_state)(struct hc_vcpu *vcpu, uint32_t groups);
+	void (*set_state)(struct hc_vcpu *vcpu, uint32_t groups);
+
+	/* Pinned. Deliver event at the next entry. -EBUSY if one is already to be delivered,
+	 * -EAGAIN if the guest cannot take it now (interrupt: IF clear or shadow; NMI: masked). */
+	int (*inject)(struct hc_vcpu *vcpu, const struct x86_event *event);
+
+	/* Pinned. HC_EXIT_WINDOW as soon as the guest can take an interrupt (nmi: an NMI). */
+	void (*request_window)(struct hc_vcpu *vcpu, bool nmi);
+
+	/* Any CPU. Stage-2 translations of [gpa, gpa + size) changed; when this returns no CPU uses
+	 * an old one. Called with the VM's memory lock held. */
+	void (*invalidate)(struct hc_vm *vm, gpa_t gpa, uint64_t size);
+
+	/* One line about a refused entry or unknown exit, for the VM's failure reason. */
+	void (*explain)(struct hc_vcpu *vcpu, const struct hc_exit *exit, char *buf, size_t size);
+};
+
+#endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The normalised exit: why a backend's run() came back, in terms that no vendor owns.
+ *
+ * Handlers are functions of (vcpu, exit) and never see a VMCS, a VMCB or an ESR. A backend fills in
+ * the members that the reason's comment names; the others are undefined.
+ */
+#ifndef HYPERCORE_EXIT_H
+#define HYPERCORE_EXIT_H
+
+#include <hypercore/types.h>
+
+enum hc_exit_reason {
+	HC_EXIT_INTERRUPT,    /* host interrupt, kick or preemption: nothing to do for the guest */
+	HC_EXIT_WINDOW,       /* the guest can now take the event a window was requested for */
+	HC_EXIT_HALT,         /* HLT, WFI: next_pc */
+	HC_EXIT_IO,           /* x86 port access: u.io, next_pc */
+	HC_EXIT_STAGE2,       /* access that stage 2 does not allow: u.stage2 */
+	HC_EXIT_CPUID,        /* next_pc */
+	HC_EXIT_MSR_READ,     /* index in RCX; next_pc */
+	HC_EXIT_MSR_WRITE,    /* index in RCX, value in RDX:RAX; next_pc */
+	HC_EXIT_SYSREG,       /* AArch64 MSR/MRS: u.sysreg, next_pc */
+	HC_EXIT_CR_WRITE,     /* u.cr, next_pc */
+	HC_EXIT_XSETBV,       /* index in RCX, value in RDX:RAX; next_pc */
+	HC_EXIT_EXCEPTION,    /* an intercepted exception: u.exception */
+	HC_EXIT_HYPERCALL,    /* VMCALL, VMMCALL, HVC, SMC: next_pc */
+	HC_EXIT_CACHE,        /* WBINVD, INVD: next_pc */
+	HC_EXIT_UNDEFINED,    /* an instruction this CPU does not offer (VMRUN, ...): #UD */
+	HC_EXIT_TASK_SWITCH,  /* hardware task switch through a gate, which is not emulated */
+	HC_EXIT_SHUTDOWN,     /* triple fault */
+	HC_EXIT_ENTRY_FAILED, /* the hardware refused the guest's state: u.raw */
+	HC_EXIT_UNKNOWN,      /* a code the backend does not know: u.raw */
+	HC_EXIT_REASON_COUNT
+};
+
+enum hc_access { HC_ACCESS_READ = 1, HC_ACCESS_WRITE = 2, HC_ACCESS_EXEC = 4 };
+
+struct hc_exit_io {
+	uint16_t port;
+	uint8_t width;     /* 1, 2 or 4 bytes */
+	uint8_t write;     /* OUT, OUTS */
+	uint8_t string;    /* INS, OUTS */
+	uint8_t rep;       /* with a repeat prefix */
+	uint8_t segment;   /* enum x86_seg of OUTS' source */
+	uint8_t addr_size; /* 2, 4 or 8 bytes: of rSI/rDI and rCX */
+};
+
+struct hc_exit_stage2 {
+	gpa_t gpa;
+	uint8_t access;      /* one enum hc_access */
+	uint8_t in_walk;     /* while the CPU walked the guest's own page tables */
+	uint8_t present;     /* a translation exists but forbids the access */
+	uint8_t insn_len;    /* bytes of the instruction in insn[], 0 = not known */
+	uint8_t insn[15];    /* what the hardware fetched, where it says (decode assists) */
+};
+
+struct hc_exit {
+	enum hc_exit_reason reason;
+	uint64_t pc;      /* guest RIP or PC at the exit */
+	uint64_t next_pc; /* of the instruction after the one that exited */
+	union {
+		struct hc_exit_io io;
+		struct hc_exit_stage2 stage2;
+		struct {
+			uint8_t number;   /* 0, 3, 4, 8 */
+			uint64_t value;   /* what the guest wants to write */
+		} cr;
+		struct {
+			uint8_t vector;
+			uint8_t has_error_code;
+			uint32_t error_code;
+			uint64_t address; /* #PF: the linear address */
+		} exception;
+		struct {
+			uint32_t encoding; /* ISS of ESR_EL2, op0..CRm */
+			uint8_t rt;
+			uint8_t write;
+		} sysreg;
+		struct {
+			uint64_t code, info1, info2;
+		} raw;
+	} u;
+};
+
+/* The reason's name in lower case, as statistics and messages print it ("io", "cpuid", ...). */
+const char *hc_exit_reason_name(enum hc_exit_reason reason);
+
+#endif
