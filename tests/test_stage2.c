@@ -424,26 +424,42 @@ static void read_only_pages_are_not_split(void **state)
 	with_bits(read_only_large, 40);
 }
 
-/* A large page is mapped after the log started, and cleaned. Then it is split, and the hardware
- * marks it dirty while its parts are being written. */
+/* A CPU writes to a page between the filling of the table that is to replace it and the moment when
+ * that is published: the first synchronisation of the operation. */
+static uint64_t racing_gpa;
+
+static void racing_sync(void *ctx, const s2_entry_t *entries, size_t bytes)
+{
+	struct tlb_entry e;
+
+	tlb_mm_ops.sync(ctx, entries, bytes);
+	if (racing_gpa)
+		tlb_access(ctx, racing_gpa, TLB_WRITE, &e);
+	racing_gpa = 0;
+}
+
 static void split_race(struct rig *rig)
 {
-	uint64_t bitmap[1024 / 64], gpa = 2 * M2 + 9 * K4;
+	struct mm_ops racing = tlb_mm_ops;
+	uint64_t bitmap[512 / 64], gpa = 2 * M2 + 9 * K4;
 
-	assert_int_equal(map(rig, 2 * M2, 4 * G1, 2 * M2, RAM), 0);
-	assert_int_equal(s2_log_start(&rig->s2, gpa_of(2 * M2), 2 * M2), 0);
-	assert_int_equal(map(rig, 2 * M2, 4 * G1, 2 * M2, RAM), 0);
-	assert_int_equal(collect(rig, 2 * M2, 2 * M2, bitmap), 1024);
-	assert_int_equal(collect(rig, 2 * M2, 2 * M2, bitmap), 0);
+	racing.sync = racing_sync;
+	rig->s2.ops = &racing;
+	/* Mapped after the start of the log, and clean: a large page. */
+	assert_int_equal(s2_log_start(&rig->s2, gpa_of(2 * M2), M2), 0);
+	assert_int_equal(map(rig, 2 * M2, 4 * G1, M2, RAM), 0);
+	assert_int_equal(collect(rig, 2 * M2, M2, bitmap), 512);
+	assert_int_equal(collect(rig, 2 * M2, M2, bitmap), 0);
 	assert_int_equal(level_at(rig, gpa), 1);
-	tlb_watch(rig->tlb, gpa);
-	rig->tlb->others_write = true;
+	racing_gpa = gpa;
 	assert_int_equal(s2_protect(&rig->s2, gpa_of(2 * M2), K4, S2_R), 0);
-	tlb_unwatch(rig->tlb);
+	assert_int_equal(racing_gpa, 0);
 	assert_int_equal(level_at(rig, gpa), 0);
-	assert_true(collect(rig, 2 * M2, 2 * M2, bitmap) >= (rig->kind->hw_dirty ? 1 : 0));
+	/* Where the hardware needs no permission to write, the write passed. */
+	assert_true(collect(rig, 2 * M2, M2, bitmap) >= 0);
 	assert_true(!rig->kind->hw_dirty || (bitmap[0] & HC_BIT(9)));
 	s2_log_stop(&rig->s2);
+	rig->s2.ops = &tlb_mm_ops;
 }
 
 static void writes_during_a_split_are_logged(void **state)
