@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* From EXITCODE to struct hc_exit (APM Vol. 2 appendix C). */
+#include "arch/x86_64/svm/internal.h"
+#include "core/log.h"
+
+typedef void (*decode_fn)(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exit);
+
+struct exit_row {
+	const char *name;
+	enum hc_exit_reason reason;
+	uint8_t length; /* of the instruction without prefixes; 0: next_pc is not wanted */
+	decode_fn decode;
+};
+
+static uint64_t next_pc(struct hc_vcpu *vcpu, const struct vmcb *v, unsigned length)
+{
+	if (svm_caps.nrip && v->nrip)
+		return v->nrip;
+	/* Another vCPU may have changed the code since: then it is the plain instruction's. */
+	int found = x86_insn_length(vcpu);
+
+	return v->rip + (found > 0 ? (unsigned)found : length);
+}
+
+static void decode_raw(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exit)
+{
+	exit->u.raw.code = v->exitcode;
+	exit->u.raw.info1 = v->exitinfo1;
+	exit->u.raw.info2 = v->exitinfo2;
+}
+
+static void decode_window(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exit)
+{
+	svm_intercept(v, SVM_I_VINTR, false);
+	v->v_irq = 0;
+	v->clean &= ~SVM_CLEAN_TPR;
+}
+
+static void decode_pause(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exit)
+{
+	atomic_fetch_or(&vcpu->requests, HC_REQ_YIELD);
+}
+
+static void decode_iret(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exit)
+{
+	svm_nmi_iret(svm_vcpu_of(vcpu));
+}
+
+static void decode_msr(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exit)
+{
+	if (v->exitinfo1 & 1)
+		exit->reason = HC_EXIT_MSR_WRITE;
+}
+
+static void set_exception(struct hc_exit *exit, uint8_t vector, bool has_error, uint32_t error)
+{
+	exit->u.exception.vector = vector;
+	exit->u.exception.has_error_code = has_error;
+	exit->u.exception.error_code = error;
+	exit->u.exception.address = 0;
+}
+
+/* The counters are not there: RDPMC of a counter that does not exist is #GP(0). */
+static void decode_rdpmc(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exit)
+{
+	set_exception(exit, X86_VEC_GP, true, 0);
+}
+
+static void decode_exception(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exit)
+{
+	const uint32_t with_error = 1u << X86_VEC_DF | 1u << X86_VEC_TS | 1u << X86_VEC_NP |
+	                            1u << X86_VEC_SS | 1u << X86_VEC_GP | 1u << X86_VEC_PF |
+	                            1u << X86_VEC_AC;
+	uint8_t vector = (uint8_t)(v->exitcode - SVM_EXIT_EXCP0);
+	bool has_error = with_error >> vector & 1;
+
+	if (vector == X86_VEC_MC) {
+		svm_hw_machine_check();
+		exit->reason = HC_EXIT_INTERRUPT;
+		return;
+	}
+	set_exception(exit, vector, has_error, has_error ? (uint32_t)v->exitinfo1 : 0);
+	if (vector == X86_VEC_PF)
+		exit->u.exception.address = v->exitinfo2;
+}
+
+static unsigned fetch(struct hc_vcpu *vcpu, const struct vmcb *v, uint8_t *buf, unsigned len)
+{
+	bool long_code = (v->efer & X86_EFER_LMA) && (v->cs.attr & X86_ATTR_L);
+	gva_t at = gva_of(long_code ? v->rip : (uint32_t)(v->cs.base + v->rip));
+	struct x86_fault fault;
+	int count = x86_fetch(vcpu, at, buf, len, &fault);
+
+	return count > 0 ? (unsigned)count : 0;
+}
+
+/* The segment of OUTS' source where the hardware does not tell: by its prefix. */
+static uint8_t outs_segment(struct hc_vcpu *vcpu, const struct vmcb *v)
+{
+	uint8_t code[15], segment = X86_DS;
+	unsigned count = fetch(vcpu, v, code, sizeof(code));
+
+	for (unsigned i = 0; i < count; i++) {
+		switch (code[i]) {
+		case 0x26: segment = X86_ES; break;
+		case 0x2e: segment = X86_CS; break;
+		case 0x36: segment = X86_SS; break;
+		case 0x3e: segment = X86_DS; break;
+		case 0x64: segment = X86_FS; break;
+		case 0x65: segment = X86_GS; break;
+		case 0x6e:
+		case 0x6f: return segment;
+		default: break;
+		}
+	}
+	return segment;
+}
+
+static uint8_t io_segment(struct hc_vcpu *vcpu, const struct vmcb *v)
+{
+	uint64_t info = v->exitinfo1;
+
+	if (!(info & SVM_IOIO_STR) || (info & SVM_IOIO_IN))
+		return (info & SVM_IOIO_STR) ? X86_ES : X86_DS;
+	if (!svm_caps.decode_assists)
+		return outs_segment(vcpu, v);
+	return SVM_IOIO_SEG(info) <= X86_GS ? SVM_IOIO_SEG(info) : X86_DS;
+}
+
+static void decode_io(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exit)
+{
+	uint64_t info = v->exitinfo1;
+	uint8_t width = SVM_IOIO_SIZE(info);
+	struct hc_exit_io *io = &exit->u.io;
+
+	if (width != 1 && width != 2 && width != 4) {
+		exit->reason = HC_EXIT_UNKNOWN;
+		decode_raw(vcpu, v, exit);
+		return;
+	}
+	exit->next_pc = v->exitinfo2;
+	io->port = SVM_IOIO_PORT(info);
+	io->width = width;
+	io->write = !(info & SVM_IOIO_IN);
+	io->string = (info & SVM_IOIO_STR) != 0;
+	io->rep = (info & SVM_IOIO_REP) != 0;
+	io->addr_size = info & SVM_IOIO_A64 ? 8 : info & SVM_IOIO_A16 ? 2 : 4;
+	io->segment = X86_DS;
+	if (io->string)
+		io->segment = io_segment(vcpu, v);
+}
+
+/* The GPR that MOV to CR8 reads; SP and up count by REX.B (or REX.R of LOCK MOV CR0). */
+static int cr8_source(struct hc_vcpu *vcpu, const struct vmcb *v)
+{
+	uint8_t code[15];
+	unsigned rex_b = 0, count;
+
+	if (svm_caps.decode_assists && (v->exitinfo1 & SVM_CR_MOV))
+		return (int)SVM_CR_GPR(v->exitinfo1);
+	count = fetch(vcpu, v, code, sizeof(code));
+	for (unsigned i = 0; i + 2 < count; i++) {
+		if ((code[i] & 0xf0) == 0x40)
+			rex_b = code[i] & 1u;
+		if (code[i] == 0x0f && code[i + 1] == 0x22)
+			return (int)((code[i + 2] & 7u) | rex_b << 3);
+	}
+	return -1;
+}
+
+static void decode_cr8(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exit)
+{
+	int source = cr8_source(vcpu, v);
+
+	if (source < 0) {
+		/* Not the instruction that exited any more: let the guest try again. */
+		exit->reason = HC_EXIT_INTERRUPT;
+		return;
+	}
+	exit->u.cr.number = 8;
+	exit->u.cr.value = x86_state_of(vcpu)->gpr[source];
+}
+
+static void decode_insn_bytes(const struct vmcb *v, struct hc_exit_stage2 *s)
+{
+	s->insn_len = 0;
+	if (!svm_caps.decode_assists)
+		return;
+	s->insn_len = v->insn_len & 0xf;
+	for (unsigned i = 0; i < sizeof(s->insn); i++)
+		s->insn[i] = v->insn[i];
+}
+
+/* Reserved-bit faults come without P on some implementations: the translation is there. */
+static void decode_npf(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exit)
+{
+	struct hc_exit_stage2 *s = &exit->u.stage2;
+	uint64_t info = v->exitinfo1;
+
+	s->gpa = gpa_of(v->exitinfo2);
+	s->in_walk = (info & SVM_NPF_IN_WALK) != 0;
+	s->present = (info & (X86_PF_P | X86_PF_RSVD)) != 0;
+	if (info & X86_PF_W)
+		s->access = HC_ACCESS_WRITE;
+	else
+		s->access = (info & X86_PF_I) && !s->in_walk ? HC_ACCESS_EXEC : HC_ACCESS_READ;
+	decode_insn_bytes(v, s);
+}
+
+/* clang-format off */
+#define ROW(code, reason, length, decode) \
+	[SVM_EXIT_##code] = { #code, HC_EXIT_##reason, length, decode }
+#define UNUSED(code) ROW(code, UNKNOWN, 0, decode_raw)
+
+static const struct exit_row rows[SVM_EXIT_LOW_COUNT] = {
+	[SVM_EXIT_CR0_READ ... SVM_EXIT_CR0_READ + 15] = { "CR read", HC_EXIT_UNKNOWN, 0, decode_raw },
+	[SVM_EXIT_CR0_WRITE ... SVM_EXIT_CR0_WRITE + 7] = { "CR write", HC_EXIT_UNKNOWN, 0, decode_raw },
+	ROW(CR8_WRITE,        CR_WRITE,    4, decode_cr8),
+	[SVM_EXIT_CR0_WRITE + 9 ... SVM_EXIT_CR0_WRITE + 15] = { "CR write", HC_EXIT_UNKNOWN, 0, decode_raw },
+	[SVM_EXIT_DR0_READ ... SVM_EXIT_DR0_READ + 15] = { "DR read", HC_EXIT_UNKNOWN, 0, decode_raw },
+	[SVM_EXIT_DR0_WRITE ... SVM_EXIT_DR0_WRITE + 15] = { "DR write", HC_EXIT_UNKNOWN, 0, decode_raw },
+	[SVM_EXIT_EXCP0 ... SVM_EXIT_EXCP0 + 31] = { "exception", HC_EXIT_EXCEPTION, 0, decode_exception },
+	ROW(INTR,             INTERRUPT,   0, NULL),
+	ROW(NMI,              INTERRUPT,   0, NULL),
+	ROW(SMI,              INTERRUPT,   0, NULL),
+	ROW(INIT,             INTERRUPT,   0, NULL),
+	ROW(VINTR,            WINDOW,      0, decode_window),
+	UNUSED(CR0_SEL_WRITE),
+	[0x66 ... 0x6d] = { "descriptor table access", HC_EXIT_UNKNOWN, 0, decode_raw },
+	UNUSED(RDTSC),
+	ROW(RDPMC,            EXCEPTION,   0, decode_rdpmc),
+	[0x70 ... 0x71] = { "PUSHF or POPF", HC_EXIT_UNKNOWN, 0, decode_raw },
+	ROW(CPUID,            CPUID,       2, NULL),
+	ROW(RSM,              UNDEFINED,   0, NULL),
+	ROW(IRET,             INTERRUPT,   0, decode_iret),
+	UNUSED(SWINT),
+	ROW(INVD,             CACHE,       2, NULL),
+	ROW(PAUSE,            INTERRUPT,   0, decode_pause),
+	ROW(HLT,              HALT,        1, NULL),
+	UNUSED(INVLPG),
+	ROW(INVLPGA,          UNDEFINED,   0, NULL),
+	ROW(IOIO,             IO,          0, decode_io),
+	ROW(MSR,              MSR_READ,    2, decode_msr),
+	ROW(TASK_SWITCH,      TASK_SWITCH, 0, NULL),
+	UNUSED(FERR_FREEZE),
+	ROW(SHUTDOWN,         SHUTDOWN,    0, NULL),
+	ROW(VMRUN,            UNDEFINED,   0, NULL),
+	ROW(VMMCALL,          HYPERCALL,   3, NULL),
+	ROW(VMLOAD,           UNDEFINED,   0, NULL),
+	ROW(VMSAVE,           UNDEFINED,   0, NULL),
+	ROW(STGI,             UNDEFINED,   0, NULL),
+	ROW(CLGI,             UNDEFINED,   0, NULL),
+	ROW(SKINIT,           UNDEFINED,   0, NULL),
+	UNUSED(RDTSCP),
+	UNUSED(ICEBP),
+	ROW(WBINVD,           CACHE,       2, NULL),
+	ROW(MONITOR,          UNDEFINED,   0, NULL),
+	ROW(MWAIT,            UNDEFINED,   0, NULL),
+	ROW(MWAIT_CONDITIONAL, UNDEFINED,  0, NULL),
+	ROW(XSETBV,           XSETBV,      3, NULL),
+	ROW(RDPRU,            UNDEFINED,   0, NULL),
+	UNUSED(EFER_WRITE_TRAP),
+	[SVM_EXIT_CR0_WRITE_TRAP ... SVM_EXIT_CR0_WRITE_TRAP + 15] =
+		{ "CR write trap", HC_EXIT_UNKNOWN, 0, decode_raw },
+	ROW(INVLPGB,          UNDEFINED,   0, NULL),
+	ROW(INVLPGB_ILLEGAL,  UNDEFINED,   0, NULL),
+	UNUSED(INVPCID),
+	ROW(MCOMMIT,          UNDEFINED,   0, NULL),
+	ROW(TLBSYNC,          UNDEFINED,   0, NULL),
+	UNUSED(BUSLOCK),
+	UNUSED(IDLE_HLT),
+};
+/* clang-format on */
+
+static const struct exit_row npf_row = { "NPF", HC_EXIT_STAGE2, 0, decode_npf };
+
+static const struct exit_row *find_row(uint64_t code)
+{
+	if (code < SVM_EXIT_LOW_COUNT)
+		return &rows[code];
+	return code == SVM_EXIT_NPF ? &npf_row : NULL;
+}
+
+const char *svm_exit_name(uint64_t code)
+{
+	const struct exit_row *row = find_row(code);
+
+	if (SVM_EXIT_IS_INVALID(code))
+		return "INVALID";
+	return row ? row->name : "unknown";
+}
+
+static void decode_other(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exit)
+{
+	struct svm_vcpu *sv = svm_vcpu_of(vcpu);
+
+	exit->reason = HC_EXIT_UNKNOWN;
+	decode_raw(vcpu, v, exit);
+	if (!SVM_EXIT_IS_INVALID(v->exitcode))
+		return;
+	exit->reason = HC_EXIT_ENTRY_FAILED;
+	sv->broken = svm_check(v, &svm_caps.limits);
+	svm_tlb_forget(sv, svm_cpu_of(vcpu->cpu));
+}
+
+void svm_decode_exit(struct hc_vcpu *vcpu, struct hc_exit *exit)
+{
+	struct vmcb *v = svm_vcpu_of(vcpu)->vmcb;
+	const struct exit_row *row = find_row(v->exitcode);
+
+	exit->pc = v->rip;
+	if (__builtin_expect(!row, 0)) {
+		decode_other(vcpu, v, exit);
+		return;
+	}
+	exit->reason = row->reason;
+	if (row->length)
+		exit->next_pc = next_pc(vcpu, v, row->length);
+	if (row->decode)
+		row->decode(vcpu, v, exit);
+}
+
+void svm_explain(struct hc_vcpu *vcpu, const struct hc_exit *exit, char *buf, size_t size)
+{
+	const struct svm_rule *rule = svm_vcpu_of(vcpu)->broken;
+
+	if (exit->reason == HC_EXIT_ENTRY_FAILED && rule)
+		hc_snprintf(buf, size, "VMRUN refused: not so: %s (APM Vol. 2 %s)", rule->name,
+		            rule->section);
+	else if (exit->reason == HC_EXIT_ENTRY_FAILED)
+		hc_snprintf(buf, size, "VMRUN refused, but no known rule is broken");
+	else
+		hc_snprintf(buf, size, "exit code %#llx (%s), info %#llx, %#llx",
+		            (unsigned long long)exit->u.raw.code, svm_exit_name(exit->u.raw.code),
+		            (unsigned long long)exit->u.raw.info1,
+		            (unsigned long long)exit->u.raw.info2);
+}
