@@ -287,9 +287,21 @@ static void test_refused_entry_flushes_again(void **state)
 	rig_start(&rig_plain);
 	rig_state(0)->dr7 |= HC_BIT(50);
 	assert_int_equal(rig_run(0).reason, HC_EXIT_ENTRY_FAILED);
-	model_this()->tlb[1].vmcb = 0xbad; /* somebody's from before */
+	for (unsigned i = 0; i < MODEL_ASIDS; i++)
+		model_this()->tlb[i].vmcb = 0xbad; /* somebody's from before */
 	rig_put(0);
 	run_on(1, 0);
+	rig_stop();
+}
+
+/* Our own FS, GS and TR are those that this CPU had when the vCPU came to it. */
+static void test_host_state_is_current(void **state)
+{
+	rig_start(&rig_plain);
+	rig_put(0);
+	model_this()->fs_base = 0x77000;
+	run_on(0, 0);
+	assert_int_equal(model_this()->fs_base, 0x77000);
 	rig_stop();
 }
 
@@ -373,6 +385,7 @@ int main(void)
 		cmocka_unit_test(test_asids_are_kept),
 		cmocka_unit_test(test_the_model_sees_a_missing_flush),
 		cmocka_unit_test(test_refused_entry_flushes_again),
+		cmocka_unit_test(test_host_state_is_current),
 		cmocka_unit_test(test_invalidate_waits),
 		cmocka_unit_test(test_invalidate_without_vm),
 	};

@@ -138,6 +138,12 @@ static void test_window(void **state)
 	exit = rig_run(0);
 	assert_int_equal(exit.reason, HC_EXIT_INTERRUPT);
 	assert_delivered(1, 0x31);
+	/* Closed; and again. */
+	rig_state(0)->rflags |= X86_FLAG_IF;
+	assert_int_equal(rig_run(0).reason, HC_EXIT_INTERRUPT);
+	window(false);
+	assert_int_equal(rig_run(0).reason, HC_EXIT_WINDOW);
+	assert_int_equal(rig_run(0).reason, HC_EXIT_INTERRUPT);
 }
 
 /* The window ignores the guest's TPR: the local APIC has decided already. */
@@ -316,6 +322,19 @@ static void test_nmi_window_with_an_exit(void **state)
 	assert_int_equal(inject(&nmi), 0);
 }
 
+/* What the state says about masking counts, though no entry has taken it yet. */
+static void test_nmi_window_of_a_changed_state(void **state)
+{
+	rig_run(0);
+	hc_vcpu_need(&rig_vcpus[0].vcpu, X86_G_EVENT);
+	rig_state(0)->events.nmi_masked = 1;
+	hc_vcpu_dirty(&rig_vcpus[0].vcpu, X86_G_EVENT);
+	window(true);
+	assert_int_equal(rig_run_script(0, handler).reason, HC_EXIT_HALT);
+	assert_int_equal(rig_run(0).reason, HC_EXIT_INTERRUPT);
+	assert_int_equal(rig_run(0).reason, HC_EXIT_WINDOW);
+}
+
 /* Masking survives set_state() on another backend's behalf. */
 static void test_masking_is_state(void **state)
 {
@@ -356,6 +375,7 @@ int main(void)
 		T(test_nmi_window_in_a_stepping_guest),
 		T(test_nmi_window_after_the_shadow),
 		T(test_nmi_window_with_an_exit),
+		T(test_nmi_window_of_a_changed_state),
 		T(test_masking_is_state),
 	};
 
