@@ -173,7 +173,7 @@ static void test_msrpm(void **state)
 	for (unsigned r = 0; r < HC_ARRAY_SIZE(bases); r++) {
 		for (uint32_t i = 0; i < 0x2000; i++) {
 			uint32_t msr = bases[r] + i;
-			unsigned bits = map[r * 0x800 + i / 4] >> (i % 4 * 2) & 3u;
+			unsigned bits = (unsigned)map[r * 0x800 + i / 4] >> (i % 4 * 2) & 3u;
 			/* DEBUGCTL is not switched: it stays closed though the policy has it. */
 			bool open = open_in_policy(msr) && msr != 0x1d9;
 
