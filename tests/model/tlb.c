@@ -2,7 +2,6 @@
 #include "tests/model/tlb.h"
 #include <hypercore/errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,16 +17,11 @@ struct walk {
 
 enum kind { ABSENT, TABLE, PAGE, WRONG };
 
-__attribute__((format(printf, 2, 3))) static void complain(struct tlb *tlb, const char *format, ...)
-{
-	va_list args;
-
-	if (tlb->complaints++)
-		return;
-	va_start(args, format);
-	vsnprintf(tlb->complaint, sizeof(tlb->complaint), format, args);
-	va_end(args);
-}
+#define complain(tlb, ...)                                                                         \
+	do {                                                                                       \
+		if (!(tlb)->complaints++)                                                          \
+			snprintf((tlb)->complaint, sizeof((tlb)->complaint), __VA_ARGS__);         \
+	} while (0)
 
 static uint64_t low_bits(unsigned n)
 {
