@@ -113,7 +113,7 @@ extern const struct x86_opcode x86_vex_0f3a[256];
 
 /* clang-format off */
 #define X86_GROUPS(X) \
-	X(NOP, 4) X(MOVSXD, 2) X(G1_B, 8) X(G1_Z, 8) X(G1_IB, 8) X(G1A, 8) \
+	X(NOP, 4) X(MOVSXD, 2) X(FROM_SREG, 8) X(TO_SREG, 8) X(G1_B, 8) X(G1_Z, 8) X(G1_IB, 8) X(G1A, 8) \
 	X(G2_BI, 8) X(G2_VI, 8) X(G2_B1, 8) X(G2_V1, 8) X(G2_BC, 8) X(G2_VC, 8) \
 	X(G3_B, 8) X(G3_V, 8) X(G4, 8) X(G5, 8) X(G6, 8) X(G7, 2) X(G7_MEM, 8) X(G7_REG, 8) \
 	X(G7_0, 8) X(G7_1, 8) X(G7_2, 8) X(G7_3, 8) X(G7_5, 8) X(G7_7, 8) \
