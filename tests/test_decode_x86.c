@@ -372,7 +372,7 @@ static void check_vex(const struct encoding *e, unsigned mode_index, void *oracl
 		return;
 	ours = x86_decode(&in, e->bytes, X86_INSN_MAX, modes[mode_index]);
 	/* It takes the rounding mode of register forms, which is in EVEX, for an immediate. */
-	if (e->bytes[0] == 0x62 && (e->bytes[3] & 0x10) && !in.is_mem && ours + 1 == (int)oi.length)
+	if (strstr(oi.text, "-sae}") && !in.is_mem && ours + 1 == (int)oi.length)
 		return;
 	if (ours != (int)oi.length)
 		report(e, modes[mode_index], ours, &in, &oi, "VEX length");
