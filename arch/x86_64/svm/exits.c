@@ -6,20 +6,41 @@
 typedef void (*decode_fn)(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exit);
 
 struct exit_row {
-	const char *name;
+	decode_fn decode; /* the rest of *exit but for pc and reason */
 	enum hc_exit_reason reason;
-	uint8_t length; /* of the instruction without prefixes; 0: next_pc is not wanted */
-	decode_fn decode;
+	const char *name;
 };
 
-static uint64_t next_pc(struct hc_vcpu *vcpu, const struct vmcb *v, unsigned length)
+static void decode_nothing(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exit)
 {
-	if (svm_caps.nrip && v->nrip)
-		return v->nrip;
-	/* Another vCPU may have changed the code since: then it is the plain instruction's. */
-	int found = x86_insn_length(vcpu);
+}
 
-	return v->rip + (found > 0 ? (unsigned)found : length);
+/* next_pc of an instruction that has length bytes without prefixes. Another vCPU may have changed
+ * the code since it was executed: then it is taken to have been the plain one. */
+static inline void set_next_pc(struct hc_vcpu *vcpu, const struct vmcb *v, struct hc_exit *exit,
+                               unsigned length)
+{
+	exit->next_pc = v->nrip;
+	if (__builtin_expect(!svm_caps.nrip, 1)) {
+		int found = x86_insn_length(vcpu);
+
+		exit->next_pc = v->rip + (found > 0 ? (unsigned)found : length);
+	}
+}
+
+static void decode_insn1(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exit)
+{
+	set_next_pc(vcpu, v, exit, 1);
+}
+
+static void decode_insn2(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exit)
+{
+	set_next_pc(vcpu, v, exit, 2);
+}
+
+static void decode_insn3(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exit)
+{
+	set_next_pc(vcpu, v, exit, 3);
 }
 
 static void decode_raw(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exit)
@@ -50,6 +71,7 @@ static void decode_msr(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exi
 {
 	if (v->exitinfo1 & 1)
 		exit->reason = HC_EXIT_MSR_WRITE;
+	set_next_pc(vcpu, v, exit, 2);
 }
 
 static void set_exception(struct hc_exit *exit, uint8_t vector, bool has_error, uint32_t error)
@@ -177,6 +199,7 @@ static void decode_cr8(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exi
 		exit->reason = HC_EXIT_INTERRUPT;
 		return;
 	}
+	set_next_pc(vcpu, v, exit, 4);
 	exit->u.cr.number = 8;
 	exit->u.cr.value = x86_state_of(vcpu)->gpr[source];
 }
@@ -208,116 +231,111 @@ static void decode_npf(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exi
 }
 
 /* clang-format off */
-#define ROW(code, reason, length, decode) \
-	[SVM_EXIT_##code] = { #code, HC_EXIT_##reason, length, decode }
-#define UNUSED(code) ROW(code, UNKNOWN, 0, decode_raw)
+#define ROW(code, reason, decode) [SVM_EXIT_##code] = { decode, HC_EXIT_##reason, #code }
+#define UNUSED(code) ROW(code, UNKNOWN, decode_raw)
 
 static const struct exit_row rows[SVM_EXIT_LOW_COUNT] = {
-	[SVM_EXIT_CR0_READ ... SVM_EXIT_CR0_READ + 15] = { "CR read", HC_EXIT_UNKNOWN, 0, decode_raw },
-	[SVM_EXIT_CR0_WRITE ... SVM_EXIT_CR0_WRITE + 7] = { "CR write", HC_EXIT_UNKNOWN, 0, decode_raw },
-	ROW(CR8_WRITE,        CR_WRITE,    4, decode_cr8),
-	[SVM_EXIT_CR0_WRITE + 9 ... SVM_EXIT_CR0_WRITE + 15] = { "CR write", HC_EXIT_UNKNOWN, 0, decode_raw },
-	[SVM_EXIT_DR0_READ ... SVM_EXIT_DR0_READ + 15] = { "DR read", HC_EXIT_UNKNOWN, 0, decode_raw },
-	[SVM_EXIT_DR0_WRITE ... SVM_EXIT_DR0_WRITE + 15] = { "DR write", HC_EXIT_UNKNOWN, 0, decode_raw },
-	[SVM_EXIT_EXCP0 ... SVM_EXIT_EXCP0 + 31] = { "exception", HC_EXIT_EXCEPTION, 0, decode_exception },
-	ROW(INTR,             INTERRUPT,   0, NULL),
-	ROW(NMI,              INTERRUPT,   0, NULL),
-	ROW(SMI,              INTERRUPT,   0, NULL),
-	ROW(INIT,             INTERRUPT,   0, NULL),
-	ROW(VINTR,            WINDOW,      0, decode_window),
+	[SVM_EXIT_CR0_READ ... SVM_EXIT_CR0_READ + 15] = { decode_raw, HC_EXIT_UNKNOWN, "CR read" },
+	[SVM_EXIT_CR0_WRITE ... SVM_EXIT_CR0_WRITE + 7] = { decode_raw, HC_EXIT_UNKNOWN, "CR write" },
+	ROW(CR8_WRITE,         CR_WRITE,    decode_cr8),
+	[SVM_EXIT_CR0_WRITE + 9 ... SVM_EXIT_CR0_WRITE + 15] = { decode_raw, HC_EXIT_UNKNOWN, "CR write" },
+	[SVM_EXIT_DR0_READ ... SVM_EXIT_DR0_READ + 15] = { decode_raw, HC_EXIT_UNKNOWN, "DR read" },
+	[SVM_EXIT_DR0_WRITE ... SVM_EXIT_DR0_WRITE + 15] = { decode_raw, HC_EXIT_UNKNOWN, "DR write" },
+	[SVM_EXIT_EXCP0 ... SVM_EXIT_EXCP0 + 31] = { decode_exception, HC_EXIT_EXCEPTION, "exception" },
+	ROW(INTR,              INTERRUPT,   decode_nothing),
+	ROW(NMI,               INTERRUPT,   decode_nothing),
+	ROW(SMI,               INTERRUPT,   decode_nothing),
+	ROW(INIT,              INTERRUPT,   decode_nothing),
+	ROW(VINTR,             WINDOW,      decode_window),
 	UNUSED(CR0_SEL_WRITE),
-	[0x66 ... 0x6d] = { "descriptor table access", HC_EXIT_UNKNOWN, 0, decode_raw },
+	[0x66 ... 0x6d] = { decode_raw, HC_EXIT_UNKNOWN, "descriptor table access" },
 	UNUSED(RDTSC),
-	ROW(RDPMC,            EXCEPTION,   0, decode_rdpmc),
-	[0x70 ... 0x71] = { "PUSHF or POPF", HC_EXIT_UNKNOWN, 0, decode_raw },
-	ROW(CPUID,            CPUID,       2, NULL),
-	ROW(RSM,              UNDEFINED,   0, NULL),
-	ROW(IRET,             INTERRUPT,   0, decode_iret),
+	ROW(RDPMC,             EXCEPTION,   decode_rdpmc),
+	[0x70 ... 0x71] = { decode_raw, HC_EXIT_UNKNOWN, "PUSHF or POPF" },
+	ROW(CPUID,             CPUID,       decode_insn2),
+	ROW(RSM,               UNDEFINED,   decode_nothing),
+	ROW(IRET,              INTERRUPT,   decode_iret),
 	UNUSED(SWINT),
-	ROW(INVD,             CACHE,       2, NULL),
-	ROW(PAUSE,            INTERRUPT,   0, decode_pause),
-	ROW(HLT,              HALT,        1, NULL),
+	ROW(INVD,              CACHE,       decode_insn2),
+	ROW(PAUSE,             INTERRUPT,   decode_pause),
+	ROW(HLT,               HALT,        decode_insn1),
 	UNUSED(INVLPG),
-	ROW(INVLPGA,          UNDEFINED,   0, NULL),
-	ROW(IOIO,             IO,          0, decode_io),
-	ROW(MSR,              MSR_READ,    2, decode_msr),
-	ROW(TASK_SWITCH,      TASK_SWITCH, 0, NULL),
+	ROW(INVLPGA,           UNDEFINED,   decode_nothing),
+	ROW(IOIO,              IO,          decode_io),
+	ROW(MSR,               MSR_READ,    decode_msr),
+	ROW(TASK_SWITCH,       TASK_SWITCH, decode_nothing),
 	UNUSED(FERR_FREEZE),
-	ROW(SHUTDOWN,         SHUTDOWN,    0, NULL),
-	ROW(VMRUN,            UNDEFINED,   0, NULL),
-	ROW(VMMCALL,          HYPERCALL,   3, NULL),
-	ROW(VMLOAD,           UNDEFINED,   0, NULL),
-	ROW(VMSAVE,           UNDEFINED,   0, NULL),
-	ROW(STGI,             UNDEFINED,   0, NULL),
-	ROW(CLGI,             UNDEFINED,   0, NULL),
-	ROW(SKINIT,           UNDEFINED,   0, NULL),
+	ROW(SHUTDOWN,          SHUTDOWN,    decode_nothing),
+	ROW(VMRUN,             UNDEFINED,   decode_nothing),
+	ROW(VMMCALL,           HYPERCALL,   decode_insn3),
+	ROW(VMLOAD,            UNDEFINED,   decode_nothing),
+	ROW(VMSAVE,            UNDEFINED,   decode_nothing),
+	ROW(STGI,              UNDEFINED,   decode_nothing),
+	ROW(CLGI,              UNDEFINED,   decode_nothing),
+	ROW(SKINIT,            UNDEFINED,   decode_nothing),
 	UNUSED(RDTSCP),
 	UNUSED(ICEBP),
-	ROW(WBINVD,           CACHE,       2, NULL),
-	ROW(MONITOR,          UNDEFINED,   0, NULL),
-	ROW(MWAIT,            UNDEFINED,   0, NULL),
-	ROW(MWAIT_CONDITIONAL, UNDEFINED,  0, NULL),
-	ROW(XSETBV,           XSETBV,      3, NULL),
-	ROW(RDPRU,            UNDEFINED,   0, NULL),
+	ROW(WBINVD,            CACHE,       decode_insn2),
+	ROW(MONITOR,           UNDEFINED,   decode_nothing),
+	ROW(MWAIT,             UNDEFINED,   decode_nothing),
+	ROW(MWAIT_CONDITIONAL, UNDEFINED,   decode_nothing),
+	ROW(XSETBV,            XSETBV,      decode_insn3),
+	ROW(RDPRU,             UNDEFINED,   decode_nothing),
 	UNUSED(EFER_WRITE_TRAP),
 	[SVM_EXIT_CR0_WRITE_TRAP ... SVM_EXIT_CR0_WRITE_TRAP + 15] =
-		{ "CR write trap", HC_EXIT_UNKNOWN, 0, decode_raw },
-	ROW(INVLPGB,          UNDEFINED,   0, NULL),
-	ROW(INVLPGB_ILLEGAL,  UNDEFINED,   0, NULL),
+		{ decode_raw, HC_EXIT_UNKNOWN, "CR write trap" },
+	ROW(INVLPGB,           UNDEFINED,   decode_nothing),
+	ROW(INVLPGB_ILLEGAL,   UNDEFINED,   decode_nothing),
 	UNUSED(INVPCID),
-	ROW(MCOMMIT,          UNDEFINED,   0, NULL),
-	ROW(TLBSYNC,          UNDEFINED,   0, NULL),
+	ROW(MCOMMIT,           UNDEFINED,   decode_nothing),
+	ROW(TLBSYNC,           UNDEFINED,   decode_nothing),
 	UNUSED(BUSLOCK),
 	UNUSED(IDLE_HLT),
 };
 /* clang-format on */
 
-static const struct exit_row npf_row = { "NPF", HC_EXIT_STAGE2, 0, decode_npf };
-
-static const struct exit_row *find_row(uint64_t code)
-{
-	if (code < SVM_EXIT_LOW_COUNT)
-		return &rows[code];
-	return code == SVM_EXIT_NPF ? &npf_row : NULL;
-}
-
 const char *svm_exit_name(uint64_t code)
 {
-	const struct exit_row *row = find_row(code);
-
-	if (SVM_EXIT_IS_INVALID(code))
-		return "INVALID";
-	return row ? row->name : "unknown";
+	if (code < SVM_EXIT_LOW_COUNT)
+		return rows[code].name;
+	if (code == SVM_EXIT_NPF)
+		return "NPF";
+	return SVM_EXIT_IS_INVALID(code) ? "INVALID" : "unknown";
 }
 
-static void decode_other(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exit)
+static void decode_invalid(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exit)
 {
-	struct svm_vcpu *sv = svm_vcpu_of(vcpu);
-
-	exit->reason = HC_EXIT_UNKNOWN;
-	decode_raw(vcpu, v, exit);
-	if (!SVM_EXIT_IS_INVALID(v->exitcode))
-		return;
 	exit->reason = HC_EXIT_ENTRY_FAILED;
-	sv->broken = svm_check(v, &svm_caps.limits);
-	svm_tlb_forget(sv, svm_cpu_of(vcpu->cpu));
+	svm_vcpu_of(vcpu)->broken = svm_check(v, &svm_caps.limits);
+	svm_tlb_forget(svm_cpu_of(vcpu->cpu));
 }
 
-void svm_decode_exit(struct hc_vcpu *vcpu, struct hc_exit *exit)
+/* Codes beyond the table. Out of line, or the ones in it would pay for its stack frame. */
+static __attribute__((noinline)) void decode_high(struct hc_vcpu *vcpu, struct vmcb *v,
+                                                  struct hc_exit *exit)
 {
-	struct vmcb *v = svm_vcpu_of(vcpu)->vmcb;
-	const struct exit_row *row = find_row(v->exitcode);
-
-	exit->pc = v->rip;
-	if (__builtin_expect(!row, 0)) {
-		decode_other(vcpu, v, exit);
+	if (v->exitcode == SVM_EXIT_NPF) {
+		exit->reason = HC_EXIT_STAGE2;
+		decode_npf(vcpu, v, exit);
 		return;
 	}
+	exit->reason = HC_EXIT_UNKNOWN;
+	decode_raw(vcpu, v, exit);
+	if (SVM_EXIT_IS_INVALID(v->exitcode))
+		decode_invalid(vcpu, v, exit);
+}
+
+void svm_decode_exit(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exit)
+{
+	exit->pc = v->rip;
+	if (v->exitcode >= SVM_EXIT_LOW_COUNT) {
+		decode_high(vcpu, v, exit);
+		return;
+	}
+	const struct exit_row *row = &rows[v->exitcode];
+
 	exit->reason = row->reason;
-	if (row->length)
-		exit->next_pc = next_pc(vcpu, v, row->length);
-	if (row->decode)
-		row->decode(vcpu, v, exit);
+	row->decode(vcpu, v, exit);
 }
 
 void svm_explain(struct hc_vcpu *vcpu, const struct hc_exit *exit, char *buf, size_t size)

@@ -26,6 +26,10 @@ struct svm_caps {
 
 extern struct svm_caps svm_caps;
 
+/* A generation of ASIDs: its number, and in the low bits the CPU's, so that no two CPUs ever have
+ * the same. No vCPU starts with a valid one: 0 is never used. */
+#define SVM_GENERATION_STEP HC_BIT(16)
+
 /* One physical CPU (hc_cpu.backend_data). ASIDs of an older generation are void. */
 struct svm_cpu {
 	struct vmcb *host; /* VMSAVEd state of our own */
@@ -53,8 +57,8 @@ struct svm_nmi {
 struct svm_vcpu {
 	struct vmcb *vmcb;
 	hpa_t vmcb_pa;
-	struct svm_cpu *asid_cpu; /* where vmcb->asid is ours, in generation asid_generation */
-	uint64_t asid_generation;
+	struct svm_cpu *cpu;       /* where it ran last */
+	uint64_t asid_generation;  /* vmcb->asid is ours while this is its CPU's generation */
 	_Atomic uint64_t tlb_seen; /* svm_vm.tlb_generation at the last flush */
 	_Atomic bool in_guest;
 	bool loaded; /* between load() and put(): FPU, DR0..3 and TSC_AUX are in the CPU */
@@ -105,7 +109,7 @@ int svm_cpu_enable(struct hc_cpu *cpu);
 void svm_cpu_disable(struct hc_cpu *cpu);
 /* The calling CPU has what svm_caps says. 0, -ENODEV, -EPERM or -EOPNOTSUPP; *why is a constant. */
 int svm_cpu_usable(const char **why);
-int svm_cpu_switch_on(struct svm_cpu *c);
+int svm_cpu_switch_on(struct svm_cpu *c, unsigned id);
 void svm_cpu_switch_off(struct svm_cpu *c);
 
 /* selftest.c: runs a small guest on the calling CPU, which is switched on. 0, -ENOMEM, or
@@ -145,10 +149,10 @@ int svm_run(struct hc_vcpu *vcpu, struct hc_exit *exit);
 void svm_invalidate(struct hc_vm *vm, gpa_t gpa, uint64_t size);
 void svm_tlb_renew(struct svm_vcpu *sv, struct svm_cpu *cpu, uint64_t generation);
 /* The entry was refused: whether the TLB was flushed is not known. */
-void svm_tlb_forget(struct svm_vcpu *sv, struct svm_cpu *cpu);
+void svm_tlb_forget(struct svm_cpu *cpu);
 
 /* exits.c */
-void svm_decode_exit(struct hc_vcpu *vcpu, struct hc_exit *exit);
+void svm_decode_exit(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exit);
 const char *svm_exit_name(uint64_t code);
 void svm_explain(struct hc_vcpu *vcpu, const struct hc_exit *exit, char *buf, size_t size);
 

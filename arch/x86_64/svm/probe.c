@@ -110,7 +110,7 @@ static void free_pages(struct svm_cpu *c)
 		hc_platform_free_pages(c->host, 0);
 }
 
-int svm_cpu_switch_on(struct svm_cpu *c)
+int svm_cpu_switch_on(struct svm_cpu *c, unsigned id)
 {
 	c->save_area = hc_platform_alloc_pages(0);
 	c->host = hc_platform_alloc_pages(0);
@@ -120,7 +120,7 @@ int svm_cpu_switch_on(struct svm_cpu *c)
 	}
 	c->host_pa = hc_platform_to_hpa(c->host);
 	/* What is in the TLB is not known: the first ASID handed out wraps around and flushes. */
-	c->generation = 0;
+	c->generation = SVM_GENERATION_STEP | id;
 	c->next_asid = svm_caps.limits.asids;
 	set_registers(c);
 	svm_hw_vmsave(c->host_pa);
@@ -143,7 +143,7 @@ static int run_selftest(const char **why)
 		*why = "AMD-V is in use by someone else";
 		return -EPERM;
 	}
-	int rc = svm_cpu_switch_on(&c);
+	int rc = svm_cpu_switch_on(&c, 0);
 
 	if (rc)
 		return rc;
@@ -212,7 +212,7 @@ int svm_cpu_enable(struct hc_cpu *cpu)
 
 	if (!c)
 		return hc_error(-ENOMEM, "svm: CPU %u: out of memory", cpu->id);
-	rc = svm_cpu_switch_on(c);
+	rc = svm_cpu_switch_on(c, cpu->id);
 	if (rc) {
 		hc_platform_free(c, sizeof(*c));
 		return rc;

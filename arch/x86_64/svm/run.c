@@ -20,8 +20,7 @@ static inline void enter_tlb(struct svm_vcpu *sv, struct svm_cpu *cpu, struct sv
 	atomic_store(&sv->in_guest, true);
 	uint64_t generation = atomic_load(&vm->tlb_generation);
 
-	if (__builtin_expect(sv->asid_cpu != cpu || sv->asid_generation != cpu->generation ||
-	                             sv->tlb_seen != generation,
+	if (__builtin_expect(sv->asid_generation != cpu->generation || sv->tlb_seen != generation,
 	                     0))
 		svm_tlb_renew(sv, cpu, generation);
 }
@@ -70,7 +69,7 @@ int svm_run(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	enter_tlb(sv, cpu, svm_vm_of(vcpu->vm));
 	svm_hw_enter(st->gpr, sv->vmcb_pa, cpu->host_pa);
 	leave_guest(vcpu, sv, st);
-	svm_decode_exit(vcpu, exit);
+	svm_decode_exit(vcpu, v, exit);
 	clear_entry_fields(v);
 	if (__builtin_expect(sv->track, 0))
 		svm_nmi_leave(vcpu, exit);

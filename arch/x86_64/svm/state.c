@@ -33,7 +33,7 @@ static void get_core(struct svm_vcpu *sv, struct x86_state *st)
 	st->rflags = sv->vmcb->rflags;
 }
 
-static void set_core(struct svm_vcpu *sv, const struct x86_state *st)
+static void set_core(struct svm_vcpu *sv, struct x86_state *st)
 {
 	sv->vmcb->rax = st->gpr[X86_RAX];
 	sv->vmcb->rsp = st->gpr[X86_RSP];
@@ -56,7 +56,7 @@ static void get_cr(struct svm_vcpu *sv, struct x86_state *st)
 	st->cpl = v->cpl;
 }
 
-static void set_cr(struct svm_vcpu *sv, const struct x86_state *st)
+static void set_cr(struct svm_vcpu *sv, struct x86_state *st)
 {
 	struct vmcb *v = sv->vmcb;
 
@@ -75,7 +75,7 @@ static void get_cs(struct svm_vcpu *sv, struct x86_state *st)
 	get_seg(&st->seg[X86_CS], &sv->vmcb->cs);
 }
 
-static void set_cs(struct svm_vcpu *sv, const struct x86_state *st)
+static void set_cs(struct svm_vcpu *sv, struct x86_state *st)
 {
 	set_seg(&sv->vmcb->cs, &st->seg[X86_CS]);
 }
@@ -93,7 +93,7 @@ static void get_segments(struct svm_vcpu *sv, struct x86_state *st)
 	get_seg(&st->seg[X86_TR], &v->tr);
 }
 
-static void set_segments(struct svm_vcpu *sv, const struct x86_state *st)
+static void set_segments(struct svm_vcpu *sv, struct x86_state *st)
 {
 	struct vmcb *v = sv->vmcb;
 
@@ -114,7 +114,7 @@ static void get_dt(struct svm_vcpu *sv, struct x86_state *st)
 	st->idtr.limit = (uint16_t)sv->vmcb->idtr.limit;
 }
 
-static void set_dt(struct svm_vcpu *sv, const struct x86_state *st)
+static void set_dt(struct svm_vcpu *sv, struct x86_state *st)
 {
 	sv->vmcb->gdtr.base = st->gdtr.base;
 	sv->vmcb->gdtr.limit = st->gdtr.limit;
@@ -132,7 +132,7 @@ static void get_dr(struct svm_vcpu *sv, struct x86_state *st)
 		svm_hw_read_dr(st->dr);
 }
 
-static void set_dr(struct svm_vcpu *sv, const struct x86_state *st)
+static void set_dr(struct svm_vcpu *sv, struct x86_state *st)
 {
 	sv->vmcb->dr6 = st->dr6;
 	sv->vmcb->dr7 = st->dr7;
@@ -161,7 +161,7 @@ static void get_msr(struct svm_vcpu *sv, struct x86_state *st)
 		st->msr_tsc_aux = svm_hw_rdmsr(MSR_TSC_AUX);
 }
 
-static void set_msr(struct svm_vcpu *sv, const struct x86_state *st)
+static void set_msr(struct svm_vcpu *sv, struct x86_state *st)
 {
 	struct vmcb *v = sv->vmcb;
 
@@ -191,7 +191,7 @@ static void get_event(struct svm_vcpu *sv, struct x86_state *st)
 	st->events.nmi_masked = sv->nmi.masked;
 }
 
-static void set_event(struct svm_vcpu *sv, const struct x86_state *st)
+static void set_event(struct svm_vcpu *sv, struct x86_state *st)
 {
 	bool masked = st->events.nmi_masked;
 
@@ -271,49 +271,50 @@ static void get_fpu(struct svm_vcpu *sv, struct x86_state *st)
 		svm_hw_xsetbv(st->xcr0);
 }
 
+static void set_fpu(struct svm_vcpu *sv, struct x86_state *st)
+{
+	if (sv->loaded)
+		fpu_in(st);
+}
+
 /* --- Groups --- */
 
+/* By the number of the bit in enum x86_state_group. */
 static const struct {
-	uint32_t group, clean; /* clean: what writing it makes stale in the CPU's VMCB cache */
 	void (*get)(struct svm_vcpu *sv, struct x86_state *st);
-	void (*set)(struct svm_vcpu *sv, const struct x86_state *st);
+	void (*set)(struct svm_vcpu *sv, struct x86_state *st);
+	uint32_t group, clean; /* clean: what set makes stale in the CPU's cache of the VMCB */
 } groups_table[] = {
-	{ X86_G_CORE, 0, get_core, set_core },
-	{ X86_G_CR, SVM_CLEAN_CRX | SVM_CLEAN_CR2 | SVM_CLEAN_SEG, get_cr, set_cr },
-	{ X86_G_CS, SVM_CLEAN_SEG, get_cs, set_cs },
-	{ X86_G_SEG, SVM_CLEAN_SEG, get_segments, set_segments },
-	{ X86_G_DT, SVM_CLEAN_DT, get_dt, set_dt },
-	{ X86_G_DR, SVM_CLEAN_DRX, get_dr, set_dr },
-	{ X86_G_MSR, SVM_CLEAN_NP | SVM_CLEAN_I | SVM_CLEAN_LBR, get_msr, set_msr },
-	{ X86_G_EVENT, SVM_CLEAN_I, get_event, set_event },
+	{ get_core, set_core, X86_G_CORE, 0 },
+	{ get_cr, set_cr, X86_G_CR, SVM_CLEAN_CRX | SVM_CLEAN_CR2 | SVM_CLEAN_SEG },
+	{ get_cs, set_cs, X86_G_CS, SVM_CLEAN_SEG },
+	{ get_segments, set_segments, X86_G_SEG, SVM_CLEAN_SEG },
+	{ get_dt, set_dt, X86_G_DT, SVM_CLEAN_DT },
+	{ get_dr, set_dr, X86_G_DR, SVM_CLEAN_DRX },
+	{ get_msr, set_msr, X86_G_MSR, SVM_CLEAN_NP | SVM_CLEAN_I | SVM_CLEAN_LBR },
+	{ get_event, set_event, X86_G_EVENT, 0 },
+	{ get_fpu, set_fpu, X86_G_FPU, 0 },
 };
 
+_Static_assert(1u << HC_ARRAY_SIZE(groups_table) == X86_G_ALL + 1u, "one row per group");
+
+/* On the exit path for CPUs that do not save the next RIP: straight to the groups asked for. */
 void svm_get_state(struct hc_vcpu *vcpu, uint32_t groups)
 {
-	struct svm_vcpu *sv = svm_vcpu_of(vcpu);
-	struct x86_state *st = x86_state_of(vcpu);
-
-	for (unsigned i = 0; i < HC_ARRAY_SIZE(groups_table); i++) {
-		if (groups & groups_table[i].group)
-			groups_table[i].get(sv, st);
-	}
-	if (groups & X86_G_FPU)
-		get_fpu(sv, st);
+	for (groups &= X86_G_ALL; groups; groups &= groups - 1)
+		groups_table[__builtin_ctz(groups)].get(svm_vcpu_of(vcpu), x86_state_of(vcpu));
 }
 
 void svm_set_state(struct hc_vcpu *vcpu, uint32_t groups)
 {
 	struct svm_vcpu *sv = svm_vcpu_of(vcpu);
-	struct x86_state *st = x86_state_of(vcpu);
 
-	for (unsigned i = 0; i < HC_ARRAY_SIZE(groups_table); i++) {
-		if (groups & groups_table[i].group) {
-			groups_table[i].set(sv, st);
-			sv->vmcb->clean &= ~groups_table[i].clean;
-		}
+	for (groups &= X86_G_ALL; groups; groups &= groups - 1) {
+		unsigned i = (unsigned)__builtin_ctz(groups);
+
+		groups_table[i].set(sv, x86_state_of(vcpu));
+		sv->vmcb->clean &= ~groups_table[i].clean;
 	}
-	if ((groups & X86_G_FPU) && sv->loaded)
-		fpu_in(st);
 }
 
 void svm_load(struct hc_vcpu *vcpu)

@@ -22,7 +22,7 @@ static void new_asid(struct svm_vcpu *sv, struct svm_cpu *cpu)
 
 	v->tlb_control = SVM_TLB_NONE;
 	if (cpu->next_asid >= svm_caps.limits.asids) {
-		cpu->generation++;
+		cpu->generation += SVM_GENERATION_STEP;
 		cpu->next_asid = 1; /* 0 is the host's */
 		v->tlb_control = SVM_TLB_FLUSH_ALL;
 	}
@@ -32,7 +32,7 @@ static void new_asid(struct svm_vcpu *sv, struct svm_cpu *cpu)
 
 void svm_tlb_renew(struct svm_vcpu *sv, struct svm_cpu *cpu, uint64_t generation)
 {
-	bool ours = sv->asid_cpu == cpu && sv->asid_generation == cpu->generation;
+	bool ours = sv->asid_generation == cpu->generation;
 
 	if (ours && svm_caps.flush_by_asid)
 		sv->vmcb->tlb_control = SVM_TLB_FLUSH_ASID;
@@ -40,18 +40,17 @@ void svm_tlb_renew(struct svm_vcpu *sv, struct svm_cpu *cpu, uint64_t generation
 		new_asid(sv, cpu);
 	/* Of VMCBs that were last run elsewhere, this CPU may have cached old contents (15.15.1).
 	 */
-	if (sv->asid_cpu != cpu)
+	if (sv->cpu != cpu)
 		sv->vmcb->clean = 0;
-	sv->asid_cpu = cpu;
+	sv->cpu = cpu;
 	sv->asid_generation = cpu->generation;
 	atomic_store_explicit(&sv->tlb_seen, generation, memory_order_release);
 }
 
-void svm_tlb_forget(struct svm_vcpu *sv, struct svm_cpu *cpu)
+void svm_tlb_forget(struct svm_cpu *cpu)
 {
-	cpu->generation++;
+	cpu->generation += SVM_GENERATION_STEP;
 	cpu->next_asid = svm_caps.limits.asids;
-	sv->asid_cpu = NULL;
 }
 
 static bool uses_old(struct svm_vcpu *sv, uint64_t generation)
