@@ -129,7 +129,7 @@ bool x86_write_cr(struct hc_vcpu *vcpu, unsigned number, uint64_t value);
  * CPL, or as a supervisor access if implicit. Returns 0, or -EFAULT with *fault filled in, or
  * -ENOENT if a page table lies outside RAM. Sets A and D bits as the CPU would. */
 int x86_translate(struct hc_vcpu *vcpu, gva_t gva, unsigned access, bool implicit, gpa_t *gpa,
-		  struct x86_fault *fault);
+                  struct x86_fault *fault);
 
 /* Up to len bytes of code at linear address gva; may stop early at a page that faults. Returns the
  * count (> 0), or the error of x86_translate for the first byte. */
@@ -180,9 +180,9 @@ extern const unsigned x86_msr_policy_count;
 /* --- Building a guest (before the VM starts) --- */
 
 /* Where things lie in a guest's memory. */
-#define X86_RAM_LOW_END   UINT64_C(0xc0000000) /* RAM above it continues at 4 GiB */
-#define X86_APIC_BASE     UINT64_C(0xfee00000)
-#define X86_IOAPIC_BASE   UINT64_C(0xfec00000)
+#define X86_RAM_LOW_END UINT64_C(0xc0000000) /* RAM above it continues at 4 GiB */
+#define X86_APIC_BASE   UINT64_C(0xfee00000)
+#define X86_IOAPIC_BASE UINT64_C(0xfec00000)
 
 /* Adds size bytes of RAM (a multiple of 2 MiB, at least 16 MiB), leaving the hole below 4 GiB. */
 int x86_add_ram(struct hc_vm *vm, uint64_t size);
@@ -192,7 +192,7 @@ int x86_add_ram(struct hc_vm *vm, uint64_t size);
  * says what it looks like), -EPROTO (truncated or inconsistent), -E2BIG (command line longer than
  * the kernel takes), -ENOMEM (the guest's RAM is too small: says how much is needed). */
 int x86_load_linux(struct hc_vm *vm, const void *kernel, uint64_t kernel_size, const void *initrd,
-		   uint64_t initrd_size, const char *cmdline);
+                   uint64_t initrd_size, const char *cmdline);
 
 /* Ports and lines of the ACPI hardware that the FADT describes. */
 #define X86_ACPI_PM_BASE    0x600 /* PM1a event block, then control, then the timer */
