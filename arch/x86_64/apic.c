@@ -12,7 +12,7 @@
  * mode (figure 10-8). Delivery status (12) and remote IRR (14) are read-only. */
 static const uint32_t lvt_writable[LVT_COUNT] = {
 	[LVT_TIMER] = 0x700ffu, [LVT_THERMAL] = 0x107ffu, [LVT_PMC] = 0x107ffu,
-	[LVT_LINT0] = 0x1a7ffu, [LVT_LINT1] = 0x1a7ffu,	  [LVT_ERROR] = 0x100ffu,
+	[LVT_LINT0] = 0x1a7ffu, [LVT_LINT1] = 0x1a7ffu,   [LVT_ERROR] = 0x100ffu,
 };
 
 static inline uint64_t load64(const _Atomic uint64_t *p)
@@ -225,7 +225,9 @@ static bool read_common(struct hc_vcpu *vcpu, uint32_t offset, uint32_t *value)
 	case APIC_LVT_PMC:
 	case APIC_LVT_LINT0:
 	case APIC_LVT_LINT1:
-	case APIC_LVT_ERROR: *value = load32(&apic->lvt[(offset - APIC_LVT_TIMER) / 16]); return true;
+	case APIC_LVT_ERROR:
+		*value = load32(&apic->lvt[(offset - APIC_LVT_TIMER) / 16]);
+		return true;
 	case APIC_TIMER_ICR: *value = apic->timer_icr; return true;
 	case APIC_TIMER_CCR: *value = x86_apic_timer_ccr(vcpu); return true;
 	case APIC_TIMER_DCR: *value = apic->timer_dcr; return true;
@@ -276,9 +278,8 @@ void x86_apic_mmio_write(struct hc_vcpu *vcpu, uint32_t offset, uint32_t value)
 	case APIC_ICR_HIGH:
 		apic->icr = (apic->icr & 0xffffffffu) | (uint64_t)(value & 0xff000000u) << 32;
 		break;
-	case APIC_ID:      /* fixed, as on CPUs with x2APIC */
-	case APIC_VERSION: /* read-only */
-		break;
+	case APIC_ID: /* fixed, as on CPUs with x2APIC */
+	case APIC_VERSION: /* read-only */ break;
 	default: x86_apic_error(vcpu, APIC_ESR_REGISTER); break;
 	}
 }
@@ -419,8 +420,8 @@ void x86_apic_reset(struct hc_vcpu *vcpu, bool power_on)
 	struct x86_apic *apic = &x86_vcpu_of(vcpu)->apic;
 
 	if (power_on)
-		atomic_store(&apic->base, DEFAULT_BASE | X86_APIC_BASE_EN |
-		                                  (vcpu->id ? 0 : X86_APIC_BASE_BSP));
+		atomic_store(&apic->base,
+		             DEFAULT_BASE | X86_APIC_BASE_EN | (vcpu->id ? 0 : X86_APIC_BASE_BSP));
 	store32(&apic->tpr, 0);
 	store32(&apic->ldr, 0);
 	store32(&apic->dfr, UINT32_MAX);

@@ -24,24 +24,44 @@ struct hc_state_desc;
 
 /* Offsets of the registers in the xAPIC page (table 10-1); the x2APIC MSR is 800h + offset / 16. */
 enum x86_apic_reg {
-	APIC_ID = 0x020, APIC_VERSION = 0x030, APIC_TPR = 0x080, APIC_APR = 0x090,
-	APIC_PPR = 0x0a0, APIC_EOI = 0x0b0, APIC_RRD = 0x0c0, APIC_LDR = 0x0d0, APIC_DFR = 0x0e0,
-	APIC_SVR = 0x0f0, APIC_ISR = 0x100, APIC_TMR = 0x180, APIC_IRR = 0x200, APIC_ESR = 0x280,
-	APIC_ICR = 0x300, APIC_ICR_HIGH = 0x310, APIC_LVT_TIMER = 0x320, APIC_LVT_THERMAL = 0x330,
-	APIC_LVT_PMC = 0x340, APIC_LVT_LINT0 = 0x350, APIC_LVT_LINT1 = 0x360,
-	APIC_LVT_ERROR = 0x370, APIC_TIMER_ICR = 0x380, APIC_TIMER_CCR = 0x390,
-	APIC_TIMER_DCR = 0x3e0, APIC_SELF_IPI = 0x3f0
+	APIC_ID = 0x020,
+	APIC_VERSION = 0x030,
+	APIC_TPR = 0x080,
+	APIC_APR = 0x090,
+	APIC_PPR = 0x0a0,
+	APIC_EOI = 0x0b0,
+	APIC_RRD = 0x0c0,
+	APIC_LDR = 0x0d0,
+	APIC_DFR = 0x0e0,
+	APIC_SVR = 0x0f0,
+	APIC_ISR = 0x100,
+	APIC_TMR = 0x180,
+	APIC_IRR = 0x200,
+	APIC_ESR = 0x280,
+	APIC_ICR = 0x300,
+	APIC_ICR_HIGH = 0x310,
+	APIC_LVT_TIMER = 0x320,
+	APIC_LVT_THERMAL = 0x330,
+	APIC_LVT_PMC = 0x340,
+	APIC_LVT_LINT0 = 0x350,
+	APIC_LVT_LINT1 = 0x360,
+	APIC_LVT_ERROR = 0x370,
+	APIC_TIMER_ICR = 0x380,
+	APIC_TIMER_CCR = 0x390,
+	APIC_TIMER_DCR = 0x3e0,
+	APIC_SELF_IPI = 0x3f0
 };
 
 /* Indices of x86_apic.lvt. */
 enum x86_apic_lvt { LVT_TIMER, LVT_THERMAL, LVT_PMC, LVT_LINT0, LVT_LINT1, LVT_ERROR, LVT_COUNT };
 
-#define APIC_VERSION_VALUE 0x01050014u /* integrated; LVT 0 to 5; EOI broadcasts can be suppressed */
-#define APIC_SVR_ENABLE    (1u << 8)
-#define APIC_SVR_NO_EOI    (1u << 12)
-#define APIC_LVT_MASKED    (1u << 16)
-#define APIC_BROADCAST     0xffu
-#define X2APIC_BROADCAST   0xffffffffu
+#define APIC_VERSION_VALUE                                                                         \
+	0x01050014u /* integrated; LVT 0 to 5; EOI broadcasts can be suppressed */
+#define APIC_SVR_ENABLE  (1u << 8)
+#define APIC_SVR_NO_EOI  (1u << 12)
+#define APIC_LVT_MASKED  (1u << 16)
+#define APIC_BROADCAST   0xffu
+#define X2APIC_BROADCAST 0xffffffffu
 
 /* Error status (10.5.3) */
 #define APIC_ESR_SEND_VECTOR    (1u << 5)
@@ -75,18 +95,24 @@ struct x86_apic {
 
 /* Delivery modes (10.6.1, 10.11.2) and the fields of an interrupt message. */
 enum x86_delivery {
-	X86_DELIVER_FIXED, X86_DELIVER_LOWEST, X86_DELIVER_SMI, X86_DELIVER_RESERVED,
-	X86_DELIVER_NMI, X86_DELIVER_INIT, X86_DELIVER_STARTUP, X86_DELIVER_EXTINT
+	X86_DELIVER_FIXED,
+	X86_DELIVER_LOWEST,
+	X86_DELIVER_SMI,
+	X86_DELIVER_RESERVED,
+	X86_DELIVER_NMI,
+	X86_DELIVER_INIT,
+	X86_DELIVER_STARTUP,
+	X86_DELIVER_EXTINT
 };
 
 struct x86_message {
 	uint32_t destination;
 	uint8_t vector;
-	uint8_t mode;    /* enum x86_delivery */
+	uint8_t mode; /* enum x86_delivery */
 	bool logical;
-	bool level;      /* level-triggered */
+	bool level; /* level-triggered */
 	bool assert;
-	bool broadcast;  /* to all, whatever destination says */
+	bool broadcast; /* to all, whatever destination says */
 };
 
 /* --- State --- */

@@ -99,6 +99,7 @@ static int vcpu_init(struct hc_vcpu *vcpu)
 	struct x86_vcpu *x = x86_vcpu_of(vcpu);
 
 	vcpu->state = &x->state;
+	x86_cpuid_set_cpus(vcpu->vm, vcpu->id + 1); /* vCPUs are made in order */
 	x86_apic_init(vcpu);
 	x86_vcpu_reset(vcpu, true);
 	if (vcpu->id)

@@ -25,7 +25,7 @@ struct rule {
  *      MONITOR (3): MWAIT would keep the physical CPU; VMX (5), SMX (6): not virtualized.
  * EDX: PSN, DS, ACPI, SS, TM, PBE: the same. */
 #define L1_ECX                                                                                     \
-	(B(0) | B(1) | B(9) | B(12) | B(13) | B(17) | B(19) | B(20) | B(22) | B(23) | B(25) |     \
+	(B(0) | B(1) | B(9) | B(12) | B(13) | B(17) | B(19) | B(20) | B(22) | B(23) | B(25) |      \
 	 B(26) | B(28) | B(29) | B(30))
 #define L1_ECX_SET (B(21) | B(24) | B(31)) /* x2APIC, TSC-deadline timer, hypervisor present */
 #define L1_EDX                                                                                     \
@@ -39,20 +39,21 @@ struct rule {
 #define L7_EBX                                                                                     \
 	(B(0) | B(3) | B(5) | B(6) | B(7) | B(8) | B(9) | B(10) | B(13) | B(16) | B(17) | B(18) |  \
 	 B(19) | B(20) | B(21) | B(23) | B(24) | B(28) | B(29) | B(30) | B(31))
-#define L7_ECX                                                                                     \
-	(B(1) | B(2) | B(6) | B(8) | B(9) | B(10) | B(11) | B(12) | B(14) | B(22))
+#define L7_ECX (B(1) | B(2) | B(6) | B(8) | B(9) | B(10) | B(11) | B(12) | B(14) | B(22))
 #define L7_EDX (B(4) | B(10) | B(14))
 
 /* Leaf 80000001h. Left out: SVM, extended APIC space, CR8 by LOCK MOV CR0, OSVW, IBS, SKINIT, WDT,
  * LWP, XOP, FMA4, TBM, performance counters, MONITORX, 3DNow!. */
-#define E1_ECX (B(0) | B(5) | B(6) | B(7) | B(8))
-#define E1_EDX                                                                                     \
-	(L1_EDX & 0x0183f3ffu) | B(11) | B(20) | B(22) | B(25) | B(26) | B(27) | B(29)
+#define E1_ECX     (B(0) | B(5) | B(6) | B(7) | B(8))
+#define E1_EDX     (L1_EDX & 0x0183f3ffu) | B(11) | B(20) | B(22) | B(25) | B(26) | B(27) | B(29)
 #define E1_EDX_AMD (B(9) | B(12)) /* the copies of leaf 1's bits */
 
 static const struct rule rules[] = {
 	{ 0x0, ANY, { 0, ALL, ALL, ALL }, { 0 }, "vendor; EAX becomes the last leaf below" },
-	{ 0x1, ANY, { ALL, 0x0000ff00, L1_ECX, L1_EDX }, { 0, 0, L1_ECX_SET, L1_EDX_SET },
+	{ 0x1,
+	  ANY,
+	  { ALL, 0x0000ff00, L1_ECX, L1_EDX },
+	  { 0, 0, L1_ECX_SET, L1_EDX_SET },
 	  "signature, CLFLUSH size, features; APIC ID and CPU count are ours" },
 	{ 0x2, ANY, { ALL, ALL, ALL, ALL }, { 0 }, "caches and TLBs, Intel" },
 	{ 0x4, 0, { 0x03ff, ALL, ALL, ALL }, { 0 }, "caches, Intel; sharing is ours" },
@@ -65,7 +66,11 @@ static const struct rule rules[] = {
 	{ 0xb, 0, { 0 }, { 0 }, "threads of a core: ours" },
 	{ 0xb, 1, { 0 }, { 0 }, "cores of the package: ours" },
 	{ 0xd, 0, { 0 }, { 0 }, "XCR0: what struct x86_state holds" },
-	{ 0xd, 1, { B(0) | B(1) | B(2) }, { 0 }, "XSAVEOPT, XSAVEC, XGETBV 1; no supervisor state" },
+	{ 0xd,
+	  1,
+	  { B(0) | B(1) | B(2) },
+	  { 0 },
+	  "XSAVEOPT, XSAVEC, XGETBV 1; no supervisor state" },
 	{ 0xd, 2, { ALL, ALL, 0, 0 }, { 0 }, "AVX" },
 	{ 0xd, 5, { ALL, ALL, ALL, 0 }, { 0 }, "AVX-512 opmasks" },
 	{ 0xd, 6, { ALL, ALL, ALL, 0 }, { 0 }, "AVX-512 upper halves" },
@@ -80,7 +85,10 @@ static const struct rule rules[] = {
 	{ 0x80000005, ANY, { ALL, ALL, ALL, ALL }, { 0 }, "first-level caches, AMD" },
 	{ 0x80000006, ANY, { ALL, ALL, ALL, ALL }, { 0 }, "second-level caches" },
 	{ 0x80000007, ANY, { 0, 0, 0, B(8) }, { 0 }, "invariant TSC; no power management" },
-	{ 0x80000008, ANY, { 0xffff, B(0) | B(2) | B(9), 0, 0 }, { 0 },
+	{ 0x80000008,
+	  ANY,
+	  { 0xffff, B(0) | B(2) | B(9), 0, 0 },
+	  { 0 },
 	  "address widths, CLZERO, XSAVE of error pointers, WBNOINVD; core count is ours" },
 	{ 0x80000019, ANY, { ALL, ALL, 0, 0 }, { 0 }, "TLBs for 1 GiB pages, AMD" },
 	{ 0x8000001a, ANY, { ALL, 0, 0, 0 }, { 0 }, "performance hints, AMD" },
@@ -103,14 +111,14 @@ struct feature {
 static const struct {
 	struct feature what, needs;
 } dependencies[] = {
-	{ { 1, ECX, 28 }, { 1, ECX, 26 } },          /* AVX: XSAVE */
-	{ { 1, ECX, 12 }, { 1, ECX, 28 } },          /* FMA: AVX */
-	{ { 1, ECX, 29 }, { 1, ECX, 28 } },          /* F16C: AVX */
-	{ { 7, EBX, 5 }, { 1, ECX, 28 } },           /* AVX2: AVX */
-	{ { 7, ECX, 9 }, { 1, ECX, 28 } },           /* VAES: AVX */
-	{ { 7, ECX, 10 }, { 1, ECX, 28 } },          /* VPCLMULQDQ: AVX */
-	{ { 7, EBX, 16 }, { 7, EBX, 5 } },           /* AVX-512 F: AVX2 */
-	{ { 7, EBX, 17 }, { 7, EBX, 16 } },          /* DQ, and so on: F */
+	{ { 1, ECX, 28 }, { 1, ECX, 26 } }, /* AVX: XSAVE */
+	{ { 1, ECX, 12 }, { 1, ECX, 28 } }, /* FMA: AVX */
+	{ { 1, ECX, 29 }, { 1, ECX, 28 } }, /* F16C: AVX */
+	{ { 7, EBX, 5 }, { 1, ECX, 28 } },  /* AVX2: AVX */
+	{ { 7, ECX, 9 }, { 1, ECX, 28 } },  /* VAES: AVX */
+	{ { 7, ECX, 10 }, { 1, ECX, 28 } }, /* VPCLMULQDQ: AVX */
+	{ { 7, EBX, 16 }, { 7, EBX, 5 } },  /* AVX-512 F: AVX2 */
+	{ { 7, EBX, 17 }, { 7, EBX, 16 } }, /* DQ, and so on: F */
 	{ { 7, EBX, 21 }, { 7, EBX, 16 } },
 	{ { 7, EBX, 28 }, { 7, EBX, 16 } },
 	{ { 7, EBX, 30 }, { 7, EBX, 16 } },
@@ -307,6 +315,15 @@ static void init_xsave(struct hc_vm *vm)
 
 /* --- The whole --- */
 
+/* Leaves beyond the last one are not there. */
+static void hide_beyond(struct x86_vm *x, uint32_t last)
+{
+	uint8_t *index = x->cpuid_index[group_of(last)];
+
+	for (unsigned i = (last & 31) + 1; i < 32; i++)
+		index[i] = 0;
+}
+
 static void init_limits(struct x86_vm *x)
 {
 	struct x86_cpuid_entry *hv = find(x, X86_CPUID_HV_BASE, 0);
@@ -314,6 +331,8 @@ static void init_limits(struct x86_vm *x)
 
 	find(x, 0, 0)->eax = x->xcr0_mask ? 0xd : 0xb;
 	find(x, 0x80000000, 0)->eax = is_amd(x) ? 0x8000001e : 0x80000008;
+	hide_beyond(x, find(x, 0, 0)->eax);
+	hide_beyond(x, find(x, 0x80000000, 0)->eax);
 	hv->eax = X86_CPUID_HV_BASE + 1;
 	memcpy(&hv->ebx, &signature[0], 4);
 	memcpy(&hv->ecx, &signature[4], 4);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What CPUID tells guests. A policy table (cpuid.c) says for every register of every leaf which bits
- * come from the physical CPU, which are set, and why; from it each VM gets a table of answers when
- * it is made, so that the exit is an index and four moves.
+ * What CPUID tells guests. A policy table (cpuid.c) says for every register of every leaf which
+ * bits come from the physical CPU, which are set, and why; from it each VM gets a table of answers
+ * when it is made, so that the exit is an index and four moves.
  */
 #ifndef ARCH_X86_64_CPUID_H
 #define ARCH_X86_64_CPUID_H
@@ -13,8 +13,8 @@ struct hc_vm;
 struct hc_vcpu;
 
 /* Hypervisor leaves. */
-#define X86_CPUID_HV_BASE    0x40000000u
-#define X86_CPUID_SIGNATURE  "HypercoreHC" /* EBX, ECX, EDX; the twelfth byte is 0 */
+#define X86_CPUID_HV_BASE   0x40000000u
+#define X86_CPUID_SIGNATURE "HypercoreHC" /* EBX, ECX, EDX; the twelfth byte is 0 */
 
 /* The version of the interface that hypercalls and 40000001h describe. */
 #define X86_HV_INTERFACE 1
@@ -31,7 +31,8 @@ void x86_cpuid(struct hc_vcpu *vcpu, uint32_t leaf, uint32_t subleaf, uint32_t r
 /* Leaf 1 EAX: what RDX holds after reset. */
 uint32_t x86_cpuid_signature(struct hc_vm *vm);
 
-/* Bytes that XSAVE's standard format takes for the components in xcr0 (0: leaf 0Dh is not there). */
+/* Bytes that XSAVE's standard format takes for the components in xcr0 (0: leaf 0Dh is not there).
+ */
 uint32_t x86_xsave_size(struct hc_vm *vm, uint64_t xcr0);
 
 #endif

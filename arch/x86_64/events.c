@@ -6,7 +6,7 @@
 #include <hypercore/errno.h>
 #include <hypercore/freestanding.h>
 
-#include "arch/x86_64/x86.h"
+#include "arch/x86_64/internal.h"
 #include "core/log.h"
 
 /* --- Exceptions --- */
@@ -60,7 +60,8 @@ static enum exception_class take_interrupted(struct hc_vcpu *vcpu)
 	return class;
 }
 
-static void set_pending(struct x86_vcpu *x, uint8_t vector, bool has_error_code, uint32_t error_code)
+static void set_pending(struct x86_vcpu *x, uint8_t vector, bool has_error_code,
+                        uint32_t error_code)
 {
 	x->pending_exception = (struct x86_event){
 		.valid = 1,

@@ -10,12 +10,13 @@ int x86_before_entry(struct hc_vcpu *vcpu);
 bool x86_has_event(struct hc_vcpu *vcpu);
 int x86_halt(struct hc_vcpu *vcpu);
 
-/* walk.c: where the code at gva is, up to the end of its page. NULL with *rc as of x86_translate. */
+/* walk.c: where the code at gva is, up to the end of its page. NULL with *rc as of x86_translate.
+ */
 const uint8_t *x86_code_ptr(struct hc_vcpu *vcpu, gva_t gva, int *rc, struct x86_fault *fault);
 
-/* length.c: the length of the instruction at bytes[0], n of which are readable, in code of 16, 32 or
- * 64 bits; -EAGAIN: n bytes are too few; -EINVAL, -EPROTO: no instruction. */
-int x86_decode_length(const uint8_t *bytes, unsigned n, unsigned bits);
+/* mmio.c: accesses of 1, 2, 4 or 8 bytes, aligned, where there is no RAM. */
+uint64_t x86_device_read(struct hc_vcpu *vcpu, uint64_t gpa, unsigned size);
+void x86_device_write(struct hc_vcpu *vcpu, uint64_t gpa, unsigned size, uint64_t value);
 
 /* exits.c: one handler per exit reason. */
 extern const hc_exit_handler x86_exit_handlers[HC_EXIT_REASON_COUNT];

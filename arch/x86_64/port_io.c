@@ -54,8 +54,8 @@ static int copy_element(struct hc_vcpu *vcpu, const struct hc_exit_io *io, uint6
 
 	rc = x86_translate(vcpu, gva, HC_ACCESS_WRITE, false, &gpa, fault);
 	if (!rc && gva.v % HC_PAGE_SIZE + io->width > HC_PAGE_SIZE)
-		rc = x86_translate(vcpu, gva_of(gva.v + io->width - 1), HC_ACCESS_WRITE, false, &gpa,
-		                   fault);
+		rc = x86_translate(vcpu, gva_of(gva.v + io->width - 1), HC_ACCESS_WRITE, false,
+		                   &gpa, fault);
 	if (rc)
 		return rc;
 	(void)hc_bus_read(vcpu->vm, HC_SPACE_IO, io->port, io->width, &value);

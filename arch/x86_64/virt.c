@@ -4,6 +4,7 @@
 #include <hypercore/freestanding.h>
 
 #include "arch/x86_64/internal.h"
+#include "arch/x86_64/software.h"
 
 #define INSN_MAX 15
 
@@ -71,8 +72,8 @@ static bool limit_allows(const struct x86_segment *g, uint32_t first, unsigned l
 	return first > g->limit && last <= (g->attr & X86_ATTR_DB ? 0xffffffffu : 0xffffu);
 }
 
-int x86_linear(struct hc_vcpu *vcpu, enum x86_seg seg, uint64_t offset, unsigned len, unsigned access,
-               gva_t *gva, struct x86_fault *fault)
+int x86_linear(struct hc_vcpu *vcpu, enum x86_seg seg, uint64_t offset, unsigned len,
+               unsigned access, gva_t *gva, struct x86_fault *fault)
 {
 	const struct x86_state *s = x86_state_of(vcpu);
 	const struct x86_segment *g = &s->seg[seg];
@@ -97,7 +98,8 @@ int x86_fetch(struct hc_vcpu *vcpu, gva_t gva, uint8_t *buf, unsigned len, struc
 
 		if (!code)
 			return done ? (int)done : rc;
-		unsigned here = (unsigned)hc_min(len - done, HC_PAGE_SIZE - (gva.v + done) % HC_PAGE_SIZE);
+		unsigned here =
+			(unsigned)hc_min(len - done, HC_PAGE_SIZE - (gva.v + done) % HC_PAGE_SIZE);
 
 		memcpy(buf + done, code, here);
 		done += here;
@@ -123,7 +125,7 @@ static int decode_at(struct hc_vcpu *vcpu, gva_t gva, unsigned bits)
 	uint8_t buf[INSN_MAX];
 	int n = x86_fetch(vcpu, gva, buf, sizeof(buf), &fault);
 
-	return n < 0 ? n : x86_decode_length(buf, (unsigned)n, bits);
+	return n < 0 ? n : x86_soft_length(buf, (unsigned)n, bits);
 }
 
 int x86_insn_length(struct hc_vcpu *vcpu)
@@ -143,13 +145,13 @@ int x86_insn_length(struct hc_vcpu *vcpu)
 	if (HC_PAGE_SIZE - gva.v % HC_PAGE_SIZE < INSN_MAX)
 		return decode_at(vcpu, gva, bits);
 	rc = short_length(code);
-	return rc ? rc : x86_decode_length(code, INSN_MAX, bits);
+	return rc ? rc : x86_soft_length(code, INSN_MAX, bits);
 }
 
 /* --- Data --- */
 
-/* A piece within one page and so within one device register file; devices take 8, 4, 2, 1 bytes. */
-static void bus_copy(struct hc_vm *vm, uint64_t gpa, uint8_t *buf, unsigned len, bool write)
+/* A piece within one page, by aligned accesses of 8, 4, 2 and 1 bytes. */
+static void copy_device(struct hc_vcpu *vcpu, uint64_t gpa, uint8_t *buf, unsigned len, bool write)
 {
 	for (unsigned done = 0, n; done < len; done += n) {
 		uint64_t value = 0;
@@ -159,20 +161,20 @@ static void bus_copy(struct hc_vm *vm, uint64_t gpa, uint8_t *buf, unsigned len,
 			n /= 2;
 		if (write) {
 			memcpy(&value, buf + done, n);
-			(void)hc_bus_write(vm, HC_SPACE_MEMORY, gpa + done, n, value);
+			x86_device_write(vcpu, gpa + done, n, value);
 		} else {
-			(void)hc_bus_read(vm, HC_SPACE_MEMORY, gpa + done, n, &value);
+			value = x86_device_read(vcpu, gpa + done, n);
 			memcpy(buf + done, &value, n);
 		}
 	}
 }
 
-static void copy_phys(struct hc_vm *vm, gpa_t gpa, uint8_t *buf, unsigned len, bool write)
+static void copy_phys(struct hc_vcpu *vcpu, gpa_t gpa, uint8_t *buf, unsigned len, bool write)
 {
-	uint8_t *host = hc_mem_ptr(vm, gpa, len, write);
+	uint8_t *host = hc_mem_ptr(vcpu->vm, gpa, len, write);
 
 	if (!host)
-		bus_copy(vm, gpa.v, buf, len, write);
+		copy_device(vcpu, gpa.v, buf, len, write);
 	else if (write)
 		memcpy(host, buf, len);
 	else
@@ -191,9 +193,9 @@ static int copy_virt(struct hc_vcpu *vcpu, gva_t gva, uint8_t *buf, unsigned len
 		rc = x86_translate(vcpu, gva_of(gva.v + first), access, false, &gpa[1], fault);
 	if (rc)
 		return rc;
-	copy_phys(vcpu->vm, gpa[0], buf, first, write);
+	copy_phys(vcpu, gpa[0], buf, first, write);
 	if (first < len)
-		copy_phys(vcpu->vm, gpa[1], buf + first, len - first, write);
+		copy_phys(vcpu, gpa[1], buf + first, len - first, write);
 	return 0;
 }
 

@@ -24,10 +24,10 @@
 #define ADDR_MASK UINT64_C(0x000ffffffffff000)
 
 struct paging {
-	uint8_t levels;      /* of tables */
-	uint8_t index_bits;  /* per table; PAE's top table has 2 */
-	uint8_t entry_size;  /* bytes */
-	uint8_t max_leaf;    /* highest level whose entry can map a page */
+	uint8_t levels;     /* of tables */
+	uint8_t index_bits; /* per table; PAE's top table has 2 */
+	uint8_t entry_size; /* bytes */
+	uint8_t max_leaf;   /* highest level whose entry can map a page */
 };
 
 /* Table 4-1 */
@@ -54,7 +54,7 @@ struct walk {
 	uint64_t gpa_mask;
 	bool write, exec, user, implicit, nx;
 	uint8_t in_rom; /* bit n: the entry of level n cannot be written */
-	_Atomic uint64_t *entry[5]; /* by level; NULL for 4-byte entries */
+	void *entry[5]; /* by level */
 	uint64_t value[5];
 	uint64_t gpa;
 };
@@ -68,7 +68,7 @@ static int fault_pf(const struct walk *w, struct x86_fault *fault, uint32_t code
 		.vector = X86_VEC_PF,
 		.has_error_code = 1,
 		.error_code = code | (w->write ? X86_PF_W : 0) | (w->user ? X86_PF_U : 0) |
-			      (w->exec && tells_fetch ? X86_PF_I : 0),
+		              (w->exec && tells_fetch ? X86_PF_I : 0),
 		.address = w->gva,
 	};
 	return -EFAULT;
@@ -159,9 +159,9 @@ static int load_entry(struct walk *w, uint64_t gpa, unsigned level, uint64_t *va
 	if (!hc_mem_ptr(vm, gpa_of(gpa), w->p->entry_size, true))
 		w->in_rom |= (uint8_t)(1u << level);
 	w->entry[level] = p;
-	*value = w->p->entry_size == 8 ?
-			 atomic_load_explicit((_Atomic uint64_t *)p, memory_order_acquire) :
-			 atomic_load_explicit((_Atomic uint32_t *)p, memory_order_acquire);
+	*value = w->p->entry_size == 8
+	                 ? atomic_load_explicit((_Atomic uint64_t *)p, memory_order_acquire)
+	                 : atomic_load_explicit((_Atomic uint32_t *)p, memory_order_acquire);
 	w->value[level] = *value;
 	return 0;
 }
@@ -175,9 +175,10 @@ static bool set_bits(struct walk *w, unsigned level, uint64_t bits)
 	if ((old & bits) == bits || w->in_rom >> level & 1)
 		return true;
 	if (w->p->entry_size == 8) {
-		done = atomic_compare_exchange_strong(w->entry[level], &old, old | bits);
+		done = atomic_compare_exchange_strong((_Atomic uint64_t *)w->entry[level], &old,
+		                                      old | bits);
 	} else {
-		_Atomic uint32_t *p = (_Atomic uint32_t *)(void *)w->entry[level];
+		_Atomic uint32_t *p = w->entry[level];
 		uint32_t old32 = (uint32_t)old;
 
 		done = atomic_compare_exchange_strong(p, &old32, old32 | (uint32_t)bits);
@@ -238,13 +239,15 @@ static int walk_once(struct walk *w, struct x86_fault *fault)
 			w->gpa = leaf_address(w, entry, level);
 			return mark_used(w, level) ? 0 : -EAGAIN;
 		}
-		table = entry & ADDR_MASK & (w->p->entry_size == 4 ? UINT64_C(0xfffff000) : ~UINT64_C(0));
+		table = entry & ADDR_MASK &
+		        (w->p->entry_size == 4 ? UINT64_C(0xfffff000) : ~UINT64_C(0));
 	}
 }
 
 /* --- The cache --- */
 
-/* Everything but CR3 and the address that a translation depends on, and a bit that is always set. */
+/* Everything but CR3 and the address that a translation depends on, and a bit that is always set.
+ */
 static uint64_t mode_key(const struct walk *w)
 {
 	const struct x86_state *s = w->s;
@@ -265,8 +268,9 @@ static uint64_t epoch_of(const struct hc_vm *vm)
 
 static struct x86_walk_cache *slot_of(struct hc_vcpu *vcpu, uint64_t page, bool exec)
 {
-	return &x86_vcpu_of(vcpu)->walk[((page >> HC_PAGE_SHIFT) ^ (exec ? X86_WALK_SLOTS / 2 : 0)) &
-	                                (X86_WALK_SLOTS - 1)];
+	return &x86_vcpu_of(vcpu)
+	                ->walk[((page >> HC_PAGE_SHIFT) ^ (exec ? X86_WALK_SLOTS / 2 : 0)) &
+	                       (X86_WALK_SLOTS - 1)];
 }
 
 /* The same entries still hold the same values: the walk would end where it did before. */

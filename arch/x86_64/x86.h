@@ -32,13 +32,13 @@ struct x86_vm {
 	 * differ by vCPU are filled in on use. */
 	struct x86_cpuid_entry cpuid[X86_CPUID_ENTRIES];
 	unsigned cpuid_count;
-	uint8_t cpuid_index[3][32];     /* first entry of leaf n, 80000000h + n, 40000000h + n */
-	uint64_t cr4_mask, efer_mask;   /* bits that the CPUID policy lets the guest set */
-	uint64_t xcr0_mask;             /* 0: no XSAVE */
-	uint64_t gpa_mask;              /* bits that a guest physical address can have */
+	uint8_t cpuid_index[3][32];   /* first entry of leaf n, 80000000h + n, 40000000h + n */
+	uint64_t cr4_mask, efer_mask; /* bits that the CPUID policy lets the guest set */
+	uint64_t xcr0_mask;           /* 0: no XSAVE */
+	uint64_t gpa_mask;            /* bits that a guest physical address can have */
 	bool has_1g_pages;
-	_Atomic uint32_t lowest_next;   /* where the next lowest-priority arbitration begins */
-	uint64_t rsdp;                  /* guest physical address, 0: no ACPI tables */
+	_Atomic uint32_t lowest_next; /* where the next lowest-priority arbitration begins */
+	uint64_t rsdp;                /* guest physical address, 0: no ACPI tables */
 };
 
 /* A translation that x86_translate made before, and the table entries it came from. */
@@ -48,8 +48,8 @@ struct x86_walk_cache {
 	const _Atomic uint64_t *entry[5];
 	uint64_t value[5];
 	unsigned levels;
-	uint64_t gpa;             /* of the page */
-	const uint8_t *host;      /* of the page, NULL if it is not RAM */
+	uint64_t gpa;        /* of the page */
+	const uint8_t *host; /* of the page, NULL if it is not RAM */
 };
 
 #define X86_WALK_SLOTS 8 /* a power of two */
@@ -64,7 +64,7 @@ struct x86_vcpu {
 	struct x86_event pending_extint;    /* acknowledged at the 8259, not yet injected */
 	_Atomic bool nmi_pending;
 	uint64_t msr_misc_enable, msr_mtrr_def_type;
-	uint64_t mtrr[32];              /* fixed and variable ranges, as the guest wrote them */
+	uint64_t mtrr[32]; /* fixed and variable ranges, as the guest wrote them */
 	uint64_t msr_mcg_status;
 	struct x86_walk_cache walk[X86_WALK_SLOTS];
 };
@@ -135,17 +135,18 @@ int x86_translate(struct hc_vcpu *vcpu, gva_t gva, unsigned access, bool implici
  * count (> 0), or the error of x86_translate for the first byte. */
 int x86_fetch(struct hc_vcpu *vcpu, gva_t gva, uint8_t *buf, unsigned len, struct x86_fault *fault);
 
-/* The linear address of offset in seg for len bytes, by the rules of the current mode. 0, or -EFAULT
- * with #GP(0) or #SS(0) in *fault. Groups CR, CS and SEG must be valid. */
-int x86_linear(struct hc_vcpu *vcpu, enum x86_seg seg, uint64_t offset, unsigned len, unsigned access,
-	       gva_t *gva, struct x86_fault *fault);
+/* The linear address of offset in seg for len bytes, by the rules of the current mode. 0, or
+ * -EFAULT with #GP(0) or #SS(0) in *fault. Groups CR, CS and SEG must be valid. */
+int x86_linear(struct hc_vcpu *vcpu, enum x86_seg seg, uint64_t offset, unsigned len,
+               unsigned access, gva_t *gva, struct x86_fault *fault);
 
 /* Copies len (at most a page) bytes between buf and guest virtual memory with the current CPL's
  * rights; parts outside RAM are bus accesses. Both pages are translated before anything is copied.
  * 0, or -EFAULT with *fault. */
-int x86_read_virt(struct hc_vcpu *vcpu, gva_t gva, void *buf, unsigned len, struct x86_fault *fault);
+int x86_read_virt(struct hc_vcpu *vcpu, gva_t gva, void *buf, unsigned len,
+                  struct x86_fault *fault);
 int x86_write_virt(struct hc_vcpu *vcpu, gva_t gva, const void *buf, unsigned len,
-		   struct x86_fault *fault);
+                   struct x86_fault *fault);
 
 /* 16, 32 or 64: the default operand size of the current code segment. Groups CR and CS are made
  * valid. */
@@ -195,13 +196,14 @@ int x86_load_linux(struct hc_vm *vm, const void *kernel, uint64_t kernel_size, c
                    uint64_t initrd_size, const char *cmdline);
 
 /* Ports and lines of the ACPI hardware that the FADT describes. */
-#define X86_ACPI_PM_BASE    0x600 /* PM1a event block, then control, then the timer */
-#define X86_ACPI_PM1_EVT    (X86_ACPI_PM_BASE + 0x0)
-#define X86_ACPI_PM1_CNT    (X86_ACPI_PM_BASE + 0x4)
-#define X86_ACPI_PM_TMR     (X86_ACPI_PM_BASE + 0x8)
-#define X86_ACPI_RESET_PORT (X86_ACPI_PM_BASE + 0xc)
-#define X86_ACPI_SCI_IRQ    9
-#define X86_ACPI_S5_TYPE    5 /* SLP_TYP that \_S5 names */
+#define X86_ACPI_PM_BASE     0x600 /* PM1a event block, then control, then the timer */
+#define X86_ACPI_PM1_EVT     (X86_ACPI_PM_BASE + 0x0)
+#define X86_ACPI_PM1_CNT     (X86_ACPI_PM_BASE + 0x4)
+#define X86_ACPI_PM_TMR      (X86_ACPI_PM_BASE + 0x8)
+#define X86_ACPI_RESET_PORT  (X86_ACPI_PM_BASE + 0xc)
+#define X86_ACPI_RESET_VALUE 6 /* what the reset register wants to be written */
+#define X86_ACPI_SCI_IRQ     9
+#define X86_ACPI_S5_TYPE     5 /* SLP_TYP that \_S5 names */
 
 /* Writes RSDP, XSDT, FADT, FACS, MADT and DSDT into guest memory and remembers where, for the boot
  * protocol. -EFAULT if the RAM is not there. */
