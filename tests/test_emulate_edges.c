@@ -638,7 +638,7 @@ static void test_scan(void **unused)
 		while (high < bits && !(v >> (bits - 1 - high) & 1))
 			high++;
 		for (unsigned k = 0; k < bits; k++)
-			set += v >> k & 1;
+			set += (unsigned)(v >> k) & 1;
 		assert_int_equal(alu_scan(X86_OP_TZCNT, v, 0, width, &flags), low);
 		assert_int_equal(!!(flags & X86_FLAG_CF), !v);
 		assert_int_equal(!!(flags & X86_FLAG_ZF), low == 0);
