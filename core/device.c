@@ -164,7 +164,7 @@ long hc_state_load(const struct hc_state_desc *desc, void *obj, const void *buf,
 	const char *name = get_name(&c, &len);
 	uint16_t version = get_u16(&c), count = get_u16(&c);
 
-	if (!name || !same_name(name, len, desc->name))
+	if (c.bad || !name || !same_name(name, len, desc->name))
 		return hc_error(-EPROTO, "state of %s: the data is of something else", desc->name);
 	if (version > desc->version)
 		return hc_error(-EPROTO, "state of %s: version %u, newer than %u", desc->name,

@@ -178,7 +178,7 @@ void hc_vm_free_memory(struct hc_vm *vm)
 {
 	struct hc_memory *m = &vm->memory;
 
-	if (vm->backend->s2_format && vm->s2.format)
+	if (vm->s2.root.v)
 		s2_destroy(&vm->s2);
 	for (unsigned i = 0; i < m->count; i++)
 		if (m->slots[i].flags & HC_SLOT_OWNED)

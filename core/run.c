@@ -11,27 +11,13 @@
 
 #define G_CORE 1u /* group 0 of every guest architecture: general registers and PC */
 
-/* What the exit is about, for the trace. */
-static uint64_t trace_arg(const struct hc_exit *exit)
-{
-	switch (exit->reason) {
-	case HC_EXIT_IO: return exit->u.io.port;
-	case HC_EXIT_STAGE2: return exit->u.stage2.gpa.v;
-	case HC_EXIT_EXCEPTION: return exit->u.exception.vector;
-	case HC_EXIT_CR_WRITE: return exit->u.cr.value;
-	case HC_EXIT_ENTRY_FAILED:
-	case HC_EXIT_UNKNOWN: return exit->u.raw.code;
-	default: return 0;
-	}
-}
-
 static void trace_exit(struct hc_vcpu *vcpu, const struct hc_exit *exit, uint64_t cycles)
 {
 	struct hc_trace_record *r = hc_trace_next(&vcpu->trace);
 
 	r->cycles = cycles;
 	r->pc = exit->pc;
-	r->arg = trace_arg(exit);
+	r->arg = exit->u.word;
 	r->kind = HC_TRACE_EXIT;
 	r->what = (uint16_t)exit->reason;
 	r->extra = 0;
@@ -89,31 +75,35 @@ static int take_requests(struct hc_vcpu *vcpu, uint32_t requests, enum hc_vcpu_r
 	return action;
 }
 
-static int enter_guest(struct hc_vcpu *vcpu, struct hc_exit *exit)
+/* One round in the guest. *mark is when the time before it ended, and becomes when the exit's
+ * handling did: two readings of the counter a round, not four. */
+static int enter_guest(struct hc_vcpu *vcpu, struct hc_exit *exit, uint64_t *mark)
 {
-	uint64_t entry = hc_platform_cycles();
 	int rc = vcpu->backend->run(vcpu, exit);
 	uint64_t left = hc_platform_cycles();
 
 	vcpu->valid = G_CORE;
 	vcpu->dirty = 0;
 	vcpu->stats.entries++;
-	vcpu->stats.guest_cycles += left - entry;
+	vcpu->stats.guest_cycles += left - *mark;
 	trace_exit(vcpu, exit, left);
 	if (rc) {
 		fail(vcpu, exit, rc);
 		return HC_ACT_RESUME;
 	}
+	enum hc_exit_reason reason = exit->reason;
 	int action = handle(vcpu, exit);
 
-	vcpu->stats.exits[exit->reason]++;
-	vcpu->stats.exit_cycles[exit->reason] += hc_platform_cycles() - left;
+	*mark = hc_platform_cycles();
+	vcpu->stats.exits[reason]++;
+	vcpu->stats.exit_cycles[reason] += *mark - left;
 	return action;
 }
 
 static enum hc_vcpu_run_state run_until_it_leaves(struct hc_vcpu *vcpu)
 {
 	struct hc_exit exit = { .reason = HC_EXIT_INTERRUPT };
+	uint64_t mark = hc_platform_cycles();
 
 	for (;;) {
 		uint32_t requests = atomic_load_explicit(&vcpu->requests, memory_order_acquire);
@@ -122,11 +112,12 @@ static enum hc_vcpu_run_state run_until_it_leaves(struct hc_vcpu *vcpu)
 		if (__builtin_expect(requests != 0, 0)) {
 			if (take_requests(vcpu, requests, &next) != HC_ACT_RESUME)
 				return next;
+			mark = hc_platform_cycles();
 			/* A request may have come up while these were taken. */
 			if (atomic_load_explicit(&vcpu->requests, memory_order_relaxed))
 				continue;
 		}
-		int action = enter_guest(vcpu, &exit);
+		int action = enter_guest(vcpu, &exit, &mark);
 
 		if (__builtin_expect(action != HC_ACT_RESUME, 0))
 			return action == HC_ACT_HALT ? HC_VCPU_HALTED : HC_VCPU_READY;

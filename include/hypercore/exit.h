@@ -59,11 +59,12 @@ struct hc_exit {
 	uint64_t pc;      /* guest RIP or PC at the exit */
 	uint64_t next_pc; /* of the instruction after the one that exited */
 	union {
+		uint64_t word; /* the first eight bytes of any of these, for traces */
 		struct hc_exit_io io;
 		struct hc_exit_stage2 stage2;
 		struct {
-			uint8_t number; /* 0, 3, 4, 8 */
 			uint64_t value; /* what the guest wants to write */
+			uint8_t number; /* 0, 3, 4, 8 */
 		} cr;
 		struct {
 			uint8_t vector;
