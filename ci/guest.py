@@ -124,7 +124,6 @@ def initramfs():
         cpio.symlink(f"bin/{name}", "busybox")
     cpio.file("bin/leave", _compile(parts / "leave.c", GUEST / "leave"), 0o755)
     cpio.file("init", (parts / "init").read_bytes(), 0o755)
-    cpio.file("hostname", b"guest\n")
     cpio.file("etc/passwd", b"root::0:0:root:/root:/bin/sh\n")
     scratch = GUEST / f"initrd.img.{os.getpid()}"
     scratch.write_bytes(cpio.finish())

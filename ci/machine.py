@@ -2,14 +2,12 @@
 """The physical machine, as QEMU emulates it, with the board image on it: configuration file, bundle,
 start-up paths, QEMU's command line, and what the hypervisor's log says in the end."""
 import dataclasses
-import os
 import pathlib
 import re
 import shutil
-import subprocess
 
 import guest
-from common import BUILD, ROOT, Failure, Progress, build_preset, run_logged
+from common import BUILD, ROOT, Failure, build_preset, run_logged
 
 QEMU = "qemu-system-x86_64"
 BOARD = "board-x86_64"
@@ -39,7 +37,8 @@ class Machine:
     board_append: str = ""
     stats: bool = False
     quiet: bool = False
-    command: list = None  # None: interactive
+    command: list = None  # None: interactive; empty: none, COM2 is still our standard output
+    serials: tuple = ()  # the other ends of the VM's serial ports, if not the usual ones
     extra: tuple = ()  # QEMU options
 
     def vm_names(self):
@@ -85,8 +84,8 @@ def host_cpus(machine):
     return min(max(int(machine.cpus) if machine.cpus.isdigit() else 1, 1) * machine.vms, 8)
 
 
-def _guest_append(machine):
-    words = ["console=ttyS0", "panic=-1"]
+def _guest_append(machine, name):
+    words = ["console=ttyS0", "panic=-1", f"hostname={name}"]
     if machine.quiet:
         words.append("quiet")
     return " ".join(words + ([machine.append] if machine.append else []))
@@ -94,6 +93,8 @@ def _guest_append(machine):
 
 def _serials(machine, index):
     """The other ends of a VM's two serial ports."""
+    if machine.serials:
+        return machine.serials
     if machine.command is None:
         return ("com1", "none") if index == 0 else ("log", "none")
     return "log", f"com{index + 2}"
@@ -106,29 +107,34 @@ def config_text(machine):
              "end = poweroff", f"stats = {'yes' if machine.stats else 'no'}"]
     for index, name in enumerate(machine.vm_names()):
         serial0, serial1 = _serials(machine, index)
-        lines += ["", f"[vm {name}]", "kernel = vmlinuz", "initrd = initrd.img",
-                  f"append = {_guest_append(machine)}", f"memory = {machine.memory}",
+        lines += ["", f"[vm {name}]", "kernel = vmlinuz"]
+        if machine.initrd != "none":
+            lines.append("initrd = initrd.img")
+        lines += [f"append = {_guest_append(machine, name)}", f"memory = {machine.memory}",
                   f"cpus = {machine.cpus}", f"serial0 = {serial0}", f"serial1 = {serial1}"]
     return "\n".join(lines) + "\n"
+
+
+def _copy(source, target):
+    try:
+        shutil.copyfile(source, target)
+    except OSError as error:
+        raise Failure(f"{source}: {error.strerror}", 2)
+    return target
 
 
 def _files(machine):
     """Puts the configuration and the guest's files in the machine's folder; their paths."""
     machine.directory.mkdir(parents=True, exist_ok=True)
-    conf = machine.directory / "hypercore.conf"
-    conf.write_text(config_text(machine))
-    kernel = machine.directory / "vmlinuz"
-    initrd = machine.directory / "initrd.img"
-    for source, copy in ((machine.kernel or guest.kernel(), kernel),
-                         (machine.initrd or guest.initramfs(), initrd)):
-        try:
-            shutil.copyfile(source, copy)
-        except OSError as error:
-            raise Failure(f"{source}: {error.strerror}", 2)
-    if machine.command is not None:
-        with open(initrd, "ab") as out:
-            out.write(guest.command_archive(machine.command))
-    return conf, kernel, initrd
+    files = [machine.directory / "hypercore.conf",
+             _copy(machine.kernel or guest.kernel(), machine.directory / "vmlinuz")]
+    files[0].write_text(config_text(machine))
+    if machine.initrd != "none":
+        files.append(_copy(machine.initrd or guest.initramfs(), machine.directory / "initrd.img"))
+        if machine.command:
+            with open(files[-1], "ab") as out:
+                out.write(guest.command_archive(machine.command))
+    return files
 
 
 def board_file(name):
@@ -137,20 +143,19 @@ def board_file(name):
 
 def _start_up(machine, files):
     """QEMU's options for the start-up path."""
-    conf, kernel, initrd = files
     if machine.boot == "kernel":
         bundle = machine.directory / "bundle.cpio"
-        run_logged([ROOT / "ci/mkbundle", bundle, conf, kernel, initrd],
+        run_logged([ROOT / "ci/mkbundle", bundle, *files],
                    machine.directory / "mkbundle.log", "packing the bundle")
         options = ["-kernel", str(board_file("hypercore.elf")), "-initrd", str(bundle)]
         return options + (["-append", machine.board_append] if machine.board_append else [])
     if machine.boot == "grub":
         image = machine.directory / "hypercore.iso"
-        run_logged([ROOT / "ci/mkiso", image, board_file("hypercore.elf"), conf, kernel, initrd],
+        run_logged([ROOT / "ci/mkiso", image, board_file("hypercore.elf"), *files],
                    machine.directory / "mkiso.log", "making the ISO image")
         return ["-cdrom", str(image), "-boot", "d"]
     image, variables = machine.directory / "esp.img", machine.directory / "OVMF_VARS.fd"
-    run_logged([ROOT / "ci/mkesp", image, board_file("hypercore.efi"), conf, kernel, initrd],
+    run_logged([ROOT / "ci/mkesp", image, board_file("hypercore.efi"), *files],
                machine.directory / "mkesp.log", "making the EFI system partition")
     shutil.copyfile(OVMF / "OVMF_VARS_4M.fd", variables)
     flash = "if=pflash,format=raw,unit={},file={}{}"
@@ -229,11 +234,12 @@ def read_verdict(log):
 
 def bare_command_line(machine):
     """The same guest on the same machine with no hypervisor between, to compare with."""
-    _, kernel, initrd = _files(machine)
+    _, kernel, *initrd = _files(machine)
     machine.log.write_text("")
     return [QEMU, "-accel", "tcg", "-machine", "q35",
             "-cpu", machine.cpu_model or BACKENDS[machine.backend],
             "-smp", machine.cpus, "-m", str((parse_size(machine.memory) or 0) >> 20),
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-            "-kernel", str(kernel), "-initrd", str(initrd), "-append", _guest_append(machine),
+            "-kernel", str(kernel), *(["-initrd", str(initrd[0])] if initrd else []),
+            "-append", _guest_append(machine, "bare"),
             "-device", "isa-debug-exit,iobase=0xf4", *_serial_options(machine), *machine.extra]

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Times what makes a guest leave guest mode. Prints "NAME TICKS" lines on its serial port: TSC ticks
- * of one operation less those of an empty one, the median of several batches. On QEMU with
+ * Times what makes a guest leave guest mode. Prints "NAME TICKS" lines on its serial port: TSC
+ * ticks of one operation less those of an empty one, the median of several batches. On QEMU with
  * -icount shift=0 a tick is an instruction.
  */
 #include <stddef.h>
@@ -28,12 +28,9 @@ static const struct {
 	const char name[16];
 	operation *run; /* as linked */
 } operations[] = {
-	{ "cpuid", op_cpuid },
-	{ "vmmcall", op_vmmcall },
-	{ "rdmsr", op_rdmsr },
-	{ "port-in", op_port_in },
-	{ "lapic-read", op_lapic_read },
-	{ "ioapic-read", op_ioapic_read },
+	{ "cpuid", op_cpuid },           { "vmmcall", op_vmmcall },
+	{ "rdmsr", op_rdmsr },           { "port-in", op_port_in },
+	{ "lapic-read", op_lapic_read }, { "ioapic-read", op_ioapic_read },
 	{ "self-ipi-hlt", op_self_ipi },
 };
 
@@ -116,10 +113,10 @@ static void set_gate(unsigned vector, operation *handler)
 	uint64_t offset = (uint64_t)(uintptr_t)handler + slide;
 
 	idt[vector] = (struct gate){ .offset_low = (uint16_t)offset,
-				     .selector = 0x18,
-				     .attributes = 0x8e00,
-				     .offset_mid = (uint16_t)(offset >> 16),
-				     .offset_high = (uint32_t)(offset >> 32) };
+		                     .selector = 0x18,
+		                     .attributes = 0x8e00,
+		                     .offset_mid = (uint16_t)(offset >> 16),
+		                     .offset_high = (uint32_t)(offset >> 32) };
 }
 
 static void load_idt(void)

@@ -5,18 +5,18 @@
  * has none.
  */
 
-#define EXIT_PORT   0xf4
-#define SYS_ioperm  173
-#define SYS_exit    60
+#define EXIT_PORT  0xf4
+#define SYS_ioperm 173
+#define SYS_exit   60
 
 static long syscall3(long number, long a, long b, long c)
 {
 	long result;
 
 	__asm__ volatile("syscall"
-			 : "=a"(result)
-			 : "a"(number), "D"(a), "S"(b), "d"(c)
-			 : "rcx", "r11", "memory");
+	                 : "=a"(result)
+	                 : "a"(number), "D"(a), "S"(b), "d"(c)
+	                 : "rcx", "r11", "memory");
 	return result;
 }
 
