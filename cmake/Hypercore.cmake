@@ -16,7 +16,7 @@ set(HC_BOARD_x86_64 -m64 -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-
 set(HC_BOARD_aarch64 -mgeneral-regs-only -mstrict-align -fno-pic -fno-pie
   -fno-asynchronous-unwind-tables)
 
-set(HC_COMMON -g)
+set(HC_COMMON)
 if(HC_TARGET MATCHES "^board-(.*)$")
   list(APPEND HC_COMMON ${HC_BOARD_${CMAKE_MATCH_1}})
 endif()

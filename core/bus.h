@@ -48,9 +48,9 @@ int hc_bus_add(struct hc_vm *vm, enum hc_space space, const struct hc_region *re
  * are dropped, as on a PC's bus; both are counted. An access that crosses a region's end is split.
  * Returns 0, or -ENOENT if no device answered any part of it. */
 int hc_bus_read(struct hc_vm *vm, enum hc_space space, uint64_t addr, unsigned size,
-		uint64_t *value);
+                uint64_t *value);
 int hc_bus_write(struct hc_vm *vm, enum hc_space space, uint64_t addr, unsigned size,
-		 uint64_t value);
+                 uint64_t value);
 
 /* The lock that device callbacks run under. For code that enters a device from elsewhere: input
  * from the outside, end-of-interrupt broadcasts. */

@@ -13,8 +13,8 @@
 #define HC_CHARDEV_INPUT 1024
 
 struct hc_chardev {
-	/* Set by the outside. Writes len bytes; may drop what the outside does not take. Called with
-	 * the device lock held, from any CPU. NULL: output is discarded. */
+	/* Set by the outside. Writes len bytes; may drop what the outside does not take. Called
+	 * with the device lock held, from any CPU. NULL: output is discarded. */
 	void (*write)(struct hc_chardev *chr, const uint8_t *data, size_t len);
 
 	/* Set by the device when it attaches: there is input. Device lock held. */

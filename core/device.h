@@ -20,11 +20,15 @@ struct hc_field {
 	uint16_t since; /* first version of the description that has it */
 };
 
-#define HC_FIELD(type, member, version)                                                      \
-	{ #member, offsetof(type, member), sizeof(((type *)0)->member), 1, version }
-#define HC_FIELD_ARRAY(type, member, version)                                                \
-	{ #member, offsetof(type, member), sizeof(((type *)0)->member[0]),                   \
-	  HC_ARRAY_SIZE(((type *)0)->member), version }
+#define HC_FIELD(type, member, version)                                                            \
+	{                                                                                          \
+#member, offsetof(type, member), sizeof(((type *)0)->member), 1, version           \
+	}
+#define HC_FIELD_ARRAY(type, member, version)                                                      \
+	{                                                                                          \
+#member, offsetof(type, member), sizeof(((type *)0)->member[0]),                   \
+			HC_ARRAY_SIZE(((type *)0)->member), version                                \
+	}
 
 struct hc_state_desc {
 	const char *name;
@@ -60,8 +64,8 @@ void hc_devices_reset(struct hc_vm *vm);
 size_t hc_state_save(const struct hc_state_desc *desc, const void *obj, void *buf, size_t size);
 
 /* The other way. Fields that the data lacks and that are newer than its version keep their values.
- * -EPROTO for anything that does not match the description; obj is then unchanged. Returns the
- * bytes consumed. */
+ * -EPROTO for anything that does not match the description, obj is then unchanged, and for values
+ * that post_load refuses, obj must then be reset before it is used. Returns the bytes consumed. */
 long hc_state_load(const struct hc_state_desc *desc, void *obj, const void *buf, size_t size);
 
 #endif

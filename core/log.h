@@ -3,6 +3,7 @@
 #ifndef CORE_LOG_H
 #define CORE_LOG_H
 
+#include <hypercore/errno.h>
 #include <stdarg.h>
 #include <stddef.h>
 

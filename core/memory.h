@@ -22,7 +22,7 @@ struct hc_slot {
 	uint32_t flags;
 };
 
-#define HC_MAX_SLOTS 32
+#define HC_MAX_SLOTS 64
 
 struct hc_memory {
 	struct hc_slot slots[HC_MAX_SLOTS]; /* by gpa */
@@ -37,7 +37,9 @@ int hc_vm_add_slot(struct hc_vm *vm, gpa_t gpa, uint64_t size, void *host, uint3
 /* Adds RAM taken from the platform, in as large pieces as it has. Same errors. */
 int hc_vm_add_ram(struct hc_vm *vm, gpa_t gpa, uint64_t size);
 
-/* Unmaps and, for owned memory, frees all slots. */
+/* Internal to the core: makes the empty stage 2 (an error of s2_init); frees it, and all slots with
+ * the memory that the core owns. */
+int hc_vm_init_memory(struct hc_vm *vm, unsigned gpa_bits);
 void hc_vm_free_memory(struct hc_vm *vm);
 
 /* Host pointer to [gpa, gpa + len), or NULL if that is not within one slot of RAM (want_write: of

@@ -14,16 +14,17 @@
 
 /* One physical CPU. The platform owns the storage. */
 struct hc_cpu {
-	unsigned id;          /* 0 .. count - 1; 0 is the boot CPU */
-	uint64_t hw_id;       /* APIC ID, MPIDR */
+	unsigned id;    /* 0 .. count - 1; 0 is the boot CPU */
+	uint64_t hw_id; /* APIC ID, MPIDR */
 	struct hc_vcpu *current;
-	bool virt_enabled;    /* backend->cpu_enable succeeded */
+	bool virt_enabled; /* backend->cpu_enable succeeded */
 
 	struct hc_lock lock;  /* of the following and of the vCPUs' run_state and link */
 	struct hc_list ready; /* in the policy's order */
 	struct hc_list halted;
-	unsigned assigned;    /* vCPUs whose home this is */
+	unsigned assigned; /* vCPUs whose home this is */
 
+	uint64_t deadline_ns; /* what the local timer is set to; this CPU only */
 	_Atomic bool stop;
 	uint64_t idle_cycles, switches;
 	void *backend_data;
@@ -62,8 +63,11 @@ int hc_sched_place(struct hc_vcpu *vcpu);
 void hc_sched_forget(struct hc_vcpu *vcpu);
 void hc_sched_unpark(struct hc_vcpu *vcpu);
 
-/* After host interrupts were taken: fires timers that are due on this CPU, and says when the next
- * one is. */
+/* A timer of vcpu became the first of its queue: its CPU has to wake earlier. */
+void hc_sched_deadline_changed(struct hc_vcpu *vcpu);
+
+/* After host interrupts were taken: fires timers that are due on this CPU, ends running's slice
+ * if it is over, and sets the local timer for what comes next. running may be NULL. */
 void hc_sched_tick(struct hc_cpu *cpu, struct hc_vcpu *running);
 
 #endif

@@ -10,10 +10,10 @@ struct hc_vcpu_stats {
 	uint64_t exit_cycles[HC_EXIT_REASON_COUNT]; /* platform cycles spent handling them */
 	uint64_t guest_cycles;                      /* between entry and exit */
 	uint64_t entries;
-	uint64_t injected;       /* events delivered to the guest */
-	uint64_t halts;          /* times it went to sleep */
-	uint64_t unknown_msrs;   /* accesses answered by #GP for want of a policy */
-	uint64_t slices;         /* times the scheduler picked it */
+	uint64_t injected;     /* events delivered to the guest */
+	uint64_t halts;        /* times it went to sleep */
+	uint64_t unknown_msrs; /* accesses answered by #GP for want of a policy */
+	uint64_t slices;       /* times the scheduler picked it */
 };
 
 #endif

@@ -29,8 +29,8 @@ struct hc_timer {
 
 struct hc_timer_queue {
 	struct hc_lock lock;
-	struct hc_list timers;       /* by deadline, soonest first */
-	_Atomic uint64_t next_ns;    /* deadline of the first; UINT64_MAX if there is none */
+	struct hc_list timers;    /* by deadline, soonest first */
+	_Atomic uint64_t next_ns; /* deadline of the first; UINT64_MAX if there is none */
 };
 
 void hc_timer_queue_init(struct hc_timer_queue *q);
@@ -42,7 +42,8 @@ void hc_timer_init(struct hc_timer *t, struct hc_vcpu *home, bool device, hc_tim
 /* (Re)arms: fires once, at deadline_ns or as soon as possible if that is past. */
 void hc_timer_arm(struct hc_timer *t, uint64_t deadline_ns);
 
-/* Not armed any more. The callback may be running on the home CPU only if no device lock is held. */
+/* Not armed any more. The callback may be running on the home CPU only if no device lock is held.
+ */
 void hc_timer_cancel(struct hc_timer *t);
 
 /* Fires all timers of vcpu that are due. On the vCPU's CPU, outside the guest. */

@@ -15,7 +15,7 @@ enum hc_trace_kind { HC_TRACE_EXIT, HC_TRACE_INJECT, HC_TRACE_STATE, HC_TRACE_ER
 struct hc_trace_record {
 	uint64_t cycles;
 	uint64_t pc;
-	uint64_t arg; /* exit: port, address, index; inject: vector */
+	uint64_t arg; /* exit: its u.word; inject: vector */
 	uint16_t kind;
 	uint16_t what; /* exit: enum hc_exit_reason */
 	uint32_t extra;

@@ -22,21 +22,20 @@ struct hc_vm {
 	const struct hc_arch_ops *arch;
 	const struct hc_backend_ops *backend;
 	void *backend_data;
-	struct hc_list link; /* in the list of all VMs */
-	unsigned id;
 
 	struct hc_vcpu *vcpus[HC_MAX_VCPUS];
 	unsigned cpu_count;
 
 	/* Lifecycle. */
 	struct hc_lock lifecycle_lock;
-	_Atomic uint32_t state;       /* enum hc_vm_state */
-	uint32_t target;              /* state to enter when all vCPUs have parked */
-	_Atomic uint32_t unparked;    /* vCPUs that have not */
+	_Atomic uint32_t state;     /* enum hc_vm_state */
+	uint32_t target;            /* state to enter when all vCPUs have parked */
+	_Atomic uint32_t unparked;  /* vCPUs that have not */
+	_Atomic uint32_t notifying; /* transitions whose observers are being told */
 	enum hc_stop_cause cause;
 	unsigned status;
 	char reason[192];
-	uint64_t entered_ns;          /* when the current state was entered */
+	uint64_t entered_ns; /* when the current state was entered */
 	uint64_t state_entries[HC_VM_STATE_COUNT];
 	uint64_t state_time_ns[HC_VM_STATE_COUNT];
 	struct {
@@ -48,7 +47,8 @@ struct hc_vm {
 	/* Memory. */
 	struct hc_lock memory_lock;
 	struct hc_memory memory;
-	struct s2 s2; /* valid if backend->s2_format */
+	unsigned gpa_bits;
+	struct s2 s2; /* if backend->s2_format */
 
 	/* Devices. */
 	struct hc_lock device_lock;
@@ -61,5 +61,9 @@ struct hc_vm {
 	unsigned eoi_sink_count;
 	struct hc_list devices;
 };
+
+/* Internal to the core: a vCPU of the VM left its run queues for good; its CPU does not touch it
+ * any more. The last one completes the transition. */
+void hc_vm_vcpu_parked(struct hc_vm *vm);
 
 #endif

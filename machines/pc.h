@@ -13,17 +13,18 @@
 struct pc_config {
 	const char *name;
 	unsigned cpus;
-	uint64_t memory; /* bytes, a multiple of 2 MiB */
+	uint64_t memory;             /* bytes, a multiple of 2 MiB */
 	const void *kernel, *initrd; /* bzImage; initrd may be NULL */
 	uint64_t kernel_size, initrd_size;
 	const char *cmdline;
 	struct hc_chardev *serial[2]; /* at 0x3f8 and 0x2f8; NULL: the port is not there */
 	struct hc_chardev *debugcon;  /* at 0xe9; NULL: not there */
-	uint16_t exit_port;           /* a byte written here stops the VM with it as status; 0: none */
+	uint16_t exit_port; /* a byte written here stops the VM with it as status; 0: none */
 };
 
 /* Creates the VM, ready for hc_vm_start(). On failure everything is undone and the error has been
  * explained with hc_error(). */
-int pc_create(struct hc_vm **vm, const struct hc_backend_ops *backend, const struct pc_config *config);
+int pc_create(struct hc_vm **vm, const struct hc_backend_ops *backend,
+              const struct pc_config *config);
 
 #endif

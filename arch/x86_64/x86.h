@@ -28,7 +28,8 @@ struct x86_cpuid_entry {
 
 struct x86_vm {
 	struct hc_vm vm; /* first */
-	struct x86_cpuid_entry cpuid[X86_CPUID_ENTRIES]; /* sorted; per-vCPU parts filled in on use */
+	struct x86_cpuid_entry
+		cpuid[X86_CPUID_ENTRIES]; /* sorted; per-vCPU parts filled in on use */
 	unsigned cpuid_count;
 };
 
@@ -36,12 +37,12 @@ struct x86_vcpu {
 	struct hc_vcpu vcpu; /* first */
 	struct x86_state state;
 	struct x86_apic apic;
-	_Atomic uint32_t mp_state;      /* enum x86_mp_state */
-	_Atomic uint32_t start_request; /* INIT and SIPI messages not yet taken; see apic.c */
+	_Atomic uint32_t mp_state;          /* enum x86_mp_state */
+	_Atomic uint32_t start_request;     /* INIT and SIPI messages not yet taken; see apic.c */
 	struct x86_event pending_exception; /* raised by an exit handler */
 	_Atomic bool nmi_pending;
 	uint64_t msr_misc_enable, msr_mtrr_def_type;
-	uint64_t mtrr[32];              /* fixed and variable ranges, as the guest wrote them */
+	uint64_t mtrr[32]; /* fixed and variable ranges, as the guest wrote them */
 };
 
 static inline struct x86_vcpu *x86_vcpu_of(struct hc_vcpu *vcpu)
@@ -81,7 +82,7 @@ void x86_raise_ud(struct hc_vcpu *vcpu);
  * CPL, or as a supervisor access if implicit. Returns 0, or -EFAULT with *fault filled in, or
  * -ENOENT if a page table lies outside RAM. Sets A and D bits as the CPU would. */
 int x86_translate(struct hc_vcpu *vcpu, gva_t gva, unsigned access, bool implicit, gpa_t *gpa,
-		  struct x86_fault *fault);
+                  struct x86_fault *fault);
 
 /* Up to len bytes of code at linear address gva; may stop early at a page that faults. Returns the
  * count (> 0), or the error of x86_translate for the first byte. */
@@ -116,9 +117,9 @@ extern const unsigned x86_msr_policy_count;
 /* --- Building a guest (before the VM starts) --- */
 
 /* Where things lie in a guest's memory. */
-#define X86_RAM_LOW_END   UINT64_C(0xc0000000) /* RAM above it continues at 4 GiB */
-#define X86_APIC_BASE     UINT64_C(0xfee00000)
-#define X86_IOAPIC_BASE   UINT64_C(0xfec00000)
+#define X86_RAM_LOW_END UINT64_C(0xc0000000) /* RAM above it continues at 4 GiB */
+#define X86_APIC_BASE   UINT64_C(0xfee00000)
+#define X86_IOAPIC_BASE UINT64_C(0xfec00000)
 
 /* Adds size bytes of RAM (a multiple of 2 MiB, at least 16 MiB), leaving the hole below 4 GiB. */
 int x86_add_ram(struct hc_vm *vm, uint64_t size);
@@ -128,7 +129,7 @@ int x86_add_ram(struct hc_vm *vm, uint64_t size);
  * says what it looks like), -EPROTO (truncated or inconsistent), -E2BIG (command line longer than
  * the kernel takes), -ENOMEM (the guest's RAM is too small: says how much is needed). */
 int x86_load_linux(struct hc_vm *vm, const void *kernel, uint64_t kernel_size, const void *initrd,
-		   uint64_t initrd_size, const char *cmdline);
+                   uint64_t initrd_size, const char *cmdline);
 
 /* Ports and lines of the ACPI hardware that the FADT describes. */
 #define X86_ACPI_PM_BASE    0x600 /* PM1a event block, then control, then the timer */

@@ -25,9 +25,9 @@ enum hc_isa { HC_ISA_X86_64, HC_ISA_AARCH64 };
 
 /* What probe() found. Strings are constants. */
 struct hc_backend_info {
-	char reason[128];        /* one line: what is there, or why it cannot be used */
-	unsigned max_vcpus;      /* per VM, 0 = no limit of the backend's own */
-	unsigned gpa_bits;       /* width of the guest physical address space */
+	char reason[128];   /* one line: what is there, or why it cannot be used */
+	unsigned max_vcpus; /* per VM, 0 = no limit of the backend's own */
+	unsigned gpa_bits;  /* width of the guest physical address space */
 };
 
 struct hc_backend_ops {

@@ -47,11 +47,11 @@ struct hc_exit_io {
 
 struct hc_exit_stage2 {
 	gpa_t gpa;
-	uint8_t access;      /* one enum hc_access */
-	uint8_t in_walk;     /* while the CPU walked the guest's own page tables */
-	uint8_t present;     /* a translation exists but forbids the access */
-	uint8_t insn_len;    /* bytes of the instruction in insn[], 0 = not known */
-	uint8_t insn[15];    /* what the hardware fetched, where it says (decode assists) */
+	uint8_t access;   /* one enum hc_access */
+	uint8_t in_walk;  /* while the CPU walked the guest's own page tables */
+	uint8_t present;  /* a translation exists but forbids the access */
+	uint8_t insn_len; /* bytes of the instruction in insn[], 0 = not known */
+	uint8_t insn[15]; /* what the hardware fetched, where it says (decode assists) */
 };
 
 struct hc_exit {
@@ -59,11 +59,12 @@ struct hc_exit {
 	uint64_t pc;      /* guest RIP or PC at the exit */
 	uint64_t next_pc; /* of the instruction after the one that exited */
 	union {
+		uint64_t word; /* the first eight bytes of any of these, for traces */
 		struct hc_exit_io io;
 		struct hc_exit_stage2 stage2;
 		struct {
-			uint8_t number;   /* 0, 3, 4, 8 */
-			uint64_t value;   /* what the guest wants to write */
+			uint64_t value; /* what the guest wants to write */
+			uint8_t number; /* 0, 3, 4, 8 */
 		} cr;
 		struct {
 			uint8_t vector;

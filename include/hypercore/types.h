@@ -12,9 +12,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef struct { uint64_t v; } gva_t; /* guest virtual (x86: linear) address */
-typedef struct { uint64_t v; } gpa_t; /* guest physical: what stage 2 translates from */
-typedef struct { uint64_t v; } hpa_t; /* host physical: what stage 2 translates to */
+typedef struct {
+	uint64_t v;
+} gva_t; /* guest virtual (x86: linear) address */
+typedef struct {
+	uint64_t v;
+} gpa_t; /* guest physical: what stage 2 translates from */
+typedef struct {
+	uint64_t v;
+} hpa_t; /* host physical: what stage 2 translates to */
 
 static inline gva_t gva_of(uint64_t v)
 {
@@ -38,12 +44,11 @@ static inline hpa_t hpa_of(uint64_t v)
 #define HC_PAGE_SHIFT 12
 #define HC_PAGE_SIZE  (UINT64_C(1) << HC_PAGE_SHIFT)
 
-#define HC_BIT(n)           (UINT64_C(1) << (n))
-#define HC_ARRAY_SIZE(a)    (sizeof(a) / sizeof((a)[0]))
-#define HC_ALIGN_DOWN(x, a) ((x) & ~((uint64_t)(a)-1))
-#define HC_ALIGN_UP(x, a)   HC_ALIGN_DOWN((x) + (uint64_t)(a)-1, a)
-#define HC_CONTAINER_OF(ptr, type, member) \
-	((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+#define HC_BIT(n)                          (UINT64_C(1) << (n))
+#define HC_ARRAY_SIZE(a)                   (sizeof(a) / sizeof((a)[0]))
+#define HC_ALIGN_DOWN(x, a)                ((x) & ~((uint64_t)(a)-1))
+#define HC_ALIGN_UP(x, a)                  HC_ALIGN_DOWN((x) + (uint64_t)(a)-1, a)
+#define HC_CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 /* Bits hi..lo of v, both inclusive, moved down to bit 0. */
 static inline uint64_t hc_bits(uint64_t v, unsigned hi, unsigned lo)

@@ -35,24 +35,24 @@ enum hc_vm_state {
 
 enum hc_stop_cause {
 	HC_STOP_NONE,
-	HC_STOP_POWEROFF,  /* the guest switched itself off (ACPI S5, PSCI SYSTEM_OFF) */
-	HC_STOP_RESET,     /* the guest asked for a reset or triple faulted */
-	HC_STOP_EXIT,      /* the guest wrote a status to its exit device */
-	HC_STOP_REQUEST,   /* hc_vm_stop() from outside */
-	HC_STOP_FAILURE    /* hc_vm_fail(): see hc_vm_reason() */
+	HC_STOP_POWEROFF, /* the guest switched itself off (ACPI S5, PSCI SYSTEM_OFF) */
+	HC_STOP_RESET,    /* the guest asked for a reset or triple faulted */
+	HC_STOP_EXIT,     /* the guest wrote a status to its exit device */
+	HC_STOP_REQUEST,  /* hc_vm_stop() from outside */
+	HC_STOP_FAILURE   /* hc_vm_fail(): see hc_vm_reason() */
 };
 
 struct hc_vm_config {
 	const char *name; /* up to 31 characters, for messages */
 	const struct hc_arch_ops *arch;
 	const struct hc_backend_ops *backend;
-	unsigned cpus;    /* 1 .. what architecture and backend support */
+	unsigned cpus; /* 1 .. what architecture and backend support */
 };
 
 /* Told after every transition, in the order of registration, on the CPU that completed it, with no
  * lock held. It may not destroy the VM. */
 typedef void (*hc_vm_observer)(struct hc_vm *vm, enum hc_vm_state from, enum hc_vm_state to,
-			       void *arg);
+                               void *arg);
 
 /* A VM without memory or devices, in state created. -EINVAL (name, no CPUs), -ERANGE (more vCPUs
  * than supported, says how many are), -ENOMEM, or the backend's error. */

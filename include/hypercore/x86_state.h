@@ -14,16 +14,27 @@
 
 /* General registers in the order of their encoding (SDM Vol. 2A 2.1.5). */
 enum x86_gpr {
-	X86_RAX, X86_RCX, X86_RDX, X86_RBX, X86_RSP, X86_RBP, X86_RSI, X86_RDI,
-	X86_R8, X86_R9, X86_R10, X86_R11, X86_R12, X86_R13, X86_R14, X86_R15,
+	X86_RAX,
+	X86_RCX,
+	X86_RDX,
+	X86_RBX,
+	X86_RSP,
+	X86_RBP,
+	X86_RSI,
+	X86_RDI,
+	X86_R8,
+	X86_R9,
+	X86_R10,
+	X86_R11,
+	X86_R12,
+	X86_R13,
+	X86_R14,
+	X86_R15,
 	X86_GPR_COUNT
 };
 
 /* Segment registers in the order of their encoding, then the two system segments. */
-enum x86_seg {
-	X86_ES, X86_CS, X86_SS, X86_DS, X86_FS, X86_GS, X86_LDTR, X86_TR,
-	X86_SEG_COUNT
-};
+enum x86_seg { X86_ES, X86_CS, X86_SS, X86_DS, X86_FS, X86_GS, X86_LDTR, X86_TR, X86_SEG_COUNT };
 
 /* Groups of state, for hc_vcpu_need() and hc_vcpu_dirty(). */
 enum x86_state_group {
@@ -113,20 +124,20 @@ struct x86_state {
 };
 
 /* RFLAGS (SDM Vol. 1 3.4.3) */
-#define X86_FLAG_CF  (1u << 0)
-#define X86_FLAG_1   (1u << 1) /* always set */
-#define X86_FLAG_PF  (1u << 2)
-#define X86_FLAG_AF  (1u << 4)
-#define X86_FLAG_ZF  (1u << 6)
-#define X86_FLAG_SF  (1u << 7)
-#define X86_FLAG_TF  (1u << 8)
-#define X86_FLAG_IF  (1u << 9)
-#define X86_FLAG_DF  (1u << 10)
-#define X86_FLAG_OF  (1u << 11)
-#define X86_FLAG_RF  (1u << 16)
-#define X86_FLAG_VM  (1u << 17)
-#define X86_FLAG_AC  (1u << 18)
-#define X86_FLAG_ID  (1u << 21)
+#define X86_FLAG_CF (1u << 0)
+#define X86_FLAG_1  (1u << 1) /* always set */
+#define X86_FLAG_PF (1u << 2)
+#define X86_FLAG_AF (1u << 4)
+#define X86_FLAG_ZF (1u << 6)
+#define X86_FLAG_SF (1u << 7)
+#define X86_FLAG_TF (1u << 8)
+#define X86_FLAG_IF (1u << 9)
+#define X86_FLAG_DF (1u << 10)
+#define X86_FLAG_OF (1u << 11)
+#define X86_FLAG_RF (1u << 16)
+#define X86_FLAG_VM (1u << 17)
+#define X86_FLAG_AC (1u << 18)
+#define X86_FLAG_ID (1u << 21)
 
 /* CR0, CR4, EFER (SDM Vol. 3A 2.5, APM Vol. 2 3.1) */
 #define X86_CR0_PE HC_BIT(0)
@@ -161,10 +172,24 @@ struct x86_state {
 
 /* Exception vectors (SDM Vol. 3A 6.3.1) */
 enum x86_vector {
-	X86_VEC_DE = 0, X86_VEC_DB = 1, X86_VEC_NMI = 2, X86_VEC_BP = 3, X86_VEC_OF = 4,
-	X86_VEC_BR = 5, X86_VEC_UD = 6, X86_VEC_NM = 7, X86_VEC_DF = 8, X86_VEC_TS = 10,
-	X86_VEC_NP = 11, X86_VEC_SS = 12, X86_VEC_GP = 13, X86_VEC_PF = 14, X86_VEC_MF = 16,
-	X86_VEC_AC = 17, X86_VEC_MC = 18, X86_VEC_XM = 19
+	X86_VEC_DE = 0,
+	X86_VEC_DB = 1,
+	X86_VEC_NMI = 2,
+	X86_VEC_BP = 3,
+	X86_VEC_OF = 4,
+	X86_VEC_BR = 5,
+	X86_VEC_UD = 6,
+	X86_VEC_NM = 7,
+	X86_VEC_DF = 8,
+	X86_VEC_TS = 10,
+	X86_VEC_NP = 11,
+	X86_VEC_SS = 12,
+	X86_VEC_GP = 13,
+	X86_VEC_PF = 14,
+	X86_VEC_MF = 16,
+	X86_VEC_AC = 17,
+	X86_VEC_MC = 18,
+	X86_VEC_XM = 19
 };
 
 /* Page-fault error code (SDM Vol. 3A 4.7) */

@@ -11,16 +11,16 @@
 
 #include <stdint.h>
 
-#define BOARD_BOOT_MAGIC   UINT64_C(0x65726f6372657079) /* "ypercore", little-endian */
-#define BOARD_MAX_RANGES   192
-#define BOARD_MAX_MODULES  16
-#define BOARD_MAX_CMDLINE  2048
-#define BOARD_MODULE_NAME  64
+#define BOARD_BOOT_MAGIC  UINT64_C(0x65726f6372657079) /* "ypercore", little-endian */
+#define BOARD_MAX_RANGES  192
+#define BOARD_MAX_MODULES 16
+#define BOARD_MAX_CMDLINE 2048
+#define BOARD_MODULE_NAME 64
 
 enum board_range_type {
-	BOARD_RANGE_RAM,      /* free for use; modules and the image lie inside */
-	BOARD_RANGE_ACPI,     /* tables: to be read, kept */
-	BOARD_RANGE_RESERVED  /* firmware, devices */
+	BOARD_RANGE_RAM,     /* free for use; modules and the image lie inside */
+	BOARD_RANGE_ACPI,    /* tables: to be read, kept */
+	BOARD_RANGE_RESERVED /* firmware, devices */
 };
 
 struct board_range {
@@ -37,7 +37,7 @@ struct board_module {
 };
 
 struct board_framebuffer {
-	uint64_t base; /* 0: there is none */
+	uint64_t base;                 /* 0: there is none */
 	uint32_t width, height, pitch; /* pixels, pixels, bytes */
 	uint8_t bits_per_pixel;        /* 32 or 24 */
 	uint8_t red_shift, green_shift, blue_shift;
@@ -46,9 +46,10 @@ struct board_framebuffer {
 
 struct board_boot_info {
 	uint64_t magic;
-	char loader[32];              /* "PVH", "multiboot2 (GRUB 2.06)", "UEFI", for messages */
-	uint64_t image_base, image_size; /* where the image's first segment was loaded; 2 MiB aligned */
-	uint64_t rsdp;                /* 0: the loader did not say */
+	char loader[32]; /* "PVH", "multiboot2 (GRUB 2.06)", "UEFI", for messages */
+	uint64_t image_base,
+		image_size; /* where the image's first segment was loaded; 2 MiB aligned */
+	uint64_t rsdp;      /* 0: the loader did not say */
 	uint32_t range_count, module_count;
 	struct board_range ranges[BOARD_MAX_RANGES];
 	struct board_module modules[BOARD_MAX_MODULES];

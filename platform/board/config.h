@@ -4,8 +4,8 @@
  *
  *     # comment
  *     backend = svm              (auto, svm, ...)
- *     console = com1,framebuffer (where the hypervisor's own log goes: com1..com4, framebuffer, none)
- *     end     = poweroff         (poweroff, reset, halt, debug-exit: when the last VM has ended)
+ *     console = com1,framebuffer (where the hypervisor's own log goes: com1..com4, framebuffer,
+ * none) end     = poweroff         (poweroff, reset, halt, debug-exit: when the last VM has ended)
  *     stats   = yes              (log each VM's statistics when it ends)
  *
  *     [vm debian]                (a section per VM; its name)
@@ -31,8 +31,14 @@
 enum board_end { BOARD_END_POWEROFF, BOARD_END_RESET, BOARD_END_HALT, BOARD_END_DEBUG_EXIT };
 
 /* A serial port's other end. */
-enum board_serial { BOARD_SERIAL_NONE, BOARD_SERIAL_LOG, BOARD_SERIAL_COM1, BOARD_SERIAL_COM2,
-		    BOARD_SERIAL_COM3, BOARD_SERIAL_COM4 };
+enum board_serial {
+	BOARD_SERIAL_NONE,
+	BOARD_SERIAL_LOG,
+	BOARD_SERIAL_COM1,
+	BOARD_SERIAL_COM2,
+	BOARD_SERIAL_COM3,
+	BOARD_SERIAL_COM4
+};
 
 struct board_vm_config {
 	char name[32], kernel[64], initrd[64];

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "core/memory.h"
+
+#include <hypercore/errno.h>
+#include <hypercore/freestanding.h>
+
+#include "core/log.h"
+#include "core/vm.h"
+
+/* --- How the stage-2 engine reaches the platform's memory and the backend's TLBs --- */
+
+static int table_alloc(void *ctx, unsigned order, hpa_t *table)
+{
+	void *p = hc_platform_alloc_pages(order);
+
+	if (!p)
+		return -ENOMEM;
+	*table = hc_platform_to_hpa(p);
+	return 0;
+}
+
+static void table_free(void *ctx, hpa_t table, unsigned order)
+{
+	hc_platform_free_pages(hc_platform_from_hpa(table), order);
+}
+
+static s2_entry_t *table_ptr(void *ctx, hpa_t table)
+{
+	return hc_platform_from_hpa(table);
+}
+
+static void table_invalidate(void *ctx, gpa_t gpa, uint64_t size)
+{
+	struct hc_vm *vm = ctx;
+
+	vm->backend->invalidate(vm, gpa, size);
+}
+
+/* The architectures that this runs on walk tables coherently; the fence orders the writes before
+ * whatever tells the guest about them. */
+static void table_sync(void *ctx, const s2_entry_t *entries, size_t bytes)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
+static const struct mm_ops stage2_ops = {
+	.alloc_table = table_alloc,
+	.free_table = table_free,
+	.table_ptr = table_ptr,
+	.invalidate = table_invalidate,
+	.sync = table_sync,
+};
+
+int hc_vm_init_memory(struct hc_vm *vm, unsigned gpa_bits)
+{
+	vm->gpa_bits = gpa_bits;
+	if (!vm->backend->s2_format)
+		return 0;
+	int rc = s2_init(&vm->s2, vm->backend->s2_format, &stage2_ops, vm, gpa_bits);
+
+	return rc ? hc_error(rc, "vm %s: no stage-2 tables for %u-bit addresses", vm->name,
+	                     gpa_bits)
+	          : 0;
+}
+
+/* --- Slots --- */
+
+static int map_slot(struct hc_vm *vm, const struct hc_slot *slot)
+{
+	unsigned attr = slot->flags & HC_SLOT_READONLY ? S2_R | S2_X : S2_RWX;
+
+	if (!vm->backend->s2_format)
+		return 0;
+	hc_lock(&vm->memory_lock);
+	int rc = s2_map(&vm->s2, gpa_of(slot->gpa), hc_platform_to_hpa(slot->host), slot->size,
+	                attr | S2_WB);
+
+	hc_unlock(&vm->memory_lock);
+	return rc;
+}
+
+static int check_range(const struct hc_vm *vm, uint64_t gpa, uint64_t size)
+{
+	uint64_t last = gpa + (size - 1);
+
+	if (!size || (gpa | size) % HC_PAGE_SIZE || last < gpa || last >> vm->gpa_bits)
+		return hc_error(
+			-EINVAL,
+			"vm %s: memory of %#llx bytes at %#llx: wants whole pages below %#llx",
+			vm->name, (unsigned long long)size, (unsigned long long)gpa,
+			(unsigned long long)HC_BIT(vm->gpa_bits));
+	return 0;
+}
+
+int hc_vm_add_slot(struct hc_vm *vm, gpa_t gpa, uint64_t size, void *host, uint32_t flags)
+{
+	struct hc_memory *m = &vm->memory;
+	unsigned at = 0;
+	int rc = check_range(vm, gpa.v, size);
+
+	if (rc)
+		return rc;
+	while (at < m->count && m->slots[at].gpa < gpa.v)
+		at++;
+	if ((at < m->count && m->slots[at].gpa < gpa.v + size) ||
+	    (at && m->slots[at - 1].gpa + m->slots[at - 1].size > gpa.v))
+		return hc_error(-EEXIST, "vm %s: memory at %#llx overlaps other memory", vm->name,
+		                (unsigned long long)gpa.v);
+	if (m->count == HC_MAX_SLOTS)
+		return hc_error(-ENOSPC, "vm %s: more than %d pieces of memory", vm->name,
+		                HC_MAX_SLOTS);
+	const struct hc_slot slot = { gpa.v, size, host, flags };
+
+	rc = map_slot(vm, &slot);
+	if (rc)
+		return hc_error(rc, "vm %s: cannot map %#llx bytes at %#llx", vm->name,
+		                (unsigned long long)size, (unsigned long long)gpa.v);
+	memmove(&m->slots[at + 1], &m->slots[at], (m->count - at) * sizeof(slot));
+	m->slots[at] = slot;
+	m->count++;
+	m->total += size;
+	return 0;
+}
+
+static unsigned order_of(uint64_t size)
+{
+	unsigned order = 0;
+
+	while ((HC_PAGE_SIZE << (order + 1)) <= size)
+		order++;
+	return order;
+}
+
+/* The largest piece that the platform has, not larger than size and than gpa's alignment allows,
+ * so that large pages fit both sides. */
+static void *take_piece(uint64_t gpa, uint64_t size, unsigned *order)
+{
+	unsigned o = order_of(size);
+
+	if (o > hc_platform_max_order())
+		o = hc_platform_max_order();
+	while (o > 0 && gpa & ((HC_PAGE_SIZE << o) - 1))
+		o--;
+	for (;; o--) {
+		void *p = hc_platform_alloc_pages(o);
+
+		*order = o;
+		if (p || !o)
+			return p;
+	}
+}
+
+int hc_vm_add_ram(struct hc_vm *vm, gpa_t gpa, uint64_t size)
+{
+	uint64_t at = gpa.v, end = gpa.v + size;
+	int rc = check_range(vm, gpa.v, size);
+
+	while (!rc && at < end) {
+		unsigned order;
+		uint8_t *host = take_piece(at, end - at, &order);
+		uint64_t piece = HC_PAGE_SIZE << order;
+
+		if (!host)
+			return hc_error(
+				-ENOMEM,
+				"vm %s: the machine has %llu MiB free for it, it wants %llu",
+				vm->name, (unsigned long long)(vm->memory.total / HC_MIB),
+				(unsigned long long)(size / HC_MIB));
+		rc = hc_vm_add_slot(vm, gpa_of(at), piece, host, HC_SLOT_OWNED);
+		if (rc)
+			hc_platform_free_pages(host, order);
+		at += piece;
+	}
+	return rc;
+}
+
+void hc_vm_free_memory(struct hc_vm *vm)
+{
+	struct hc_memory *m = &vm->memory;
+
+	if (vm->s2.root.v)
+		s2_destroy(&vm->s2);
+	for (unsigned i = 0; i < m->count; i++)
+		if (m->slots[i].flags & HC_SLOT_OWNED)
+			hc_platform_free_pages(m->slots[i].host, order_of(m->slots[i].size));
+	*m = (struct hc_memory){ 0 };
+}
+
+/* --- Access --- */
+
+static struct hc_slot *find_slot(struct hc_memory *m, uint64_t gpa)
+{
+	unsigned low = 0, high = m->count;
+
+	while (low < high) {
+		unsigned mid = (low + high) / 2;
+		struct hc_slot *s = &m->slots[mid];
+
+		if (gpa - s->gpa < s->size)
+			return s;
+		if (gpa < s->gpa)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return NULL;
+}
+
+void *hc_mem_ptr(struct hc_vm *vm, gpa_t gpa, uint64_t len, bool want_write)
+{
+	struct hc_slot *s = find_slot(&vm->memory, gpa.v);
+
+	if (!s || len > s->size - (gpa.v - s->gpa) || (want_write && s->flags & HC_SLOT_READONLY))
+		return NULL;
+	return s->host + (gpa.v - s->gpa);
+}
+
+/* The part of [gpa, gpa + len) that lies in one slot. NULL if there is none. */
+static uint8_t *chunk(struct hc_vm *vm, uint64_t gpa, uint64_t len, bool want_write, uint64_t *n)
+{
+	struct hc_slot *s = find_slot(&vm->memory, gpa);
+
+	if (!s || (want_write && s->flags & HC_SLOT_READONLY))
+		return NULL;
+	*n = hc_min(len, s->size - (gpa - s->gpa));
+	return s->host + (gpa - s->gpa);
+}
+
+static bool all_there(struct hc_vm *vm, uint64_t gpa, uint64_t len, bool want_write)
+{
+	uint64_t n;
+
+	if (len && gpa + (len - 1) < gpa)
+		return false;
+	for (uint64_t done = 0; done < len; done += n)
+		if (!chunk(vm, gpa + done, len - done, want_write, &n))
+			return false;
+	return true;
+}
+
+int hc_mem_read(struct hc_vm *vm, gpa_t gpa, void *buf, uint64_t len)
+{
+	uint64_t n;
+
+	if (!all_there(vm, gpa.v, len, false))
+		return -EFAULT;
+	for (uint64_t done = 0; done < len; done += n) {
+		const uint8_t *p = chunk(vm, gpa.v + done, len - done, false, &n);
+
+		memcpy((uint8_t *)buf + done, p, n);
+	}
+	return 0;
+}
+
+int hc_mem_write(struct hc_vm *vm, gpa_t gpa, const void *buf, uint64_t len)
+{
+	uint64_t n;
+
+	if (!all_there(vm, gpa.v, len, true))
+		return -EFAULT;
+	for (uint64_t done = 0; done < len; done += n) {
+		uint8_t *p = chunk(vm, gpa.v + done, len - done, true, &n);
+
+		memcpy(p, (const uint8_t *)buf + done, n);
+	}
+	return 0;
+}

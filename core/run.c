@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The run loop of a vCPU: requests, entry, exit, handler, and again. Every instruction here is paid
+ * on every exit.
+ */
+#include <hypercore/errno.h>
+
+#include "core/log.h"
+#include "core/sched.h"
+#include "core/vm.h"
+
+#define G_CORE 1u /* group 0 of every guest architecture: general registers and PC */
+
+static void trace_exit(struct hc_vcpu *vcpu, const struct hc_exit *exit, uint64_t cycles)
+{
+	struct hc_trace_record *r = hc_trace_next(&vcpu->trace);
+
+	r->cycles = cycles;
+	r->pc = exit->pc;
+	r->arg = exit->u.word;
+	r->kind = HC_TRACE_EXIT;
+	r->what = (uint16_t)exit->reason;
+	r->extra = 0;
+}
+
+static void fail(struct hc_vcpu *vcpu, const struct hc_exit *exit, int err)
+{
+	hc_vm_fail(vcpu->vm, "vcpu %u: exit %s at pc %#llx: %s (error %d)", vcpu->id,
+	           hc_exit_reason_name(exit->reason), (unsigned long long)exit->pc,
+	           err == -ENOSYS ? "not emulated" : "cannot be carried out", -err);
+	hc_trace_dump(vcpu, 8);
+}
+
+static int handle(struct hc_vcpu *vcpu, struct hc_exit *exit)
+{
+	if (exit->reason == HC_EXIT_INTERRUPT) {
+		hc_platform_irq_window();
+		hc_sched_tick(vcpu->cpu, vcpu);
+		return HC_ACT_RESUME;
+	}
+	hc_exit_handler handler = vcpu->vm->arch->handlers[exit->reason];
+	int action = handler ? handler(vcpu, exit) : -ENOSYS;
+
+	if (action < 0) {
+		fail(vcpu, exit, action);
+		return HC_ACT_RESUME; /* the failure requested parking */
+	}
+	return action;
+}
+
+/* HC_ACT_RESUME: on to the guest. Otherwise *next says what becomes of the vCPU. */
+static int take_requests(struct hc_vcpu *vcpu, uint32_t requests, enum hc_vcpu_run_state *next)
+{
+	static const struct hc_exit entry = { .reason = HC_EXIT_WINDOW };
+
+	if (requests & HC_REQ_PARK) {
+		atomic_fetch_and(&vcpu->requests, ~(uint32_t)HC_REQ_PARK);
+		*next = HC_VCPU_PARKED;
+		return HC_ACT_YIELD;
+	}
+	if (requests & HC_REQ_YIELD) {
+		atomic_fetch_and(&vcpu->requests, ~(uint32_t)HC_REQ_YIELD);
+		*next = HC_VCPU_READY;
+		return HC_ACT_YIELD;
+	}
+	/* Cleared first: what comes in from here on is seen in the next round. */
+	atomic_fetch_and(&vcpu->requests, ~(uint32_t)HC_REQ_EVENT);
+	int action = vcpu->vm->arch->before_entry(vcpu);
+
+	if (action < 0) {
+		fail(vcpu, &entry, action);
+		action = HC_ACT_RESUME;
+	}
+	*next = action == HC_ACT_HALT ? HC_VCPU_HALTED : HC_VCPU_READY;
+	return action;
+}
+
+/* One round in the guest. *mark is when the time before it ended, and becomes when the exit's
+ * handling did: two readings of the counter a round, not four. */
+static int enter_guest(struct hc_vcpu *vcpu, struct hc_exit *exit, uint64_t *mark)
+{
+	int rc = vcpu->backend->run(vcpu, exit);
+	uint64_t left = hc_platform_cycles();
+
+	vcpu->valid = G_CORE;
+	vcpu->dirty = 0;
+	vcpu->stats.entries++;
+	vcpu->stats.guest_cycles += left - *mark;
+	trace_exit(vcpu, exit, left);
+	if (rc) {
+		fail(vcpu, exit, rc);
+		return HC_ACT_RESUME;
+	}
+	enum hc_exit_reason reason = exit->reason;
+	int action = handle(vcpu, exit);
+
+	*mark = hc_platform_cycles();
+	vcpu->stats.exits[reason]++;
+	vcpu->stats.exit_cycles[reason] += *mark - left;
+	return action;
+}
+
+static enum hc_vcpu_run_state run_until_it_leaves(struct hc_vcpu *vcpu)
+{
+	struct hc_exit exit = { .reason = HC_EXIT_INTERRUPT };
+	uint64_t mark = hc_platform_cycles();
+
+	for (;;) {
+		uint32_t requests = atomic_load_explicit(&vcpu->requests, memory_order_acquire);
+		enum hc_vcpu_run_state next = HC_VCPU_READY;
+
+		if (__builtin_expect(requests != 0, 0)) {
+			if (take_requests(vcpu, requests, &next) != HC_ACT_RESUME)
+				return next;
+			mark = hc_platform_cycles();
+			/* A request may have come up while these were taken. */
+			if (atomic_load_explicit(&vcpu->requests, memory_order_relaxed))
+				continue;
+		}
+		int action = enter_guest(vcpu, &exit, &mark);
+
+		if (__builtin_expect(action != HC_ACT_RESUME, 0))
+			return action == HC_ACT_HALT ? HC_VCPU_HALTED : HC_VCPU_READY;
+	}
+}
+
+enum hc_vcpu_run_state hc_vcpu_run(struct hc_vcpu *vcpu)
+{
+	vcpu->backend->load(vcpu);
+	enum hc_vcpu_run_state next = run_until_it_leaves(vcpu);
+
+	vcpu->backend->put(vcpu);
+	return next;
+}

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "core/sched.h"
+
+#include <hypercore/errno.h>
+
+#include "core/log.h"
+#include "core/vm.h"
+
+static const struct hc_sched_policy *policy = &hc_sched_round_robin;
+static struct hc_cpu *cpus[HC_MAX_CPUS];
+static unsigned cpu_count;
+
+static struct hc_vcpu *vcpu_of(struct hc_list *link)
+{
+	return HC_CONTAINER_OF(link, struct hc_vcpu, link);
+}
+
+void hc_sched_init(const struct hc_sched_policy *chosen)
+{
+	policy = chosen ? chosen : &hc_sched_round_robin;
+	cpu_count = 0;
+}
+
+int hc_sched_add_cpu(struct hc_cpu *cpu)
+{
+	if (cpu_count == HC_MAX_CPUS)
+		return hc_error(-ENOSPC, "cpu %u: no more than %d CPUs are used", cpu->id,
+		                HC_MAX_CPUS);
+	hc_list_init(&cpu->ready);
+	hc_list_init(&cpu->halted);
+	cpu->deadline_ns = UINT64_MAX;
+	cpus[cpu_count++] = cpu;
+	return 0;
+}
+
+unsigned hc_sched_cpu_count(void)
+{
+	return cpu_count;
+}
+
+struct hc_cpu *hc_sched_cpu(unsigned id)
+{
+	return id < cpu_count ? cpus[id] : NULL;
+}
+
+struct hc_vcpu *hc_vcpu_current(void)
+{
+	return hc_platform_this_cpu()->current;
+}
+
+/* --- Placement and wake-ups --- */
+
+int hc_sched_place(struct hc_vcpu *vcpu)
+{
+	if (!cpu_count)
+		return hc_error(-ENODEV, "vm %s: no CPU is there to run it", vcpu->vm->name);
+	vcpu->cpu = policy->place(vcpu, cpus, cpu_count);
+	bool irq = hc_lock_irq(&vcpu->cpu->lock);
+
+	vcpu->cpu->assigned++;
+	hc_unlock_irq(&vcpu->cpu->lock, irq);
+	return 0;
+}
+
+void hc_sched_forget(struct hc_vcpu *vcpu)
+{
+	if (!vcpu->cpu)
+		return;
+	bool irq = hc_lock_irq(&vcpu->cpu->lock);
+
+	vcpu->cpu->assigned--;
+	hc_unlock_irq(&vcpu->cpu->lock, irq);
+	vcpu->cpu = NULL;
+}
+
+static void make_ready_locked(struct hc_cpu *cpu, struct hc_vcpu *vcpu, bool woken)
+{
+	hc_list_remove(&vcpu->link);
+	atomic_store_explicit(&vcpu->run_state, HC_VCPU_READY, memory_order_relaxed);
+	policy->enqueue(cpu, vcpu, woken);
+}
+
+void hc_sched_unpark(struct hc_vcpu *vcpu)
+{
+	struct hc_cpu *cpu = vcpu->cpu;
+	bool irq = hc_lock_irq(&cpu->lock);
+
+	/* Halted before it was parked, or not: before_entry finds out. */
+	atomic_fetch_or(&vcpu->requests, HC_REQ_EVENT);
+	make_ready_locked(cpu, vcpu, false);
+	hc_unlock_irq(&cpu->lock, irq);
+	hc_platform_kick(cpu);
+}
+
+void hc_vcpu_request(struct hc_vcpu *vcpu, uint32_t requests)
+{
+	struct hc_cpu *cpu = vcpu->cpu;
+	bool kick = false;
+
+	atomic_fetch_or(&vcpu->requests, requests);
+	if (!cpu || (cpu == hc_platform_this_cpu() && cpu->current == vcpu))
+		return;
+	bool irq = hc_lock_irq(&cpu->lock);
+	uint32_t state = atomic_load_explicit(&vcpu->run_state, memory_order_relaxed);
+
+	if (state == HC_VCPU_HALTED) {
+		make_ready_locked(cpu, vcpu, true);
+		kick = true;
+	} else {
+		kick = state == HC_VCPU_RUNNING;
+	}
+	hc_unlock_irq(&cpu->lock, irq);
+	/* Also to this CPU itself: it then reconsiders deadlines before it enters another guest. */
+	if (kick)
+		hc_platform_kick(cpu);
+}
+
+/* --- Timers --- */
+
+static void set_deadline(struct hc_cpu *cpu, uint64_t deadline_ns)
+{
+	cpu->deadline_ns = deadline_ns;
+	hc_platform_set_deadline(deadline_ns);
+}
+
+void hc_sched_deadline_changed(struct hc_vcpu *vcpu)
+{
+	struct hc_cpu *cpu = vcpu->cpu;
+
+	if (!cpu)
+		return;
+	if (cpu != hc_platform_this_cpu()) {
+		hc_platform_kick(cpu);
+		return;
+	}
+	uint64_t next = atomic_load_explicit(&vcpu->timers.next_ns, memory_order_relaxed);
+	bool irq = hc_platform_irq_disable();
+
+	if (next < cpu->deadline_ns)
+		set_deadline(cpu, next);
+	hc_platform_irq_restore(irq);
+}
+
+static uint64_t next_of(const struct hc_vcpu *vcpu)
+{
+	return atomic_load_explicit(&vcpu->timers.next_ns, memory_order_acquire);
+}
+
+static struct hc_vcpu *soonest_in(struct hc_list *queue, struct hc_vcpu *best)
+{
+	hc_list_for_each (e, queue) {
+		struct hc_vcpu *v = vcpu_of(e);
+
+		if (!best || next_of(v) < next_of(best))
+			best = v;
+	}
+	return best;
+}
+
+/* Of all vCPUs that live here, the one whose timer is due first; NULL if none lives here. */
+static struct hc_vcpu *soonest(struct hc_cpu *cpu, struct hc_vcpu *running)
+{
+	bool irq = hc_lock_irq(&cpu->lock);
+	struct hc_vcpu *v = soonest_in(&cpu->ready, soonest_in(&cpu->halted, running));
+
+	hc_unlock_irq(&cpu->lock, irq);
+	return v;
+}
+
+/* When running has to make room, if anybody waits; UINT64_MAX if nobody does. */
+static uint64_t slice_end(struct hc_cpu *cpu, struct hc_vcpu *running)
+{
+	bool irq = hc_lock_irq(&cpu->lock);
+	bool waiting = !hc_list_empty(&cpu->ready);
+
+	hc_unlock_irq(&cpu->lock, irq);
+	return running && waiting ? running->slice_end_ns : UINT64_MAX;
+}
+
+void hc_sched_tick(struct hc_cpu *cpu, struct hc_vcpu *running)
+{
+	uint64_t now = hc_platform_now_ns();
+	struct hc_vcpu *v = soonest(cpu, running);
+	/* Each vCPU once and some: a timer that is always due must not hold the CPU here. */
+	unsigned budget = cpu->assigned + 1;
+
+	while (v && next_of(v) <= now && budget--) {
+		hc_timers_run(v, now);
+		v = soonest(cpu, running);
+	}
+	uint64_t end = slice_end(cpu, running);
+
+	if (end <= now) {
+		atomic_fetch_or(&running->requests, HC_REQ_YIELD);
+		end = UINT64_MAX;
+	}
+	set_deadline(cpu, hc_min(end, v ? next_of(v) : UINT64_MAX));
+}
+
+/* --- The loop of a CPU --- */
+
+static struct hc_vcpu *take_next(struct hc_cpu *cpu)
+{
+	hc_lock(&cpu->lock);
+	struct hc_vcpu *vcpu = policy->pick(cpu);
+
+	if (vcpu)
+		atomic_store_explicit(&vcpu->run_state, HC_VCPU_RUNNING, memory_order_relaxed);
+	cpu->current = vcpu;
+	hc_unlock(&cpu->lock);
+	return vcpu;
+}
+
+/* A vCPU about to sleep may have been sent something since it looked. */
+static bool stays_awake(struct hc_vcpu *vcpu)
+{
+	return atomic_load(&vcpu->requests) || vcpu->vm->arch->has_event(vcpu);
+}
+
+static void put_back(struct hc_cpu *cpu, struct hc_vcpu *vcpu, enum hc_vcpu_run_state next)
+{
+	hc_lock(&cpu->lock);
+	cpu->current = NULL;
+	if (next == HC_VCPU_HALTED && stays_awake(vcpu)) {
+		atomic_fetch_or(&vcpu->requests, HC_REQ_EVENT);
+		next = HC_VCPU_READY;
+	}
+	atomic_store_explicit(&vcpu->run_state, next, memory_order_relaxed);
+	if (next == HC_VCPU_READY)
+		policy->enqueue(cpu, vcpu, false);
+	else if (next == HC_VCPU_HALTED)
+		hc_list_append(&cpu->halted, &vcpu->link);
+	hc_unlock(&cpu->lock);
+	if (next == HC_VCPU_PARKED)
+		hc_vm_vcpu_parked(vcpu->vm);
+}
+
+static void run_one(struct hc_cpu *cpu, struct hc_vcpu *vcpu)
+{
+	vcpu->slice_end_ns = hc_platform_now_ns() + policy->slice_ns(vcpu);
+	vcpu->stats.slices++;
+	cpu->switches++;
+	hc_sched_tick(cpu, vcpu);
+	enum hc_vcpu_run_state next = hc_vcpu_run(vcpu);
+
+	if (next == HC_VCPU_HALTED)
+		vcpu->stats.halts++;
+	put_back(cpu, vcpu, next);
+}
+
+static void sleep_until_needed(struct hc_cpu *cpu)
+{
+	uint64_t start = hc_platform_cycles();
+
+	hc_sched_tick(cpu, NULL);
+	hc_lock(&cpu->lock);
+	bool idle = hc_list_empty(&cpu->ready) && !atomic_load(&cpu->stop);
+
+	hc_unlock(&cpu->lock);
+	if (!idle)
+		return;
+	hc_platform_idle();
+	cpu->idle_cycles += hc_platform_cycles() - start;
+}
+
+void hc_sched_loop(struct hc_cpu *cpu)
+{
+	while (!atomic_load(&cpu->stop)) {
+		struct hc_vcpu *vcpu = take_next(cpu);
+
+		if (vcpu)
+			run_one(cpu, vcpu);
+		else
+			sleep_until_needed(cpu);
+	}
+}
+
+void hc_sched_stop(void)
+{
+	for (unsigned i = 0; i < cpu_count; i++) {
+		atomic_store(&cpus[i]->stop, true);
+		hc_platform_kick(cpus[i]);
+	}
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* CMocka with what it wants included before it, and a repeatable source of random numbers. */
+#ifndef TESTS_UNIT_H
+#define TESTS_UNIT_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <hypercore/errno.h>
+/* after the above */
+#include <cmocka.h>
+
+/* xorshift64*: the same sequence for the same seed on every machine. */
+static inline uint64_t test_random(uint64_t *state)
+{
+	uint64_t x = *state;
+
+	x ^= x >> 12;
+	x ^= x << 25;
+	x ^= x >> 27;
+	*state = x;
+	return x * UINT64_C(2685821657736338717);
+}
+
+static inline uint64_t test_below(uint64_t *state, uint64_t bound)
+{
+	return test_random(state) % bound;
+}
+
+#endif
