@@ -60,6 +60,15 @@ class Progress:
             self.thread.join()
 
 
+def useful_end(log):
+    """The lines of a failed step that say why: from the first failure on, or the last ones."""
+    lines = log.read_text(errors="replace").splitlines()
+    for number, line in enumerate(lines):
+        if line.startswith("FAILED:"):
+            return [l for l in lines[number:] if not l.startswith("[")][:30]
+    return lines[-20:]
+
+
 def run_logged(command, log, what, **kwargs):
     """Runs a command with its output in a file; a failure shows the file's end."""
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -67,8 +76,7 @@ def run_logged(command, log, what, **kwargs):
         done = subprocess.run(command, stdout=out, stderr=subprocess.STDOUT,
                               stdin=subprocess.DEVNULL, cwd=ROOT, **kwargs)
     if done.returncode != 0:
-        tail = log.read_text(errors="replace").splitlines()[-40:]
-        raise Failure("\n".join(tail + [f"{what} failed; all of it: {log.relative_to(ROOT)}"]))
+        raise Failure("\n".join(useful_end(log) + [f"{what} failed; all of it: {log.relative_to(ROOT)}"]))
 
 
 def build_preset(preset, *targets):
