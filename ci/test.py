@@ -3,8 +3,9 @@
 import argparse
 import dataclasses
 import importlib.util
-import time
 import subprocess
+import time
+import unittest
 import xml.etree.ElementTree as xml
 
 import common
@@ -84,8 +85,29 @@ def ctest_results(path, preset):
                      float(case.get("time") or 0), text[-4000:])
 
 
+def load(path):
+    """A Python file of tests/ as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def dev_results():
+    """The tests of ./dev itself."""
+    found = unittest.defaultTestLoader.loadTestsFromModule(load(ROOT / "tests/dev/test_dev.py"))
+    for test in (test for group in found for test in group):
+        result, start = unittest.TestResult(), time.monotonic()
+        test.run(result)
+        bad = result.failures + result.errors
+        yield Result("unit", f"dev: {test.id().split('.', 1)[1]}", FAILED if bad else PASSED,
+                     time.monotonic() - start, bad[0][1] if bad else "")
+
+
 def unit(report, _):
     """The unit tests, by GCC, by Clang and with sanitizers."""
+    for result in dev_results():
+        report.add(result)
     for preset in HOSTED_PRESETS:
         if not report.run("unit", f"{preset}: builds", lambda: build_preset(preset)):
             continue
@@ -105,17 +127,9 @@ def build(report, _):
         report.run("build", preset, lambda: build_preset(preset))
 
 
-def load_boot_tests():
-    path = ROOT / "tests/boot/boot_tests.py"
-    spec = importlib.util.spec_from_file_location("boot_tests", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.TESTS
-
-
 def boot(report, patterns):
     """Guests on emulated machines."""
-    tests = [test for test in load_boot_tests()
+    tests = [test for test in load(ROOT / "tests/boot/boot_tests.py").TESTS
              if not patterns or any(pattern in test.__name__ for pattern in patterns)]
     if not report.run("boot", "board image and guest", prepare_boot):
         for test in tests:
