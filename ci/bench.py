@@ -191,7 +191,7 @@ def boot_rows(name, figures):
 
 
 def bench_mmu():
-    directory = build_preset("hosted-release")
+    directory = build_preset("hosted-release", "bench-mmu")
     OUT.mkdir(parents=True, exist_ok=True)
     done = subprocess.run([sys.executable, str(ROOT / "bench/mmu.py"), "--build", str(directory),
                            "--json", str(OUT / "mmu.json")])
