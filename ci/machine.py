@@ -138,7 +138,7 @@ def _files(machine):
 
 
 def board_file(name):
-    return BUILD / BOARD / "platform" / name
+    return BUILD / BOARD / name
 
 
 def _start_up(machine, files):
