@@ -80,11 +80,12 @@ static uint64_t map_fill(struct s2_op *op, const struct s2_table *t, uint64_t gp
 {
 	struct s2_slot first = { gpa, s2_slot_end(t->level, gpa, end), t->level };
 	s2_entry_t *entry = s2_entry(op->s2, t, gpa);
-	uint64_t leaf = 0, span = s2_span(t->level);
+	uint64_t leaf, set = 0, span = s2_span(t->level);
 	size_t count = (size_t)((end - gpa) >> s2_shift(t->level));
 
-	if (map_decide(op, &first, &leaf) != S2_SET)
+	if (map_decide(op, &first, &set) != S2_SET)
 		return gpa;
+	leaf = set;
 	for (size_t i = 0; i < count; i++, leaf += span)
 		atomic_store_explicit(&entry[i], leaf, memory_order_relaxed);
 	return gpa + count * span;

@@ -99,28 +99,41 @@ static bool must_break(const struct s2_format *f, uint64_t old, uint64_t new)
 	return f->break_before_make && s2_is_valid(f, new) && ((old ^ new) & ~may_change) != 0;
 }
 
+/* The hardware sees the entry invalid, and forgets what it was, before it is made anew. */
+static bool break_and_make(struct s2_op *op, unsigned level, s2_entry_t *entry, uint64_t gpa,
+                           uint64_t old, uint64_t new)
+{
+	if (!exchange(entry, old, 0))
+		return false;
+	touch(op, entry);
+	settle(op);
+	op->s2->ops->invalidate(op->s2->ctx, gpa_of(HC_ALIGN_DOWN(gpa, s2_span(level))),
+	                        s2_span(level));
+	store(entry, new);
+	return true;
+}
+
 bool s2_replace(struct s2_op *op, const struct s2_table *t, s2_entry_t *entry, uint64_t gpa,
                 uint64_t old, uint64_t new)
 {
 	const struct s2_format *f = op->format;
-	bool broken = t->live && s2_is_valid(f, old) && must_break(f, old, new);
 
-	if (!t->live || !s2_is_valid(f, old))
+	if (!t->live) {
 		store(entry, new);
-	else if (!exchange(entry, old, broken ? 0 : new))
-		return false;
-	if (!t->live)
 		return true;
-	touch(op, entry);
-	if (broken) {
-		settle(op);
-		op->s2->ops->invalidate(op->s2->ctx, gpa_of(HC_ALIGN_DOWN(gpa, s2_span(t->level))),
-		                        s2_span(t->level));
-		store(entry, new);
-		touch(op, entry);
-	} else if (s2_is_valid(f, old) && makes_stale(f, old, new)) {
-		mark_stale(op, gpa, t->level);
 	}
+	if (!s2_is_valid(f, old)) {
+		store(entry, new);
+	} else if (must_break(f, old, new)) {
+		if (!break_and_make(op, t->level, entry, gpa, old, new))
+			return false;
+	} else {
+		if (!exchange(entry, old, new))
+			return false;
+		if (makes_stale(f, old, new))
+			mark_stale(op, gpa, t->level);
+	}
+	touch(op, entry);
 	if (s2_is_table(f, old, t->level))
 		bury(op, old, t->level);
 	return true;
