@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "arch/x86_64/svm/svm.h"
 #include "platform/board/board.h"
 
 const struct hc_backend_ops *const board_backends[] = {
+	&svm_backend,
 	NULL,
 };
