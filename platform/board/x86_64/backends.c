@@ -2,6 +2,7 @@
 #include "arch/x86_64/svm/svm.h"
 #include "platform/board/board.h"
 
+/* In the order in which `backend = auto` tries them. */
 const struct hc_backend_ops *const board_backends[] = {
 	&svm_backend,
 	NULL,
