@@ -9,6 +9,7 @@
 #include "machines/pc.h"
 #include "platform/board/board.h"
 #include "platform/board/console.h"
+#include "platform/board/fbcon.h"
 #include "platform/board/log_chardev.h"
 #include "platform/board/modules.h"
 
@@ -54,11 +55,29 @@ static int read_config(const struct board_boot_info *info)
 	return err;
 }
 
-static void attach_consoles(void)
+static void fb_line(void *arg, const char *line, size_t len)
+{
+	(void)arg;
+	fbcon_write(line, len);
+	fbcon_write("\n", 1);
+}
+
+static void attach_framebuffer(const struct board_framebuffer *fb)
+{
+	void *mapped =
+		fb->base ? board_map_framebuffer(fb->base, (uint64_t)fb->pitch * fb->height) : NULL;
+
+	if (mapped && fbcon_init(fb, mapped) == 0)
+		console_attach(fb_line, NULL);
+}
+
+static void attach_consoles(const struct board_boot_info *info)
 {
 	if (config.console != BOARD_SERIAL_NONE && board_attach_serial(config.console))
 		hc_log(HC_LOG_WARN, "console = %s: the machine does not have that port",
 		       serial_names[config.console]);
+	if (config.console_framebuffer)
+		attach_framebuffer(&info->framebuffer);
 }
 
 /* --- Backend --- */
@@ -294,7 +313,7 @@ static bool run(const struct board_boot_info *info)
 	int err = read_config(info);
 	bool ok;
 
-	attach_consoles();
+	attach_consoles(info);
 	hc_log(HC_LOG_INFO, "Hypercore " HC_VERSION ", started by %s", info->loader);
 	if (board_machine_start())
 		return false;
