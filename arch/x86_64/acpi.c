@@ -329,7 +329,7 @@ static uint64_t add_madt(struct area *area)
 	init_header(&m.madt.header, "APIC", 5, sizeof(m) - (X86_MAX_VCPUS - n) * sizeof(m.cpu[0]));
 	m.madt.apic_base = (uint32_t)X86_APIC_BASE;
 	m.madt.flags = 1; /* there are 8259s too */
-	m.ioapic = (struct madt_ioapic){ 1, sizeof(m.ioapic),          (uint8_t)n,
+	m.ioapic = (struct madt_ioapic){ 1, sizeof(m.ioapic),          X86_IOAPIC_ID,
 		                         0, (uint32_t)X86_IOAPIC_BASE, 0 };
 	m.override[0] = (struct madt_override){ 2, sizeof(m.override[0]), 0, 0, 2, MADT_CONFORMS };
 	m.override[1] = (struct madt_override){

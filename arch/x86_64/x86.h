@@ -184,6 +184,7 @@ extern const unsigned x86_msr_policy_count;
 #define X86_RAM_LOW_END UINT64_C(0xc0000000) /* RAM above it continues at 4 GiB */
 #define X86_APIC_BASE   UINT64_C(0xfee00000)
 #define X86_IOAPIC_BASE UINT64_C(0xfec00000)
+#define X86_IOAPIC_ID   0 /* as with a real one, nothing ever looks at it */
 
 /* Adds size bytes of RAM (a multiple of 2 MiB, at least 16 MiB), leaving the hole below 4 GiB. */
 int x86_add_ram(struct hc_vm *vm, uint64_t size);

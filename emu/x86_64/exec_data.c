@@ -99,6 +99,8 @@ int emu_exec_xchg(struct x86_emulate_ctx *ctx)
 	int r;
 
 	if (in->form == X86_FORM_O) {
+		if (in->reg == X86_RAX) /* NOP: not even 32 bits are zero-extended */
+			return 0;
 		v = emu_get_reg(ctx, X86_RAX, width);
 		emu_set_reg(ctx, X86_RAX, width, reg);
 		emu_set_reg(ctx, in->reg, width, v);
