@@ -46,8 +46,7 @@ efi_status_t uefi_alloc(enum efi_memory_type type, uint64_t bytes, uint64_t alig
 
 	if (allocation_count < HC_ARRAY_SIZE(allocations))
 		status = alloc_below(type, pages, align, 4 * HC_GIB, address);
-	if (status == EFI_OUT_OF_RESOURCES && high_ok &&
-	    allocation_count < HC_ARRAY_SIZE(allocations))
+	if (status != EFI_SUCCESS && high_ok && allocation_count < HC_ARRAY_SIZE(allocations))
 		status = alloc_below(type, pages, align, HC_BIT(52), address);
 	if (status != EFI_SUCCESS)
 		return uefi_error(status, "no room for %s: %llu KiB of free memory%s are needed",
