@@ -148,7 +148,7 @@ static bool output(const struct channel *ch, int64_t tick)
 	case 1: return !ch->triggered || e >= n;
 	case 2: return !ch->gate || e % n != n - 1;
 	case 3: return !ch->gate || e % n < high_half(ch->count);
-	case 4: return e != n;
+	case 4: return !ch->gate || e != n;
 	default: return !ch->triggered || e != n;
 	}
 }
@@ -247,14 +247,17 @@ static void edge_due(struct hc_timer *timer, uint64_t now_ns)
 
 /* --- Programming --- */
 
-/* A new count in the middle of a period waits for its end: mode 3 for that of the half cycle. */
+/* A new count in the middle of a period waits for its end, in mode 3 for that of the half cycle,
+ * and in any case for GATE. */
 static void defer_count(struct channel *ch, uint32_t n, int64_t tick)
 {
 	int64_t old = ch->count, e = elapsed(ch, tick), half = high_half(ch->count);
 	int64_t period_start = ch->start + e / old * old;
 
 	ch->next_count = n;
-	ch->switch_at = period_start + old;
+	ch->switch_at = ch->gate ? period_start + old : PIT_NEVER;
+	if (!ch->gate)
+		return;
 	ch->next_start = ch->switch_at;
 	if (mode_of(ch) == 3 && e % old < half && half < old) {
 		ch->switch_at = period_start + half;
@@ -269,7 +272,7 @@ static void load_count(struct channel *ch, uint16_t raw, int64_t tick)
 
 	if (!n)
 		n = modulus(ch);
-	if (ch->loaded && is_periodic(ch) && ch->gate && tick >= ch->start) {
+	if (ch->loaded && is_periodic(ch) && tick >= ch->start) {
 		defer_count(ch, n, tick);
 		return;
 	}
@@ -316,7 +319,7 @@ static void set_gate(struct channel *ch, bool level, int64_t tick)
 	} else if (is_triggered_mode(ch)) {
 		take_next(ch, tick + 1);
 		ch->triggered = 1;
-	} else {
+	} else if (tick >= ch->start) {
 		ch->start = tick - ch->held;
 	}
 }
@@ -399,6 +402,7 @@ static void pit_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
 	int64_t tick = tick_now(s);
 
 	sync_all(s, tick);
+	hc_irq_set(s->dev.vm, PIT_LINE, output(&s->ch[0], tick));
 	if (offset == PIT_CHANNELS) {
 		write_control(s, (uint8_t)value, tick);
 		return;

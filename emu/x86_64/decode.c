@@ -2,7 +2,6 @@
 #include "emu/x86_64/decode.h"
 
 #include <hypercore/errno.h>
-#include <hypercore/freestanding.h>
 
 /* The bytes still to be read. Past the end, reads give 0 and `overrun` stays set. */
 struct cursor {
@@ -29,19 +28,25 @@ static uint8_t take8(struct cursor *c)
 	return *c->p++;
 }
 
-/* n (2, 4 or 8) bytes, little-endian whatever the host. */
-static uint64_t take(struct cursor *c, unsigned n)
-{
-	uint64_t v = 0;
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "operands are copied as they are");
 
-	if ((size_t)(c->end - c->p) < n || c->overrun) {
+/* n (2, 4 or 8) bytes, little-endian. */
+static inline uint64_t take(struct cursor *c, unsigned n)
+{
+	uint16_t v16;
+	uint32_t v32;
+	uint64_t v64;
+
+	if ((size_t)(c->end - c->p) < n) {
 		c->overrun = true;
 		return 0;
 	}
-	for (unsigned i = 0; i < n; i++)
-		v |= (uint64_t)c->p[i] << 8 * i;
 	c->p += n;
-	return v;
+	switch (n) {
+	case 2: __builtin_memcpy(&v16, c->p - 2, 2); return v16;
+	case 4: __builtin_memcpy(&v32, c->p - 4, 4); return v32;
+	default: __builtin_memcpy(&v64, c->p - 8, 8); return v64;
+	}
 }
 
 static uint64_t sign_extend(uint64_t v, unsigned bytes)

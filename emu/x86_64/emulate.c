@@ -3,6 +3,7 @@
 #include "emu/x86_64/emulate.h"
 
 #include <hypercore/errno.h>
+#include <hypercore/freestanding.h>
 
 #include "emu/x86_64/operand.h"
 
@@ -77,12 +78,12 @@ static int fetch_more(struct x86_emulate_ctx *ctx)
 	return r;
 }
 
-static int fetch_and_decode(struct x86_emulate_ctx *ctx)
+/* Decodes what has been fetched, and fetches more if that is not all of it. */
+static int decode(struct x86_emulate_ctx *ctx)
 {
-	int r = ctx->n_bytes ? 0 : fetch_more(ctx);
+	for (;;) {
+		int r = x86_decode(&ctx->insn, ctx->bytes, ctx->n_bytes, ctx->mode);
 
-	while (!r) {
-		r = x86_decode(&ctx->insn, ctx->bytes, ctx->n_bytes, ctx->mode);
 		if (r > 0)
 			return 0;
 		if (r == -EPROTO)
@@ -90,8 +91,53 @@ static int fetch_and_decode(struct x86_emulate_ctx *ctx)
 		if (r == -EINVAL)
 			return emu_fault(ctx, X86_VEC_UD);
 		r = fetch_more(ctx);
+		if (r)
+			return r;
 	}
-	return r;
+}
+
+/* Compares X86_INSN_MAX bytes, as two words that overlap. */
+static inline bool same_bytes(const uint8_t *a, const uint8_t *b)
+{
+	uint64_t a0, a1, b0, b1;
+
+	__builtin_memcpy(&a0, a, 8);
+	__builtin_memcpy(&b0, b, 8);
+	__builtin_memcpy(&a1, a + X86_INSN_MAX - 8, 8);
+	__builtin_memcpy(&b1, b + X86_INSN_MAX - 8, 8);
+	return a0 == b0 && a1 == b1;
+}
+
+/*
+ * Drivers access their device from few places, so that most instructions were decoded before.
+ * Decoding depends on nothing but the bytes and the mode: equal bytes need no invalidation.
+ */
+static int decode_again(struct x86_emulate_ctx *ctx)
+{
+	struct x86_decoded *d =
+		&ctx->decoded[(ctx->state->rip ^ ctx->state->rip >> 3) % X86_DECODED_MAX];
+	int r;
+
+	if (d->mode == ctx->mode && same_bytes(d->bytes, ctx->bytes)) {
+		ctx->insn = d->insn;
+		return 0;
+	}
+	r = decode(ctx);
+	if (r)
+		return r;
+	memcpy(d->bytes, ctx->bytes, X86_INSN_MAX);
+	d->mode = (uint8_t)ctx->mode;
+	d->insn = ctx->insn;
+	return 0;
+}
+
+static int fetch_and_decode(struct x86_emulate_ctx *ctx)
+{
+	int r = ctx->n_bytes ? 0 : fetch_more(ctx);
+
+	if (r)
+		return r;
+	return ctx->n_bytes == X86_INSN_MAX ? decode_again(ctx) : decode(ctx);
 }
 
 static void retire(struct x86_emulate_ctx *ctx)

@@ -60,6 +60,16 @@ struct x86_emulate_ops {
 /* Iterations of a repeated string instruction in one call. */
 #define X86_REPEAT_MAX 256
 
+/* Instructions decoded before, found again by their bytes. */
+#define X86_DECODED_MAX 8
+
+struct x86_decoded {
+	uint8_t bytes[X86_INSN_MAX];
+	uint8_t mode; /* enum x86_mode; 0: empty */
+	struct x86_insn insn;
+};
+
+/* One for each virtual CPU, kept from instruction to instruction; all zero at first. */
 struct x86_emulate_ctx {
 	/* Set by the caller. */
 	const struct x86_emulate_ops *ops;
@@ -76,6 +86,7 @@ struct x86_emulate_ctx {
 	struct x86_fault fault;
 
 	/* Private. */
+	struct x86_decoded decoded[X86_DECODED_MAX];
 	enum x86_mode mode;
 	gva_t operand; /* the r/m operand's linear address */
 	unsigned access;
