@@ -484,7 +484,7 @@ static int stop_firmware(void **state)
 static int map_areas(void **state)
 {
 	for (unsigned i = 0; i < 2; i++)
-		if (mmap((void *)(uintptr_t)areas[i].base, AREA_PAGES * 4096,
+		if (mmap((void *)(uintptr_t)areas[i].base, AREA_PAGES * 4096ul,
 		         PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
 		         -1, 0) != (void *)(uintptr_t)areas[i].base)
 			return -1;

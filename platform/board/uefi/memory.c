@@ -154,7 +154,7 @@ unsigned uefi_convert_map(const void *map, uint64_t size, uint64_t descriptor_si
  * make it: 64 descriptors more. */
 static efi_status_t map_room(uint64_t *room, void **map)
 {
-	uint64_t size = 0, key, descriptor_size = 0, address;
+	uint64_t size = 0, key, descriptor_size = 0, address = 0;
 	uint32_t version;
 	efi_status_t status =
 		services->get_memory_map(&size, NULL, &key, &descriptor_size, &version);
@@ -179,7 +179,7 @@ efi_status_t uefi_exit(efi_handle_t self, struct board_boot_info *info)
 	void *map = NULL;
 
 	status = map_room(&room, &map);
-	if (status != EFI_SUCCESS)
+	if (status != EFI_SUCCESS || !map)
 		return status;
 	/* Once before leaving: afterwards nothing can be said. */
 	size = room;
