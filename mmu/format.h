@@ -88,14 +88,20 @@ static inline bool s2_is_writable(const struct s2_format *f, uint64_t leaf)
 	return (leaf & (f->write | f->may_write)) != 0;
 }
 
-static inline unsigned s2_decode_attr(const struct s2_format *f, uint64_t leaf)
+static inline unsigned s2_decode_perm(const struct s2_format *f, uint64_t leaf)
 {
 	bool exec = (leaf & f->exec) == f->exec && !(leaf & f->no_exec);
+
+	return S2_R | (s2_is_writable(f, leaf) ? S2_W : 0) | (exec ? S2_X : 0);
+}
+
+static inline unsigned s2_decode_attr(const struct s2_format *f, uint64_t leaf)
+{
 	unsigned type = 0;
 
 	while (type < S2_TYPES - 1 && (leaf & f->type_mask) != f->type[type])
 		type++;
-	return S2_R | (s2_is_writable(f, leaf) ? S2_W : 0) | (exec ? S2_X : 0) | type << 3;
+	return s2_decode_perm(f, leaf) | type << 3;
 }
 
 /* The entry for part index of a leaf on level + 1, in a table on level. */

@@ -28,7 +28,7 @@
 
 /* PAT entries that the bits of an entry choose, and the types in them (APM Vol. 2 7.8.1). */
 #define NPT_PAT_INDEX(bits) (((bits)&NPT_PWT ? 1 : 0) | ((bits)&NPT_PCD ? 2 : 0))
-#define NPT_PAT_TYPE(bits)  ((NPT_HOST_PAT >> 8 * NPT_PAT_INDEX(bits)) & 0xff)
+#define NPT_PAT_TYPE(bits)  ((uint8_t)(NPT_HOST_PAT >> (bits))) /* bits 4:3: 8 times the index */
 #define PAT_UC              0
 #define PAT_WC              1
 #define PAT_WB              6

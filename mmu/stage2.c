@@ -80,13 +80,15 @@ static uint64_t map_fill(struct s2_op *op, const struct s2_table *t, uint64_t gp
 {
 	struct s2_slot first = { gpa, s2_slot_end(t->level, gpa, end), t->level };
 	s2_entry_t *entry = s2_entry(op->s2, t, gpa);
-	uint64_t span = s2_span(t->level), leaf = 0;
+	uint64_t leaf, set = 0, span = s2_span(t->level);
+	size_t count = (size_t)((end - gpa) >> s2_shift(t->level));
 
-	if (map_decide(op, &first, &leaf) != S2_SET)
+	if (map_decide(op, &first, &set) != S2_SET)
 		return gpa;
-	for (; end - gpa >= span; gpa += span, leaf += span)
-		atomic_store_explicit(entry++, leaf, memory_order_relaxed);
-	return gpa;
+	leaf = set;
+	for (size_t i = 0; i < count; i++, leaf += span)
+		atomic_store_explicit(&entry[i], leaf, memory_order_relaxed);
+	return gpa + count * span;
 }
 
 static bool attr_is_valid(unsigned attr)
@@ -172,7 +174,7 @@ static enum s2_verdict protect_decide(struct s2_op *op, const struct s2_slot *sl
 		return S2_SKIP;
 	if (!s2_is_leaf(f, old, slot->level))
 		return S2_DESCEND;
-	if ((s2_decode_attr(f, old) & S2_RWX) == op->attr)
+	if (s2_decode_perm(f, old) == op->attr)
 		return S2_SKIP;
 	if (!s2_is_whole(slot))
 		return S2_DESCEND;
@@ -243,14 +245,15 @@ static uint64_t merged_leaf(const struct s2_op *op, const struct s2_table *below
 
 static void merge_entry(struct s2_op *op, const struct s2_table *t, uint64_t gpa)
 {
-	uint64_t old = s2_load(s2_entry(op->s2, t, gpa));
+	s2_entry_t *entry = s2_entry(op->s2, t, gpa);
+	uint64_t old = s2_load(entry);
 	struct s2_table below = s2_child_table(op->s2, t, old);
 	uint64_t leaf = t->level <= op->s2->max_leaf ? merged_leaf(op, &below) : 0;
 
 	if (!leaf)
 		return;
-	while (!s2_replace(op, t, gpa, old, leaf))
-		old = s2_load(s2_entry(op->s2, t, gpa));
+	while (!s2_replace(op, t, entry, gpa, old, leaf))
+		old = s2_load(entry);
 	op->count++;
 }
 

@@ -14,40 +14,11 @@ static bool exchange(s2_entry_t *entry, uint64_t from, uint64_t to)
 	                                               memory_order_relaxed);
 }
 
-static s2_entry_t *table_ptr(const struct s2 *s2, uint64_t table)
-{
-	return s2->ops->table_ptr(s2->ctx, hpa_of(table));
-}
-
-struct s2_table s2_root_table(const struct s2 *s2)
-{
-	return (struct s2_table){ table_ptr(s2, s2->root.v), s2->root_level, true };
-}
-
-struct s2_table s2_child_table(const struct s2 *s2, const struct s2_table *parent, uint64_t entry)
-{
-	return (struct s2_table){ table_ptr(s2, entry & s2->format->address), parent->level - 1,
-		                  parent->live };
-}
-
-/* Concatenated root tables are one long table: only below the root does an index wrap. */
-static size_t entry_index(const struct s2 *s2, unsigned level, uint64_t gpa)
-{
-	uint64_t index = gpa >> s2_shift(level);
-
-	return (size_t)(level == s2->root_level ? index : index % S2_ENTRIES);
-}
-
-s2_entry_t *s2_entry(const struct s2 *s2, const struct s2_table *t, uint64_t gpa)
-{
-	return &t->entries[entry_index(s2, t->level, gpa)];
-}
-
 /* ---- Freeing ---- */
 
 void s2_free_tree(struct s2 *s2, uint64_t table, unsigned level, unsigned order)
 {
-	const s2_entry_t *entries = table_ptr(s2, table);
+	const s2_entry_t *entries = s2_table_ptr(s2, table);
 
 	for (size_t i = 0; level > 0 && i < (size_t)S2_ENTRIES << order; i++) {
 		uint64_t entry = s2_load(&entries[i]);
@@ -128,29 +99,41 @@ static bool must_break(const struct s2_format *f, uint64_t old, uint64_t new)
 	return f->break_before_make && s2_is_valid(f, new) && ((old ^ new) & ~may_change) != 0;
 }
 
-bool s2_replace(struct s2_op *op, const struct s2_table *t, uint64_t gpa, uint64_t old,
-                uint64_t new)
+/* The hardware sees the entry invalid, and forgets what it was, before it is made anew. */
+static bool break_and_make(struct s2_op *op, unsigned level, s2_entry_t *entry, uint64_t gpa,
+                           uint64_t old, uint64_t new)
+{
+	if (!exchange(entry, old, 0))
+		return false;
+	touch(op, entry);
+	settle(op);
+	op->s2->ops->invalidate(op->s2->ctx, gpa_of(HC_ALIGN_DOWN(gpa, s2_span(level))),
+	                        s2_span(level));
+	store(entry, new);
+	return true;
+}
+
+bool s2_replace(struct s2_op *op, const struct s2_table *t, s2_entry_t *entry, uint64_t gpa,
+                uint64_t old, uint64_t new)
 {
 	const struct s2_format *f = op->format;
-	s2_entry_t *entry = s2_entry(op->s2, t, gpa);
-	bool broken = t->live && s2_is_valid(f, old) && must_break(f, old, new);
 
-	if (!t->live || !s2_is_valid(f, old))
+	if (!t->live) {
 		store(entry, new);
-	else if (!exchange(entry, old, broken ? 0 : new))
-		return false;
-	if (!t->live)
 		return true;
-	touch(op, entry);
-	if (broken) {
-		settle(op);
-		op->s2->ops->invalidate(op->s2->ctx, gpa_of(HC_ALIGN_DOWN(gpa, s2_span(t->level))),
-		                        s2_span(t->level));
-		store(entry, new);
-		touch(op, entry);
-	} else if (s2_is_valid(f, old) && makes_stale(f, old, new)) {
-		mark_stale(op, gpa, t->level);
 	}
+	if (!s2_is_valid(f, old)) {
+		store(entry, new);
+	} else if (must_break(f, old, new)) {
+		if (!break_and_make(op, t->level, entry, gpa, old, new))
+			return false;
+	} else {
+		if (!exchange(entry, old, new))
+			return false;
+		if (makes_stale(f, old, new))
+			mark_stale(op, gpa, t->level);
+	}
+	touch(op, entry);
 	if (s2_is_table(f, old, t->level))
 		bury(op, old, t->level);
 	return true;
@@ -166,7 +149,7 @@ static size_t tables_wanted(struct s2_op *op, const struct s2_table *t, uint64_t
 
 	for (uint64_t next; t->level > 0 && gpa < end; gpa = next) {
 		struct s2_slot slot = { gpa, s2_slot_end(t->level, gpa, end), t->level };
-		unsigned index = (unsigned)entry_index(op->s2, t->level, gpa);
+		unsigned index = (unsigned)s2_index(op->s2, t->level, gpa);
 		struct s2_table below = { NULL, t->level - 1, false };
 		uint64_t entry = instead, new;
 
@@ -176,8 +159,11 @@ static size_t tables_wanted(struct s2_op *op, const struct s2_table *t, uint64_t
 		else if (instead)
 			entry = s2_leaf_part(op->format, instead, t->level, index);
 		new = entry;
-		if (op->decide(op, &slot, &new) != S2_DESCEND)
+		if (op->decide(op, &slot, &new) != S2_DESCEND) {
+			if (op->fill && !t->entries)
+				next = hc_max(next, HC_ALIGN_DOWN(end, s2_span(t->level)));
 			continue;
+		}
 		if (s2_is_table(op->format, entry, t->level))
 			below = s2_child_table(op->s2, t, entry);
 		else
@@ -191,7 +177,7 @@ static size_t tables_wanted(struct s2_op *op, const struct s2_table *t, uint64_t
 static hpa_t take_spare(struct s2_op *op)
 {
 	hpa_t table = op->spare;
-	s2_entry_t *entries = table_ptr(op->s2, table.v);
+	s2_entry_t *entries = s2_table_ptr(op->s2, table.v);
 
 	op->spare = hpa_of(s2_load(entries));
 	op->spares--;
@@ -218,7 +204,7 @@ int s2_prepare(struct s2_op *op, uint64_t gpa, uint64_t end)
 			free_spares(op);
 			return err;
 		}
-		store(table_ptr(op->s2, table.v), op->spare.v);
+		store(s2_table_ptr(op->s2, table.v), op->spare.v);
 		op->spare = table;
 		op->spares++;
 	}
@@ -235,7 +221,7 @@ static void split_leaf(struct s2_op *op, const struct s2_table *below, uint64_t 
 		store(&below->entries[i], s2_leaf_part(op->format, leaf, below->level, i));
 }
 
-static void descend(struct s2_op *op, const struct s2_table *t, uint64_t entry,
+static void descend(struct s2_op *op, const struct s2_table *t, s2_entry_t *at, uint64_t entry,
                     const struct s2_slot *slot)
 {
 	struct s2_table below;
@@ -248,19 +234,19 @@ static void descend(struct s2_op *op, const struct s2_table *t, uint64_t entry,
 		return;
 	}
 	table = take_spare(op);
-	below = (struct s2_table){ table_ptr(op->s2, table.v), t->level - 1, false };
+	below = (struct s2_table){ s2_table_ptr(op->s2, table.v), t->level - 1, false };
 	if (s2_is_valid(op->format, entry))
 		split_leaf(op, &below, entry);
 	visit(op, &below, slot->gpa, slot->end);
 	op->s2->ops->sync(op->s2->ctx, below.entries, S2_TABLE_SIZE);
 	/* The hardware may have marked the leaf dirty meanwhile: so are its parts already. */
-	while (!s2_replace(op, t, slot->gpa, entry, table.v | op->format->table))
-		entry = s2_load(s2_entry(op->s2, t, slot->gpa));
+	while (!s2_replace(op, t, at, slot->gpa, entry, table.v | op->format->table))
+		entry = s2_load(at);
 }
 
 static void visit_entry(struct s2_op *op, const struct s2_table *t, const struct s2_slot *slot)
 {
-	const s2_entry_t *entry = s2_entry(op->s2, t, slot->gpa);
+	s2_entry_t *entry = s2_entry(op->s2, t, slot->gpa);
 	uint64_t old, new;
 
 	do {
@@ -269,10 +255,10 @@ static void visit_entry(struct s2_op *op, const struct s2_table *t, const struct
 		old = new = s2_load(entry);
 		verdict = op->decide(op, slot, &new);
 		if (verdict == S2_DESCEND)
-			descend(op, t, old, slot);
+			descend(op, t, entry, old, slot);
 		if (verdict != S2_SET)
 			return;
-	} while (!s2_replace(op, t, slot->gpa, old, new));
+	} while (!s2_replace(op, t, entry, slot->gpa, old, new));
 }
 
 static void visit(struct s2_op *op, const struct s2_table *t, uint64_t gpa, uint64_t end)

@@ -44,7 +44,8 @@ struct s2_op {
 	enum s2_verdict (*decide)(struct s2_op *op, const struct s2_slot *slot, uint64_t *entry);
 	/*
 	 * For an operation that keeps nothing of what is there, or NULL: writes entries from gpa on
-	 * in a table that is not live; returns the address where it stopped, gpa for none.
+	 * in a table that is not live, all that are spanned wholly; returns the address where it
+	 * stopped, gpa for none. decide says the same for all of them.
 	 */
 	uint64_t (*fill)(struct s2_op *op, const struct s2_table *t, uint64_t gpa, uint64_t end);
 	uint64_t delta;   /* map: hpa = gpa + delta */
@@ -88,10 +89,36 @@ static inline bool s2_is_whole(const struct s2_slot *slot)
 	return slot->end - slot->gpa == s2_span(slot->level);
 }
 
-/* The entry for gpa; the root and what is below an entry of a table. */
-s2_entry_t *s2_entry(const struct s2 *s2, const struct s2_table *t, uint64_t gpa);
-struct s2_table s2_root_table(const struct s2 *s2);
-struct s2_table s2_child_table(const struct s2 *s2, const struct s2_table *parent, uint64_t entry);
+static inline s2_entry_t *s2_table_ptr(const struct s2 *s2, uint64_t table)
+{
+	return s2->ops->table_ptr(s2->ctx, hpa_of(table));
+}
+
+static inline struct s2_table s2_root_table(const struct s2 *s2)
+{
+	return (struct s2_table){ s2_table_ptr(s2, s2->root.v), s2->root_level, true };
+}
+
+/* What a table's entry in parent leads to. */
+static inline struct s2_table s2_child_table(const struct s2 *s2, const struct s2_table *parent,
+                                             uint64_t entry)
+{
+	return (struct s2_table){ s2_table_ptr(s2, entry & s2->format->address), parent->level - 1,
+		                  parent->live };
+}
+
+/* Concatenated root tables are one long table: only below the root does an index wrap. */
+static inline size_t s2_index(const struct s2 *s2, unsigned level, uint64_t gpa)
+{
+	size_t index = (size_t)(gpa >> s2_shift(level));
+
+	return level == s2->root_level ? index : index % S2_ENTRIES;
+}
+
+static inline s2_entry_t *s2_entry(const struct s2 *s2, const struct s2_table *t, uint64_t gpa)
+{
+	return &t->entries[s2_index(s2, t->level, gpa)];
+}
 
 /* Allocates what commit will want, or fails with the allocator's error and changes nothing. */
 int s2_prepare(struct s2_op *op, uint64_t gpa, uint64_t end);
@@ -100,12 +127,12 @@ int s2_prepare(struct s2_op *op, uint64_t gpa, uint64_t end);
 void s2_commit(struct s2_op *op, uint64_t gpa, uint64_t end);
 
 /*
- * The one place where an entry changes: breaks before it makes where the format demands it, and
- * notes what went stale. False, and nothing done: the entry is no longer old, the hardware changed
- * it meanwhile.
+ * The one place where an entry, t's for gpa, changes: breaks before it makes where the format
+ * demands it, and notes what went stale. False, and nothing done: the entry is no longer old, the
+ * hardware changed it meanwhile.
  */
-bool s2_replace(struct s2_op *op, const struct s2_table *t, uint64_t gpa, uint64_t old,
-                uint64_t new);
+bool s2_replace(struct s2_op *op, const struct s2_table *t, s2_entry_t *entry, uint64_t gpa,
+                uint64_t old, uint64_t new);
 
 /* Invalidates what went stale, and frees the tables that were replaced. */
 void s2_finish(struct s2_op *op);

@@ -13,8 +13,8 @@
 
 #include <cmocka.h>
 
-#define OPS        700
-#define SWEEP      175
+#define OPS        450
+#define SWEEP      150
 #define LOW_PAGES  (2 * HC_GIB / HC_PAGE_SIZE) /* the start of the address space */
 #define HIGH_PAGES (HC_GIB / HC_PAGE_SIZE)     /* and its end */
 #define PAGES      (LOW_PAGES + HIGH_PAGES)
@@ -56,7 +56,7 @@ static uint64_t gpa_at(const struct world *w, uint64_t page)
 /* A range within one of the two parts; often aligned, often at its ends. */
 static void pick_range(struct world *w, uint64_t *page, uint64_t *count)
 {
-	static const uint64_t units[] = { 1, 1, 1, 512, 512, 512 * 512 };
+	static const uint64_t units[] = { 1, 1, 1, 512, 512, 262144 };
 	bool high = below(w, 4) == 0;
 	uint64_t start = high ? LOW_PAGES : 0, total = high ? HIGH_PAGES : LOW_PAGES;
 	uint64_t unit = units[below(w, below(w, 4) ? 5 : 6)];
@@ -64,7 +64,7 @@ static void pick_range(struct world *w, uint64_t *page, uint64_t *count)
 
 	/* Most of it in few places, that operations meet. */
 	if (below(w, 4))
-		total = hc_min(total, 8 * 512);
+		total = hc_min(total, UINT64_C(8) * 512);
 	*count = hc_min(unit * (1 + below(w, most)), total);
 	*page = start + below(w, total - *count + 1);
 	if (below(w, 2))

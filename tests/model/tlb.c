@@ -2,7 +2,6 @@
 #include "tests/model/tlb.h"
 #include <hypercore/errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,16 +17,11 @@ struct walk {
 
 enum kind { ABSENT, TABLE, PAGE, WRONG };
 
-__attribute__((format(printf, 2, 3))) static void complain(struct tlb *tlb, const char *format, ...)
-{
-	va_list args;
-
-	if (tlb->complaints++)
-		return;
-	va_start(args, format);
-	vsnprintf(tlb->complaint, sizeof(tlb->complaint), format, args);
-	va_end(args);
-}
+#define complain(tlb, ...)                                                                         \
+	do {                                                                                       \
+		if (!(tlb)->complaints++)                                                          \
+			snprintf((tlb)->complaint, sizeof((tlb)->complaint), __VA_ARGS__);         \
+	} while (0)
 
 static uint64_t low_bits(unsigned n)
 {
@@ -163,7 +157,8 @@ static struct walk walk(struct tlb *tlb, uint64_t gpa, bool seen, bool write)
 	struct tlb_entry step = { .access = TLB_READ | TLB_WRITE | TLB_EXEC };
 	struct walk w = { .count = 0 };
 
-	for (unsigned shift = tlb->top;; shift -= 9, index = hc_bits(gpa, shift + 8, shift)) {
+	for (unsigned shift = tlb->top; shift >= 12;
+	     shift -= 9, index = hc_bits(gpa, shift + 8, shift)) {
 		long at = locate(tlb, table + index * 8);
 		uint64_t *entry = at < 0 ? NULL : &memory[at / 512][at % 512];
 		enum kind kind = entry ? decode(tlb, *entry, shift, &step) : ABSENT;
@@ -185,6 +180,7 @@ static struct walk walk(struct tlb *tlb, uint64_t gpa, bool seen, bool write)
 			return w;
 		}
 	}
+	return w;
 }
 
 static bool overlap(const struct tlb_entry *a, uint64_t gpa, uint64_t size)
@@ -213,10 +209,12 @@ static void remember(struct tlb *tlb, const struct tlb_entry *new)
 	for (unsigned i = 0; i < tlb->cached; i++) {
 		const struct tlb_entry *old = &tlb->cache[i];
 
+		/* As overlap(): most do not, and this is where the time goes. */
+		if (old->gpa >= new->gpa + new->size || new->gpa >= old->gpa + old->size)
+			continue;
 		if (same(old, new))
 			return;
-		if (tlb->arch == TLB_VMSAV8 && overlap(old, new->gpa, new->size) &&
-		    contradict(old, new))
+		if (tlb->arch == TLB_VMSAV8 && contradict(old, new))
 			complain(tlb,
 			         "%#" PRIx64 "+%#" PRIx64 " -> %#" PRIx64 " met while %#" PRIx64
 			         "+%#" PRIx64 " -> %#" PRIx64

@@ -46,6 +46,7 @@ void rig_close(struct rig *rig)
 	rig_check(rig);
 	s2_destroy(&rig->s2);
 	assert_int_equal(rig->tlb->allocated, 0);
+	assert_int_equal(rig->tlb->cached, 0);
 	assert_int_equal(rig->tlb->complaints, 0);
 	free(rig->tlb);
 }

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Events into the guest: injection (APM Vol. 2 15.20), the interrupt window by a virtual interrupt
+ * (15.21.4), and NMI masking, which hardware without virtual NMIs does not tell about.
+ *
+ * An NMI masks further ones until its handler's IRET has completed. IRET is intercepted meanwhile;
+ * the exit comes before it executes. If somebody waits for the window, the guest then runs for
+ * that one instruction with RFLAGS.TF set, and the #DB after it is ours:
+ *
+ *    NMI delivered --> masked --IRET exit--> iret --next exit beyond it, or #DB--> unmasked
+ */
+#include <hypercore/errno.h>
+
+#include "arch/x86_64/svm/internal.h"
+#include "core/log.h"
+
+uint64_t svm_event_encode(const struct x86_event *event)
+{
+	uint64_t field = SVM_EVENT_V | (uint64_t)event->type << 8 | event->vector;
+	unsigned known = 1u << X86_EVENT_INTR | 1u << X86_EVENT_NMI | 1u << X86_EVENT_EXCEPTION |
+	                 1u << X86_EVENT_SOFT_INT;
+
+	if (!event->valid || event->type > 7 || !(known >> event->type & 1))
+		return 0;
+	if (event->type == X86_EVENT_EXCEPTION &&
+	    (event->vector == X86_VEC_NMI || event->vector > 31))
+		return 0;
+	if (event->type == X86_EVENT_EXCEPTION && event->has_error_code)
+		field |= SVM_EVENT_EV | (uint64_t)event->error_code << 32;
+	return field;
+}
+
+void svm_event_decode(uint64_t field, struct x86_event *event)
+{
+	*event = (struct x86_event){ 0 };
+	if (!(field & SVM_EVENT_V))
+		return;
+	event->valid = 1;
+	event->type = (uint8_t)SVM_EVENT_TYPE(field);
+	event->vector = SVM_EVENT_VECTOR(field);
+	event->has_error_code = (field & SVM_EVENT_EV) != 0;
+	event->error_code = event->has_error_code ? SVM_EVENT_ERROR(field) : 0;
+}
+
+/* INT n, INT3 and INTO come again by themselves, since RIP is still theirs; injecting them would
+ * push the wrong return address where the CPU does not take nRIP for it (15.20). */
+uint64_t svm_event_again(uint64_t info)
+{
+	struct x86_event e;
+
+	svm_event_decode(info, &e);
+	if (e.type == X86_EVENT_EXCEPTION && (e.vector == X86_VEC_BP || e.vector == X86_VEC_OF))
+		return 0;
+	return e.type == X86_EVENT_SOFT_INT ? 0 : svm_event_encode(&e);
+}
+
+static int inject_check(const struct svm_vcpu *sv, const struct x86_state *st, unsigned type)
+{
+	bool shadow = (sv->vmcb->int_state & SVM_SHADOW) != 0;
+
+	if (sv->vmcb->eventinj & SVM_EVENT_V)
+		return -EBUSY;
+	if (type == X86_EVENT_INTR && (!(st->rflags & X86_FLAG_IF) || shadow))
+		return -EAGAIN;
+	if (type == X86_EVENT_NMI && (sv->nmi.masked || shadow))
+		return -EAGAIN;
+	return 0;
+}
+
+/* RIP and the event group as the next entry will find them. */
+static void flush_events(struct hc_vcpu *vcpu)
+{
+	svm_sync_rip(svm_vcpu_of(vcpu)->vmcb, x86_state_of(vcpu));
+	if (vcpu->dirty & X86_G_EVENT) {
+		svm_set_state(vcpu, X86_G_EVENT);
+		vcpu->dirty &= ~(uint32_t)X86_G_EVENT;
+	}
+}
+
+int svm_inject(struct hc_vcpu *vcpu, const struct x86_event *event)
+{
+	struct svm_vcpu *sv = svm_vcpu_of(vcpu);
+	uint64_t field = svm_event_encode(event);
+
+	if (!field)
+		return hc_error(-EINVAL, "svm: vcpu %u: no event has type %u and vector %u",
+		                vcpu->id, event->type, event->vector);
+	flush_events(vcpu);
+	int rc = inject_check(sv, x86_state_of(vcpu), event->type);
+
+	if (rc)
+		return rc;
+	sv->vmcb->eventinj = field;
+	vcpu->valid &= ~(uint32_t)X86_G_EVENT;
+	if (event->type == X86_EVENT_NMI) {
+		sv->nmi = (struct svm_nmi){ .masked = true };
+		sv->track = true;
+		svm_intercept(sv->vmcb, SVM_I_IRET, true);
+	}
+	return 0;
+}
+
+static void start_step(struct svm_vcpu *sv, uint64_t rip, uint64_t rflags)
+{
+	sv->nmi.step = true;
+	sv->nmi.step_rip = rip;
+	sv->nmi.guest_tf = (rflags & X86_FLAG_TF) != 0;
+	sv->track = true;
+}
+
+void svm_request_window(struct hc_vcpu *vcpu, bool nmi)
+{
+	struct svm_vcpu *sv = svm_vcpu_of(vcpu);
+	const struct x86_state *st = x86_state_of(vcpu);
+	struct vmcb *v = sv->vmcb;
+
+	flush_events(vcpu);
+	if (!nmi) {
+		svm_intercept(v, SVM_I_VINTR, true);
+		v->v_irq = SVM_V_IRQ;
+		v->v_intr_prio = SVM_V_IGN_TPR;
+		v->clean &= ~SVM_CLEAN_TPR;
+		return;
+	}
+	sv->nmi.window = true;
+	sv->track = true;
+	if (!sv->nmi.masked || sv->nmi.iret)
+		start_step(sv, st->rip, st->rflags);
+}
+
+void svm_nmi_iret(struct svm_vcpu *sv)
+{
+	svm_intercept(sv->vmcb, SVM_I_IRET, false);
+	sv->nmi.iret = true;
+	sv->nmi.iret_rip = sv->vmcb->rip;
+	sv->track = true;
+	if (sv->nmi.window)
+		start_step(sv, sv->vmcb->rip, sv->vmcb->rflags);
+}
+
+void svm_nmi_enter(struct svm_vcpu *sv)
+{
+	if (sv->nmi.step)
+		sv->vmcb->rflags |= X86_FLAG_TF;
+}
+
+/* The instruction that was stepped over is done: is the #DB the guest's, too? */
+static bool step_is_ours(struct svm_vcpu *sv)
+{
+	const uint64_t bs = HC_BIT(14), hits = 0xf | HC_BIT(13) | HC_BIT(15);
+
+	if (sv->nmi.guest_tf)
+		return false;
+	sv->vmcb->dr6 &= ~bs;
+	sv->vmcb->clean &= ~SVM_CLEAN_DRX;
+	return !(sv->vmcb->dr6 & hits);
+}
+
+static void end_step(struct svm_vcpu *sv, struct x86_state *st, struct hc_exit *exit)
+{
+	bool moved = st->rip != sv->nmi.step_rip;
+	bool db = exit->reason == HC_EXIT_EXCEPTION && exit->u.exception.vector == X86_VEC_DB;
+
+	/* An IRET has loaded the guest's own flags; before it, TF is ours still. */
+	if (!sv->nmi.guest_tf && !(moved && sv->nmi.iret))
+		st->rflags &= ~(uint64_t)X86_FLAG_TF;
+	if (!moved && !db)
+		return; /* interrupted: step again */
+	sv->nmi.step = false;
+	if (db && step_is_ours(sv))
+		exit->reason = HC_EXIT_INTERRUPT;
+}
+
+/* The window is open. Other exits have their own handlers first: events are looked at after them.
+ */
+static void end_window(struct hc_vcpu *vcpu, struct svm_nmi *nmi, struct hc_exit *exit)
+{
+	nmi->window = false;
+	if (exit->reason == HC_EXIT_INTERRUPT)
+		exit->reason = HC_EXIT_WINDOW;
+	else
+		atomic_fetch_or(&vcpu->requests, HC_REQ_EVENT);
+}
+
+void svm_nmi_leave(struct hc_vcpu *vcpu, struct hc_exit *exit)
+{
+	struct svm_vcpu *sv = svm_vcpu_of(vcpu);
+	struct x86_state *st = x86_state_of(vcpu);
+	struct svm_nmi *nmi = &sv->nmi;
+
+	if (nmi->step)
+		end_step(sv, st, exit);
+	if (nmi->iret && st->rip != nmi->iret_rip)
+		nmi->masked = nmi->iret = false;
+	if (nmi->window && !nmi->masked && !nmi->step)
+		end_window(vcpu, nmi, exit);
+	sv->track = nmi->masked || nmi->window || nmi->step;
+}

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""./dev bench: what exits, a boot and the page tables cost, beside KVM on the same machine."""
+import argparse
+import json
+import re
+import statistics
+import subprocess
+import sys
+import time
+
+import common
+import machine as machines
+import run
+from common import BUILD, ROOT, Failure, Progress, build_preset, colour
+
+OUT = BUILD / "bench"
+ICOUNT = ("-icount", "shift=0,sleep=off")
+TIMEOUT = 120
+WALL_RUNS = 3
+
+# Host instructions. KVM: kvm-amd of Debian's 6.1 kernel on the same emulated CPU, counted from the
+# instruction after VMRUN to the next VMRUN, default mitigations.
+EXITS = {
+    "cpuid": {"goal": 300, "kvm": 3078, "what": "CPUID"},
+    "vmmcall": {"goal": None, "kvm": 3327, "what": "VMMCALL"},
+    "rdmsr": {"goal": 300, "kvm": 3165, "what": "RDMSR"},
+    "port-in": {"goal": 300, "kvm": 1712, "what": "port in, handled"},
+    "lapic-read": {"goal": 700, "kvm": 3818, "what": "local APIC MMIO read"},
+    "ioapic-read": {"goal": 800, "kvm": 4080, "what": "IOAPIC MMIO read"},
+    "self-ipi-hlt": {"goal": None, "kvm": 13579, "what": "self-IPI, sti; hlt (whole)"},
+}
+BOOT = {"instructions": {"goal": 1.1, "kvm": 1.12}, "wall": {"goal": 1.5, "kvm": 2.1}}
+
+
+def write(name, result):
+    OUT.mkdir(parents=True, exist_ok=True)
+    path = OUT / f"{name}.json"
+    path.write_text(json.dumps(result, indent=2) + "\n")
+    print(f"\n{path.relative_to(ROOT)}\n")
+
+
+def table(rows):
+    """Prints rows in columns: the first to the left, the others to the right."""
+    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
+    for row in rows:
+        cells = [row[0].ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:])]
+        print("  ".join(cells).rstrip())
+
+
+def met(value, goal):
+    if goal is None:
+        return ""
+    return colour("32", "met") if value <= goal else colour("31", "missed")
+
+
+class Sink:
+    """Collects a machine's output."""
+
+    def __init__(self):
+        self.data = b""
+
+    def write(self, data):
+        self.data += data
+
+    def flush(self):
+        pass
+
+
+def run_machine(machine, line, bare=False):
+    """Runs it to its end; (its output, wall seconds)."""
+    sink, start = Sink(), time.monotonic()
+    returncode, said, expired = run.execute(line, machine, timeout=TIMEOUT, sink=sink)
+    seconds = time.monotonic() - start
+    if expired:
+        raise Failure(f"{machine.log}: not finished after {TIMEOUT} s")
+    if bare:
+        if returncode != 1: # isa-debug-exit, status 0
+            raise Failure(f"{machine.log}: the bare machine ended with {returncode}: {said}")
+        return sink.data.decode(), seconds
+    verdict = machines.read_verdict(machine.log)
+    if verdict.errors or not verdict.ok:
+        raise Failure("\n".join(verdict.errors or [said, f"{machine.log}: no orderly end"]))
+    return sink.data.decode(), seconds
+
+
+def bench_exits():
+    machine = machines.Machine(directory=OUT / "exits", memory="64M", command=[], initrd="none",
+                               kernel=str(BUILD / machines.BOARD / "bench/guest/bench-guest.bin"),
+                               serials=("com2", "none"), extra=ICOUNT)
+    build_preset(machines.BOARD)
+    with Progress("timing exits"):
+        output, _ = run_machine(machine, machines.command_line(machine))
+    found = dict(re.findall(r"^([a-z-]+) (\d+)\r?$", output, re.MULTILINE))
+    missing = set(EXITS) - set(found)
+    if missing:
+        raise Failure(f"the guest did not report {', '.join(sorted(missing))}; it said:\n{output}")
+    result, rows = {}, [("host instructions per exit", "ours", "goal", "KVM", "KVM / ours", "")]
+    for name, row in EXITS.items():
+        value = int(found[name])
+        result[name] = {"instructions": value, "goal": row["goal"], "kvm": row["kvm"]}
+        rows.append((row["what"], str(value), str(row["goal"] or ""), str(row["kvm"]),
+                     f"{row['kvm'] / max(value, 1):.1f}", met(value, row["goal"])))
+    table(rows)
+    write("exits", result)
+
+
+def plugin():
+    """Builds bench/count.c for the interface version that this QEMU speaks."""
+    library = OUT / "count.so"
+    OUT.mkdir(parents=True, exist_ok=True)
+    said = b""
+    for version in (1, 2, 3, 4, 5, 6):
+        subprocess.run(["gcc", "-shared", "-fPIC", "-O2", f"-DHC_PLUGIN_API={version}",
+                        "-o", str(library), str(ROOT / "bench/count.c")], check=True)
+        tried = subprocess.run([machines.QEMU, "-machine", "none", "-nodefaults", "-display", "none",
+                                "-monitor", "stdio", "-plugin", f"{library},output=/dev/null"],
+                               input=b"quit\n", capture_output=True)
+        if tried.returncode == 0:
+            return library
+        said = tried.stderr
+    raise Failure(f"QEMU takes no instruction-counting plugin: {said.decode().strip()}")
+
+
+def boot_machine(where, bare, quiet, extra=()):
+    machine = machines.Machine(directory=OUT / where, command=["true"], quiet=quiet, stats=not bare,
+                               extra=extra)
+    line = machines.bare_command_line(machine) if bare else machines.command_line(machine)
+    return machine, line
+
+
+def boot_instructions(library, bare, quiet):
+    counts = OUT / "count.json"
+    counts.unlink(missing_ok=True)
+    machine, line = boot_machine("boot", bare, quiet,
+                                 (*ICOUNT, "-plugin", f"{library},output={counts}"))
+    run_machine(machine, line, bare)
+    return json.loads(counts.read_text())
+
+
+def boot_wall(bare, quiet):
+    machine, line = boot_machine("boot", bare, quiet)
+    return statistics.median(run_machine(machine, line, bare)[1] for _ in range(WALL_RUNS))
+
+
+def print_statistics():
+    """The hypervisor's own account of the last boot."""
+    log = (OUT / "boot/hypercore.log").read_text(errors="replace").splitlines()
+    lines = [line for line in log if line.startswith("hypercore: ")]
+    for number, line in enumerate(lines):
+        if re.search(r"exits|statistics", line):
+            print("\n".join(line.removeprefix("hypercore: ") for line in lines[number:]))
+            return
+
+
+def bench_boot():
+    library, result, rows = plugin(), {}, []
+    for quiet in (True, False):
+        name = "quiet" if quiet else "verbose"
+        with Progress(f"booting, {name}"):
+            bare, vm = (boot_instructions(library, which, quiet) for which in (True, False))
+            walls = [boot_wall(which, quiet) for which in (True, False)]
+        own = vm["total"] - vm["guest"]
+        result[name] = {
+            "bare": {"instructions": bare["total"], "wall_seconds": walls[0]},
+            "vm": {"instructions": vm["total"], "guest_instructions": vm["guest"],
+                   "hypervisor_instructions": own, "exits": vm["entries"],
+                   "wall_seconds": walls[1]},
+            "instructions_ratio": vm["total"] / bare["total"], "wall_ratio": walls[1] / walls[0]}
+        rows += boot_rows(name, result[name])
+    table([("Debian to userspace and off, 1 CPU", "bare", "in the VM", "ratio", "goal", "KVM", ""),
+           *rows])
+    print()
+    for name in ("quiet", "verbose"):
+        vm = result[name]["vm"]
+        share = vm["hypervisor_instructions"] / vm["instructions"]
+        print(f"{name}: {vm['exits']} exits; outside the guest {vm['hypervisor_instructions'] / 1e6:.0f} M "
+              f"instructions ({100 * share:.1f} %, firmware and start-up included)")
+    print_statistics()
+    write("boot", result)
+
+
+def boot_rows(name, figures):
+    pairs = (("instructions", "instructions", "M", 1e6), ("wall_seconds", "wall", "s", 1))
+    for key, goal, unit, scale in pairs:
+        bare, vm = (figures[which][key] / scale for which in ("bare", "vm"))
+        ratio, digits = vm / bare, 0 if unit == "M" else 2
+        yield (f"{name}, {goal}", f"{bare:.{digits}f} {unit}", f"{vm:.{digits}f} {unit}",
+               f"{ratio:.2f}", f"{BOOT[goal]['goal']}", f"{BOOT[goal]['kvm']}",
+               met(ratio, BOOT[goal]["goal"]))
+
+
+def bench_mmu():
+    directory = build_preset("hosted-release", "bench-mmu")
+    OUT.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run([sys.executable, str(ROOT / "bench/mmu.py"), "--build", str(directory),
+                           "--json", str(OUT / "mmu.json")])
+    if done.returncode != 0:
+        raise Failure(f"bench/mmu.py ended with {done.returncode}")
+
+
+BENCHES = {"exits": bench_exits, "boot": bench_boot, "mmu": bench_mmu}
+
+
+def main(words):
+    parser = argparse.ArgumentParser(
+        prog="./dev bench",
+        description="Prints tables and writes build/bench/NAME.json. exits: host instructions per "
+        "exit; boot: Debian bare and in a VM, by instructions and wall time; mmu: mapping 1 GiB.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="exits, boot, mmu (all)")
+    names = parser.parse_args(words).names or list(BENCHES)
+    for name in names:
+        if name not in BENCHES:
+            raise Failure(f"no such benchmark: {name} (known: {', '.join(BENCHES)})", 2)
+    for name in names:
+        BENCHES[name]()
+    return 0
+
+
+if __name__ == "__main__":
+    common.main(main)

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The physical machine, as QEMU emulates it, with the board image on it: configuration file, bundle,
+start-up paths, QEMU's command line, and what the hypervisor's log says in the end."""
+import dataclasses
+import pathlib
+import re
+import shutil
+
+import guest
+from common import BUILD, ROOT, Failure, build_preset, run_logged
+
+QEMU = "qemu-system-x86_64"
+BOARD = "board-x86_64"
+# What each backend needs of the emulated CPU.
+BACKENDS = {"svm": "EPYC,+svm"}
+BOOTS = ("kernel", "grub", "uefi")
+MAX_COM = 4
+HYPERVISOR_MEMORY = 128 << 20
+OVMF = pathlib.Path("/usr/share/OVMF")
+
+
+@dataclasses.dataclass
+class Machine:
+    """What to run, and on what."""
+    directory: pathlib.Path  # for the files made; one per machine at a time
+    backend: str = "svm"
+    boot: str = "kernel"
+    cpus: str = "1"  # as given: the hypervisor is the judge of it
+    memory: str = "512M"
+    vms: int = 1
+    host_cpus: int = 0  # 0: as many as the vCPUs ask for
+    host_memory: str = ""
+    cpu_model: str = ""
+    kernel: str = ""
+    initrd: str = ""
+    append: str = ""
+    board_append: str = ""
+    stats: bool = False
+    quiet: bool = False
+    command: list = None  # None: interactive; empty: none, COM2 is still our standard output
+    serials: tuple = ()  # the other ends of the VM's serial ports, if not the usual ones
+    extra: tuple = ()  # QEMU options
+
+    def vm_names(self):
+        return ["debian"] if self.vms == 1 else [f"debian{n + 1}" for n in range(self.vms)]
+
+    @property
+    def log(self):
+        return self.directory / "hypercore.log"
+
+    def output(self, index):
+        """Where a VM's ttyS1 goes when there are several."""
+        return self.directory / f"output{index + 1}"
+
+
+def parse_size(text):
+    """Bytes, or None for what is not a size."""
+    match = re.fullmatch(r"(\d+)([KMG]?)", text, re.IGNORECASE)
+    if not match:
+        return None
+    return int(match.group(1)) << {"": 0, "K": 10, "M": 20, "G": 30}[match.group(2).upper()]
+
+
+def _available():
+    with open("/proc/meminfo") as info:
+        return next(int(line.split()[1]) << 10 for line in info if line.startswith("MemAvail"))
+
+
+def host_memory(machine):
+    """The physical machine's memory in MiB: what the VMs ask for and the hypervisor's own, but not
+    more than there is (then the hypervisor says so)."""
+    if machine.host_memory:
+        size = parse_size(machine.host_memory)
+        if size is None:
+            raise Failure(f"--host-memory {machine.host_memory}: not a size such as 512M or 2G", 2)
+        return size >> 20
+    wanted = (parse_size(machine.memory) or 0) * machine.vms + HYPERVISOR_MEMORY
+    return min(wanted, _available() * 3 // 4) >> 20
+
+
+def host_cpus(machine):
+    if machine.host_cpus:
+        return machine.host_cpus
+    return min(max(int(machine.cpus) if machine.cpus.isdigit() else 1, 1) * machine.vms, 8)
+
+
+def _guest_append(machine, name):
+    words = ["console=ttyS0", "panic=-1", f"hostname={name}"]
+    if machine.quiet:
+        words.append("quiet")
+    return " ".join(words + ([machine.append] if machine.append else []))
+
+
+def _serials(machine, index):
+    """The other ends of a VM's two serial ports."""
+    if machine.serials:
+        return machine.serials
+    if machine.command is None:
+        return ("com1", "none") if index == 0 else ("log", "none")
+    return "log", f"com{index + 2}"
+
+
+def config_text(machine):
+    """hypercore.conf for this machine."""
+    lines = [f"backend = {machine.backend}",
+             f"console = {'com2' if machine.command is None else 'com1'}",
+             "end = poweroff", f"stats = {'yes' if machine.stats else 'no'}"]
+    for index, name in enumerate(machine.vm_names()):
+        serial0, serial1 = _serials(machine, index)
+        lines += ["", f"[vm {name}]", "kernel = vmlinuz"]
+        if machine.initrd != "none":
+            lines.append("initrd = initrd.img")
+        lines += [f"append = {_guest_append(machine, name)}", f"memory = {machine.memory}",
+                  f"cpus = {machine.cpus}", f"serial0 = {serial0}", f"serial1 = {serial1}"]
+    return "\n".join(lines) + "\n"
+
+
+def _copy(source, target):
+    try:
+        shutil.copyfile(source, target)
+    except OSError as error:
+        raise Failure(f"{source}: {error.strerror}", 2)
+    return target
+
+
+def _files(machine):
+    """Puts the configuration and the guest's files in the machine's folder; their paths."""
+    machine.directory.mkdir(parents=True, exist_ok=True)
+    files = [machine.directory / "hypercore.conf",
+             _copy(machine.kernel or guest.kernel(), machine.directory / "vmlinuz")]
+    files[0].write_text(config_text(machine))
+    if machine.initrd != "none":
+        files.append(_copy(machine.initrd or guest.initramfs(), machine.directory / "initrd.img"))
+        if machine.command:
+            with open(files[-1], "ab") as out:
+                out.write(guest.command_archive(machine.command))
+    return files
+
+
+def board_file(name):
+    return BUILD / BOARD / name
+
+
+def _start_up(machine, files):
+    """QEMU's options for the start-up path."""
+    if machine.boot == "kernel":
+        bundle = machine.directory / "bundle.cpio"
+        run_logged([ROOT / "ci/mkbundle", bundle, *files],
+                   machine.directory / "mkbundle.log", "packing the bundle")
+        options = ["-kernel", str(board_file("hypercore.elf")), "-initrd", str(bundle)]
+        return options + (["-append", machine.board_append] if machine.board_append else [])
+    if machine.boot == "grub":
+        image = machine.directory / "hypercore.iso"
+        run_logged([ROOT / "ci/mkiso", image, board_file("hypercore.elf"), *files],
+                   machine.directory / "mkiso.log", "making the ISO image")
+        return ["-cdrom", str(image), "-boot", "d"]
+    image, variables = machine.directory / "esp.img", machine.directory / "OVMF_VARS.fd"
+    run_logged([ROOT / "ci/mkesp", image, board_file("hypercore.efi"), *files],
+               machine.directory / "mkesp.log", "making the EFI system partition")
+    shutil.copyfile(OVMF / "OVMF_VARS_4M.fd", variables)
+    flash = "if=pflash,format=raw,unit={},file={}{}"
+    return ["-drive", flash.format(0, OVMF / "OVMF_CODE_4M.fd", ",readonly=on"),
+            "-drive", flash.format(1, variables, ""),
+            "-drive", f"format=raw,file={image}"]
+
+
+def _serial_options(machine):
+    """COM1.. of the physical machine. Alone, a command's output (COM2) is QEMU's standard output."""
+    if machine.command is None:
+        return ["-chardev", "stdio,id=tty,mux=on,signal=off", "-serial", "chardev:tty",
+                "-mon", "chardev=tty", "-serial", f"file:{machine.log}"]
+    options = ["-serial", f"file:{machine.log}"]
+    if machine.vms == 1:
+        return options + ["-serial", "stdio"]
+    for index in range(machine.vms):
+        options += ["-serial", f"file:{machine.output(index)}"]
+    return options
+
+
+def command_line(machine):
+    """Makes all files and gives the command that runs the machine."""
+    if machine.command is not None and machine.vms > MAX_COM - 1:
+        raise Failure(f"a command runs in at most {MAX_COM - 1} VMs: each has a COM port", 2)
+    if machine.boot == "uefi" and not (OVMF / "OVMF_CODE_4M.fd").exists():
+        raise Failure("no UEFI firmware: install the package ovmf", 125)
+    build_preset(BOARD)
+    files = _files(machine)
+    machine.log.write_text("")
+    return [QEMU, "-accel", "tcg", "-machine", "q35",
+            "-cpu", machine.cpu_model or BACKENDS[machine.backend],
+            "-smp", str(host_cpus(machine)), "-m", str(host_memory(machine)),
+            "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+            *_start_up(machine, files), *_serial_options(machine), *machine.extra]
+
+
+@dataclasses.dataclass
+class Verdict:
+    """What the hypervisor's log says of the end."""
+    errors: list  # lines for the user
+    statuses: dict  # VM name: the status its guest exited with, or None if it powered off
+    ended: bool  # the hypervisor came to its end in order
+    ok: bool
+
+    def status(self, command):
+        if self.errors or not self.ok or not self.statuses:
+            return 125
+        if command and None in self.statuses.values():
+            return 125
+        return max(status or 0 for status in self.statuses.values())
+
+
+def read_verdict(log):
+    """Judges a log. Lines of guests in it carry their VM's name in front, so cannot be mistaken."""
+    errors, statuses, ended, ok = [], {}, False, False
+    for line in log.read_text(errors="replace").splitlines():
+        line = line.strip("\r")
+        if line.startswith("hypercore: error:") or line.startswith("hypercore: panic"):
+            errors.append(line)
+        elif match := re.fullmatch(r"hypercore: vm (\S+): (stopped|failed): (.*)", line):
+            name, kind, reason = match.groups()
+            exited = re.fullmatch(r"exit status (\d+)", reason)
+            if kind == "failed":
+                errors.append(line)
+            elif exited:
+                statuses[name] = int(exited.group(1))
+            elif "powered off" in reason:
+                statuses[name] = None
+            else:
+                errors.append(line)
+        elif match := re.fullmatch(r"hypercore: end: (\w+)", line):
+            ended, ok = True, match.group(1) == "ok"
+    return Verdict(errors, statuses, ended, ok)
+
+
+def bare_command_line(machine):
+    """The same guest on the same machine with no hypervisor between, to compare with."""
+    _, kernel, *initrd = _files(machine)
+    machine.log.write_text("")
+    return [QEMU, "-accel", "tcg", "-machine", "q35",
+            "-cpu", machine.cpu_model or BACKENDS[machine.backend],
+            "-smp", machine.cpus, "-m", str((parse_size(machine.memory) or 0) >> 20),
+            "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+            "-kernel", str(kernel), *(["-initrd", str(initrd[0])] if initrd else []),
+            "-append", _guest_append(machine, "bare"),
+            "-device", "isa-debug-exit,iobase=0xf4", *_serial_options(machine), *machine.extra]

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""./dev run: a Linux guest on the hypervisor, on an emulated machine."""
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import common
+import machine as machines
+from common import BUILD, Failure
+
+EPILOG = """\
+Without COMMAND the terminal is the guest's console; Ctrl-a x leaves at once, "exit" in the
+guest powers it off. The hypervisor's log is build/run/hypercore.log.
+
+With COMMAND (one word: a shell script; several: a command and its arguments) only its output
+appears and its exit status is ours; 125: it could not be run, and why is on standard error;
+124: it took longer than --timeout. The guest's boot messages are in the log.
+"""
+GRACE = 5  # seconds that a machine which has said its last line may take to switch off
+
+
+def parse(words):
+    parser = argparse.ArgumentParser(prog="./dev run", epilog=EPILOG,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter,
+                                     usage="./dev run [OPTION...] [-- COMMAND...]",
+                                     description="Boots Debian's Linux in a VM on the board image, under QEMU.")
+    add = parser.add_argument
+    add("--backend", default="svm", metavar="NAME", help="what executes the guest's code: svm")
+    add("--cpus", default="1", metavar="N", help="the guest's CPUs (1)")
+    add("--memory", default="512M", metavar="SIZE", help="the guest's memory (512M)")
+    add("--boot", default="kernel", choices=machines.BOOTS, help="how the hypervisor starts (kernel)")
+    add("--verbose", action="store_true", help="the log on standard error; the guest boots verbosely")
+    add("--append", default="", metavar="WORDS", help="more for the guest kernel's command line")
+    add("--kernel", default="", metavar="FILE", help="another guest kernel (bzImage)")
+    add("--initrd", default="", metavar="FILE", help="another initramfs")
+    add("--stats", action="store_true", help="statistics in the log when the guest ends")
+    add("--timeout", type=float, default=0, metavar="SECONDS", help="give up after so long")
+    add("--vms", type=int, default=1, metavar="N", help="so many of the same guest side by side (1)")
+    add("--host-cpus", type=int, default=0, metavar="N", help="the emulated machine's CPUs")
+    add("--host-memory", default="", metavar="SIZE", help="the emulated machine's memory")
+    add("--cpu-model", default="", metavar="MODEL", help="the emulated machine's CPU, as QEMU names it")
+    add("--board-append", default="", metavar="WORDS", help="the hypervisor's command line (--boot kernel)")
+    add("--directory", default=str(BUILD / "run"), metavar="DIR", help="for the files made (build/run)")
+    before, command = words, None
+    if "--" in words:
+        at = words.index("--")
+        before, command = words[:at], words[at + 1:]
+        if not command:
+            parser.error("no COMMAND after --")
+    options = parser.parse_args(before)
+    if options.backend not in machines.BACKENDS:
+        raise Failure(f"--backend {options.backend}: no such backend; "
+                      f"known: {', '.join(sorted(machines.BACKENDS))}", 2)
+    if options.vms < 1:
+        raise Failure(f"--vms {options.vms}: at least 1", 2)
+    return options, command
+
+
+def make_machine(options, command):
+    keys = ("backend", "boot", "cpus", "memory", "vms", "host_cpus", "host_memory", "cpu_model",
+            "kernel", "initrd", "append", "board_append", "stats")
+    return machines.Machine(directory=common.ROOT.joinpath(options.directory), command=command,
+                            quiet=command is None and not options.verbose,
+                            **{key: getattr(options, key) for key in keys})
+
+
+class LogFollower(threading.Thread):
+    """Watches the log: repeats it on standard error if asked to, and ends a machine that has said
+    its last line but does not switch itself off."""
+
+    def __init__(self, path, process, verbose):
+        super().__init__(daemon=True)
+        self.path, self.process, self.verbose = path, process, verbose
+        self.finished = threading.Event()
+
+    def run(self):
+        deadline = None
+        with open(self.path, "rb") as log:
+            while True:
+                last = self.finished.is_set()
+                for line in iter(log.readline, b""):
+                    if self.verbose:
+                        sys.stderr.buffer.write(line)
+                        sys.stderr.flush()
+                    if line.startswith(b"hypercore: end:"):
+                        deadline = time.monotonic() + GRACE
+                if last:
+                    return
+                if deadline and time.monotonic() > deadline:
+                    self.process.terminate()
+                    deadline = None
+                self.finished.wait(0.1)
+
+    def finish(self):
+        self.finished.set()
+        self.join()
+
+
+def copy_output(process, sink):
+    """Passes on a command's output as it comes."""
+    while True:
+        data = os.read(process.stdout.fileno(), 65536)
+        if not data:
+            return
+        sink.write(data)
+        sink.flush()
+
+
+def useful(said):
+    """QEMU's messages without those on features that its EPYC lacks."""
+    lines = said.decode(errors="replace").splitlines()
+    return "\n".join(line for line in lines if "TCG doesn't support requested feature" not in line)
+
+
+def execute(line, machine, verbose=False, timeout=0, sink=None):
+    """Runs QEMU to its end. Returns (its exit status, what it said on standard error, timed out)."""
+    interactive = machine.command is None
+    streams = {"stderr": subprocess.PIPE}
+    if not interactive:
+        streams |= {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE}
+    process = subprocess.Popen(line, **streams)
+    follower = LogFollower(machine.log, process, verbose)
+    follower.start()
+    expired = threading.Event()
+    timer = threading.Timer(timeout, lambda: (expired.set(), process.kill()))
+    if timeout:
+        timer.start()
+    said = []
+    reader = threading.Thread(target=lambda: said.append(process.stderr.read()), daemon=True)
+    reader.start()
+    try:
+        if not interactive:
+            copy_output(process, sink or sys.stdout.buffer)
+        process.wait()
+    except BaseException:
+        process.kill()
+        raise
+    finally:
+        process.wait()
+        timer.cancel()
+        reader.join()
+        follower.finish()
+    return process.returncode, useful(b"".join(said)), expired.is_set()
+
+
+def print_outputs(machine):
+    """Several VMs' output: each line with its VM's name."""
+    for index, name in enumerate(machine.vm_names()):
+        for line in machine.output(index).read_text(errors="replace").splitlines():
+            print(f"{name}: {line}")
+
+
+def judge(machine, returncode, said, expired, timeout):
+    """The exit status, after saying what went wrong, if anything."""
+    verdict = machines.read_verdict(machine.log)
+    for line in verdict.errors:
+        print(line, file=sys.stderr)
+    shown = machine.log
+    if shown.is_relative_to(common.ROOT):
+        shown = shown.relative_to(common.ROOT)
+    if expired:
+        print(f"./dev run: not finished after {timeout:g} s; log: {shown}", file=sys.stderr)
+        return 124
+    if not verdict.ended and machine.command is None and returncode == 0 and not verdict.errors:
+        return 0  # left by Ctrl-a x
+    if not verdict.ended and not verdict.errors:
+        print(f"./dev run: the machine ended early (QEMU's status {returncode}); log: {shown}",
+              *said.splitlines(), sep="\n", file=sys.stderr)
+    elif not verdict.errors and machine.command and None in verdict.statuses.values():
+        print("./dev run: the guest powered itself off before the command ended", file=sys.stderr)
+    return verdict.status(machine.command)
+
+
+def main(words):
+    options, command = parse(words)
+    machine = make_machine(options, command)
+    line = machines.command_line(machine)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    returncode, said, expired = execute(line, machine, options.verbose and command is not None,
+                                        options.timeout)
+    if command is not None and machine.vms > 1 and not expired:
+        print_outputs(machine)
+    return judge(machine, returncode, said, expired, options.timeout)
+
+
+if __name__ == "__main__":
+    common.main(main)

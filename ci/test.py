@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""./dev test: what CI runs. JUnit XML per suite in build/test/."""
+import argparse
+import dataclasses
+import importlib.util
+import subprocess
+import time
+import unittest
+import xml.etree.ElementTree as xml
+
+import common
+import guest
+from common import ALL_PRESETS, BUILD, HOSTED_PRESETS, JOBS, ROOT, Failure, Progress, build_preset, \
+    colour
+
+OUT = BUILD / "test"
+PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
+
+
+@dataclasses.dataclass
+class Result:
+    suite: str
+    name: str
+    outcome: str
+    seconds: float = 0.0
+    text: str = ""
+
+
+class Report:
+    """Collects results and shows each as it comes."""
+
+    def __init__(self):
+        self.results = []
+
+    def add(self, result):
+        self.results.append(result)
+        code = {PASSED: "32", FAILED: "31", SKIPPED: "33"}[result.outcome]
+        text = f"{result.outcome:7} {result.suite}: {result.name}"
+        if result.outcome == SKIPPED:
+            text += f": {result.text}"
+        print(colour(code, text) if result.outcome != PASSED else text, flush=True)
+        if result.outcome == FAILED:
+            print(result.text.rstrip(), flush=True)
+
+    def run(self, suite, name, function):
+        """Runs one test: it returns or raises."""
+        start, outcome, text = time.monotonic(), PASSED, ""
+        try:
+            with Progress(f"{suite}: {name}"):
+                function()
+        except (Failure, AssertionError, OSError, subprocess.SubprocessError, ValueError,
+                IndexError, KeyError) as error:
+            outcome, text = FAILED, f"{type(error).__name__}: {error}"
+        self.add(Result(suite, name, outcome, time.monotonic() - start, text))
+        return outcome == PASSED
+
+    def count(self, outcome):
+        return sum(result.outcome == outcome for result in self.results)
+
+    def write(self, suite):
+        mine = [result for result in self.results if result.suite == suite]
+        root = xml.Element("testsuite", name=suite, tests=str(len(mine)),
+                           failures=str(sum(r.outcome == FAILED for r in mine)),
+                           skipped=str(sum(r.outcome == SKIPPED for r in mine)))
+        for result in mine:
+            case = xml.SubElement(root, "testcase", classname=suite, name=result.name,
+                                  time=f"{result.seconds:.3f}")
+            if result.outcome != PASSED:
+                kind = "failure" if result.outcome == FAILED else "skipped"
+                text = "".join(c for c in result.text if c.isprintable() or c in "\n\t")
+                xml.SubElement(case, kind, message=text[:200]).text = text
+        OUT.mkdir(parents=True, exist_ok=True)
+        xml.ElementTree(root).write(OUT / f"{suite}.xml", encoding="utf-8", xml_declaration=True)
+
+
+def ctest_results(path, preset):
+    """Results from the JUnit file that ctest writes."""
+    for case in xml.parse(path).getroot().iter("testcase"):
+        outcome = {"run": PASSED, "fail": FAILED}.get(case.get("status"), SKIPPED)
+        skipped = case.find("skipped")
+        text = case.findtext("system-out") or ""
+        if outcome == SKIPPED:
+            text = (skipped.get("message") if skipped is not None else "") or "ctest did not run it"
+        yield Result("unit", f"{preset}: {case.get('name')}", outcome,
+                     float(case.get("time") or 0), text[-4000:])
+
+
+def load(path):
+    """A Python file of tests/ as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def dev_results():
+    """The tests of ./dev itself."""
+    found = unittest.defaultTestLoader.loadTestsFromModule(load(ROOT / "tests/dev/test_dev.py"))
+    for test in (test for group in found for test in group):
+        result, start = unittest.TestResult(), time.monotonic()
+        test.run(result)
+        bad = result.failures + result.errors
+        yield Result("unit", f"dev: {test.id().split('.', 1)[1]}", FAILED if bad else PASSED,
+                     time.monotonic() - start, bad[0][1] if bad else "")
+
+
+def unit(report, _):
+    """The unit tests, by GCC, by Clang and with sanitizers."""
+    for result in dev_results():
+        report.add(result)
+    for preset in HOSTED_PRESETS:
+        if not report.run("unit", f"{preset}: builds", lambda: build_preset(preset)):
+            continue
+        junit, log = OUT / f"ctest-{preset}.xml", OUT / f"ctest-{preset}.log"
+        OUT.mkdir(parents=True, exist_ok=True)
+        with Progress(f"unit tests, {preset}"), open(log, "wb") as out:
+            subprocess.run(["ctest", "--test-dir", str(BUILD / preset), "-j", str(JOBS),
+                            "--timeout", "120", "--output-junit", str(junit)],
+                           stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+        for result in ctest_results(junit, preset):
+            report.add(result)
+
+
+def build(report, _):
+    """Every preset, by both compilers, warnings being errors."""
+    for preset in ALL_PRESETS:
+        report.run("build", preset, lambda: build_preset(preset))
+
+
+def boot(report, patterns):
+    """Guests on emulated machines."""
+    tests = [test for test in load(ROOT / "tests/boot/boot_tests.py").TESTS
+             if not patterns or any(pattern in test.__name__ for pattern in patterns)]
+    if not report.run("boot", "board image and guest", prepare_boot):
+        for test in tests:
+            report.add(Result("boot", test.__name__, FAILED, 0, "no image to boot"))
+        return
+    for test in tests:
+        report.run("boot", test.__name__.replace("_", " "), test)
+
+
+def prepare_boot():
+    build_preset("board-x86_64")
+    guest.initramfs()
+
+
+def lint(report, _):
+    """What ./dev lint finds."""
+    import lint as checks
+    for name, check in checks.CHECKS.items():
+        def run(check=check):
+            found = check()
+            assert not found, found
+        report.run("lint", name, run)
+
+
+SUITES = {"build": build, "unit": unit, "boot": boot, "lint": lint}
+
+
+def main(words):
+    parser = argparse.ArgumentParser(
+        prog="./dev test", description="Runs all that CI runs, or the suites named. The last line "
+        "is \"N passed, N failed, N skipped\"; JUnit XML goes to build/test/.",
+        epilog="Suites: " + "; ".join(f"{name}: {suite.__doc__[:-1].lower()}"
+                                      for name, suite in SUITES.items()))
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help=", ".join(SUITES))
+    parser.add_argument("--only", action="append", default=[], metavar="TEXT",
+                        help="boot: only tests with this in their name")
+    options = parser.parse_args(words)
+    for name in options.suites:
+        if name not in SUITES:
+            raise Failure(f"no such suite: {name} (known: {', '.join(SUITES)})", 2)
+    report = Report()
+    patterns = [text.replace(" ", "_") for text in options.only]
+    for name in options.suites or SUITES:
+        SUITES[name](report, patterns)
+        report.write(name)
+    failed = report.count(FAILED)
+    print(f"{report.count(PASSED)} passed, {failed} failed, {report.count(SKIPPED)} skipped")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    common.main(main)

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Executes one guest instruction in software, on an x86_state and three callbacks for memory.
+ *
+ * For exits where the hardware cannot: accesses to device memory. Every integer instruction that
+ * can have an operand in memory is here, in 16-, 32- and 64-bit mode, but for those that load
+ * segment registers or transfer control. x86_emulate() says -EOPNOTSUPP to the rest.
+ *
+ * An instruction either completes or leaves registers, flags and RIP as they were. The exceptions
+ * are the architecture's own: each finished iteration of a repeated string instruction counts. An
+ * instruction whose read reached a device and whose write then fails reads again when restarted;
+ * X86_ACCESS_RMW on the read is there for the callback to refuse early.
+ *
+ * Left to the caller: the interrupt shadow and the single-step trap after the instruction, data
+ * breakpoints, CPL-dependent page permissions (the callbacks').
+ */
+#ifndef EMU_X86_64_EMULATE_H
+#define EMU_X86_64_EMULATE_H
+
+#include <hypercore/types.h>
+#include <hypercore/x86_state.h>
+
+#include "emu/x86_64/decode.h"
+
+/* An exception to be delivered to the guest. */
+struct x86_fault {
+	uint8_t vector; /* enum x86_vector */
+	bool has_error_code;
+	uint32_t error_code;
+	uint64_t cr2; /* #PF: the linear address */
+};
+
+/* What x86_emulate() and its callbacks return besides 0 and -E... */
+enum x86_emulate_result {
+	X86_EMULATE_DONE = 0,
+	X86_EMULATE_FAULT = 1, /* ctx->fault holds the exception */
+	X86_EMULATE_REPEAT = 2 /* a repeated string instruction has not finished: call again */
+};
+
+/* How memory is accessed. */
+#define X86_ACCESS_RMW    0x1u /* read: a write to the same bytes follows */
+#define X86_ACCESS_LOCKED 0x2u /* the read and the write are one atomic access */
+
+/*
+ * Memory, by linear address. Segmentation has been applied and canonical form checked; paging has
+ * not. An access may cross a page boundary. Values are little-endian bytes. Each returns 0,
+ * X86_EMULATE_FAULT with *fault filled in, or -E..., which x86_emulate() returns as it is.
+ */
+struct x86_emulate_ops {
+	/* len bytes of code, 1 to 15, within one page. */
+	int (*fetch)(void *opaque, gva_t address, void *bytes, unsigned len,
+	             struct x86_fault *fault);
+	/* len: 1, 2, 4, 8 or 16. */
+	int (*read)(void *opaque, gva_t address, void *value, unsigned len, unsigned access,
+	            struct x86_fault *fault);
+	int (*write)(void *opaque, gva_t address, const void *value, unsigned len, unsigned access,
+	             struct x86_fault *fault);
+};
+
+/* Iterations of a repeated string instruction in one call. */
+#define X86_REPEAT_MAX 256
+
+/* Instructions decoded before, found again by their bytes. */
+#define X86_DECODED_MAX 8
+
+struct x86_decoded {
+	uint8_t bytes[X86_INSN_MAX];
+	uint8_t mode; /* enum x86_mode; 0: empty */
+	struct x86_insn insn;
+};
+
+/* One for each virtual CPU, kept from instruction to instruction; all zero at first. */
+struct x86_emulate_ctx {
+	/* Set by the caller. */
+	const struct x86_emulate_ops *ops;
+	void *opaque;
+	/* Read: gpr, rip, rflags, cr0, cr4, efer, cpl, seg. Written: gpr, rip, rflags. */
+	struct x86_state *state;
+	/* The first n_bytes of the instruction, where the hardware gave them; else 0: they are
+	 * fetched. Must be set again for each instruction. */
+	uint8_t n_bytes;
+	uint8_t bytes[X86_INSN_MAX];
+
+	/* Result. insn is valid as soon as decoding succeeded, also with -EOPNOTSUPP. */
+	struct x86_insn insn;
+	struct x86_fault fault;
+
+	/* Private. */
+	struct x86_decoded decoded[X86_DECODED_MAX];
+	enum x86_mode mode;
+	gva_t operand; /* the r/m operand's linear address */
+	unsigned access;
+};
+
+/*
+ * Executes the instruction at CS:RIP. Returns an enum x86_emulate_result, a callback's error, or
+ * -EOPNOTSUPP for a valid instruction that is not emulated. Not thread-safe per state.
+ */
+int x86_emulate(struct x86_emulate_ctx *ctx);
+
+/* The mode that the code segment and EFER select. */
+enum x86_mode x86_state_mode(const struct x86_state *state);
+
+#endif

@@ -1,0 +1,329 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Boot tests: each drives ./dev run as a user would, and checks output, messages and exit status.
+
+A test is a function of no arguments in TESTS; it fails by an exception. ./dev test boot --only TEXT
+runs those with TEXT in their name.
+"""
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import time
+
+import guest
+from common import BUILD, ROOT
+
+TESTS = []
+TIMEOUT = 120
+NO_RUN = 125  # ./dev run's status when there was no command to take it from
+
+
+def boot_test(function):
+    TESTS.append(function)
+    return function
+
+
+def directory(name):
+    path = BUILD / "test" / "boot" / name
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def caller():
+    return sys._getframe(2).f_code.co_name
+
+
+def dev_run(*options, command=("true",)):
+    """./dev run in a folder named after the test; what came of it."""
+    line = ["./dev", "run", "--timeout", str(TIMEOUT), "--directory", str(directory(caller())),
+            *options, "--", *command]
+    return subprocess.run(line, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True)
+
+
+def check_equal(found, wanted, what):
+    assert found == wanted, f"{what}: {found!r}, not {wanted!r}"
+
+
+def check_ok(done, output=None):
+    assert done.returncode == 0, f"status {done.returncode}: {done.stderr.decode()}"
+    if output is not None:
+        check_equal(done.stdout, output, "output")
+
+
+def check_refused(done, *patterns):
+    """One line that says what is wrong, and a status that says so too."""
+    check_equal(done.returncode, NO_RUN, f"status ({done.stderr.decode()})")
+    lines = done.stderr.decode().splitlines()
+    check_equal(len(lines), 1, f"number of lines on standard error ({lines})")
+    assert len(lines[0]) > 20, f"says too little: {lines[0]}"
+    for pattern in patterns:
+        assert re.search(pattern, lines[0], re.IGNORECASE), f"{lines[0]!r} does not say {pattern!r}"
+    check_equal(done.stdout, b"", "output")
+
+
+def check_facts(done, cpus):
+    """Output of: uname -r; nproc; cat /proc/uptime."""
+    check_ok(done)
+    release, processors, uptime = done.stdout.decode().splitlines()
+    check_equal(release, (guest.GUEST / "version").read_text().strip(), "release")
+    check_equal(processors, str(cpus), "processors")
+    assert 0 < float(uptime.split()[0]) < TIMEOUT, uptime
+
+
+FACTS = "uname -r; nproc; cat /proc/uptime"
+
+
+@boot_test
+def one_cpu():
+    check_facts(dev_run(command=[FACTS]), 1)
+
+
+@boot_test
+def four_cpus():
+    check_facts(dev_run("--cpus", "4", command=[FACTS]), 4)
+
+
+@boot_test
+def four_cpus_on_one():
+    check_facts(dev_run("--cpus", "4", "--host-cpus", "1", command=[FACTS]), 4)
+
+
+@boot_test
+def grub_bios():
+    check_facts(dev_run("--boot", "grub", "--cpus", "2", command=[FACTS]), 2)
+
+
+@boot_test
+def uefi():
+    check_facts(dev_run("--boot", "uefi", "--cpus", "2", command=[FACTS]), 2)
+
+
+def check_two(done):
+    check_ok(done)
+    check_equal(done.stdout, b"debian1: debian1\ndebian1: 2\ndebian2: debian2\ndebian2: 2\n",
+                "output")
+
+
+@boot_test
+def two_vms_on_two_cpus():
+    check_two(dev_run("--vms", "2", "--cpus", "2", "--host-cpus", "2", "--memory", "256M",
+                      command=["hostname; nproc"]))
+
+
+@boot_test
+def two_vms_on_four_cpus():
+    check_two(dev_run("--vms", "2", "--cpus", "2", "--host-cpus", "4", "--memory", "256M",
+                      command=["hostname; nproc"]))
+
+
+@boot_test
+def a_crash_leaves_the_other_vm_alone():
+    script = ("if [ $(hostname) = debian1 ]; then echo c >/proc/sysrq-trigger; fi; "
+              "sleep 3; echo alive")
+    done = dev_run("--vms", "2", "--memory", "256M", command=[script])
+    check_equal(done.returncode, NO_RUN, "status")
+    check_equal(done.stdout, b"debian2: alive\n", "output")
+    assert b"vm debian1: " in done.stderr, done.stderr
+
+
+@boot_test
+def memory_size():
+    done = dev_run("--memory", "1G", command=["grep MemTotal /proc/meminfo"])
+    check_ok(done)
+    kilobytes = int(done.stdout.split()[1])
+    assert 900 << 10 < kilobytes <= 1 << 20, done.stdout
+
+
+@boot_test
+def exit_status():
+    check_equal(dev_run(command=["exit 7"]).returncode, 7, "status")
+
+
+@boot_test
+def exit_status_255():
+    check_equal(dev_run(command=["exit 255"]).returncode, 255, "status")
+
+
+@boot_test
+def output_is_not_changed():
+    check_ok(dev_run(command=[r"printf 'a\r\nb\n\001\377\000end'"]), b"a\r\nb\n\x01\xff\x00end")
+
+
+@boot_test
+def long_output():
+    check_ok(dev_run(command=["seq 1 5000"]), b"".join(b"%d\n" % n for n in range(1, 5001)))
+
+
+@boot_test
+def arguments_are_not_changed():
+    words = ["a  b", "$HOME", "it's", '"', "\\", "*"]
+    check_ok(dev_run(command=["printf", r"%s\n", *words]), ("\n".join(words) + "\n").encode())
+
+
+@boot_test
+def time_passes():
+    done = dev_run(command=["t() { cut -d. -f1 /proc/uptime; }; a=$(t); sleep 2; b=$(t); echo $((b - a))"])
+    check_ok(done)
+    assert int(done.stdout) in (2, 3), done.stdout
+
+
+@boot_test
+def files_and_processes():
+    script = ("dd if=/dev/urandom of=/tmp/a bs=1M count=8 2>/dev/null; "
+              "for i in 1 2 3 4; do (gzip -c /tmp/a | gunzip -c | cmp - /tmp/a && echo same) & done; wait")
+    check_ok(dev_run("--cpus", "2", command=[script]), b"same\n" * 4)
+
+
+@boot_test
+def no_svm():
+    check_refused(dev_run("--cpu-model", "qemu64,-svm"), "svm")
+
+
+@boot_test
+def no_nested_paging():
+    check_refused(dev_run("--cpu-model", "qemu64,+svm,-npt"), "nested paging|npt")
+
+
+@boot_test
+def too_little_host_memory():
+    check_refused(dev_run("--host-memory", "256M", "--memory", "512M"), "memory")
+
+
+@boot_test
+def too_little_guest_memory():
+    check_refused(dev_run("--memory", "2M"), "memory|fit")
+
+
+@boot_test
+def silly_memory():
+    check_refused(dev_run("--memory", "banana"), "memory", "banana")
+
+
+@boot_test
+def too_many_cpus():
+    check_refused(dev_run("--cpus", "4096"), "cpu", "4096")
+
+
+@boot_test
+def no_cpus():
+    check_refused(dev_run("--cpus", "0"), "cpu")
+
+
+@boot_test
+def overlong_command_line():
+    check_refused(dev_run("--append", "x" * 4000), "append|command line")
+
+
+@boot_test
+def unknown_backend():
+    done = subprocess.run(["./dev", "run", "--backend", "none-such", "--", "true"], cwd=ROOT,
+                          capture_output=True)
+    assert done.returncode != 0
+    assert b"none-such" in done.stderr and b"svm" in done.stderr, done.stderr
+    check_equal(len(done.stderr.splitlines()), 1, "lines")
+
+
+def bad_kernel(name, content):
+    path = directory("kernels") / name
+    path.write_bytes(content)
+    return str(path)
+
+
+@boot_test
+def truncated_kernel():
+    whole = guest.kernel().read_bytes()
+    check_refused(dev_run("--kernel", bad_kernel("half", whole[:len(whole) // 2])), "kernel|truncated")
+
+
+@boot_test
+def very_truncated_kernel():
+    check_refused(dev_run("--kernel", bad_kernel("header", guest.kernel().read_bytes()[:0x210])))
+
+
+@boot_test
+def not_a_kernel():
+    check_refused(dev_run("--kernel", bad_kernel("text", b"This is a text.\n" * 500)))
+
+
+@boot_test
+def an_elf_file_as_kernel():
+    check_refused(dev_run("--kernel", str(guest.GUEST / "busybox")), "elf")
+
+
+@boot_test
+def an_empty_kernel():
+    check_refused(dev_run("--kernel", bad_kernel("empty", b"")))
+
+
+@boot_test
+def guest_without_root():
+    """The guest panics for want of an init and resets: its VM stops and we are told."""
+    path = directory("kernels") / "empty.cpio"
+    path.write_bytes(b"\0" * 512)
+    done = dev_run("--initrd", str(path), "--append", "panic=-1", command=["true"])
+    check_equal(done.returncode, NO_RUN, "status")
+    assert b"vm debian: " in done.stderr, done.stderr
+
+
+class Terminal:
+    """./dev run on a pseudo-terminal."""
+
+    def __init__(self, *options):
+        self.output = b""
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.chdir(ROOT)
+            os.execv("./dev", ["./dev", "run", *options])
+
+    def _read(self, deadline):
+        ready, _, _ = select.select([self.fd], [], [], max(deadline - time.monotonic(), 0))
+        assert ready, f"nothing more within {TIMEOUT} s; so far: {self.output[-2000:]!r}"
+        try:
+            data = os.read(self.fd, 4096)
+        except OSError:  # EIO: the other side has closed
+            data = b""
+        self.output += data
+        return data
+
+    def expect(self, text):
+        deadline = time.monotonic() + TIMEOUT
+        while text not in self.output:
+            assert self._read(deadline), f"ended without {text!r}: {self.output[-2000:]!r}"
+        self.output = self.output[self.output.index(text) + len(text):]
+
+    def type(self, text):
+        for byte in text:  # as a person would, not as one burst
+            os.write(self.fd, bytes([byte]))
+            time.sleep(0.01)
+
+    def end(self):
+        """Waits for it to end by itself; the exit status."""
+        deadline = time.monotonic() + TIMEOUT
+        while self._read(deadline):
+            pass
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+@boot_test
+def interactive_console():
+    terminal = Terminal("--directory", str(directory("interactive_console")))
+    terminal.expect(b"# ")
+    terminal.type(b"echo $((6 * 7))-answer\r")
+    terminal.expect(b"42-answer")
+    terminal.expect(b"# ")
+    terminal.type(b"sleep 60\r")
+    time.sleep(1)
+    terminal.type(b"\x03")  # job control: Ctrl-C reaches the guest's process
+    terminal.expect(b"# ")
+    terminal.type(b"exit\r")
+    check_equal(terminal.end(), 0, "status")
+
+
+@boot_test
+def leaving_by_ctrl_a_x():
+    terminal = Terminal("--directory", str(directory("leaving_by_ctrl_a_x")))
+    terminal.expect(b"# ")
+    terminal.type(b"\x01x")
+    check_equal(terminal.end(), 0, "status")

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Tests of what is behind ./dev: archives, configuration, judging a log."""
+import pathlib
+import random
+import subprocess
+import tempfile
+import unittest
+
+import guest
+import machine as machines
+import newc
+
+
+def cpio(archive, *options):
+    done = subprocess.run(["cpio", *options, "--quiet"], input=archive, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+class Archives(unittest.TestCase):
+    """Against the cpio command."""
+
+    def test_members_come_back(self):
+        chance = random.Random(1)
+        for _ in range(20):
+            archive, wanted = newc.Archive(), {}
+            for number in range(chance.randrange(1, 8)):
+                name = "n" * chance.randrange(1, 9) + str(number)
+                wanted[name] = chance.randbytes(chance.randrange(0, 70))
+                archive.file(name, wanted[name])
+            data = archive.finish()
+            self.assertEqual(len(data) % 512, 0)
+            self.assertEqual(cpio(data, "-t").decode().split(), list(wanted))
+            for name, content in wanted.items():
+                self.assertEqual(cpio(data, "-i", "--to-stdout", name), content)
+
+    def test_kinds(self):
+        archive = newc.Archive()
+        archive.directory("d")
+        archive.symlink("l", "busybox")
+        archive.character_device("c", 5, 1)
+        archive.file("x", b"", 0o755)
+        lines = cpio(archive.finish(), "-tv").decode().splitlines()
+        self.assertEqual([line[:10] for line in lines],
+                         ["drwxr-xr-x", "lrwxrwxrwx", "crw-------", "-rwxr-xr-x"])
+        self.assertIn("5,   1", lines[2])
+        self.assertTrue(lines[1].endswith("l -> busybox"))
+
+    def test_command_reaches_the_shell_unchanged(self):
+        chance = random.Random(2)
+        for _ in range(20):
+            words = ["".join(chance.choices("ab $'\"\\*;&|<>\t", k=6)) for _ in range(3)]
+            script = cpio(guest.command_archive(["printf", "%s\\0", *words]),
+                          "-i", "--to-stdout", "command")
+            done = subprocess.run(["sh", "-s"], input=script, capture_output=True)
+            self.assertEqual(done.stdout.split(b"\0")[:-1], [word.encode() for word in words])
+
+
+class Configuration(unittest.TestCase):
+    def machine(self, **settings):
+        return machines.Machine(directory=pathlib.Path("/nowhere"), **settings)
+
+    def test_a_section_per_vm(self):
+        text = machines.config_text(self.machine(vms=3, command=["true"]))
+        self.assertEqual([line for line in text.splitlines() if line.startswith("[")],
+                         ["[vm debian1]", "[vm debian2]", "[vm debian3]"])
+        self.assertEqual([line for line in text.splitlines() if line.startswith("serial1")],
+                         ["serial1 = com2", "serial1 = com3", "serial1 = com4"])
+
+    def test_values_are_passed_as_given(self):
+        text = machines.config_text(self.machine(memory="banana", cpus="4096"))
+        self.assertIn("memory = banana\n", text)
+        self.assertIn("cpus = 4096\n", text)
+
+    def test_sizes(self):
+        for text, size in (("512M", 512 << 20), ("2g", 2 << 30), ("4096", 4096), ("1K", 1024),
+                           ("", None), ("banana", None), ("1T", None), ("-1", None)):
+            self.assertEqual(machines.parse_size(text), size, text)
+
+
+class Verdicts(unittest.TestCase):
+    def judge(self, *lines, command=("true",)):
+        with tempfile.TemporaryDirectory() as folder:
+            log = pathlib.Path(folder) / "log"
+            log.write_text("\r\n".join(lines) + "\r\n")
+            verdict = machines.read_verdict(log)
+        return verdict.status(command), verdict.errors
+
+    def test_status_is_the_guest_s(self):
+        for status in (0, 1, 255):
+            self.assertEqual(self.judge(f"hypercore: vm a: stopped: exit status {status}",
+                                        "hypercore: end: ok"), (status, []))
+
+    def test_worst_of_several(self):
+        self.assertEqual(self.judge("hypercore: vm a: stopped: exit status 0",
+                                    "hypercore: vm b: stopped: exit status 3",
+                                    "hypercore: end: ok"), (3, []))
+
+    def test_a_guest_cannot_speak_for_the_hypervisor(self):
+        status, errors = self.judge("a: hypercore: vm a: stopped: exit status 0",
+                                    "a: hypercore: error: no", "hypercore: end: ok")
+        self.assertEqual((status, errors), (125, []))
+
+    def test_failures(self):
+        error = "hypercore: error: no AMD-V"
+        self.assertEqual(self.judge(error, "hypercore: end: failed"), (125, [error]))
+        failed = "hypercore: vm a: failed: vCPU 0: triple fault"
+        self.assertEqual(self.judge(failed, "hypercore: vm b: stopped: exit status 0",
+                                    "hypercore: end: failed"), (125, [failed]))
+        reset = "hypercore: vm a: stopped: guest reset"
+        self.assertEqual(self.judge(reset, "hypercore: end: ok"), (125, [reset]))
+
+    def test_no_end_is_a_failure(self):
+        self.assertEqual(self.judge("hypercore: vm a: stopped: exit status 0"), (125, []))
+        self.assertEqual(self.judge(""), (125, []))
+
+    def test_powering_off(self):
+        lines = ("hypercore: vm a: stopped: guest powered off", "hypercore: end: ok")
+        self.assertEqual(self.judge(*lines, command=None), (0, []))
+        self.assertEqual(self.judge(*lines), (125, []))
