@@ -60,16 +60,6 @@ struct x86_emulate_ops {
 /* Iterations of a repeated string instruction in one call. */
 #define X86_REPEAT_MAX 256
 
-/* Instructions decoded before, found again by their bytes. */
-#define X86_DECODED_MAX 8
-
-struct x86_decoded {
-	uint8_t bytes[X86_INSN_MAX];
-	uint8_t mode; /* enum x86_mode; 0: empty */
-	struct x86_insn insn;
-};
-
-/* One for each virtual CPU, kept from instruction to instruction; all zero at first. */
 struct x86_emulate_ctx {
 	/* Set by the caller. */
 	const struct x86_emulate_ops *ops;
@@ -86,7 +76,6 @@ struct x86_emulate_ctx {
 	struct x86_fault fault;
 
 	/* Private. */
-	struct x86_decoded decoded[X86_DECODED_MAX];
 	enum x86_mode mode;
 	gva_t operand; /* the r/m operand's linear address */
 	unsigned access;
@@ -97,6 +86,26 @@ struct x86_emulate_ctx {
  * -EOPNOTSUPP for a valid instruction that is not emulated. Not thread-safe per state.
  */
 int x86_emulate(struct x86_emulate_ctx *ctx);
+
+/*
+ * Instructions decoded before, found again by their bytes. One for each virtual CPU, all zero at
+ * first; never needs to be invalidated, as decoding depends on nothing but the bytes and the mode.
+ */
+#define X86_DECODED_MAX 8
+
+struct x86_decode_cache {
+	struct {
+		uint8_t bytes[X86_INSN_MAX];
+		uint8_t mode; /* enum x86_mode; 0: empty */
+		struct x86_insn insn;
+	} entry[X86_DECODED_MAX];
+};
+
+/*
+ * x86_emulate() with half its cost where the same instruction comes again, as it does when a driver
+ * accesses its device. Uses the cache when ctx->n_bytes is X86_INSN_MAX, or becomes so by fetching.
+ */
+int x86_emulate_cached(struct x86_emulate_ctx *ctx, struct x86_decode_cache *cache);
 
 /* The mode that the code segment and EFER select. */
 enum x86_mode x86_state_mode(const struct x86_state *state);

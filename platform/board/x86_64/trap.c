@@ -60,13 +60,13 @@ static void say(const char *fmt, ...)
 
 typedef unsigned long long ull;
 
-/* An address of ours as an offset into the image, as a disassembly shows it. */
+/* An address of our code as an offset into the image, which is what disassemblies show. */
 static const char *place(uint64_t va, char *buf, size_t size)
 {
 	if (va >= (uint64_t)(uintptr_t)image_start && va < (uint64_t)(uintptr_t)image_rodata)
 		hc_snprintf(buf, size, "image+0x%llx", (ull)(va - IMAGE_VIRT));
 	else
-		hc_snprintf(buf, size, "outside the image");
+		hc_snprintf(buf, size, "0x%llx", (ull)va);
 	return buf;
 }
 
