@@ -211,24 +211,30 @@ class Verdict:
 
 def read_verdict(log):
     """Judges a log. Lines of guests in it carry their VM's name in front, so cannot be mistaken."""
-    errors, statuses, ended, ok = [], {}, False, False
+    errors, failed, refused, statuses, ended, ok = [], [], [], {}, False, False
     for line in log.read_text(errors="replace").splitlines():
         line = line.strip("\r")
-        if line.startswith("hypercore: error:") or line.startswith("hypercore: panic"):
+        if line.startswith("hypercore: error:"):
             errors.append(line)
+        elif re.match(r"hypercore: backend \S+: not usable:", line):
+            refused.append(line)
         elif match := re.fullmatch(r"hypercore: vm (\S+): (stopped|failed): (.*)", line):
             name, kind, reason = match.groups()
             exited = re.fullmatch(r"exit status (\d+)", reason)
-            if kind == "failed":
-                errors.append(line)
-            elif exited:
+            if kind == "stopped" and exited:
                 statuses[name] = int(exited.group(1))
-            elif "powered off" in reason:
+            elif kind == "stopped" and "powered off" in reason:
                 statuses[name] = None
             else:
-                errors.append(line)
+                failed.append((line, reason))
         elif match := re.fullmatch(r"hypercore: end: (\w+)", line):
             ended, ok = True, match.group(1) == "ok"
+    # What is said twice, where it arose and in the end, is told once; and why no backend can be
+    # used rather than that none can.
+    if refused and errors:
+        errors = refused + [line for line in errors if "no backend" not in line]
+    told = "\n".join(errors)
+    errors += [line for line, reason in failed if reason not in told]
     return Verdict(errors, statuses, ended, ok)
 
 
