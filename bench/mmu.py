@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -60,6 +61,8 @@ def main():
     program = os.path.join(args.build, "bench", "bench-mmu")
     if not os.path.exists(program):
         sys.exit(f"bench/mmu.py: {program} does not exist: build the target bench-mmu there")
+    if not shutil.which("valgrind"):
+        sys.exit("bench/mmu.py: valgrind is not installed: it counts the instructions")
 
     results = []
     print(f"{'format':8} {'page':4} {'entries':>8}" + "".join(f"{op:>9}" for op in OPERATIONS))
@@ -71,6 +74,7 @@ def main():
             results += [{"format": form, "page": name, "operation": op, "entries": entries,
                          "instructions_per_entry": n} for op, n in zip(OPERATIONS, per_entry)]
     path = args.json or os.path.join(args.build, "bench", "mmu.json")
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     with open(path, "w", encoding="utf-8") as file:
         json.dump(results, file, indent=1)
         file.write("\n")

@@ -13,7 +13,7 @@ endif()
 set(HC_FREESTANDING -ffreestanding -fno-strict-aliasing -fno-common -fwrapv)
 set(HC_BOARD_x86_64 -m64 -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-pic -fno-pie
   -fno-asynchronous-unwind-tables -fstack-protector-strong -mstack-protector-guard=global)
-set(HC_BOARD_aarch64 -mgeneral-regs-only -mstrict-align -fno-pic -fno-pie
+set(HC_BOARD_aarch64 -mgeneral-regs-only -mstrict-align -mno-outline-atomics -fno-pic -fno-pie
   -fno-asynchronous-unwind-tables)
 
 set(HC_COMMON)

@@ -272,9 +272,10 @@ static void free_vm(struct hc_vm *vm)
 	}
 	while (vm->cpu_count)
 		destroy_vcpu(vm, vm->vcpus[--vm->cpu_count]);
+	/* The tables go before the backend's part: the engine still asks it to invalidate. */
+	hc_vm_free_memory(vm);
 	if (vm->backend_data)
 		vm->backend->vm_destroy(vm);
-	hc_vm_free_memory(vm);
 	vm->arch->vm_fini(vm);
 	hc_platform_free(vm, vm->arch->vm_size);
 }

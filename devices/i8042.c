@@ -117,8 +117,8 @@ static void write_data(struct i8042 *s, uint8_t value)
 	s->status &= (uint8_t)~STATUS_COMMAND;
 	switch (command) {
 	case CMD_WRITE_OUTPUT: write_output_port(s, value); break;
-	case CMD_WRITE_KEYBOARD_OBF: answer(s, value, 0); break;
-	case CMD_WRITE_AUX_OBF: answer(s, value, STATUS_AUX); break;
+	case CMD_WRITE_KEYBOARD_OBF:
+	case CMD_WRITE_AUX_OBF: answer(s, value, 0); break; /* without STATUS_AUX: no such port */
 	case CMD_WRITE_AUX: answer(s, DEVICE_RESEND, STATUS_AUX | STATUS_TIMEOUT); break;
 	case 0: answer(s, DEVICE_RESEND, STATUS_TIMEOUT); break;
 	default:

@@ -18,7 +18,8 @@
 #define PIT_CHANNELS 3
 #define PIT_LINE     0
 #define PIT_NEVER    INT64_MAX
-#define PIT_FAR      (INT64_C(1) << 62) /* loaded times lie within +- this */
+#define PIT_FAR      (INT64_C(1) << 52) /* ticks; loaded times lie within +- this */
+#define PIT_FAR_NS   (UINT64_C(1) << 62)
 
 /* A guest's shortest interval of interrupts is about 50 us: shorter periods skip some. */
 #define PIT_MIN_GAP 60
@@ -72,6 +73,7 @@ struct i8254 {
 	int64_t irq_at; /* tick of channel 0's next rising edge, or PIT_NEVER */
 	struct channel ch[PIT_CHANNELS];
 	uint8_t port61;
+	uint8_t line; /* as channel 0 drives it: after a square wave's rise it stays high */
 };
 
 static int64_t tick_now(const struct i8254 *s)
@@ -148,7 +150,7 @@ static bool output(const struct channel *ch, int64_t tick)
 	case 1: return !ch->triggered || e >= n;
 	case 2: return !ch->gate || e % n != n - 1;
 	case 3: return !ch->gate || e % n < high_half(ch->count);
-	case 4: return e != n;
+	case 4: return !ch->gate || e != n;
 	default: return !ch->triggered || e != n;
 	}
 }
@@ -211,6 +213,12 @@ static int64_t next_rise(const struct channel *ch, int64_t tick)
 	return boundary;
 }
 
+static void set_line(struct i8254 *s, bool level)
+{
+	s->line = level;
+	hc_irq_set(s->dev.vm, PIT_LINE, level);
+}
+
 static void arm(struct i8254 *s)
 {
 	if (s->irq_at == PIT_NEVER)
@@ -223,7 +231,7 @@ static void arm(struct i8254 *s)
 /* After channel 0 was programmed. */
 static void update_irq(struct i8254 *s, int64_t tick)
 {
-	hc_irq_set(s->dev.vm, PIT_LINE, output(&s->ch[0], tick));
+	set_line(s, output(&s->ch[0], tick));
 	s->irq_at = next_rise(&s->ch[0], tick);
 	arm(s);
 }
@@ -237,8 +245,8 @@ static void edge_due(struct hc_timer *timer, uint64_t now_ns)
 	int64_t tick = tick_now(s);
 
 	sync(ch, tick);
-	hc_irq_set(s->dev.vm, PIT_LINE, false);
-	hc_irq_set(s->dev.vm, PIT_LINE, true);
+	set_line(s, false);
+	set_line(s, true);
 	s->irq_at = next_rise(ch, tick);
 	if (s->irq_at - tick < PIT_MIN_GAP)
 		s->irq_at = next_rise(ch, tick + PIT_MIN_GAP - 1);
@@ -247,14 +255,17 @@ static void edge_due(struct hc_timer *timer, uint64_t now_ns)
 
 /* --- Programming --- */
 
-/* A new count in the middle of a period waits for its end: mode 3 for that of the half cycle. */
+/* A new count in the middle of a period waits for its end, in mode 3 for that of the half cycle,
+ * and in any case for GATE. */
 static void defer_count(struct channel *ch, uint32_t n, int64_t tick)
 {
 	int64_t old = ch->count, e = elapsed(ch, tick), half = high_half(ch->count);
 	int64_t period_start = ch->start + e / old * old;
 
 	ch->next_count = n;
-	ch->switch_at = period_start + old;
+	ch->switch_at = ch->gate ? period_start + old : PIT_NEVER;
+	if (!ch->gate)
+		return;
 	ch->next_start = ch->switch_at;
 	if (mode_of(ch) == 3 && e % old < half && half < old) {
 		ch->switch_at = period_start + half;
@@ -269,7 +280,7 @@ static void load_count(struct channel *ch, uint16_t raw, int64_t tick)
 
 	if (!n)
 		n = modulus(ch);
-	if (ch->loaded && is_periodic(ch) && ch->gate && tick >= ch->start) {
+	if (ch->loaded && is_periodic(ch) && tick >= ch->start) {
 		defer_count(ch, n, tick);
 		return;
 	}
@@ -316,7 +327,7 @@ static void set_gate(struct channel *ch, bool level, int64_t tick)
 	} else if (is_triggered_mode(ch)) {
 		take_next(ch, tick + 1);
 		ch->triggered = 1;
-	} else {
+	} else if (tick >= ch->start) {
 		ch->start = tick - ch->held;
 	}
 }
@@ -399,6 +410,7 @@ static void pit_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
 	int64_t tick = tick_now(s);
 
 	sync_all(s, tick);
+	set_line(s, output(&s->ch[0], tick));
 	if (offset == PIT_CHANNELS) {
 		write_control(s, (uint8_t)value, tick);
 		return;
@@ -494,7 +506,8 @@ static void i8254_reset(struct hc_device *dev)
 		set_control(&s->ch[i], RW_BOTH << CW_RW_SHIFT | 3 << CW_MODE_SHIFT);
 	}
 	s->port61 = 0;
-	update_irq(s, tick_now(s));
+	s->epoch_ns = hc_platform_now_ns();
+	update_irq(s, 0);
 }
 
 static void i8254_destroy(struct hc_device *dev)
@@ -510,11 +523,19 @@ static bool tick_valid(int64_t tick)
 	return tick > -PIT_FAR && tick < PIT_FAR;
 }
 
+/* A deferred count takes over within its own first period. */
+static bool deferral_valid(const struct channel *ch)
+{
+	if (ch->switch_at == PIT_NEVER || !ch->next_count)
+		return true;
+	return tick_valid(ch->switch_at) && ch->next_start <= ch->switch_at &&
+	       ch->next_start + ch->next_count >= ch->switch_at;
+}
+
 static bool channel_valid(const struct channel *ch)
 {
 	bool times = tick_valid(ch->start) && tick_valid(ch->next_start) && ch->held >= 0 &&
-	             ch->held < PIT_FAR &&
-	             (ch->switch_at == PIT_NEVER || tick_valid(ch->switch_at));
+	             ch->held < PIT_FAR && deferral_valid(ch);
 	bool flags = ch->gate <= 1 && ch->loaded <= 1 && ch->triggered <= 1 &&
 	             ch->write_high <= 1 && ch->read_high <= 1 && ch->status_latched <= 1;
 
@@ -529,20 +550,18 @@ static bool state_valid(const struct i8254 *s)
 	for (unsigned i = 0; i < PIT_CHANNELS; i++)
 		if (!channel_valid(&s->ch[i]))
 			return false;
-	return s->ch[0].gate && s->ch[1].gate && s->port61 <= P61_WRITABLE &&
-	       s->ch[2].gate == (s->port61 & P61_GATE2) &&
+	return s->epoch_ns < PIT_FAR_NS && s->line <= 1 && s->ch[0].gate && s->ch[1].gate &&
+	       s->port61 <= P61_WRITABLE && s->ch[2].gate == (s->port61 & P61_GATE2) &&
 	       (s->irq_at == PIT_NEVER || (s->irq_at >= 0 && s->irq_at < PIT_FAR));
 }
 
 static int i8254_post_load(void *obj)
 {
 	struct i8254 *s = obj;
-	int64_t tick = tick_now(s);
 
 	if (!state_valid(s))
 		return -EPROTO;
-	sync_all(s, tick);
-	hc_irq_set(s->dev.vm, PIT_LINE, output(&s->ch[0], tick));
+	hc_irq_set(s->dev.vm, PIT_LINE, s->line);
 	arm(s);
 	return 0;
 }
@@ -561,6 +580,7 @@ static const struct hc_field i8254_fields[] = {
 	HC_FIELD(struct i8254, epoch_ns, 1),
 	HC_FIELD(struct i8254, irq_at, 1),
 	HC_FIELD(struct i8254, port61, 1),
+	HC_FIELD(struct i8254, line, 1),
 	CHANNEL_FIELDS(0),
 	CHANNEL_FIELDS(1),
 	CHANNEL_FIELDS(2),
@@ -588,7 +608,6 @@ int i8254_create(struct hc_vm *vm)
 
 	if (!s)
 		return hc_error(-ENOMEM, "8254 timer: out of memory");
-	s->epoch_ns = hc_platform_now_ns();
 	hc_timer_init(&s->timer, vm->vcpus[0], true, edge_due);
 	hc_device_add(vm, &s->dev, &i8254_device);
 	i8254_reset(&s->dev);

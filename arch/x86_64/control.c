@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Moves to control registers, for backends that intercept them. */
+#include "arch/x86_64/internal.h"
+
+#define CR0_DEFINED                                                                                \
+	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | X86_CR0_NE |             \
+	 X86_CR0_WP | X86_CR0_AM | X86_CR0_NW | X86_CR0_CD | X86_CR0_PG)
+
+/* SDM Vol. 3A 2.5, 4.1.1, 9.8.5 */
+static bool is_valid_cr0(const struct x86_state *s, uint64_t value)
+{
+	if (value >> 32 || (value & X86_CR0_PG && !(value & X86_CR0_PE)) ||
+	    (value & X86_CR0_NW && !(value & X86_CR0_CD)))
+		return false;
+	if (value & ~s->cr0 & X86_CR0_PG && s->efer & X86_EFER_LME)
+		return s->cr4 & X86_CR4_PAE && !(s->seg[X86_CS].attr & X86_ATTR_L);
+	/* Leaving long mode's paging is possible from compatibility mode only. */
+	if (s->cr0 & ~value & X86_CR0_PG && s->efer & X86_EFER_LMA)
+		return !(s->seg[X86_CS].attr & X86_ATTR_L) && !(s->cr4 & X86_CR4_PCIDE);
+	return true;
+}
+
+static bool write_cr0(struct hc_vcpu *vcpu, uint64_t value)
+{
+	struct x86_state *s = x86_state_of(vcpu);
+
+	hc_vcpu_need(vcpu, X86_G_CR | X86_G_CS);
+	if (!is_valid_cr0(s, value))
+		return false;
+	s->cr0 = (value & CR0_DEFINED) | X86_CR0_ET;
+	if (value & X86_CR0_PG && s->efer & X86_EFER_LME)
+		s->efer |= X86_EFER_LMA;
+	else
+		s->efer &= ~X86_EFER_LMA;
+	hc_vcpu_dirty(vcpu, X86_G_CR);
+	return true;
+}
+
+/* Bit 63 with PCIDs asks to keep translations, and is not stored (4.10.4.1). */
+static bool write_cr3(struct hc_vcpu *vcpu, uint64_t value)
+{
+	struct x86_state *s = x86_state_of(vcpu);
+
+	hc_vcpu_need(vcpu, X86_G_CR);
+	if (s->cr4 & X86_CR4_PCIDE)
+		value &= ~HC_BIT(63);
+	if (s->efer & X86_EFER_LMA && value & ~x86_vm_of(vcpu->vm)->gpa_mask)
+		return false;
+	s->cr3 = value;
+	hc_vcpu_dirty(vcpu, X86_G_CR);
+	return true;
+}
+
+static bool write_cr4(struct hc_vcpu *vcpu, uint64_t value)
+{
+	struct x86_state *s = x86_state_of(vcpu);
+
+	hc_vcpu_need(vcpu, X86_G_CR);
+	if (value & ~x86_vm_of(vcpu->vm)->cr4_mask)
+		return false;
+	if (s->efer & X86_EFER_LMA && (!(value & X86_CR4_PAE) || (value ^ s->cr4) & X86_CR4_LA57))
+		return false;
+	if (value & ~s->cr4 & X86_CR4_PCIDE && (!(s->efer & X86_EFER_LMA) || s->cr3 & 0xfff))
+		return false;
+	s->cr4 = value;
+	hc_vcpu_dirty(vcpu, X86_G_CR);
+	return true;
+}
+
+static bool write_cr8(struct hc_vcpu *vcpu, uint64_t value)
+{
+	if (value > 15)
+		return false;
+	x86_apic_set_cr8(vcpu, (unsigned)value);
+	return true;
+}
+
+bool x86_write_cr(struct hc_vcpu *vcpu, unsigned number, uint64_t value)
+{
+	bool ok;
+
+	switch (number) {
+	case 0: ok = write_cr0(vcpu, value); break;
+	case 3: ok = write_cr3(vcpu, value); break;
+	case 4: ok = write_cr4(vcpu, value); break;
+	case 8: ok = write_cr8(vcpu, value); break;
+	default:
+		/* CR2 is not checked and never intercepted; the others do not exist. */
+		x86_raise_ud(vcpu);
+		return false;
+	}
+	if (!ok)
+		x86_raise_gp(vcpu);
+	return ok;
+}

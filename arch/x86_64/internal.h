@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the files of arch/x86_64 share among themselves. */
+#ifndef ARCH_X86_64_INTERNAL_H
+#define ARCH_X86_64_INTERNAL_H
+
+#include "arch/x86_64/x86.h"
+
+/* events.c: hc_arch_ops.before_entry and has_event, and HLT's action. */
+int x86_before_entry(struct hc_vcpu *vcpu);
+bool x86_has_event(struct hc_vcpu *vcpu);
+int x86_halt(struct hc_vcpu *vcpu);
+
+/* walk.c: where the code at gva is, up to the end of its page. NULL with *rc as of x86_translate.
+ */
+const uint8_t *x86_code_ptr(struct hc_vcpu *vcpu, gva_t gva, int *rc, struct x86_fault *fault);
+
+/* mmio.c: accesses of 1, 2, 4 or 8 bytes, aligned, where there is no RAM. */
+uint64_t x86_device_read(struct hc_vcpu *vcpu, uint64_t gpa, unsigned size);
+void x86_device_write(struct hc_vcpu *vcpu, uint64_t gpa, unsigned size, uint64_t value);
+
+/* exits.c: one handler per exit reason. */
+extern const hc_exit_handler x86_exit_handlers[HC_EXIT_REASON_COUNT];
+
+/* port_io.c, mmio.c: HC_EXIT_IO, HC_EXIT_STAGE2 */
+int x86_exit_io(struct hc_vcpu *vcpu, struct hc_exit *exit);
+int x86_exit_stage2(struct hc_vcpu *vcpu, struct hc_exit *exit);
+
+/* The low width bytes of a register replaced as a write of that width does: 4 bytes clear the upper
+ * half (SDM Vol. 1 3.4.1.1). */
+static inline uint64_t x86_merge(uint64_t old, uint64_t value, unsigned width)
+{
+	switch (width) {
+	case 1: return (old & ~UINT64_C(0xff)) | (value & 0xff);
+	case 2: return (old & ~UINT64_C(0xffff)) | (value & 0xffff);
+	case 4: return (uint32_t)value;
+	default: return value;
+	}
+}
+
+/* EDX:EAX */
+static inline uint64_t x86_edx_eax(const struct x86_state *s)
+{
+	return s->gpr[X86_RDX] << 32 | (uint32_t)s->gpr[X86_RAX];
+}
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "machines/pc.h"
+
+#include "arch/x86_64/x86.h"
+#include "core/device.h"
+#include "core/log.h"
+#include "devices/acpi_pm.h"
+#include "devices/debugcon.h"
+#include "devices/exit_port.h"
+#include "devices/i8042.h"
+#include "devices/i8254.h"
+#include "devices/i8259.h"
+#include "devices/ioapic.h"
+#include "devices/mc146818.h"
+#include "devices/uart16550.h"
+
+/* Where a PC has its serial ports (ISA). */
+static const struct {
+	uint16_t base;
+	uint8_t line;
+} com_ports[2] = { { 0x3f8, 4 }, { 0x2f8, 3 } };
+
+static int add_serial(struct hc_vm *vm, const struct pc_config *config)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; !rc && i < HC_ARRAY_SIZE(com_ports); i++) {
+		const struct uart16550_config c = { com_ports[i].base, com_ports[i].line,
+			                            config->serial[i] };
+
+		if (c.chr)
+			rc = uart16550_create(vm, &c, NULL);
+	}
+	return rc;
+}
+
+static int add_clock(struct hc_vm *vm, uint64_t memory)
+{
+	const struct mc146818_config c = {
+		.ram_low = hc_min(memory, X86_RAM_LOW_END),
+		.ram_high = memory > X86_RAM_LOW_END ? memory - X86_RAM_LOW_END : 0,
+	};
+
+	return mc146818_create(vm, &c);
+}
+
+static int add_power(struct hc_vm *vm)
+{
+	static const struct acpi_pm_config c = {
+		.evt_port = X86_ACPI_PM1_EVT,
+		.cnt_port = X86_ACPI_PM1_CNT,
+		.tmr_port = X86_ACPI_PM_TMR,
+		.reset_port = X86_ACPI_RESET_PORT,
+		.reset_value = X86_ACPI_RESET_VALUE,
+		.s5_type = X86_ACPI_S5_TYPE,
+		.sci_line = X86_ACPI_SCI_IRQ,
+	};
+
+	return acpi_pm_create(vm, &c, NULL);
+}
+
+static int add_devices(struct hc_vm *vm, const struct pc_config *config)
+{
+	const struct ioapic_config ioapic = { X86_IOAPIC_BASE, X86_IOAPIC_ID };
+	int rc = i8259_create(vm);
+
+	if (!rc)
+		rc = ioapic_create(vm, &ioapic);
+	if (!rc)
+		rc = i8254_create(vm);
+	if (!rc)
+		rc = add_clock(vm, config->memory);
+	if (!rc)
+		rc = add_power(vm);
+	if (!rc)
+		rc = i8042_create(vm);
+	if (!rc)
+		rc = add_serial(vm, config);
+	if (!rc && config->debugcon)
+		rc = debugcon_create(vm, config->debugcon);
+	if (!rc && config->exit_port)
+		rc = exit_port_create(vm, config->exit_port);
+	return rc;
+}
+
+static int furnish(struct hc_vm *vm, const struct pc_config *config)
+{
+	int rc = x86_add_ram(vm, config->memory);
+
+	if (!rc)
+		rc = add_devices(vm, config);
+	if (!rc)
+		rc = x86_acpi_build(vm);
+	if (!rc)
+		rc = x86_load_linux(vm, config->kernel, config->kernel_size, config->initrd,
+		                    config->initrd_size, config->cmdline);
+	if (!rc)
+		hc_devices_reset(vm);
+	return rc;
+}
+
+int pc_create(struct hc_vm **out, const struct hc_backend_ops *backend,
+              const struct pc_config *config)
+{
+	const struct hc_vm_config c = { config->name, &x86_arch_ops, backend, config->cpus };
+	struct hc_vm *vm;
+	int rc = hc_vm_create(&vm, &c);
+
+	if (rc)
+		return rc;
+	rc = furnish(vm, config);
+	if (rc) {
+		hc_vm_destroy(vm);
+		return rc;
+	}
+	*out = vm;
+	return 0;
+}

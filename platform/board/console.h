@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Where the hypervisor's own log goes: a ring in memory, and the sinks attached to it. Lines are
+ * never mixed; a sink that is attached later gets what the ring still holds.
+ */
+#ifndef PLATFORM_BOARD_CONSOLE_H
+#define PLATFORM_BOARD_CONSOLE_H
+
+#include <hypercore/types.h>
+
+#define CONSOLE_MAX_SINKS 4
+
+/* Writes one line, which has no newline. Any context; calls are never concurrent. */
+typedef void (*console_sink)(void *arg, const char *line, size_t len);
+
+/* Start-up only. More sinks than there is room for are ignored. */
+void console_attach(console_sink sink, void *arg);
+unsigned console_sink_count(void);
+
+void console_line(const char *line, size_t len);
+
+/* This CPU is the only one that still runs: from here on no lock is taken, since its owner may
+ * never release it. */
+void console_break_lock(void);
+
+#endif

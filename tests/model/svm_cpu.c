@@ -1,0 +1,608 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tests/model/svm_cpu.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+struct model_features model_features;
+struct model_cpu model_cpus[MODEL_CPUS];
+const struct svm_rule *model_refused_by;
+struct model_delivery model_deliveries[MODEL_DELIVERIES];
+unsigned model_delivered;
+unsigned model_complaints;
+char model_complaint[160];
+
+static _Thread_local struct model_cpu *this_cpu = &model_cpus[0];
+static _Thread_local const struct model_step *script;
+static _Atomic uint64_t epoch;
+static struct svm_limits limits;
+
+/* What IRET goes back to. */
+static struct {
+	uint64_t rip, rflags;
+} frames[MODEL_DELIVERIES];
+static unsigned frame_count;
+
+static void complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+static void complain(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (model_complaints++ == 0)
+		vsnprintf(model_complaint, sizeof(model_complaint), fmt, ap);
+	va_end(ap);
+}
+
+void model_reset(const struct model_features *features)
+{
+	model_features = *features;
+	memset(model_cpus, 0, sizeof(model_cpus));
+	for (unsigned i = 0; i < MODEL_CPUS; i++) {
+		struct model_cpu *c = &model_cpus[i];
+
+		c->vm_cr = (features->svmdis ? SVM_VM_CR_SVMDIS : 0) |
+		           (features->lock ? SVM_VM_CR_LOCK : 0);
+		c->efer = X86_EFER_LME | X86_EFER_LMA | X86_EFER_SCE;
+		c->xcr0 = 1;
+		c->fs_base = 0xf5000 + i;
+		c->kernel_gs = 0x65000 + i;
+	}
+	this_cpu = &model_cpus[0];
+	script = NULL;
+	epoch = 1;
+	model_refused_by = NULL;
+	model_complaints = 0;
+	model_complaint[0] = '\0';
+	model_clear_deliveries();
+	svm_limits_from_cpuid(&limits, svm_hw_cpuid);
+}
+
+void model_be(unsigned cpu)
+{
+	this_cpu = &model_cpus[cpu];
+}
+
+struct model_cpu *model_this(void)
+{
+	return this_cpu;
+}
+
+void model_script(const struct model_step *steps)
+{
+	script = steps;
+}
+
+void model_stage2_changed(void)
+{
+	epoch++;
+}
+
+void model_clear_deliveries(void)
+{
+	model_delivered = 0;
+	frame_count = 0;
+}
+
+/* --- CPUID and registers --- */
+
+static void cpuid_svm(uint32_t out[4])
+{
+	const struct model_features *f = &model_features;
+
+	out[0] = 1;
+	out[1] = f->asids;
+	out[3] = (f->no_npt ? 0u : 1u) | (f->lbrv ? 1u << 1 : 0) | (f->nrip ? 1u << 3 : 0) |
+	         (f->clean_bits ? 1u << 5 : 0) | (f->flush_by_asid ? 1u << 6 : 0) |
+	         (f->decode_assists ? 1u << 7 : 0) | (f->pause_filter ? 1u << 10 : 0);
+}
+
+static uint32_t xsave_components(void)
+{
+	return model_features.avx512 ? 0xe7 : 7;
+}
+
+static void cpuid_xsave(uint32_t component, uint32_t out[4])
+{
+	static const uint32_t place[8][2] = { { 0 }, { 0 },        { 256, 576 },  { 0 },
+		                              { 0 }, { 64, 1088 }, { 512, 1152 }, { 1024, 1664 } };
+
+	if (component == 0) {
+		out[0] = xsave_components();
+		out[1] = out[2] = 2688;
+	} else if (component < 8 && xsave_components() >> component & 1) {
+		out[0] = place[component][0];
+		out[1] = place[component][1];
+	}
+}
+
+void svm_hw_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+{
+	const struct model_features *f = &model_features;
+
+	memset(out, 0, 4 * sizeof(out[0]));
+	switch (leaf) {
+	case 0: out[0] = 0xd; break;
+	case 1: out[2] = f->xsave ? 1u << 26 : 0; break;
+	case 7:
+		out[1] = 1u << 0 | 1u << 7 | 1u << 20;
+		out[2] = f->la57 ? 1u << 16 : 0;
+		break;
+	case 0xd: cpuid_xsave(subleaf, out); break;
+	case 0x80000000: out[0] = 0x8000001f; break;
+	case 0x80000001:
+		out[2] = f->no_svm ? 0 : 1u << 2;
+		out[3] = 1u << 20 | 1u << 29 | (f->rdtscp ? 1u << 27 : 0);
+		break;
+	case 0x80000008: out[0] = 48; break;
+	case 0x8000000a:
+		if (!f->no_svm)
+			cpuid_svm(out);
+		break;
+	default: break;
+	}
+}
+
+static uint64_t *find_msr(uint32_t msr)
+{
+	switch (msr) {
+	case MSR_EFER: return &this_cpu->efer;
+	case MSR_VM_CR: return model_features.no_svm ? NULL : &this_cpu->vm_cr;
+	case MSR_VM_HSAVE_PA: return model_features.no_svm ? NULL : &this_cpu->hsave;
+	case MSR_TSC_AUX: return model_features.rdtscp ? &this_cpu->tsc_aux : NULL;
+	default: return NULL;
+	}
+}
+
+uint64_t svm_hw_rdmsr(uint32_t msr)
+{
+	const uint64_t *value = find_msr(msr);
+
+	if (!value)
+		complain("#GP: RDMSR %#x", msr);
+	return value ? *value : 0;
+}
+
+void svm_hw_wrmsr(uint32_t msr, uint64_t value)
+{
+	uint64_t *place = find_msr(msr);
+
+	if (!place || (msr == MSR_EFER && (value & ~limits.efer_valid)) ||
+	    (msr == MSR_EFER && (value & X86_EFER_SVME) && (this_cpu->vm_cr & SVM_VM_CR_SVMDIS)) ||
+	    (msr == MSR_VM_HSAVE_PA && value % HC_PAGE_SIZE) ||
+	    (msr == MSR_VM_CR && (this_cpu->vm_cr & SVM_VM_CR_LOCK)))
+		complain("#GP: WRMSR %#x = %#llx", msr, (unsigned long long)value);
+	else
+		*place = value;
+}
+
+uint64_t svm_hw_read_cr4(void)
+{
+	return this_cpu->cr4;
+}
+
+void svm_hw_write_cr4(uint64_t value)
+{
+	if (value & ~limits.cr4_valid)
+		complain("#GP: CR4 = %#llx", (unsigned long long)value);
+	this_cpu->cr4 = value;
+}
+
+void svm_hw_read_dr(uint64_t dr[4])
+{
+	memcpy(dr, this_cpu->dr, sizeof(this_cpu->dr));
+}
+
+void svm_hw_write_dr(const uint64_t dr[4])
+{
+	memcpy(this_cpu->dr, dr, sizeof(this_cpu->dr));
+}
+
+/* --- FPU --- */
+
+static void need_osxsave(const char *insn)
+{
+	if (!model_features.xsave || !(this_cpu->cr4 & X86_CR4_OSXSAVE))
+		complain("#UD: %s without CR4.OSXSAVE", insn);
+}
+
+uint64_t svm_hw_xgetbv(void)
+{
+	need_osxsave("XGETBV");
+	return this_cpu->xcr0;
+}
+
+void svm_hw_xsetbv(uint64_t xcr0)
+{
+	const uint64_t avx512 = xcr0 & 0xe0;
+
+	need_osxsave("XSETBV");
+	if (!(xcr0 & 1) || (xcr0 & ~(uint64_t)xsave_components()) || (xcr0 & 6) == 4 ||
+	    (avx512 && (avx512 != 0xe0 || !(xcr0 & 4))))
+		complain("#GP: XSETBV %#llx", (unsigned long long)xcr0);
+	this_cpu->xcr0 = xcr0;
+}
+
+void svm_hw_xsave(void *area, uint64_t mask)
+{
+	uint64_t written = mask & this_cpu->xcr0;
+
+	need_osxsave("XSAVE");
+	memcpy(area, this_cpu->fpu, X86_XSAVE_SIZE);
+	memset((uint8_t *)area + 512, 0, 64);
+	memcpy((uint8_t *)area + 512, &written, sizeof(written));
+}
+
+void svm_hw_xrstor(const void *area, uint64_t mask)
+{
+	uint64_t header[8];
+
+	need_osxsave("XRSTOR");
+	memcpy(header, (const uint8_t *)area + 512, sizeof(header));
+	if (header[0] & ~this_cpu->xcr0)
+		complain("#GP: XRSTOR of components %#llx", (unsigned long long)header[0]);
+	for (unsigned i = 1; i < 8; i++) {
+		if (header[i])
+			complain("#GP: XRSTOR with reserved bytes in its header");
+	}
+	svm_hw_fxrstor(area);
+	memcpy(this_cpu->fpu + 576, (const uint8_t *)area + 576, X86_XSAVE_SIZE - 576);
+}
+
+void svm_hw_fxsave(void *area)
+{
+	memcpy(area, this_cpu->fpu, 512);
+}
+
+void svm_hw_fxrstor(const void *area)
+{
+	uint32_t mxcsr;
+
+	memcpy(&mxcsr, (const uint8_t *)area + 24, sizeof(mxcsr));
+	if (mxcsr & 0xffff0000)
+		complain("#GP: MXCSR = %#x", mxcsr);
+	memcpy(this_cpu->fpu, area, 512);
+}
+
+void svm_hw_machine_check(void)
+{
+	this_cpu->machine_checks++;
+}
+
+/* --- VMLOAD and VMSAVE: FS and KernelGSBase stand for all of it --- */
+
+static void vmsave(struct vmcb *v)
+{
+	v->fs.base = this_cpu->fs_base;
+	v->kernel_gs_base = this_cpu->kernel_gs;
+}
+
+static void vmload(const struct vmcb *v)
+{
+	this_cpu->fs_base = v->fs.base;
+	this_cpu->kernel_gs = v->kernel_gs_base;
+}
+
+void svm_hw_vmsave(hpa_t host)
+{
+	vmsave((struct vmcb *)(uintptr_t)host.v);
+}
+
+/* --- The VMCB cache --- */
+
+struct cached_field {
+	uint16_t offset, size;
+	uint32_t clean;
+	const char *name;
+};
+
+#define FIELD(member, group)                                                                       \
+	{                                                                                          \
+		offsetof(struct vmcb, member), sizeof(((struct vmcb *)0)->member),                 \
+			SVM_CLEAN_##group, #member                                                 \
+	}
+
+static const struct cached_field cached_fields[] = {
+	FIELD(cr_read, I),
+	FIELD(cr_write, I),
+	FIELD(dr_read, I),
+	FIELD(dr_write, I),
+	FIELD(exceptions, I),
+	FIELD(intercept, I),
+	FIELD(tsc_offset, I),
+	FIELD(pause_count, I),
+	FIELD(pause_threshold, I),
+	FIELD(iopm_pa, IOPM),
+	FIELD(msrpm_pa, IOPM),
+	FIELD(asid, ASID),
+	FIELD(v_tpr, TPR),
+	FIELD(v_irq, TPR),
+	FIELD(v_intr_prio, TPR),
+	FIELD(v_intr_control, TPR),
+	FIELD(v_intr_vector, TPR),
+	FIELD(np_control, NP),
+	FIELD(n_cr3, NP),
+	FIELD(g_pat, NP),
+	FIELD(cr0, CRX),
+	FIELD(cr3, CRX),
+	FIELD(cr4, CRX),
+	FIELD(efer, CRX),
+	FIELD(dr6, DRX),
+	FIELD(dr7, DRX),
+	FIELD(gdtr, DT),
+	FIELD(idtr, DT),
+	FIELD(cs, SEG),
+	FIELD(ss, SEG),
+	FIELD(ds, SEG),
+	FIELD(es, SEG),
+	FIELD(cpl, SEG),
+	FIELD(cr2, CR2),
+	FIELD(dbgctl, LBR),
+	FIELD(virt_ext, LBR),
+};
+
+static void check_clean(const struct vmcb *v)
+{
+	if (!model_features.clean_bits || this_cpu->cached_pa != (uintptr_t)v)
+		return;
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(cached_fields); i++) {
+		const struct cached_field *f = &cached_fields[i];
+
+		if ((v->clean & f->clean) &&
+		    memcmp((const uint8_t *)v + f->offset,
+		           (const uint8_t *)&this_cpu->cached + f->offset, f->size))
+			complain("%s changed, but its clean bit %#x is set", f->name, f->clean);
+	}
+}
+
+static void cache_vmcb(const struct vmcb *v)
+{
+	this_cpu->cached_pa = (uintptr_t)v;
+	this_cpu->cached = *v;
+}
+
+/* --- TLB: per ASID, who filled it, and when --- */
+
+static void flush(const struct vmcb *v)
+{
+	if (v->tlb_control == SVM_TLB_NONE)
+		return;
+	this_cpu->flushes++;
+	for (unsigned i = 0; i < MODEL_ASIDS; i++) {
+		if (v->tlb_control == SVM_TLB_FLUSH_ALL || i == v->asid)
+			this_cpu->tlb[i].vmcb = 0;
+	}
+}
+
+static void use_tlb(const struct vmcb *v)
+{
+	uint64_t me = (uintptr_t)v;
+
+	if (this_cpu->tlb[v->asid].vmcb && this_cpu->tlb[v->asid].vmcb != me)
+		complain("ASID %u holds another vCPU's translations", v->asid);
+	else if (this_cpu->tlb[v->asid].vmcb && this_cpu->tlb[v->asid].epoch != epoch)
+		complain("ASID %u holds translations from before a change", v->asid);
+	this_cpu->tlb[v->asid].vmcb = me;
+	this_cpu->tlb[v->asid].epoch = epoch;
+}
+
+/* --- The guest --- */
+
+static bool intercepts(const struct vmcb *v, unsigned i)
+{
+	return v->intercept[i / 32] >> (i % 32) & 1;
+}
+
+static void set_exit(struct vmcb *v, uint64_t code, uint64_t info1, uint64_t info2)
+{
+	v->exitcode = code;
+	v->exitinfo1 = info1;
+	v->exitinfo2 = info2;
+}
+
+static void deliver(struct vmcb *v, uint64_t event)
+{
+	if (model_delivered >= MODEL_DELIVERIES || frame_count >= MODEL_DELIVERIES) {
+		complain("more events than the model has room for");
+		return;
+	}
+	model_deliveries[model_delivered++] = (struct model_delivery){
+		.type = (uint8_t)SVM_EVENT_TYPE(event),
+		.vector = SVM_EVENT_VECTOR(event),
+		.error_code = event & SVM_EVENT_EV ? SVM_EVENT_ERROR(event) : 0,
+		.rip = v->rip,
+	};
+	if (SVM_EVENT_TYPE(event) == X86_EVENT_INTR &&
+	    (!(v->rflags & X86_FLAG_IF) || (v->int_state & SVM_SHADOW)))
+		complain("an interrupt was injected that the guest cannot take");
+	frames[frame_count].rip = v->rip;
+	frames[frame_count++].rflags = v->rflags;
+	v->rip = MODEL_HANDLER(SVM_EVENT_VECTOR(event));
+	v->rflags &= ~(uint64_t)(X86_FLAG_IF | X86_FLAG_TF);
+	v->int_state = 0;
+}
+
+static void iret(struct vmcb *v)
+{
+	if (frame_count) {
+		frame_count--;
+		v->rip = frames[frame_count].rip;
+		v->rflags = frames[frame_count].rflags;
+	}
+}
+
+/* The virtual interrupt comes between instructions. */
+static bool virtual_interrupt(struct vmcb *v)
+{
+	bool above = (v->v_intr_prio & SVM_V_IGN_TPR) || (v->v_intr_prio & 0xf) > v->v_tpr;
+
+	if (!(v->v_irq & SVM_V_IRQ) || !above || !(v->rflags & X86_FLAG_IF) ||
+	    (v->int_state & SVM_SHADOW))
+		return false;
+	if (!intercepts(v, SVM_I_VINTR))
+		complain("a virtual interrupt that was meant as a window reached the guest");
+	set_exit(v, SVM_EXIT_VINTR, 0, 0);
+	return true;
+}
+
+/* An instruction completes. True if the trap after it exits. */
+static bool complete(struct vmcb *v, bool trap, bool shadow)
+{
+	v->int_state = shadow ? SVM_SHADOW : 0;
+	if (!trap)
+		return false;
+	v->dr6 |= HC_BIT(14);
+	if (v->exceptions >> X86_VEC_DB & 1) {
+		set_exit(v, SVM_EXIT_EXCP0 + X86_VEC_DB, 0, 0);
+		return true;
+	}
+	deliver(v, (uint64_t)X86_EVENT_EXCEPTION << 8 | X86_VEC_DB);
+	return false;
+}
+
+/* One step; true if the guest exits. */
+static bool step(struct vmcb *v, uint64_t *gpr)
+{
+	const struct model_step *s = script;
+	bool trap = (v->rflags & X86_FLAG_TF) != 0;
+
+	switch (s->op) {
+	case OP_EXIT:
+		script++;
+		set_exit(v, s->code, s->info1, s->info2);
+		v->exitintinfo = s->intinfo;
+		v->nrip = model_features.nrip ? v->rip + s->len : 0;
+		return true;
+	case OP_INSN:
+		script++;
+		v->rip += s->len;
+		return complete(v, trap, false);
+	case OP_STI: {
+		bool shadow = !(v->rflags & X86_FLAG_IF);
+
+		script++;
+		v->rflags |= X86_FLAG_IF;
+		v->rip += 1;
+		return complete(v, trap, shadow);
+	}
+	case OP_IRET:
+		if (intercepts(v, SVM_I_IRET)) {
+			set_exit(v, SVM_EXIT_IRET, 0, 0);
+			return true;
+		}
+		script++;
+		iret(v);
+		return complete(v, trap, false);
+	case OP_CALL:
+		script++;
+		s->fn(v, gpr);
+		return false;
+	case OP_END:
+	default: set_exit(v, SVM_EXIT_INTR, 0, 0); return true;
+	}
+}
+
+/* --- An interpreter for the backend's self-test: 16-bit code, identity-mapped --- */
+
+static uint8_t *guest_page(const struct vmcb *v)
+{
+	uint64_t table = v->n_cr3;
+
+	for (unsigned level = 0; level < 4; level++) {
+		uint64_t entry = *(const uint64_t *)(uintptr_t)table;
+
+		if ((entry & 7) != 7)
+			return NULL;
+		table = entry & UINT64_C(0x000ffffffffff000);
+	}
+	return (uint8_t *)(uintptr_t)table;
+}
+
+static uint16_t word_at(const uint8_t *p)
+{
+	return (uint16_t)(p[0] | p[1] << 8);
+}
+
+static void interpret(struct vmcb *v, uint64_t *gpr)
+{
+	uint8_t *page = guest_page(v);
+
+	set_exit(v, SVM_EXIT_NPF, 0, v->rip);
+	for (unsigned i = 0; page && i < 100; i++) {
+		const uint8_t *p = page + v->rip;
+
+		switch (p[0]) {
+		case 0xb8: v->rax = word_at(p + 1), v->rip += 3; break;
+		case 0xb9: gpr[X86_RCX] = word_at(p + 1), v->rip += 3; break;
+		case 0x31: gpr[X86_RDX] = 0, v->rip += 2; break;
+		case 0x01: v->rax = (uint16_t)(v->rax + gpr[X86_RCX]), v->rip += 2; break;
+		case 0x42: gpr[X86_RDX]++, v->rip += 1; break;
+		case 0xe2:
+			gpr[X86_RCX]--;
+			v->rip += gpr[X86_RCX] ? 2 + (uint64_t)(int64_t)(int8_t)p[1] : 2;
+			break;
+		case 0xa3: memcpy(page + word_at(p + 1), &v->rax, 2), v->rip += 3; break;
+		case 0x8b: gpr[X86_RBX] = word_at(page + word_at(p + 2)), v->rip += 4; break;
+		case 0xf4: set_exit(v, SVM_EXIT_HLT, 0, 0); return;
+		default: set_exit(v, SVM_EXIT_SHUTDOWN, 0, 0); return;
+		}
+	}
+}
+
+/* --- VMRUN --- */
+
+static bool enter(struct vmcb *v)
+{
+	if (!(this_cpu->efer & X86_EFER_SVME))
+		complain("#UD: VMRUN without EFER.SVME");
+	if (!this_cpu->hsave)
+		complain("VMRUN without VM_HSAVE_PA");
+	if ((uintptr_t)v % HC_PAGE_SIZE)
+		complain("#GP: VMCB at %p", (void *)v);
+	check_clean(v);
+	model_refused_by = svm_check(v, &limits);
+	if (!model_refused_by)
+		return true;
+	this_cpu->refused++;
+	set_exit(v, model_features.short_invalid ? UINT32_MAX : UINT64_MAX, 0, 0);
+	return false;
+}
+
+static void run_guest(struct vmcb *v, uint64_t *gpr)
+{
+	uint64_t event = v->eventinj;
+
+	flush(v);
+	use_tlb(v);
+	if (model_features.ignores_shadow)
+		v->int_state = 0;
+	if (event & SVM_EVENT_V)
+		deliver(v, event);
+	if (!script) {
+		interpret(v, gpr);
+		return;
+	}
+	while (!virtual_interrupt(v) && !step(v, gpr)) {
+	}
+}
+
+void svm_hw_enter(uint64_t *gpr, hpa_t vmcb, hpa_t host)
+{
+	struct vmcb *v = (struct vmcb *)(uintptr_t)vmcb.v;
+	uint64_t fs_base = this_cpu->fs_base, kernel_gs = this_cpu->kernel_gs;
+
+	this_cpu->entries++;
+	vmload(v);
+	v->exitintinfo = 0;
+	if (enter(v))
+		run_guest(v, gpr);
+	if (!model_features.keeps_eventinj)
+		v->eventinj &= ~SVM_EVENT_V;
+	vmsave(v);
+	vmload((const struct vmcb *)(uintptr_t)host.v);
+	if (this_cpu->fs_base != fs_base || this_cpu->kernel_gs != kernel_gs)
+		complain("VMLOAD brought back another CPU's state");
+	cache_vmcb(v);
+}
