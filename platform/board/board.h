@@ -6,6 +6,7 @@
 #include <hypercore/backend.h>
 
 #include "core/chardev.h"
+#include "core/sched.h"
 #include "platform/board/boot_info.h"
 #include "platform/board/config.h"
 
@@ -33,6 +34,9 @@ int board_attach_serial(enum board_serial port);
 
 /* The other end of a guest's serial port. NULL if the machine does not have it. */
 struct hc_chardev *board_serial_chardev(enum board_serial port);
+
+/* The CPUs that were started, the boot CPU first. NULL beyond the last. */
+struct hc_cpu *board_cpu(unsigned n);
 
 /* Runs fn on every CPU that was started, the calling boot CPU included, and waits for all. */
 void board_call_cpus(void (*fn)(struct hc_cpu *cpu));

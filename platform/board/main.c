@@ -29,6 +29,7 @@ static struct board_config config;
 static struct board_vm vms[BOARD_MAX_VMS];
 static const struct hc_backend_ops *backend;
 static _Atomic unsigned running;
+static _Atomic bool all_well = true;
 
 static const char *const serial_names[] = { "none", "log", "com1", "com2", "com3", "com4" };
 
@@ -120,8 +121,6 @@ static void enable_cpu(struct hc_cpu *cpu)
 	if (err)
 		hc_log(HC_LOG_WARN, "cpu %u: backend %s cannot be enabled (%d): it runs no guests",
 		       cpu->id, backend->name, err);
-	else if (hc_sched_add_cpu(cpu))
-		hc_log(HC_LOG_WARN, "cpu %u: the scheduler has no room for it", cpu->id);
 }
 
 static void disable_cpu(struct hc_cpu *cpu)
@@ -131,27 +130,81 @@ static void disable_cpu(struct hc_cpu *cpu)
 	cpu->virt_enabled = false;
 }
 
+/* The scheduler knows the CPUs that can run guests, and stops no others. */
+static void loop(struct hc_cpu *cpu)
+{
+	if (cpu->virt_enabled)
+		hc_sched_loop(cpu);
+}
+
 static int start_backend(void)
 {
+	struct hc_cpu *cpu;
 	int err = choose_backend();
 
 	if (err)
 		return err;
 	hc_sched_init(NULL);
 	board_call_cpus(enable_cpu);
+	for (unsigned i = 0; (cpu = board_cpu(i)); i++)
+		if (cpu->virt_enabled && hc_sched_add_cpu(cpu))
+			return hc_error(-ENOSPC, "cpu %u: the scheduler has no room for it", i);
 	if (!hc_sched_cpu_count())
-		return hc_error(-ENODEV, "backend %s could not be enabled on any CPU",
-		                backend->name);
+		return hc_error(-ENODEV, "backend %s cannot be enabled on any CPU", backend->name);
 	hc_log(HC_LOG_INFO, "backend %s runs guests on %u CPU%s", backend->name,
 	       hc_sched_cpu_count(), hc_sched_cpu_count() == 1 ? "" : "s");
 	return 0;
 }
 
+/* --- How a VM ends --- */
+
+static bool ended_well(const struct board_vm *v)
+{
+	enum hc_stop_cause cause;
+
+	if (!v->vm || hc_vm_state(v->vm) != HC_VM_STOPPED)
+		return false;
+	cause = hc_vm_cause(v->vm);
+	return cause == HC_STOP_POWEROFF || cause == HC_STOP_EXIT || cause == HC_STOP_REQUEST;
+}
+
+static void report(struct board_vm *v)
+{
+	bool stopped = v->vm && hc_vm_state(v->vm) == HC_VM_STOPPED;
+
+	for (unsigned i = 0; i < 2; i++)
+		log_chardev_flush(&v->logs[i]);
+	if (v->vm && config.stats)
+		hc_vm_log_stats(v->vm);
+	hc_log(HC_LOG_INFO, "vm %s: %s: %s", v->config->name, stopped ? "stopped" : "failed",
+	       v->vm ? hc_vm_reason(v->vm) : v->problem);
+	if (!ended_well(v))
+		atomic_store(&all_well, false);
+}
+
+/* Told on whichever CPU ended the VM. */
+static void vm_changed(struct hc_vm *vm, enum hc_vm_state from, enum hc_vm_state to, void *arg)
+{
+	if (to != HC_VM_STOPPED && to != HC_VM_FAILED)
+		return;
+	report(arg);
+	if (atomic_fetch_sub(&running, 1) == 1)
+		hc_sched_stop();
+}
+
 /* --- VMs --- */
 
+/* Keeps the message of the error that was just explained, without the "vm NAME: " that most begin
+ * with, for the line that says how the VM ended. */
 static int problem(struct board_vm *v, int err)
 {
-	hc_snprintf(v->problem, sizeof(v->problem), "%s", hc_error_last());
+	const char *text = hc_error_last();
+	char prefix[40];
+	int n = hc_snprintf(prefix, sizeof(prefix), "vm %s: ", v->config->name);
+
+	if (strncmp(text, prefix, (size_t)n) == 0)
+		text += n;
+	hc_snprintf(v->problem, sizeof(v->problem), "%s", text);
 	return err;
 }
 
@@ -200,17 +253,6 @@ static int connect_serial(struct board_vm *v, unsigned index, struct hc_chardev 
 	return 0;
 }
 
-/* Told on whichever CPU ended the VM. */
-static void vm_changed(struct hc_vm *vm, enum hc_vm_state from, enum hc_vm_state to, void *arg)
-{
-	(void)vm;
-	(void)from;
-	(void)arg;
-	if (to == HC_VM_STOPPED || to == HC_VM_FAILED)
-		if (atomic_fetch_sub(&running, 1) == 1)
-			hc_sched_stop();
-}
-
 static int create_vm(struct board_vm *v)
 {
 	const struct board_vm_config *c = v->config;
@@ -248,7 +290,7 @@ static int start_vm(struct board_vm *v)
 	if (err)
 		return err;
 	atomic_fetch_add(&running, 1);
-	err = hc_vm_observe(v->vm, vm_changed, NULL);
+	err = hc_vm_observe(v->vm, vm_changed, v);
 	if (!err)
 		err = hc_vm_start(v->vm);
 	if (err) {
@@ -268,50 +310,16 @@ static void run_vms(void)
 	atomic_store(&running, 1);
 	for (unsigned i = 0; i < config.vm_count; i++) {
 		vms[i].config = &config.vms[i];
-		start_vm(&vms[i]);
+		if (start_vm(&vms[i]))
+			report(&vms[i]);
 	}
 	if (atomic_fetch_sub(&running, 1) > 1)
-		board_call_cpus(hc_sched_loop);
-}
-
-/* --- The end --- */
-
-static bool ended_well(const struct board_vm *v)
-{
-	enum hc_stop_cause cause;
-
-	if (!v->vm || hc_vm_state(v->vm) != HC_VM_STOPPED)
-		return false;
-	cause = hc_vm_cause(v->vm);
-	return cause == HC_STOP_POWEROFF || cause == HC_STOP_EXIT || cause == HC_STOP_REQUEST;
-}
-
-static bool report(struct board_vm *v)
-{
-	bool stopped = v->vm && hc_vm_state(v->vm) == HC_VM_STOPPED;
-
-	for (unsigned i = 0; i < 2; i++)
-		log_chardev_flush(&v->logs[i]);
-	if (v->vm && config.stats)
-		hc_vm_log_stats(v->vm);
-	hc_log(HC_LOG_INFO, "vm %s: %s: %s", v->config->name, stopped ? "stopped" : "failed",
-	       v->vm ? hc_vm_reason(v->vm) : v->problem);
-	return ended_well(v);
-}
-
-static bool report_all(void)
-{
-	bool ok = true;
-
-	for (unsigned i = 0; i < config.vm_count; i++)
-		ok &= report(&vms[i]);
-	return ok;
+		board_call_cpus(loop);
 }
 
 static bool run(const struct board_boot_info *info)
 {
 	int err = read_config(info);
-	bool ok;
 
 	attach_consoles(info);
 	hc_log(HC_LOG_INFO, "Hypercore " HC_VERSION ", started by %s", info->loader);
@@ -321,9 +329,8 @@ static bool run(const struct board_boot_info *info)
 	if (err || start_backend())
 		return false;
 	run_vms();
-	ok = report_all();
 	board_call_cpus(disable_cpu);
-	return ok;
+	return atomic_load(&all_well);
 }
 
 void board_main(const struct board_boot_info *info)

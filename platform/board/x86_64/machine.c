@@ -236,6 +236,11 @@ struct hc_chardev *board_serial_chardev(enum board_serial port)
 	return serial_chardev(p);
 }
 
+struct hc_cpu *board_cpu(unsigned n)
+{
+	return n < board_cpu_count ? &board_cpus[n].cpu : NULL;
+}
+
 static void call_one(void *arg)
 {
 	void (*const *fn)(struct hc_cpu * cpu) = arg;
