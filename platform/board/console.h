@@ -19,8 +19,4 @@ unsigned console_sink_count(void);
 
 void console_line(const char *line, size_t len);
 
-/* This CPU is the only one that still runs: from here on no lock is taken, since its owner may
- * never release it. */
-void console_break_lock(void);
-
 #endif
