@@ -5,11 +5,10 @@
 
 #include "platform/board/output_lock.h"
 
-#define RING 32768 /* a power of two */
 #define LINE 256
 
 static struct output_lock lock;
-static char ring[RING];
+static char ring[CONSOLE_RING];
 static uint64_t written; /* characters; every line ends with a newline */
 static struct {
 	console_sink fn;
@@ -20,8 +19,8 @@ static unsigned sink_count;
 static void remember(const char *line, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
-		ring[written++ & (RING - 1)] = line[i];
-	ring[written++ & (RING - 1)] = '\n';
+		ring[written++ & (CONSOLE_RING - 1)] = line[i];
+	ring[written++ & (CONSOLE_RING - 1)] = '\n';
 }
 
 void console_line(const char *line, size_t len)
@@ -39,7 +38,7 @@ static uint64_t ring_line(uint64_t at, char *line, size_t *len)
 {
 	*len = 0;
 	for (; at < written; at++) {
-		char c = ring[at & (RING - 1)];
+		char c = ring[at & (CONSOLE_RING - 1)];
 
 		if (c == '\n')
 			return at + 1;
@@ -52,7 +51,7 @@ static uint64_t ring_line(uint64_t at, char *line, size_t *len)
 void console_attach(console_sink sink, void *arg)
 {
 	struct output_hold hold = output_enter(&lock);
-	uint64_t at = written > RING ? written - RING : 0;
+	uint64_t at = written > CONSOLE_RING ? written - CONSOLE_RING : 0;
 	char line[LINE];
 	size_t len;
 

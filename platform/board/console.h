@@ -9,6 +9,7 @@
 #include <hypercore/types.h>
 
 #define CONSOLE_MAX_SINKS 4
+#define CONSOLE_RING      32768 /* bytes that the ring keeps; a power of two */
 
 /* Writes one line, which has no newline. Any context; calls are never concurrent. */
 typedef void (*console_sink)(void *arg, const char *line, size_t len);
