@@ -9,6 +9,7 @@
 static const struct hc_sched_policy *policy = &hc_sched_round_robin;
 static struct hc_cpu *cpus[HC_MAX_CPUS];
 static unsigned cpu_count;
+static struct hc_lock cpus_lock; /* of the two while CPUs are added */
 
 static struct hc_vcpu *vcpu_of(struct hc_list *link)
 {
@@ -21,16 +22,30 @@ void hc_sched_init(const struct hc_sched_policy *chosen)
 	cpu_count = 0;
 }
 
+/* CPUs that come up at the same time stand in the order of their numbers all the same. */
+static void insert_cpu_locked(struct hc_cpu *cpu)
+{
+	unsigned at = cpu_count++;
+
+	for (; at > 0 && cpus[at - 1]->id > cpu->id; at--)
+		cpus[at] = cpus[at - 1];
+	cpus[at] = cpu;
+}
+
 int hc_sched_add_cpu(struct hc_cpu *cpu)
 {
-	if (cpu_count == HC_MAX_CPUS)
-		return hc_error(-ENOSPC, "cpu %u: no more than %d CPUs are used", cpu->id,
-		                HC_MAX_CPUS);
 	hc_list_init(&cpu->ready);
 	hc_list_init(&cpu->halted);
 	cpu->deadline_ns = UINT64_MAX;
-	cpus[cpu_count++] = cpu;
-	return 0;
+	bool irq = hc_lock_irq(&cpus_lock);
+	bool full = cpu_count == HC_MAX_CPUS;
+
+	if (!full)
+		insert_cpu_locked(cpu);
+	hc_unlock_irq(&cpus_lock, irq);
+	return full ? hc_error(-ENOSPC, "cpu %u: no more than %d CPUs are used", cpu->id,
+	                       HC_MAX_CPUS)
+	            : 0;
 }
 
 unsigned hc_sched_cpu_count(void)
@@ -38,9 +53,9 @@ unsigned hc_sched_cpu_count(void)
 	return cpu_count;
 }
 
-struct hc_cpu *hc_sched_cpu(unsigned id)
+struct hc_cpu *hc_sched_cpu(unsigned index)
 {
-	return id < cpu_count ? cpus[id] : NULL;
+	return index < cpu_count ? cpus[index] : NULL;
 }
 
 struct hc_vcpu *hc_vcpu_current(void)

@@ -47,10 +47,13 @@ extern const struct hc_sched_policy hc_sched_round_robin;
 /* Once, before any VM is created; NULL: round robin. */
 void hc_sched_init(const struct hc_sched_policy *policy);
 
-/* Makes a CPU available for vCPUs. The platform filled in id and hw_id. -ENOSPC. */
+/* Makes a CPU available for vCPUs; CPUs may add themselves at the same time. The platform filled in
+ * id and hw_id. -ENOSPC. */
 int hc_sched_add_cpu(struct hc_cpu *cpu);
+
+/* The CPUs that were added, in the order of their ids. */
 unsigned hc_sched_cpu_count(void);
-struct hc_cpu *hc_sched_cpu(unsigned id);
+struct hc_cpu *hc_sched_cpu(unsigned index);
 
 /* The body of a CPU: runs vCPUs until hc_sched_stop(). Host interrupts off. */
 void hc_sched_loop(struct hc_cpu *cpu);

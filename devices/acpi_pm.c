@@ -31,6 +31,10 @@ enum {
 	CNT_KEPT = CNT_SCI_EN | CNT_BM_RLD | CNT_SLP_TYP
 };
 
+/* Loaded times lie before these: decades after the start. */
+#define PM_FAR_NS         (UINT64_C(1) << 62)
+#define PM_FAR_TICKS_LOG2 52
+
 struct acpi_pm {
 	struct hc_device dev; /* first */
 	struct acpi_pm_config config;
@@ -204,7 +208,8 @@ static void acpi_pm_reset(struct hc_device *dev)
 {
 	struct acpi_pm *s = HC_CONTAINER_OF(dev, struct acpi_pm, dev);
 
-	look(s);
+	s->epoch_ns = hc_platform_now_ns();
+	s->seen_halves = 0;
 	s->sts = s->en = 0;
 	s->cnt = CNT_SCI_EN;
 	update(s);
@@ -223,7 +228,8 @@ static int acpi_pm_post_load(void *obj)
 	struct acpi_pm *s = obj;
 
 	if ((s->sts & (uint16_t)~PM1_STS_ALL) || (s->en & (uint16_t)~PM1_EN_ALL) ||
-	    (s->cnt & (uint16_t)~CNT_KEPT) || s->seen_halves >> (62 - top_bit(s)))
+	    (s->cnt & (uint16_t)~CNT_KEPT) || s->epoch_ns >= PM_FAR_NS ||
+	    s->seen_halves >> (PM_FAR_TICKS_LOG2 - top_bit(s)))
 		return -EPROTO;
 	update(s);
 	return 0;
@@ -292,7 +298,6 @@ int acpi_pm_create(struct hc_vm *vm, const struct acpi_pm_config *config, struct
 	if (!s)
 		return hc_error(-ENOMEM, "ACPI power management: out of memory");
 	s->config = *config;
-	s->epoch_ns = hc_platform_now_ns();
 	hc_timer_init(&s->timer, vm->vcpus[0], true, top_bit_changed);
 	hc_device_add(vm, &s->dev, &acpi_pm_device);
 	acpi_pm_reset(&s->dev);

@@ -11,7 +11,7 @@ struct hc_vm;
 #define I8254_HZ UINT64_C(1193182)
 
 /* Before the VM starts, one per VM: at ports 0x40 and 0x61. Channels count ticks of I8254_HZ from
- * this moment on. The VM owns it. -ENOMEM, or an error of hc_bus_add. */
+ * then, or the last reset, on. The VM owns it. -ENOMEM, or an error of hc_bus_add. */
 int i8254_create(struct hc_vm *vm);
 
 #endif

@@ -429,9 +429,11 @@ int i8259_create(struct hc_vm *vm)
 	}
 	hc_device_add(vm, &s->dev, &i8259_device);
 	i8259_reset(&s->dev);
-	rc = hc_irq_add_sink(vm, set_line, s);
+	rc = add_regions(s);
+	if (!rc)
+		rc = hc_irq_add_sink(vm, set_line, s);
 	if (rc)
 		return rc;
 	hc_irq_set_extint_source(vm, acknowledge, s);
-	return add_regions(s);
+	return 0;
 }

@@ -226,6 +226,7 @@ static void ioapic_reset(struct hc_device *dev)
 	s->select = 0;
 	s->id = s->reset_id;
 	s->remote_irr = 0;
+	s->asserted &= IOAPIC_ALL;
 	for (unsigned i = 0; i < IOAPIC_PINS; i++)
 		s->entries[i] = RTE_MASK;
 }
@@ -288,15 +289,15 @@ int ioapic_create(struct hc_vm *vm, const struct ioapic_config *config)
 	s->reset_id = config->id;
 	hc_device_add(vm, &s->dev, &ioapic_device);
 	ioapic_reset(&s->dev);
-	rc = hc_irq_add_sink(vm, set_line, s);
+	rc = hc_bus_add(vm, HC_SPACE_MEMORY,
+	                &(struct hc_region){ .name = "ioapic",
+	                                     .base = config->base,
+	                                     .len = IOAPIC_WINDOW,
+	                                     .ops = &ioapic_ops,
+	                                     .dev = s });
+	if (!rc)
+		rc = hc_irq_add_sink(vm, set_line, s);
 	if (!rc)
 		rc = hc_irq_add_eoi_sink(vm, end_of_interrupt, s);
-	if (rc)
-		return rc;
-	return hc_bus_add(vm, HC_SPACE_MEMORY,
-	                  &(struct hc_region){ .name = "ioapic",
-	                                       .base = config->base,
-	                                       .len = IOAPIC_WINDOW,
-	                                       .ops = &ioapic_ops,
-	                                       .dev = s });
+	return rc;
 }

@@ -21,6 +21,7 @@
 #define RTC_UPDATE_NS UINT64_C(244000) /* UIP is set this long before an update */
 #define NS_PER_S      UINT64_C(1000000000)
 #define RTC_FAR       (INT64_C(1) << 40) /* seconds; loaded times lie within +- this */
+#define RTC_FAR_NS    (UINT64_C(1) << 62)
 
 enum {
 	RTC_SECONDS = 0x00,
@@ -396,12 +397,37 @@ static const struct hc_region_ops rtc_ops = { .read = rtc_read, .write = rtc_wri
 
 /* --- Life --- */
 
-/* The RESET pin: interrupts off; time and memory stay (data sheet, RESET). */
+static bool state_valid(const struct mc146818 *s)
+{
+	bool times = s->base_s > -RTC_FAR && s->base_s < RTC_FAR && s->base_ns <= s->seen_ns &&
+	             s->seen_ns < RTC_FAR_NS;
+	bool registers = !(s->cmos[RTC_A] & A_UIP) && !(s->cmos[RTC_C] & (uint8_t)~C_FLAGS) &&
+	                 !((s->cmos[RTC_B] & B_SET) && (s->cmos[RTC_B] & B_UIE));
+
+	return times && registers && s->index < CMOS_BYTES && s->stopped == wants_to_stop(s) &&
+	       s->weekday_shift <= 6;
+}
+
+/* The battery is new: the clock gets its time, the registers what firmware leaves in them. */
+static void power_up(struct mc146818 *s)
+{
+	s->base_s = (int64_t)hc_min(hc_platform_wall_clock(), RTC_FAR - 1);
+	s->base_ns = s->seen_ns = hc_platform_now_ns();
+	s->weekday_shift = 0;
+	s->stopped = 0;
+	s->cmos[RTC_A] = A_DV_32768 | 6; /* 1024 Hz */
+	s->cmos[RTC_B] = B_24_HOURS;
+}
+
+/* The RESET pin: interrupts off; time and memory stay (data sheet, RESET), unless a state was
+ * loaded that the device cannot be in. */
 static void rtc_reset(struct hc_device *dev)
 {
 	struct mc146818 *s = HC_CONTAINER_OF(dev, struct mc146818, dev);
 	uint64_t now = hc_platform_now_ns();
 
+	if (!state_valid(s))
+		power_up(s);
 	look(s, now);
 	s->cmos[RTC_B] &= (uint8_t) ~(B_PIE | B_AIE | B_UIE);
 	s->cmos[RTC_C] = 0;
@@ -421,10 +447,7 @@ static int rtc_post_load(void *obj)
 {
 	struct mc146818 *s = obj;
 
-	if (s->index >= CMOS_BYTES || s->stopped != wants_to_stop(s) || s->weekday_shift > 6 ||
-	    s->base_s < -RTC_FAR || s->base_s > RTC_FAR || s->seen_ns < s->base_ns ||
-	    (s->cmos[RTC_C] & (uint8_t)~C_FLAGS) || (s->cmos[RTC_A] & A_UIP) ||
-	    ((s->cmos[RTC_B] & B_SET) && (s->cmos[RTC_B] & B_UIE)))
+	if (!state_valid(s))
 		return -EPROTO;
 	update_irq(s, hc_platform_now_ns());
 	return 0;
@@ -483,10 +506,7 @@ int mc146818_create(struct hc_vm *vm, const struct mc146818_config *config)
 
 	if (!s)
 		return hc_error(-ENOMEM, "MC146818 clock: out of memory");
-	s->base_s = (int64_t)hc_min(hc_platform_wall_clock(), RTC_FAR);
-	s->base_ns = s->seen_ns = hc_platform_now_ns();
-	s->cmos[RTC_A] = A_DV_32768 | 6; /* 1024 Hz */
-	s->cmos[RTC_B] = B_24_HOURS;
+	power_up(s);
 	put_memory_sizes(s, config);
 	hc_timer_init(&s->timer, vm->vcpus[0], true, flag_is_due);
 	hc_device_add(vm, &s->dev, &rtc_device);

@@ -234,6 +234,23 @@ static void placement_spreads(void **state)
 	assert_int_equal(hc_sched_cpu(3)->assigned, 0);
 }
 
+/* CPUs come up in any order, and stand in the order of their numbers. */
+static void cpus_are_kept_in_order(void **state)
+{
+	static struct hc_cpu late[4];
+	static const unsigned order[] = { 6, 4, 7, 5 };
+
+	test_platform_init(4);
+	for (unsigned i = 0; i < 4; i++) {
+		late[i].id = order[i];
+		assert_int_equal(hc_sched_add_cpu(&late[i]), 0);
+	}
+	assert_int_equal(hc_sched_cpu_count(), 8);
+	for (unsigned i = 0; i < 8; i++)
+		assert_int_equal(hc_sched_cpu(i)->id, i);
+	assert_null(hc_sched_cpu(8));
+}
+
 static void halted_vcpu_wakes_on_request(void **state)
 {
 	struct hc_vm *vm = observed_vm(2);
@@ -339,6 +356,7 @@ int main(void)
 		cmocka_unit_test_setup(stops_while_paused, setup),
 		cmocka_unit_test_setup(round_robin_takes_turns, setup),
 		cmocka_unit_test_setup(placement_spreads, setup),
+		cmocka_unit_test_setup(cpus_are_kept_in_order, setup),
 		cmocka_unit_test_setup(halted_vcpu_wakes_on_request, setup),
 		cmocka_unit_test_setup(no_lost_wakeup, setup),
 		cmocka_unit_test_setup(bad_configurations, setup),

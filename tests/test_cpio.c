@@ -254,7 +254,7 @@ static void write_file(const char *dir, const struct file *f)
 	char path[128];
 	FILE *out;
 
-	snprintf(path, sizeof(path), "%s/%s", dir, f->name);
+	snprintf(path, sizeof(path), "%s/%.31s", dir, f->name);
 	out = fopen(path, "wb");
 	assert_non_null(out);
 	assert_int_equal(fwrite(f->data, 1, f->size, out), f->size);

@@ -150,10 +150,8 @@ static void compare(struct pair *p, unsigned ch)
 	compare_count(p, ch);
 }
 
-static void let_pass(struct pair *p)
+static void let_pass(struct pair *p, uint64_t ticks)
 {
-	uint64_t ticks = 1 + test_below(&p->seed, test_below(&p->seed, 20) ? 50 : 70000);
-
 	for (uint64_t i = 0; i < ticks; i++)
 		for (unsigned ch = 0; ch < 3; ch++)
 			pit_model_clock(&p->m[ch]);
@@ -177,7 +175,7 @@ static void matches_counters_that_count(void **state)
 			write_count(&p, ch);
 		else if (ch == 2)
 			set_gate(&p);
-		let_pass(&p);
+		let_pass(&p, 1 + test_below(&p.seed, test_below(&p.seed, 20) ? 50 : 70000));
 		for (ch = 0; ch < 3; ch++)
 			compare(&p, ch);
 		assert_int_equal(env_in(p.e, 0x61) >> 5 & 1, p.m[2].out);
@@ -278,15 +276,31 @@ static void edges_match_the_counter(void **state)
 	p.m[0].gate = true;
 	program(&p, 0);
 	p.m[0].rises = p.e->rises[0];
-	for (unsigned i = 0; i < 5000; i++) {
-		if (!test_below(&p.seed, 8))
+	for (unsigned i = 0; i < 100000; i++) {
+		if (!test_below(&p.seed, 300))
 			program(&p, 0);
-		else if (test_below(&p.seed, 2))
+		else if (!test_below(&p.seed, 100))
 			write_count(&p, 0);
-		let_pass(&p);
+		let_pass(&p, 1 + test_below(&p.seed, 20));
 		assert_int_equal(p.e->rises[0], p.m[0].rises);
 	}
 	assert_true(p.m[0].rises > 1000);
+}
+
+/* Programming comes between the edge and the timer that is to bring it. */
+static void late_timer_loses_no_edge(void **state)
+{
+	struct env *e = make(state);
+
+	for (unsigned mode = 2; mode < 4; mode++) {
+		program0(e, mode, 1000);
+		unsigned before = e->rises[0];
+
+		test_now_ns += hc_ticks_to_ns(1600, I8254_HZ);
+		env_out(e, 0x40, 0x10);
+		assert_int_equal(e->rises[0], before + 1);
+		tick = hc_ns_to_ticks(test_now_ns - epoch_ns, I8254_HZ);
+	}
 }
 
 /* --- Reading --- */
@@ -336,6 +350,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(short_periods_are_thinned_out, env_setup,
 		                                env_teardown),
 		cmocka_unit_test_setup_teardown(edges_match_the_counter, env_setup, env_teardown),
+		cmocka_unit_test_setup_teardown(late_timer_loses_no_edge, env_setup, env_teardown),
 		cmocka_unit_test_setup_teardown(latches_hold_until_read, env_setup, env_teardown),
 		cmocka_unit_test_setup_teardown(refresh_bit_toggles, env_setup, env_teardown),
 	};

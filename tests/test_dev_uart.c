@@ -233,6 +233,25 @@ static void input_waits_during_loopback(void **state)
 	assert_int_equal(env_in(e, RBR), 'z');
 }
 
+/* More than the FIFO holds: the rest follows as the guest reads, also from one byte to the next. */
+static void input_follows_as_it_is_read(void **state)
+{
+	struct env *e = make(state);
+	uint8_t data[300];
+
+	for (unsigned i = 0; i < sizeof(data); i++)
+		data[i] = (uint8_t)(i * 7);
+	for (uint8_t fcr = 0; fcr < 2; fcr++) {
+		env_out(e, FCR, fcr);
+		assert_int_equal(env_feed(e, data, sizeof(data)), sizeof(data));
+		for (unsigned i = 0; i < sizeof(data); i++) {
+			assert_int_equal(env_in(e, LSR), 0x61);
+			assert_int_equal(env_in(e, RBR), data[i]);
+		}
+		assert_int_equal(env_in(e, LSR), 0x60);
+	}
+}
+
 static void break_shows_with_its_character(void **state)
 {
 	struct env *e = make(state);
@@ -319,6 +338,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(loopback_modem_lines, env_setup, env_teardown),
 		cmocka_unit_test_setup_teardown(loopback_data_and_overrun, env_setup, env_teardown),
 		cmocka_unit_test_setup_teardown(input_waits_during_loopback, env_setup,
+		                                env_teardown),
+		cmocka_unit_test_setup_teardown(input_follows_as_it_is_read, env_setup,
 		                                env_teardown),
 		cmocka_unit_test_setup_teardown(break_shows_with_its_character, env_setup,
 		                                env_teardown),

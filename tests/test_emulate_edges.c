@@ -48,12 +48,12 @@ static void check_truncations(const uint8_t *bytes, enum x86_mode mode)
 	assert_in_range(in.op, X86_OP_UNDEFINED + 1, X86_OP_COUNT - 1);
 	assert_in_range(in.form, 0, X86_FORM_LAST_OPERANDS);
 	assert_string_not_equal(x86_op_name(in.op), "?");
-	assert_int_equal(x86_insn_length(bytes, X86_INSN_MAX, mode), whole);
+	assert_int_equal(x86_decode_length(bytes, X86_INSN_MAX, mode), whole);
 	for (unsigned n = 0; n <= X86_INSN_MAX; n++) {
 		int r = x86_decode(&part, bytes, n, mode);
 
 		assert_int_equal(r, n < (unsigned)whole ? -EAGAIN : whole);
-		assert_int_equal(x86_insn_length(bytes, n, mode), r);
+		assert_int_equal(x86_decode_length(bytes, n, mode), r);
 	}
 }
 
@@ -102,6 +102,27 @@ static void test_too_long(void **state)
 			assert_int_equal(x86_decode(&in, bytes, n + 2, modes[m]),
 			                 n + 2 <= X86_INSN_MAX ? (int)n + 2 : -EPROTO);
 		}
+}
+
+/* REX counts only as the last prefix (SDM Vol. 2A 2.2.1); ES to DS overrides never in 64 bits. */
+static void test_prefix_order(void **state)
+{
+	static const uint8_t rex_first[] = { 0x4f, 0x66, 0x8b, 0x00 };
+	static const uint8_t rex_last[] = { 0x66, 0x4f, 0x8b, 0x00 };
+	static const uint8_t segments[] = { 0x65, 0x2e, 0x8b, 0x00 };
+	static const uint8_t repeats[] = { 0xf2, 0xf3, 0x90 };
+	struct x86_insn in;
+
+	assert_int_equal(x86_decode(&in, rex_first, 4, X86_MODE_64), 4);
+	assert_true(in.rex == 0 && in.opsize == 2 && in.base == X86_RAX && in.reg == X86_RAX);
+	assert_int_equal(x86_decode(&in, rex_last, 4, X86_MODE_64), 4);
+	assert_true(in.rex == 0x4f && in.opsize == 8 && in.base == X86_R8 && in.reg == X86_R8);
+	assert_int_equal(x86_decode(&in, segments, 4, X86_MODE_64), 4);
+	assert_int_equal(in.seg, X86_GS);
+	assert_int_equal(x86_decode(&in, segments, 4, X86_MODE_32), 4);
+	assert_int_equal(in.seg, X86_CS);
+	assert_int_equal(x86_decode(&in, repeats, 3, X86_MODE_64), 3);
+	assert_int_equal(in.op, X86_OP_PAUSE);
 }
 
 static void test_lock(void **state)
@@ -167,7 +188,8 @@ static void test_exit_lengths(void **state)
 
 		assert_int_equal(x86_decode(&in, table[i].bytes, 8, X86_MODE_64), table[i].length);
 		assert_int_equal(in.op, table[i].op);
-		assert_int_equal(x86_insn_length(table[i].bytes, 8, X86_MODE_64), table[i].length);
+		assert_int_equal(x86_decode_length(table[i].bytes, 8, X86_MODE_64),
+		                 table[i].length);
 	}
 }
 
@@ -227,6 +249,7 @@ static int test_write(void *opaque, gva_t address, const void *value, unsigned l
 static const struct x86_emulate_ops test_ops = { test_fetch, test_read, test_write };
 static struct x86_state state;
 static struct x86_emulate_ctx ctx;
+static struct x86_decode_cache cache;
 
 static void reset(enum x86_mode mode)
 {
@@ -250,7 +273,7 @@ static int run(const void *code, unsigned n)
 	memcpy(memory + state.rip, code, n);
 	ctx.n_bytes = 0;
 	accesses = 0;
-	return x86_emulate(&ctx);
+	return x86_emulate_cached(&ctx, &cache);
 }
 
 #define RUN(code) run(code, sizeof(code) - 1)
@@ -305,7 +328,7 @@ static void test_failing_memory(void **unused)
 			fail_at = k;
 			assert_int_equal(run(code, sizeof(code)), X86_EMULATE_FAULT);
 			assert_int_equal(ctx.fault.vector, X86_VEC_PF);
-			assert_int_equal(ctx.fault.cr2, last_address);
+			assert_int_equal(ctx.fault.address, last_address);
 			assert_memory_equal(&state, &before, sizeof(state));
 			assert_memory_equal(memory, old_memory, sizeof(memory));
 			failed++;
@@ -412,6 +435,9 @@ static void test_decoded_again(void **unused)
 		assert_int_equal(ctx.insn.rm_width, op_size[k]);
 		assert_int_equal(ctx.insn.form, k ? X86_FORM_MR : X86_FORM_RM);
 	}
+	state.rip = CODE;
+	assert_int_equal(run(code[0], 3), X86_EMULATE_DONE);
+	state.rip = CODE;
 	state.seg[X86_CS].attr = 0x9b; /* compatibility mode, 16 bits: mov ax, [bp+di] */
 	state.gpr[X86_RBP] = 0x2000;
 	state.gpr[X86_RDI] = 0;
@@ -587,6 +613,23 @@ static void test_repeat_fault(void **unused)
 	assert_memory_equal(memory + 0x2000, memory + 0x3000, 30);
 }
 
+/* pop [rsp+16]: based on the stack pointer after the pop (SDM Vol. 2B, POP). */
+static void test_pop_based_on_stack(void **unused)
+{
+	const uint64_t v = UINT64_C(0x1122334455667788);
+
+	reset(X86_MODE_64);
+	state.gpr[X86_RSP] = 0x2000;
+	memcpy(memory + 0x2000, &v, 8);
+	memset(memory + 0x2008, 0, 64);
+	assert_int_equal(RUN("\x8f\x44\x24\x10"), X86_EMULATE_DONE);
+	assert_int_equal(state.gpr[X86_RSP], 0x2008);
+	assert_memory_equal(memory + 0x2018, &v, 8);
+	assert_int_equal(RUN("\xff\x74\x24\x10"), X86_EMULATE_DONE); /* push: before it */
+	assert_int_equal(state.gpr[X86_RSP], 0x2000);
+	assert_memory_equal(memory + 0x2000, &v, 8);
+}
+
 static void test_resume_flag(void **unused)
 {
 	reset(X86_MODE_64);
@@ -714,6 +757,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_truncation),      cmocka_unit_test(test_garbage),
 		cmocka_unit_test(test_too_long),        cmocka_unit_test(test_lock),
+		cmocka_unit_test(test_prefix_order),    cmocka_unit_test(test_pop_based_on_stack),
 		cmocka_unit_test(test_exit_lengths),    cmocka_unit_test(test_failing_memory),
 		cmocka_unit_test(test_access_flags),    cmocka_unit_test(test_not_emulated),
 		cmocka_unit_test(test_undefined),       cmocka_unit_test(test_fetch_pages),

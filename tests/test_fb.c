@@ -77,7 +77,7 @@ static void make_surface(struct surface *s, uint32_t width, uint32_t height, uin
 		s->info.red_shift = 0;
 		s->info.blue_shift = 16;
 	}
-	s->size = (size_t)s->info.pitch * (height - 1) + width * (bits / 8u);
+	s->size = (size_t)s->info.pitch * (height - 1) + (size_t)width * (bits / 8u);
 	s->bytes = malloc(s->size);
 	assert_non_null(s->bytes);
 	for (size_t i = 0; i < s->size; i++)
@@ -92,7 +92,8 @@ static void random_surface(struct surface *s)
 
 static uint32_t pixel_at(const struct surface *s, const uint8_t *bytes, uint32_t x, uint32_t y)
 {
-	const uint8_t *p = bytes + (size_t)y * s->info.pitch + x * (s->info.bits_per_pixel / 8u);
+	const uint8_t *p =
+		bytes + (size_t)y * s->info.pitch + (size_t)x * (s->info.bits_per_pixel / 8u);
 	uint32_t v = (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16;
 
 	return s->info.bits_per_pixel == 32 ? v | (uint32_t)p[3] << 24 : v;
@@ -101,7 +102,7 @@ static uint32_t pixel_at(const struct surface *s, const uint8_t *bytes, uint32_t
 static void set_pixel(const struct surface *s, uint8_t *bytes, uint32_t x, uint32_t y, uint32_t v)
 {
 	for (uint32_t i = 0; i < s->info.bits_per_pixel / 8u; i++)
-		bytes[(size_t)y * s->info.pitch + x * (s->info.bits_per_pixel / 8u) + i] =
+		bytes[(size_t)y * s->info.pitch + (size_t)x * (s->info.bits_per_pixel / 8u) + i] =
 			(uint8_t)(v >> (8 * i));
 }
 
@@ -281,8 +282,9 @@ static void bitmaps(void **state)
 		for (uint32_t py = 0; py < s.info.height; py++) {
 			for (uint32_t px = 0; px < s.info.width; px++) {
 				int64_t col = (int64_t)px - x, row = (int64_t)py - y;
+				int64_t side = scale;
 
-				if (col < 0 || row < 0 || col >= 8 * scale || row >= 16 * scale)
+				if (col < 0 || row < 0 || col >= 8 * side || row >= 16 * side)
 					continue;
 				set_pixel(&s, expected, px, py,
 				          rows[row / scale] & 0x80 >> (col / scale) ? 0x123456
@@ -565,7 +567,7 @@ static void the_console_does_not_read_the_framebuffer(void **state)
 		fbcon_write(line, (size_t)len);
 		for (uint32_t y = 0; y < s.info.height; y++) {
 			for (uint32_t x = 0; x < s.info.width; x++) {
-				size_t at = (size_t)y * s.info.pitch + x * 4;
+				size_t at = (size_t)y * s.info.pitch + (size_t)x * 4;
 				uint32_t seen = pixel_at(&s, s.bytes, x, y);
 				bool kept = s.bytes[at] == poison(at) &&
 				            s.bytes[at + 1] == poison(at + 1) &&

@@ -261,7 +261,7 @@ uint32_t x86_apic_mmio_read(struct hc_vcpu *vcpu, uint32_t offset)
 /* 10.6.1: delivery status is never set, since sending is instantaneous. */
 static void write_icr(struct hc_vcpu *vcpu, uint64_t value)
 {
-	x86_vcpu_of(vcpu)->apic.icr = value & ~UINT64_C(0xfff32000);
+	x86_vcpu_of(vcpu)->apic.icr = value & ~UINT64_C(0xfff33000);
 	x86_apic_send_icr(vcpu);
 }
 

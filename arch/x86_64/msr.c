@@ -81,7 +81,6 @@ const struct x86_msr_policy x86_msr_policy[] = {
 	{ 0xc0010111, 0xc0010113, X86_MSR_IGNORED, 0, "SMM_*", "no system management mode" },
 	{ 0xc0010114, 0xc0010114, X86_MSR_CONSTANT, 0x18, "VM_CR", "SVM disabled and locked" },
 	{ 0xc0010140, 0xc0010141, X86_MSR_CONSTANT, 0, "OSVW", "no known errata" },
-	{ 0xc0011020, 0xc0011020, X86_MSR_IGNORED, 0, "LS_CFG", "errata are the host's" },
 	{ 0xc0011021, 0xc0011023, X86_MSR_IGNORED, 0, "IC_CFG, DC_CFG, BU_CFG", "the same" },
 	{ 0xc0011029, 0xc0011029, X86_MSR_IGNORED, 2, "DE_CFG", "LFENCE is serializing" },
 	{ 0xc001102a, 0xc001102a, X86_MSR_IGNORED, 0, "BU_CFG2", "errata are the host's" },

@@ -28,6 +28,7 @@ static uint8_t take8(struct cursor *c)
 	return *c->p++;
 }
 
+_Static_assert(X86_PFX_66 == 1, "indexes operand_sizes");
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "operands are copied as they are");
 
 /* n (2, 4 or 8) bytes, little-endian. */
@@ -243,50 +244,43 @@ static const struct x86_opcode *x87_row(struct cursor *c, const struct x86_insn 
 	return x86_x87_defined(in->opcode & 7u, peek8(c)) ? &row : &undefined_row;
 }
 
-/* SDM Vol. 1 3.6.1. */
-static unsigned operand_size(const struct x86_insn *in, enum x86_mode mode, unsigned flags)
-{
-	bool pfx66 = in->prefixes & X86_PFX_66;
+/* Sizes by mode (16, 32, 64 bits) and whether the prefix is there: SDM Vol. 1 3.6.1. */
+static const uint8_t operand_sizes[3][2] = { { 2, 4 }, { 4, 2 }, { 4, 2 } };
+static const uint8_t address_sizes[3][2] = { { 2, 4 }, { 4, 2 }, { 8, 4 } };
 
-	if (mode == X86_MODE_64) {
-		if ((in->rex & 8) || (flags & X86_F_F64))
-			return 8;
-		if (pfx66)
-			return 2;
-		return flags & X86_F_D64 ? 8 : 4;
-	}
-	return pfx66 == (mode == X86_MODE_16) ? 4 : 2;
+static inline unsigned operand_size(const struct x86_insn *in, enum x86_mode mode, unsigned flags)
+{
+	unsigned size = operand_sizes[mode >> 5][in->prefixes & X86_PFX_66];
+
+	if (in->rex & 8)
+		return 8;
+	if ((flags & (X86_F_D64 | X86_F_F64)) && mode == X86_MODE_64)
+		return size == 2 && !(flags & X86_F_F64) ? 2 : 8;
+	return size;
 }
 
-static unsigned address_size(const struct x86_insn *in, enum x86_mode mode)
+static inline unsigned address_size(const struct x86_insn *in, enum x86_mode mode)
 {
-	bool pfx67 = in->prefixes & X86_PFX_67;
-
-	if (mode == X86_MODE_64)
-		return pfx67 ? 4 : 8;
-	return pfx67 == (mode == X86_MODE_16) ? 4 : 2;
+	return address_sizes[mode >> 5][(in->prefixes & X86_PFX_67) / X86_PFX_67];
 }
 
 /* Widths that the operand size alone decides, by its log2 less 1: 2, 4, 8. */
-static const uint8_t width_table[X86_W_COUNT][3] = {
+static const uint8_t width_table[X86_W_N][3] = {
 	[X86_W_B] = { 1, 1, 1 },  [X86_W_W] = { 2, 2, 2 },     [X86_W_D] = { 4, 4, 4 },
 	[X86_W_Q] = { 8, 8, 8 },  [X86_W_DQ] = { 16, 16, 16 }, [X86_W_V] = { 2, 4, 8 },
-	[X86_W_Z] = { 2, 4, 4 },  [X86_W_Y] = { 4, 4, 8 },     [X86_W_MW] = { 2, 4, 8 },
-	[X86_W_P] = { 4, 6, 10 }, [X86_W_A] = { 4, 8, 16 },    [X86_W_2Y] = { 8, 8, 16 },
+	[X86_W_Z] = { 2, 4, 4 },  [X86_W_Y] = { 4, 4, 8 },     [X86_W_P] = { 4, 6, 10 },
+	[X86_W_A] = { 4, 8, 16 }, [X86_W_2Y] = { 8, 8, 16 },
 };
 
-static uint8_t width_of(unsigned width, const struct x86_insn *in, enum x86_mode mode)
+static inline uint8_t width_of(unsigned width, const struct x86_insn *in, enum x86_mode mode)
 {
-	switch (width) {
-	case X86_W_N: return mode == X86_MODE_64 ? 8 : 4;
-	case X86_W_S: return mode == X86_MODE_64 ? 10 : 6;
-	case X86_W_MW:
-		if (in->is_mem)
-			return 2;
-		break;
-	default: break;
-	}
-	return width_table[width][in->opsize >> 2];
+	if (__builtin_expect(width < X86_W_N, 1))
+		return width_table[width][in->opsize >> 2];
+	if (width == X86_W_MW)
+		return in->is_mem ? 2 : in->opsize;
+	if (width == X86_W_N)
+		return mode == X86_MODE_64 ? 8 : 4;
+	return mode == X86_MODE_64 ? 10 : 6;
 }
 
 /* SDM Vol. 2A 2.1.5, table 2-1. */
@@ -401,6 +395,9 @@ static bool lock_allowed(const struct x86_insn *in, unsigned flags)
 	return (flags & X86_F_LOCK) && in->is_mem && in->form != X86_FORM_RM;
 }
 
+/* What is_defined() looks at besides LOCK; most rows have none of it. */
+#define CONDITIONS (X86_P_ALL | X86_F_I64 | X86_F_O64 | X86_F_MEM | X86_F_REG)
+
 /* Whether the row may be used as it was: mode, mandatory prefix, LOCK, kind of r/m. */
 static bool is_defined(const struct x86_insn *in, enum x86_mode mode, unsigned flags)
 {
@@ -413,7 +410,8 @@ static bool is_defined(const struct x86_insn *in, enum x86_mode mode, unsigned f
 	return !(in->prefixes & X86_PFX_LOCK) || lock_allowed(in, flags);
 }
 
-int x86_decode(struct x86_insn *in, const uint8_t *bytes, size_t n, enum x86_mode mode)
+int x86_decode(struct x86_insn *restrict in, const uint8_t *restrict bytes, size_t n,
+               enum x86_mode mode)
 {
 	struct cursor c = { bytes, bytes + (n < X86_INSN_MAX ? n : X86_INSN_MAX), false };
 	const struct x86_opcode *row;
@@ -440,10 +438,13 @@ int x86_decode(struct x86_insn *in, const uint8_t *bytes, size_t n, enum x86_mod
 		take_modrm(&c, in, mode, flags);
 	else if (row->form == X86_FORM_O || row->form == X86_FORM_OI)
 		in->reg = (uint8_t)((in->opcode & 7) | (in->rex & 1) << 3);
-	take_imm(&c, in, (enum x86_imm)row->imm);
+	if (row->imm != X86_IMM_NONE)
+		take_imm(&c, in, (enum x86_imm)row->imm);
 	if (c.overrun)
 		return n >= X86_INSN_MAX ? -EPROTO : -EAGAIN;
-	if (row->op == X86_OP_UNDEFINED || !is_defined(in, mode, flags))
+	if (row->op == X86_OP_UNDEFINED)
+		return -EINVAL;
+	if (((flags & CONDITIONS) || (in->prefixes & X86_PFX_LOCK)) && !is_defined(in, mode, flags))
 		return -EINVAL;
 	in->reg_width = width_of(row->reg, in, mode);
 	in->rm_width = width_of(row->rm, in, mode);

@@ -70,19 +70,24 @@ struct x86_insn {
  *  -EINVAL  no instruction in this mode, or LOCK where it is not allowed (#UD on hardware)
  * Near branches in 64-bit mode ignore an operand-size prefix, as on Intel CPUs.
  */
-int x86_decode(struct x86_insn *out, const uint8_t *bytes, size_t n, enum x86_mode mode);
+int x86_decode(struct x86_insn *restrict out, const uint8_t *restrict bytes, size_t n,
+               enum x86_mode mode);
 
 /*
  * The length alone, with x86_decode's errors, for exits that do not report the next RIP; the most
  * frequent of those instructions, when they have no prefix, are not decoded at all.
  */
-static inline int x86_insn_length(const uint8_t *bytes, size_t n, enum x86_mode mode)
+static inline int x86_decode_length(const uint8_t *bytes, size_t n, enum x86_mode mode)
 {
 	struct x86_insn insn;
 
-	/* CPUID, WRMSR, RDTSC, RDMSR, RDPMC */
+	/* CPUID, WRMSR, RDTSC, RDMSR, RDPMC; HLT; VMMCALL */
 	if (n >= 2 && bytes[0] == 0x0f && (bytes[1] == 0xa2 || (bytes[1] & 0xfc) == 0x30))
 		return 2;
+	if (n >= 1 && bytes[0] == 0xf4)
+		return 1;
+	if (n >= 3 && bytes[0] == 0x0f && bytes[1] == 0x01 && bytes[2] == 0xd9)
+		return 3;
 	return x86_decode(&insn, bytes, n, mode);
 }
 

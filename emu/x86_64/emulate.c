@@ -108,36 +108,39 @@ static inline bool same_bytes(const uint8_t *a, const uint8_t *b)
 	return a0 == b0 && a1 == b1;
 }
 
-/*
- * Drivers access their device from few places, so that most instructions were decoded before.
- * Decoding depends on nothing but the bytes and the mode: equal bytes need no invalidation.
- */
-static int decode_again(struct x86_emulate_ctx *ctx)
+const struct x86_insn *x86_decode_cached(struct x86_decode_cache *cache, const uint8_t *bytes,
+                                         uint64_t rip, enum x86_mode mode)
 {
-	struct x86_decoded *d =
-		&ctx->decoded[(ctx->state->rip ^ ctx->state->rip >> 3) % X86_DECODED_MAX];
-	int r;
+	unsigned i = (unsigned)(rip ^ rip >> 3) % X86_DECODED_MAX;
 
-	if (d->mode == ctx->mode && same_bytes(d->bytes, ctx->bytes)) {
-		ctx->insn = d->insn;
-		return 0;
-	}
-	r = decode(ctx);
-	if (r)
-		return r;
-	memcpy(d->bytes, ctx->bytes, X86_INSN_MAX);
-	d->mode = (uint8_t)ctx->mode;
-	d->insn = ctx->insn;
+	if (cache->entry[i].mode == mode && same_bytes(cache->entry[i].bytes, bytes))
+		return &cache->entry[i].insn;
+	cache->entry[i].mode = 0;
+	if (x86_decode(&cache->entry[i].insn, bytes, X86_INSN_MAX, mode) < 0)
+		return NULL;
+	memcpy(cache->entry[i].bytes, bytes, X86_INSN_MAX);
+	cache->entry[i].mode = (uint8_t)mode;
+	return &cache->entry[i].insn;
+}
+
+static int decode_cached(struct x86_emulate_ctx *ctx, struct x86_decode_cache *cache)
+{
+	const struct x86_insn *insn =
+		x86_decode_cached(cache, ctx->bytes, ctx->state->rip, ctx->mode);
+
+	if (!insn)
+		return decode(ctx);
+	ctx->insn = *insn;
 	return 0;
 }
 
-static int fetch_and_decode(struct x86_emulate_ctx *ctx)
+static inline int fetch_and_decode(struct x86_emulate_ctx *ctx, struct x86_decode_cache *cache)
 {
 	int r = ctx->n_bytes ? 0 : fetch_more(ctx);
 
 	if (r)
 		return r;
-	return ctx->n_bytes == X86_INSN_MAX ? decode_again(ctx) : decode(ctx);
+	return cache && ctx->n_bytes == X86_INSN_MAX ? decode_cached(ctx, cache) : decode(ctx);
 }
 
 static void retire(struct x86_emulate_ctx *ctx)
@@ -150,13 +153,13 @@ static void retire(struct x86_emulate_ctx *ctx)
 	s->rflags &= ~(uint64_t)X86_FLAG_RF;
 }
 
-int x86_emulate(struct x86_emulate_ctx *ctx)
+int x86_emulate_cached(struct x86_emulate_ctx *ctx, struct x86_decode_cache *cache)
 {
 	exec_fn *exec;
 	int r;
 
 	ctx->mode = x86_state_mode(ctx->state);
-	r = fetch_and_decode(ctx);
+	r = fetch_and_decode(ctx, cache);
 	if (r)
 		return r;
 	exec = exec_table[ctx->insn.op];
@@ -167,4 +170,9 @@ int x86_emulate(struct x86_emulate_ctx *ctx)
 	if (!r)
 		retire(ctx);
 	return r;
+}
+
+int x86_emulate(struct x86_emulate_ctx *ctx)
+{
+	return x86_emulate_cached(ctx, NULL);
 }

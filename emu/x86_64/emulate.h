@@ -22,14 +22,6 @@
 
 #include "emu/x86_64/decode.h"
 
-/* An exception to be delivered to the guest. */
-struct x86_fault {
-	uint8_t vector; /* enum x86_vector */
-	bool has_error_code;
-	uint32_t error_code;
-	uint64_t cr2; /* #PF: the linear address */
-};
-
 /* What x86_emulate() and its callbacks return besides 0 and -E... */
 enum x86_emulate_result {
 	X86_EMULATE_DONE = 0,
@@ -60,16 +52,6 @@ struct x86_emulate_ops {
 /* Iterations of a repeated string instruction in one call. */
 #define X86_REPEAT_MAX 256
 
-/* Instructions decoded before, found again by their bytes. */
-#define X86_DECODED_MAX 8
-
-struct x86_decoded {
-	uint8_t bytes[X86_INSN_MAX];
-	uint8_t mode; /* enum x86_mode; 0: empty */
-	struct x86_insn insn;
-};
-
-/* One for each virtual CPU, kept from instruction to instruction; all zero at first. */
 struct x86_emulate_ctx {
 	/* Set by the caller. */
 	const struct x86_emulate_ops *ops;
@@ -86,7 +68,6 @@ struct x86_emulate_ctx {
 	struct x86_fault fault;
 
 	/* Private. */
-	struct x86_decoded decoded[X86_DECODED_MAX];
 	enum x86_mode mode;
 	gva_t operand; /* the r/m operand's linear address */
 	unsigned access;
@@ -97,6 +78,33 @@ struct x86_emulate_ctx {
  * -EOPNOTSUPP for a valid instruction that is not emulated. Not thread-safe per state.
  */
 int x86_emulate(struct x86_emulate_ctx *ctx);
+
+/*
+ * Instructions decoded before, found again by their bytes. One for each virtual CPU, all zero at
+ * first; never needs to be invalidated, as decoding depends on nothing but the bytes and the mode.
+ */
+#define X86_DECODED_MAX 8
+
+struct x86_decode_cache {
+	struct {
+		uint8_t bytes[X86_INSN_MAX];
+		uint8_t mode; /* enum x86_mode; 0: empty */
+		struct x86_insn insn;
+	} entry[X86_DECODED_MAX];
+};
+
+/*
+ * Decodes the instruction at bytes[0], X86_INSN_MAX of which are readable; rip is where the cache
+ * looks for it. NULL: it is undefined or too long, and x86_emulate() says which fault that is.
+ */
+const struct x86_insn *x86_decode_cached(struct x86_decode_cache *cache, const uint8_t *bytes,
+                                         uint64_t rip, enum x86_mode mode);
+
+/*
+ * x86_emulate() with half its cost where the same instruction comes again, as it does when a driver
+ * accesses its device. Uses the cache when ctx->n_bytes is X86_INSN_MAX, or becomes so by fetching.
+ */
+int x86_emulate_cached(struct x86_emulate_ctx *ctx, struct x86_decode_cache *cache);
 
 /* The mode that the code segment and EFER select. */
 enum x86_mode x86_state_mode(const struct x86_state *state);

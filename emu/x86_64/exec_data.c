@@ -30,9 +30,9 @@ int emu_exec_mov(struct x86_emulate_ctx *ctx)
 	uint64_t v = in->imm;
 	int r;
 
+	if (in->form == X86_FORM_RM || in->form == X86_FORM_FD)
+		return mov_load(ctx);
 	switch ((enum x86_form)in->form) {
-	case X86_FORM_RM:
-	case X86_FORM_FD: return mov_load(ctx);
 	case X86_FORM_OI: emu_set_reg(ctx, in->reg, width, v); return 0;
 	case X86_FORM_MR:
 	case X86_FORM_TD: v = emu_get_reg(ctx, in->reg, width); break;

@@ -53,12 +53,13 @@ enum x86_width {
 	X86_W_V,    /* the operand size: 2, 4, 8 */
 	X86_W_Z,    /* the same but at most 4 */
 	X86_W_Y,    /* 8 with REX.W, else 4 */
-	X86_W_N,    /* the mode's own: 8 in 64-bit mode, else 4, whatever the prefixes */
-	X86_W_MW,   /* V as a register, 2 in memory */
 	X86_W_P,    /* a far pointer: the operand size and 2 more */
 	X86_W_A,    /* BOUND's pair: twice the operand size */
-	X86_W_S,    /* a pseudo-descriptor of LGDT: 10 in 64-bit mode, else 6 */
 	X86_W_2Y,   /* CMPXCHG8B/16B: 8, 16 with REX.W */
+	/* Those that more than the operand size decides. */
+	X86_W_N,  /* the mode's own: 8 in 64-bit mode, else 4, whatever the prefixes */
+	X86_W_S,  /* a pseudo-descriptor of LGDT: 10 in 64-bit mode, else 6 */
+	X86_W_MW, /* V as a register, 2 in memory */
 	X86_W_COUNT
 };
 

@@ -23,12 +23,14 @@ static int segment_fault(struct x86_emulate_ctx *ctx, unsigned seg)
 	return emu_fault_code(ctx, seg == X86_SS ? X86_VEC_SS : X86_VEC_GP, 0);
 }
 
-/* Canonical: the bits above the linear address width repeat its highest (SDM Vol. 1 3.3.7.1). */
-static bool is_canonical(const struct x86_emulate_ctx *ctx, uint64_t address)
+/* Canonical: the bits above the linear address width repeat its highest (SDM Vol. 1 3.3.7.1), so
+ * that half the address space further on they are all 0. */
+static inline bool are_canonical(const struct x86_emulate_ctx *ctx, uint64_t first, uint64_t last)
 {
-	unsigned unused = ctx->state->cr4 & X86_CR4_LA57 ? 7 : 16;
+	unsigned width = ctx->state->cr4 & X86_CR4_LA57 ? 57 : 48;
+	uint64_t half = UINT64_C(1) << (width - 1);
 
-	return (uint64_t)((int64_t)(address << unused) >> unused) == address;
+	return !(((first + half) | (last + half)) >> width);
 }
 
 /* Whether the segment's type allows the access (SDM Vol. 3A 5.5); real mode has no types. */
@@ -57,7 +59,7 @@ static bool within_limit(const struct x86_segment *s, uint64_t offset, unsigned 
 }
 
 /* #AC, which only user mode knows (SDM Vol. 3A 6.15). */
-static int check_alignment(struct x86_emulate_ctx *ctx, gva_t linear, unsigned width)
+static inline int check_alignment(struct x86_emulate_ctx *ctx, gva_t linear, unsigned width)
 {
 	const struct x86_state *s = ctx->state;
 
@@ -67,14 +69,14 @@ static int check_alignment(struct x86_emulate_ctx *ctx, gva_t linear, unsigned w
 	return emu_fault_code(ctx, X86_VEC_AC, 0);
 }
 
-int emu_linear(struct x86_emulate_ctx *ctx, unsigned seg, uint64_t offset, unsigned width,
-               bool write, gva_t *linear)
+static inline int to_linear(struct x86_emulate_ctx *ctx, unsigned seg, uint64_t offset,
+                            unsigned width, bool write, gva_t *linear)
 {
 	const struct x86_segment *s = &ctx->state->seg[seg];
 
 	if (ctx->mode == X86_MODE_64) {
 		linear->v = offset + (seg >= X86_FS ? s->base : 0);
-		if (!is_canonical(ctx, linear->v) || !is_canonical(ctx, linear->v + width - 1))
+		if (!are_canonical(ctx, linear->v, linear->v + width - 1))
 			return segment_fault(ctx, seg);
 	} else {
 		linear->v = (uint32_t)(s->base + offset);
@@ -84,7 +86,13 @@ int emu_linear(struct x86_emulate_ctx *ctx, unsigned seg, uint64_t offset, unsig
 	return check_alignment(ctx, *linear, width);
 }
 
-static uint64_t effective_address(const struct x86_emulate_ctx *ctx, uint64_t bias)
+int emu_linear(struct x86_emulate_ctx *ctx, unsigned seg, uint64_t offset, unsigned width,
+               bool write, gva_t *linear)
+{
+	return to_linear(ctx, seg, offset, width, write, linear);
+}
+
+static inline uint64_t effective_address(const struct x86_emulate_ctx *ctx, uint64_t bias)
 {
 	const struct x86_insn *in = &ctx->insn;
 	const struct x86_state *s = ctx->state;
@@ -99,7 +107,7 @@ static uint64_t effective_address(const struct x86_emulate_ctx *ctx, uint64_t bi
 	return a & alu_mask(in->adsize);
 }
 
-int emu_locate(struct x86_emulate_ctx *ctx, unsigned width, bool write, uint64_t bias)
+static inline int locate(struct x86_emulate_ctx *ctx, unsigned width, bool write, uint64_t bias)
 {
 	const struct x86_insn *in = &ctx->insn;
 	uint64_t offset;
@@ -110,7 +118,12 @@ int emu_locate(struct x86_emulate_ctx *ctx, unsigned width, bool write, uint64_t
 		offset = in->imm;
 	else
 		return 0;
-	return emu_linear(ctx, in->seg, offset, width, write, &ctx->operand);
+	return to_linear(ctx, in->seg, offset, width, write, &ctx->operand);
+}
+
+int emu_locate(struct x86_emulate_ctx *ctx, unsigned width, bool write, uint64_t bias)
+{
+	return locate(ctx, width, write, bias);
 }
 
 int emu_load(struct x86_emulate_ctx *ctx, gva_t address, uint64_t *v, unsigned width,
@@ -134,7 +147,7 @@ int emu_read_rm(struct x86_emulate_ctx *ctx, unsigned width, uint64_t *v)
 		*v = emu_get_reg(ctx, ctx->insn.rm, width);
 		return 0;
 	}
-	r = emu_locate(ctx, width, false, 0);
+	r = locate(ctx, width, false, 0);
 	return r ? r : emu_load(ctx, ctx->operand, v, width, 0);
 }
 

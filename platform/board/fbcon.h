@@ -10,10 +10,10 @@
 
 #include "platform/board/boot_info.h"
 
-/* Clears the screen and draws the bar. mapped is fb->base in the caller's address space, writable
+/* Clears the screen and draws the bar. mapped is info->base in the caller's address space, writable
  * for pitch * height bytes, and stays so. -EINVAL, logged, for a geometry that is none (fb_init) or
  * one that has no room for a line of text; fbcon_write() then does nothing. */
-int fbcon_init(const struct board_framebuffer *fb, void *mapped);
+int fbcon_init(const struct board_framebuffer *info, void *mapped);
 
 /*
  * Shows len bytes of UTF-8. Understood are newline (which also returns), carriage return,

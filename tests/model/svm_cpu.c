@@ -598,7 +598,8 @@ void svm_hw_enter(uint64_t *gpr, hpa_t vmcb, hpa_t host)
 	v->exitintinfo = 0;
 	if (enter(v))
 		run_guest(v, gpr);
-	v->eventinj &= ~SVM_EVENT_V;
+	if (!model_features.keeps_eventinj)
+		v->eventinj &= ~SVM_EVENT_V;
 	vmsave(v);
 	vmload((const struct vmcb *)(uintptr_t)host.v);
 	if (this_cpu->fs_base != fs_base || this_cpu->kernel_gs != kernel_gs)

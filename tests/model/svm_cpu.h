@@ -26,6 +26,7 @@ struct model_features {
 	bool xsave, avx512, rdtscp, la57;
 	bool short_invalid;  /* VMEXIT_INVALID is stored with 32 bits */
 	bool ignores_shadow; /* VMRUN does not load the interrupt shadow */
+	bool keeps_eventinj; /* an exit leaves EVENTINJ as it was */
 	uint32_t asids;
 };
 

@@ -27,7 +27,8 @@ const struct model_features rig_full = { .asids = 32,
 	                                 .xsave = true,
 	                                 .avx512 = true,
 	                                 .rdtscp = true,
-	                                 .la57 = true };
+	                                 .la57 = true,
+	                                 .keeps_eventinj = true };
 
 /* --- In place of arch/x86_64 --- */
 

@@ -167,6 +167,8 @@ static void end_step(struct svm_vcpu *sv, struct x86_state *st, struct hc_exit *
 	if (!moved && !db)
 		return; /* interrupted: step again */
 	sv->nmi.step = false;
+	if (db && sv->nmi.iret) /* also when IRET came back to itself */
+		sv->nmi.masked = sv->nmi.iret = false;
 	if (db && step_is_ours(sv))
 		exit->reason = HC_EXIT_INTERRUPT;
 }

@@ -85,7 +85,7 @@ static efi_status_t read_file(struct efi_file *file, const char *name, char *to,
 static efi_status_t load_open_file(struct efi_file *file, const char *name,
                                    struct board_module *module)
 {
-	uint64_t size = 0, address;
+	uint64_t size = 0, address = 0;
 	efi_status_t status = file_size(file, name, &size);
 
 	if (status == EFI_SUCCESS)
@@ -151,10 +151,10 @@ static efi_status_t load_all(struct efi_file *root, struct board_boot_info *info
 efi_status_t uefi_load_files(struct efi_boot_services *services, efi_handle_t device,
                              struct board_boot_info *info)
 {
-	struct efi_file *root;
+	struct efi_file *root = NULL;
 	efi_status_t status = open_volume(services, device, &root);
 
-	if (status != EFI_SUCCESS)
+	if (status != EFI_SUCCESS || !root)
 		return status;
 	status = load_all(root, info);
 	root->close(root);

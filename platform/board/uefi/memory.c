@@ -46,8 +46,7 @@ efi_status_t uefi_alloc(enum efi_memory_type type, uint64_t bytes, uint64_t alig
 
 	if (allocation_count < HC_ARRAY_SIZE(allocations))
 		status = alloc_below(type, pages, align, 4 * HC_GIB, address);
-	if (status == EFI_OUT_OF_RESOURCES && high_ok &&
-	    allocation_count < HC_ARRAY_SIZE(allocations))
+	if (status != EFI_SUCCESS && high_ok && allocation_count < HC_ARRAY_SIZE(allocations))
 		status = alloc_below(type, pages, align, HC_BIT(52), address);
 	if (status != EFI_SUCCESS)
 		return uefi_error(status, "no room for %s: %llu KiB of free memory%s are needed",
@@ -155,7 +154,7 @@ unsigned uefi_convert_map(const void *map, uint64_t size, uint64_t descriptor_si
  * make it: 64 descriptors more. */
 static efi_status_t map_room(uint64_t *room, void **map)
 {
-	uint64_t size = 0, key, descriptor_size = 0, address;
+	uint64_t size = 0, key, descriptor_size = 0, address = 0;
 	uint32_t version;
 	efi_status_t status =
 		services->get_memory_map(&size, NULL, &key, &descriptor_size, &version);
@@ -180,7 +179,7 @@ efi_status_t uefi_exit(efi_handle_t self, struct board_boot_info *info)
 	void *map = NULL;
 
 	status = map_room(&room, &map);
-	if (status != EFI_SUCCESS)
+	if (status != EFI_SUCCESS || !map)
 		return status;
 	/* Once before leaving: afterwards nothing can be said. */
 	size = room;

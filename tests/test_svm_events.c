@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Injection, windows, and how long an NMI masks the next. */
+#include "tests/model/svm_rig.h"
+#include "tests/platform.h"
+#include "tests/unit.h"
+
+#include <string.h>
+
+static const struct x86_event nmi = { 1, X86_EVENT_NMI, X86_VEC_NMI, 0, 0 };
+static const struct x86_event intr = { 1, X86_EVENT_INTR, 0x31, 0, 0 };
+static const struct x86_event gp = { 1, X86_EVENT_EXCEPTION, X86_VEC_GP, 1, 0x18 };
+
+static const struct model_step halts[] = {
+	{ .op = OP_EXIT, .code = SVM_EXIT_HLT, .len = 1 },
+	{ .op = OP_EXIT, .code = SVM_EXIT_HLT, .len = 1 },
+	{ .op = OP_EXIT, .code = SVM_EXIT_HLT, .len = 1 },
+	{ .op = OP_END },
+};
+
+static int inject(const struct x86_event *event)
+{
+	return svm_backend.inject(&rig_vcpus[0].vcpu, event);
+}
+
+static void window(bool nmi_window)
+{
+	svm_backend.request_window(&rig_vcpus[0].vcpu, nmi_window);
+}
+
+static void assert_delivered(unsigned count, uint8_t vector)
+{
+	assert_int_equal(model_delivered, count);
+	assert_int_equal(model_deliveries[count - 1].vector, vector);
+}
+
+static int start(void **state)
+{
+	rig_start(*state);
+	rig_insn_len = 1;
+	model_script(halts);
+	return 0;
+}
+
+static int stop(void **state)
+{
+	rig_stop();
+	return 0;
+}
+
+static void test_exception(void **state)
+{
+	assert_int_equal(inject(&gp), 0);
+	assert_int_equal(inject(&gp), -EBUSY);
+	assert_int_equal(inject(&nmi), -EBUSY);
+	rig_run(0);
+	assert_delivered(1, X86_VEC_GP);
+	assert_int_equal(model_deliveries[0].type, X86_EVENT_EXCEPTION);
+	assert_int_equal(model_deliveries[0].error_code, 0x18);
+	/* Once. */
+	rig_run(0);
+	assert_int_equal(model_delivered, 1);
+	assert_int_equal(inject(&gp), 0);
+}
+
+static void test_what_is_no_event(void **state)
+{
+	const struct x86_event bad[] = {
+		{ 0, X86_EVENT_INTR, 0x31, 0, 0 },
+		{ 1, 1, 0x31, 0, 0 },
+		{ 1, 7, 0x31, 0, 0 },
+		{ 1, 0xff, 0x31, 0, 0 },
+		{ 1, X86_EVENT_EXCEPTION, 2, 0, 0 },
+		{ 1, X86_EVENT_EXCEPTION, 32, 0, 0 },
+	};
+
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(bad); i++)
+		assert_int_equal(inject(&bad[i]), -EINVAL);
+}
+
+static void test_interrupt_needs_if(void **state)
+{
+	assert_int_equal(inject(&intr), -EAGAIN);
+	rig_state(0)->rflags |= X86_FLAG_IF;
+	assert_int_equal(inject(&intr), 0);
+	rig_run(0);
+	assert_delivered(1, 0x31);
+}
+
+static void test_interrupt_waits_for_the_shadow(void **state)
+{
+	rig_state(0)->rflags |= X86_FLAG_IF;
+	rig_state(0)->events.interrupt_shadow = 1;
+	assert_int_equal(inject(&intr), -EAGAIN);
+	assert_int_equal(inject(&nmi), -EAGAIN);
+	/* The instruction in the shadow was emulated. */
+	rig_state(0)->rip += 2;
+	assert_int_equal(inject(&intr), 0);
+}
+
+/* STI; HLT: the exit is in the shadow, and the handler moves past the HLT. */
+static void test_sti_hlt(void **state)
+{
+	static const struct model_step steps[] = {
+		{ .op = OP_STI },
+		{ .op = OP_EXIT, .code = SVM_EXIT_HLT, .len = 1 },
+		{ .op = OP_INSN, .len = 1 },
+		{ .op = OP_END },
+	};
+	struct hc_exit exit = rig_run_script(0, steps);
+
+	hc_vcpu_need(&rig_vcpus[0].vcpu, X86_G_EVENT);
+	assert_int_equal(rig_state(0)->events.interrupt_shadow, 1);
+	assert_int_equal(inject(&intr), -EAGAIN);
+	rig_state(0)->rip = exit.next_pc;
+	assert_int_equal(inject(&intr), 0);
+	rig_run(0);
+	assert_delivered(1, 0x31);
+	assert_int_equal(model_deliveries[0].rip, exit.next_pc);
+}
+
+static void test_window(void **state)
+{
+	static const struct model_step steps[] = {
+		{ .op = OP_INSN, .len = 3 },
+		{ .op = OP_STI },
+		{ .op = OP_INSN, .len = 2 },
+		{ .op = OP_END },
+	};
+
+	assert_int_equal(inject(&intr), -EAGAIN);
+	window(false);
+	struct hc_exit exit = rig_run_script(0, steps);
+
+	/* After the instruction in the shadow of STI. */
+	assert_int_equal(exit.reason, HC_EXIT_WINDOW);
+	assert_int_equal(exit.pc, 0x1000 + 3 + 1 + 2);
+	assert_int_equal(inject(&intr), 0);
+	exit = rig_run(0);
+	assert_int_equal(exit.reason, HC_EXIT_INTERRUPT);
+	assert_delivered(1, 0x31);
+	/* Closed; and again. */
+	rig_state(0)->rflags |= X86_FLAG_IF;
+	assert_int_equal(rig_run(0).reason, HC_EXIT_INTERRUPT);
+	window(false);
+	assert_int_equal(rig_run(0).reason, HC_EXIT_WINDOW);
+	assert_int_equal(rig_run(0).reason, HC_EXIT_INTERRUPT);
+}
+
+/* The window ignores the guest's TPR: the local APIC has decided already. */
+static void test_window_ignores_tpr(void **state)
+{
+	rig_vcpus[0].apic.tpr = 0xf0;
+	rig_state(0)->rflags |= X86_FLAG_IF;
+	window(false);
+	assert_int_equal(rig_run(0).reason, HC_EXIT_WINDOW);
+}
+
+/* An exit in the middle of delivery: the event comes again, first of all. */
+static void interrupted(uint64_t intinfo, unsigned again, uint8_t vector)
+{
+	const struct model_step steps[] = {
+		{ .op = OP_EXIT, .code = SVM_EXIT_NPF, .info1 = 4, .intinfo = intinfo },
+		{ .op = OP_END },
+	};
+
+	rig_state(0)->rflags |= X86_FLAG_IF;
+	model_clear_deliveries();
+	rig_run_script(0, steps);
+	hc_vcpu_need(&rig_vcpus[0].vcpu, X86_G_EVENT);
+	assert_int_equal(rig_state(0)->events.reinject.valid, again);
+	if (again)
+		assert_int_equal(inject(&intr), -EBUSY);
+	rig_run(0);
+	assert_int_equal(model_delivered, again);
+	if (again)
+		assert_delivered(1, vector);
+	rig_run(0);
+	assert_int_equal(model_delivered, again);
+}
+
+static void test_delivery_interrupted(void **state)
+{
+	interrupted(SVM_EVENT_V | 0x31, 1, 0x31);
+	interrupted(SVM_EVENT_V | SVM_EVENT_EV | X86_EVENT_EXCEPTION << 8 | X86_VEC_PF, 1,
+	            X86_VEC_PF);
+	/* The instructions are executed again. */
+	interrupted(SVM_EVENT_V | X86_EVENT_EXCEPTION << 8 | X86_VEC_BP, 0, 0);
+	interrupted(SVM_EVENT_V | X86_EVENT_SOFT_INT << 8 | 0x80, 0, 0);
+	interrupted(0x31, 0, 0);
+}
+
+/* --- NMI --- */
+
+/* In the NMI handler; then the rest. */
+static const struct model_step handler[] = {
+	{ .op = OP_INSN, .len = 2 },
+	{ .op = OP_EXIT, .code = SVM_EXIT_HLT },
+	{ .op = OP_IRET },
+	{ .op = OP_EXIT, .code = SVM_EXIT_HLT },
+	{ .op = OP_EXIT, .code = SVM_EXIT_HLT },
+	{ .op = OP_END },
+};
+
+static void test_nmi_masks_until_iret(void **state)
+{
+	assert_int_equal(inject(&nmi), 0);
+	assert_int_equal(rig_run_script(0, handler).reason, HC_EXIT_HALT);
+	assert_delivered(1, X86_VEC_NMI);
+	hc_vcpu_need(&rig_vcpus[0].vcpu, X86_G_EVENT);
+	assert_int_equal(rig_state(0)->events.nmi_masked, 1);
+	assert_int_equal(inject(&nmi), -EAGAIN);
+	/* The exit for IRET comes before it is executed. */
+	assert_int_equal(rig_run(0).reason, HC_EXIT_INTERRUPT);
+	assert_int_equal(inject(&nmi), -EAGAIN);
+	assert_int_equal(rig_run(0).reason, HC_EXIT_HALT);
+	assert_int_equal(rig_state(0)->rip, 0x1000);
+	assert_int_equal(inject(&nmi), 0);
+	rig_run(0);
+	assert_delivered(2, X86_VEC_NMI);
+	assert_int_equal(model_deliveries[1].rip, 0x1000);
+}
+
+/* With a window asked for inside the handler, before or after the exit for IRET. */
+static void nmi_window(bool after_iret_exit)
+{
+	model_clear_deliveries();
+	rig_state(0)->rip = 0x1000;
+	assert_int_equal(inject(&nmi), 0);
+	rig_run_script(0, handler);
+	assert_int_equal(inject(&nmi), -EAGAIN);
+	if (!after_iret_exit)
+		window(true);
+	assert_int_equal(rig_run(0).reason, HC_EXIT_INTERRUPT);
+	if (after_iret_exit)
+		window(true);
+	struct hc_exit exit = rig_run(0);
+
+	/* At the first instruction after IRET, and nothing of the step is left. */
+	assert_int_equal(exit.reason, HC_EXIT_WINDOW);
+	assert_int_equal(exit.pc, 0x1000);
+	assert_false(rig_state(0)->rflags & X86_FLAG_TF);
+	hc_vcpu_need(&rig_vcpus[0].vcpu, X86_G_DR);
+	assert_int_equal(rig_state(0)->dr6, 0xffff0ff0);
+	assert_int_equal(inject(&nmi), 0);
+	rig_run(0);
+	assert_delivered(2, X86_VEC_NMI);
+	/* Out of the second handler again. */
+	const struct model_step leave[] = { { .op = OP_IRET },
+		                            { .op = OP_INSN, .len = 1 },
+		                            { .op = OP_END } };
+
+	rig_run_script(0, leave);
+	rig_run(0);
+}
+
+static void test_nmi_window(void **state)
+{
+	nmi_window(false);
+	nmi_window(true);
+	nmi_window(false);
+}
+
+/* A guest that single-steps itself keeps its own #DB. */
+static void test_nmi_window_in_a_stepping_guest(void **state)
+{
+	rig_state(0)->rflags |= X86_FLAG_TF;
+	assert_int_equal(inject(&nmi), 0);
+	rig_run_script(0, handler);
+	window(true);
+	assert_int_equal(rig_run(0).reason, HC_EXIT_INTERRUPT);
+	/* In its handler TF is clear: the step is ours. Back from it, TF is the guest's. */
+	assert_int_equal(rig_run(0).reason, HC_EXIT_WINDOW);
+	assert_true(rig_state(0)->rflags & X86_FLAG_TF);
+	const struct model_step on[] = { { .op = OP_INSN, .len = 1 }, { .op = OP_END } };
+	struct hc_exit exit = rig_run_script(0, on);
+
+	assert_int_equal(exit.reason, HC_EXIT_EXCEPTION);
+	assert_int_equal(exit.u.exception.vector, X86_VEC_DB);
+	hc_vcpu_need(&rig_vcpus[0].vcpu, X86_G_DR);
+	assert_true(rig_state(0)->dr6 & HC_BIT(14));
+}
+
+/* In a shadow without masking: after one instruction. */
+static void test_nmi_window_after_the_shadow(void **state)
+{
+	static const struct model_step steps[] = {
+		{ .op = OP_INSN, .len = 3 },
+		{ .op = OP_EXIT, .code = SVM_EXIT_HLT },
+		{ .op = OP_END },
+	};
+
+	rig_state(0)->events.interrupt_shadow = 1;
+	assert_int_equal(inject(&nmi), -EAGAIN);
+	window(true);
+	struct hc_exit exit = rig_run_script(0, steps);
+
+	assert_int_equal(exit.reason, HC_EXIT_WINDOW);
+	assert_int_equal(exit.pc, 0x1003);
+	assert_false(rig_state(0)->rflags & X86_FLAG_TF);
+	assert_int_equal(inject(&nmi), 0);
+}
+
+/* The window opened together with another exit: its handler is followed by a look at events. */
+static void test_nmi_window_with_an_exit(void **state)
+{
+	static const struct model_step steps[] = {
+		{ .op = OP_IRET },
+		{ .op = OP_END },
+	};
+	static const struct model_step exits[] = {
+		{ .op = OP_EXIT, .code = SVM_EXIT_HLT },
+		{ .op = OP_END },
+	};
+
+	assert_int_equal(inject(&nmi), 0);
+	assert_int_equal(rig_run_script(0, steps).reason, HC_EXIT_INTERRUPT);
+	window(true);
+	/* The IRET is emulated: RIP is elsewhere when the guest goes on. */
+	rig_state(0)->rip = 0x1000;
+	assert_int_equal(rig_run_script(0, exits).reason, HC_EXIT_HALT);
+	assert_true(rig_vcpus[0].vcpu.requests & HC_REQ_EVENT);
+	assert_int_equal(inject(&nmi), 0);
+}
+
+/* What the state says about masking counts, though no entry has taken it yet. */
+static void test_nmi_window_of_a_changed_state(void **state)
+{
+	rig_run(0);
+	hc_vcpu_need(&rig_vcpus[0].vcpu, X86_G_EVENT);
+	rig_state(0)->events.nmi_masked = 1;
+	hc_vcpu_dirty(&rig_vcpus[0].vcpu, X86_G_EVENT);
+	window(true);
+	assert_int_equal(rig_run_script(0, handler).reason, HC_EXIT_HALT);
+	assert_int_equal(rig_run(0).reason, HC_EXIT_INTERRUPT);
+	assert_int_equal(rig_run(0).reason, HC_EXIT_WINDOW);
+}
+
+/* Masking survives set_state() on another backend's behalf. */
+static void test_masking_is_state(void **state)
+{
+	struct hc_vcpu *vcpu = &rig_vcpus[0].vcpu;
+
+	rig_state(0)->events.nmi_masked = 1;
+	assert_int_equal(inject(&nmi), -EAGAIN);
+	rig_run(0);
+	assert_int_equal(inject(&nmi), -EAGAIN);
+	hc_vcpu_need(vcpu, X86_G_EVENT);
+	rig_state(0)->events.nmi_masked = 0;
+	hc_vcpu_dirty(vcpu, X86_G_EVENT);
+	assert_int_equal(inject(&nmi), 0);
+	/* An event that is not yet delivered is part of the state. */
+	hc_vcpu_need(vcpu, X86_G_EVENT);
+	assert_int_equal(rig_state(0)->events.reinject.valid, 1);
+	assert_int_equal(rig_state(0)->events.reinject.type, X86_EVENT_NMI);
+}
+
+int main(void)
+{
+#define T(f)                                                                                       \
+	{ #f " (plain)", f, start, stop, (void *)(uintptr_t)&rig_plain },                          \
+	{                                                                                          \
+#f " (full)", f, start, stop, (void *)(uintptr_t)&rig_full                         \
+	}
+	const struct CMUnitTest tests[] = {
+		T(test_exception),
+		T(test_what_is_no_event),
+		T(test_interrupt_needs_if),
+		T(test_sti_hlt),
+		T(test_window),
+		T(test_window_ignores_tpr),
+		T(test_delivery_interrupted),
+		T(test_interrupt_waits_for_the_shadow),
+		T(test_nmi_masks_until_iret),
+		T(test_nmi_window),
+		T(test_nmi_window_in_a_stepping_guest),
+		T(test_nmi_window_after_the_shadow),
+		T(test_nmi_window_with_an_exit),
+		T(test_nmi_window_of_a_changed_state),
+		T(test_masking_is_state),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

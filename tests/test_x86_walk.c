@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The guest page-table walker against a second one, written from the tables of SDM Vol. 3A chapter
+ * 4 without regard to speed, over random page tables that change between translations.
+ */
+#include <string.h>
+
+#include "arch/x86_64/x86.h"
+#include "tests/unit.h"
+#include "tests/x86_env.h"
+
+#define MEMORY (16 * HC_MIB)
+
+/* The page tables are in the first TABLES pages; entries point at these, at other RAM, at nothing.
+ */
+#define TABLES 24
+
+struct result {
+	int rc;
+	uint32_t code;
+	uint64_t gpa;
+};
+
+struct naive {
+	struct x86_state *s;
+	uint8_t *ram;
+	unsigned gpa_bits;
+	bool has_1g, user, implicit;
+	unsigned access;
+	uint64_t gva;
+};
+
+static bool bit(uint64_t v, unsigned n)
+{
+	return v >> n & 1;
+}
+
+static struct result page_fault(const struct naive *n, uint32_t code)
+{
+	bool nxe = bit(n->s->efer, 11) && bit(n->s->cr4, 5);
+
+	if (n->access == HC_ACCESS_WRITE)
+		code |= 2;
+	if (n->user)
+		code |= 4;
+	if (n->access == HC_ACCESS_EXEC && (nxe || bit(n->s->cr4, 20)))
+		code |= 16;
+	return (struct result){ -EFAULT, code, 0 };
+}
+
+static bool entry_at(const struct naive *n, uint64_t gpa, unsigned size, uint64_t *e)
+{
+	*e = 0;
+	if (gpa + size > MEMORY)
+		return false;
+	memcpy(e, n->ram + gpa, size);
+	return true;
+}
+
+static bool any_bit(uint64_t e, unsigned high, unsigned low)
+{
+	for (unsigned i = low; i <= high; i++)
+		if (bit(e, i))
+			return true;
+	return false;
+}
+
+/* u, w, x: what all entries together permit. */
+static bool permitted(const struct naive *n, bool u, bool w, bool x)
+{
+	const struct x86_state *s = n->s;
+	bool smep = bit(s->cr4, 20), smap = bit(s->cr4, 21), wp = bit(s->cr0, 16);
+	bool ac = bit(s->rflags, 18) && !n->implicit;
+
+	if (n->user) {
+		if (!u)
+			return false;
+		if (n->access == HC_ACCESS_WRITE)
+			return w;
+		return n->access == HC_ACCESS_EXEC ? x : true;
+	}
+	if (n->access == HC_ACCESS_EXEC)
+		return x && !(u && smep);
+	if (u && smap && !ac)
+		return false;
+	return n->access == HC_ACCESS_WRITE ? w || !wp : true;
+}
+
+static void or_into(const struct naive *n, uint64_t gpa, uint32_t bits)
+{
+	uint32_t low;
+
+	memcpy(&low, n->ram + gpa, 4);
+	low |= bits;
+	memcpy(n->ram + gpa, &low, 4);
+}
+
+static struct result naive_legacy(const struct naive *n)
+{
+	uint64_t pde_at = (n->s->cr3 & 0xfffff000) + (n->gva >> 22 & 1023) * 4, pde, pte_at, pte;
+	uint32_t dirty = n->access == HC_ACCESS_WRITE ? 0x40 : 0;
+
+	if (!entry_at(n, pde_at, 4, &pde))
+		return (struct result){ -ENOENT, 0, 0 };
+	if (!bit(pde, 0))
+		return page_fault(n, 0);
+	if (bit(pde, 7) && bit(n->s->cr4, 4)) {
+		uint64_t base = (pde & 0xffc00000) | (pde >> 13 & 0xff) << 32;
+
+		if (bit(pde, 21) || (n->gpa_bits < 40 && any_bit(pde, 20, n->gpa_bits - 32 + 13)))
+			return page_fault(n, 9);
+		if (!permitted(n, bit(pde, 2), bit(pde, 1), true))
+			return page_fault(n, 1);
+		or_into(n, pde_at, 0x20 | dirty);
+		return (struct result){ 0, 0, base | (n->gva & 0x3fffff) };
+	}
+	pte_at = (pde & 0xfffff000) + (n->gva >> 12 & 1023) * 4;
+	if (!entry_at(n, pte_at, 4, &pte))
+		return (struct result){ -ENOENT, 0, 0 };
+	if (!bit(pte, 0))
+		return page_fault(n, 0);
+	if (!permitted(n, bit(pde, 2) && bit(pte, 2), bit(pde, 1) && bit(pte, 1), true))
+		return page_fault(n, 1);
+	or_into(n, pde_at, 0x20);
+	or_into(n, pte_at, 0x20 | dirty);
+	return (struct result){ 0, 0, (pte & 0xfffff000) | (n->gva & 0xfff) };
+}
+
+/* PAE and long mode. first: the shift of the top table's index. */
+static struct result naive_wide(const struct naive *n, unsigned first)
+{
+	bool is_pae = first == 30, u = true, w = true, x = true;
+	uint64_t table = is_pae ? n->s->cr3 & 0xffffffe0 : n->s->cr3 & 0x000ffffffffff000;
+	uint64_t used[5], e;
+	unsigned count = 0;
+
+	table &= HC_BIT(n->gpa_bits) - 1;
+	for (unsigned shift = first;; shift -= 9) {
+		uint64_t at = table + (n->gva >> shift & (is_pae && shift == 30 ? 3 : 511)) * 8;
+		bool top_of_pae = is_pae && shift == 30;
+
+		if (!entry_at(n, at, 8, &e))
+			return (struct result){ -ENOENT, 0, 0 };
+		if (!bit(e, 0))
+			return page_fault(n, 0);
+		bool leaf = shift == 12 || ((shift == 21 || (shift == 30 && !is_pae)) && bit(e, 7));
+		bool reserved = any_bit(e, 51, n->gpa_bits);
+
+		if (is_pae)
+			reserved |= any_bit(e, 62, 52);
+		if (top_of_pae)
+			reserved |= bit(e, 63) || any_bit(e, 2, 1) || any_bit(e, 8, 5);
+		else if (bit(e, 63) && !bit(n->s->efer, 11))
+			reserved = true;
+		if (!is_pae && shift >= 39 && bit(e, 7))
+			reserved = true;
+		if (shift == 30 && !is_pae && bit(e, 7) && !n->has_1g)
+			reserved = true;
+		if (leaf && shift > 12)
+			reserved |= any_bit(e, shift - 1, 13);
+		if (reserved)
+			return page_fault(n, 9);
+		if (!top_of_pae) {
+			u &= bit(e, 2);
+			w &= bit(e, 1);
+			x &= !bit(e, 63);
+			used[count++] = at;
+		}
+		if (!leaf) {
+			table = e & 0x000ffffffffff000;
+			continue;
+		}
+		if (!permitted(n, u, w, x))
+			return page_fault(n, 1);
+		for (unsigned i = 0; i < count; i++)
+			or_into(n, used[i], 0x20);
+		if (n->access == HC_ACCESS_WRITE)
+			or_into(n, used[count - 1], 0x40);
+		uint64_t offset = HC_BIT(shift) - 1;
+
+		return (struct result){ 0, 0,
+			                (e & 0x000ffffffffff000 & ~offset) | (n->gva & offset) };
+	}
+}
+
+static struct result naive_walk(const struct naive *n)
+{
+	const struct x86_state *s = n->s;
+
+	if (!bit(s->cr0, 31))
+		return (struct result){ 0, 0, (uint32_t)n->gva };
+	if (bit(s->efer, 10))
+		return naive_wide(n, bit(s->cr4, 12) ? 48 : 39);
+	return bit(s->cr4, 5) ? naive_wide(n, 30) : naive_legacy(n);
+}
+
+/* --- Random tables --- */
+
+static uint64_t random_entry(uint64_t *seed, bool wide)
+{
+	uint64_t e = test_random(seed) & 0x67; /* P, W, U, A, D */
+	unsigned kind = (unsigned)test_below(seed, 16);
+
+	if (test_below(seed, 8))
+		e |= 7;
+	e |= (kind < 12 ? test_below(seed, TABLES) : test_below(seed, 2 * MEMORY >> 12)) << 12;
+	if (test_below(seed, 4) == 0)
+		e |= 0x80;
+	if (test_below(seed, 64) == 0)
+		e |= HC_BIT(test_below(seed, wide ? 63 : 31));
+	if (wide && test_below(seed, 8) == 0)
+		e |= HC_BIT(63);
+	if (test_below(seed, 24) == 0)
+		e &= ~UINT64_C(1);
+	/* Large pages whose address is aligned. */
+	if (e & 0x80 && test_below(seed, 4))
+		e &= ~UINT64_C(0x3ff000);
+	return e;
+}
+
+static void fill_tables(uint64_t *seed, uint8_t *ram, bool wide)
+{
+	for (unsigned i = 0; i < TABLES * 512; i++) {
+		uint64_t e = random_entry(seed, wide);
+
+		if (!wide)
+			e = (uint32_t)e | random_entry(seed, false) << 32;
+		memcpy(ram + 8 * i, &e, 8);
+	}
+}
+
+static void random_mode(uint64_t *seed, struct x86_state *s)
+{
+	static const uint64_t modes[][2] = {
+		/* CR4, EFER */
+		{ 0, 0 },
+		{ X86_CR4_PSE, 0 },
+		{ X86_CR4_PAE, 0 },
+		{ X86_CR4_PAE, X86_EFER_LME | X86_EFER_LMA },
+		{ X86_CR4_PAE | X86_CR4_LA57, X86_EFER_LME | X86_EFER_LMA },
+	};
+	const uint64_t *m = modes[test_below(seed, HC_ARRAY_SIZE(modes))];
+
+	s->cr0 = X86_CR0_PE | X86_CR0_PG | (test_random(seed) & X86_CR0_WP);
+	s->cr4 = m[0] | (test_random(seed) & (X86_CR4_SMEP | X86_CR4_SMAP));
+	s->efer = m[1] | (test_random(seed) & X86_EFER_NXE);
+	s->cr3 = test_below(seed, TABLES) << 12;
+	if (m[0] == X86_CR4_PAE && !m[1])
+		s->cr3 |= test_below(seed, 128) << 5;
+}
+
+/* Few different addresses, so that earlier translations are met again. */
+static uint64_t random_address(uint64_t *seed)
+{
+	uint64_t a = test_below(seed, 3) | test_below(seed, 3) << 9 | test_below(seed, 3) << 18 |
+	             test_below(seed, 2) << 27 | test_below(seed, 2) << 36;
+
+	return a << 12 | test_below(seed, 4096);
+}
+
+static void random_access(uint64_t *seed, struct naive *n)
+{
+	n->s->cpl = test_below(seed, 2) ? 3 : 0;
+	n->s->rflags = (n->s->rflags & ~(uint64_t)X86_FLAG_AC) | (test_random(seed) & X86_FLAG_AC);
+	n->access = 1u << test_below(seed, 3);
+	n->implicit = test_below(seed, 8) == 0;
+	n->user = n->s->cpl == 3 && !n->implicit;
+	n->gva = random_address(seed);
+	if (!(n->s->efer & X86_EFER_LMA))
+		n->gva = (uint32_t)n->gva;
+}
+
+static void compare(struct hc_vcpu *vcpu, const struct naive *n, uint8_t *before, uint8_t *after)
+{
+	struct x86_fault fault = { 0 };
+	gpa_t gpa = { 0 };
+
+	memcpy(before, n->ram, TABLES * 4096);
+	struct result want = naive_walk(n);
+
+	memcpy(after, n->ram, TABLES * 4096);
+	memcpy(n->ram, before, TABLES * 4096);
+	int rc = x86_translate(vcpu, gva_of(n->gva), n->access, n->implicit, &gpa, &fault);
+
+	assert_int_equal(rc, want.rc);
+	if (rc == -EFAULT) {
+		assert_int_equal(fault.vector, X86_VEC_PF);
+		assert_int_equal(fault.error_code, want.code);
+		assert_int_equal(fault.address, n->gva);
+	} else if (!rc) {
+		assert_int_equal(gpa.v, want.gpa);
+	}
+	assert_memory_equal(n->ram, after, TABLES * 4096);
+}
+
+static void test_random_tables(void **state)
+{
+	struct hc_vm *vm = x86_env_vm(1, MEMORY);
+	struct hc_vcpu *vcpu = vm->vcpus[0];
+	static uint8_t before[TABLES * 4096], after[TABLES * 4096];
+	uint64_t seed = 12345;
+	struct naive n = { .s = x86_state_of(vcpu),
+		           .ram = hc_mem_ptr(vm, gpa_of(0), MEMORY, true) };
+
+	n.gpa_bits = 40;
+	n.has_1g = x86_vm_of(vm)->has_1g_pages;
+	assert_int_equal(x86_vm_of(vm)->gpa_mask, HC_BIT(40) - 1);
+	for (unsigned round = 0; round < 600; round++) {
+		random_mode(&seed, n.s);
+		fill_tables(&seed, n.ram, n.s->cr4 & X86_CR4_PAE);
+		for (unsigned i = 0; i < 40; i++) {
+			random_access(&seed, &n);
+			compare(vcpu, &n, before, after);
+			/* The guest changes an entry now and then. */
+			if (test_below(&seed, 4) == 0) {
+				uint64_t e = random_entry(&seed, n.s->cr4 & X86_CR4_PAE);
+
+				memcpy(n.ram + 8 * test_below(&seed, TABLES * 512), &e, 8);
+			}
+		}
+	}
+	hc_vm_destroy(vm);
+}
+
+/* Millions, without comparing whole tables: accessed and dirty bits are set beforehand. */
+static void test_many(void **state)
+{
+	struct hc_vm *vm = x86_env_vm(1, MEMORY);
+	struct hc_vcpu *vcpu = vm->vcpus[0];
+	struct naive n = { .s = x86_state_of(vcpu),
+		           .ram = hc_mem_ptr(vm, gpa_of(0), MEMORY, true) };
+	uint64_t seed = 777, hits = 0;
+
+	n.gpa_bits = 40;
+	n.has_1g = x86_vm_of(vm)->has_1g_pages;
+	for (unsigned round = 0; round < 400; round++) {
+		random_mode(&seed, n.s);
+		fill_tables(&seed, n.ram, n.s->cr4 & X86_CR4_PAE);
+		for (unsigned i = 0; i < 4000; i++) {
+			struct x86_fault fault = { 0 };
+			gpa_t gpa = { 0 };
+
+			random_access(&seed, &n);
+			struct result want = naive_walk(&n);
+			int rc = x86_translate(vcpu, gva_of(n.gva), n.access, n.implicit, &gpa,
+			                       &fault);
+
+			if (rc != want.rc || (rc == -EFAULT && fault.error_code != want.code) ||
+			    (!rc && gpa.v != want.gpa))
+				fail_msg("gva %#llx cr3 %#llx cr4 %#llx efer %#llx: %d %d",
+				         (unsigned long long)n.gva, (unsigned long long)n.s->cr3,
+				         (unsigned long long)n.s->cr4,
+				         (unsigned long long)n.s->efer, rc, want.rc);
+			hits += rc == 0;
+		}
+	}
+	/* The tables must be such that both outcomes are common. */
+	assert_in_range(hits, 100000, 1500000);
+	hc_vm_destroy(vm);
+}
+
+/* A remembered translation must not outlive its entries, CR3, or the rights of the mode. */
+static void test_cache_follows_tables(void **state)
+{
+	struct hc_vm *vm = x86_env_vm(1, MEMORY);
+	struct hc_vcpu *vcpu = vm->vcpus[0];
+	struct x86_state *s = x86_state_of(vcpu);
+	uint64_t *ram = hc_mem_ptr(vm, gpa_of(0), MEMORY, true);
+	struct x86_fault fault;
+	gpa_t gpa;
+
+	s->cr0 = X86_CR0_PE | X86_CR0_PG;
+	s->cr4 = X86_CR4_PAE;
+	s->efer = X86_EFER_LME | X86_EFER_LMA;
+	s->cr3 = 0x1000;
+	for (unsigned i = 1; i < 4; i++)
+		ram[i * 512] = (i + 1) * 0x1000 | 7;
+	for (unsigned i = 0; i < 512; i++)
+		ram[4 * 512 + i] = (0x100 + i) << 12 | 7;
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(
+			x86_translate(vcpu, gva_of(0x5123), HC_ACCESS_EXEC, false, &gpa, &fault),
+			0);
+	assert_int_equal(gpa.v, 0x105123);
+	ram[4 * 512 + 5] = 0x200007;
+	assert_int_equal(x86_translate(vcpu, gva_of(0x5123), HC_ACCESS_EXEC, false, &gpa, &fault),
+	                 0);
+	assert_int_equal(gpa.v, 0x200123);
+	ram[2 * 512] = 0;
+	assert_int_equal(x86_translate(vcpu, gva_of(0x5123), HC_ACCESS_EXEC, false, &gpa, &fault),
+	                 -EFAULT);
+	assert_int_equal(fault.error_code, 0);
+	hc_vm_destroy(vm);
+}
+
+/* Memory slots that go away while the VM is paused take remembered translations with them. */
+static void test_real_mode_and_rom_tables(void **state)
+{
+	struct hc_vm *vm = x86_env_vm(1, MEMORY);
+	struct hc_vcpu *vcpu = vm->vcpus[0];
+	struct x86_state *s = x86_state_of(vcpu);
+	static _Alignas(4096) uint64_t rom[512];
+	struct x86_fault fault;
+	gpa_t gpa;
+
+	assert_int_equal(x86_translate(vcpu, gva_of(UINT64_C(0x1fffff123)), HC_ACCESS_READ, false,
+	                               &gpa, &fault),
+	                 0);
+	assert_int_equal(gpa.v, 0xfffff123);
+	/* Page tables in ROM: used, but not marked. */
+	rom[0] = 0x83;
+	assert_int_equal(hc_vm_add_slot(vm, gpa_of(0xf0000000), 4096, rom, HC_SLOT_READONLY), 0);
+	s->cr0 = X86_CR0_PE | X86_CR0_PG;
+	s->cr4 = X86_CR4_PSE;
+	s->cr3 = 0xf0000000;
+	assert_int_equal(x86_translate(vcpu, gva_of(0x1234), HC_ACCESS_WRITE, false, &gpa, &fault),
+	                 0);
+	assert_int_equal(gpa.v, 0x1234);
+	assert_int_equal(rom[0], 0x83);
+	/* And where there is nothing at all. */
+	s->cr3 = 0xe0000000;
+	assert_int_equal(x86_translate(vcpu, gva_of(0x1234), HC_ACCESS_READ, false, &gpa, &fault),
+	                 -ENOENT);
+	hc_vm_destroy(vm);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_random_tables),
+		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_cache_follows_tables),
+		cmocka_unit_test(test_real_mode_and_rom_tables),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
