@@ -16,9 +16,6 @@
 #include "platform/board/log_chardev.h"
 #include "platform/board/output_lock.h"
 
-#define CONSOLE_RING                                                                               \
-	32768 /* what console.h promises to keep is "the ring"; console.c has this many bytes */
-
 static uint64_t seed = 7046029254386353131u;
 
 static uint32_t below(uint32_t n)
