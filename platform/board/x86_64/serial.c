@@ -37,18 +37,19 @@ enum {
 #define PATIENCE  1000000 /* reads of LSR before a port counts as stuck */
 
 struct serial_port {
+	struct hc_chardev chr;
+	struct output_lock lock;
+	unsigned fifo; /* bytes that it takes at once */
 	uint16_t base;
 	uint8_t isa_irq;
-	bool probed, present, stuck;
-	unsigned fifo;
-	struct output_lock lock;
+	bool probed, present;
+	bool stuck;    /* never gets ready: written to no more */
 	bool mid_line; /* a guest has written, but not ended, a line */
 
 	/* Input: filled by the interrupt, emptied by serial_poll(), both on the boot CPU. */
 	bool input;
-	volatile uint32_t head, tail;
 	uint8_t ring[RX_RING];
-	struct hc_chardev chr;
+	volatile uint32_t head, tail;
 };
 
 static struct serial_port ports[SERIAL_PORTS] = {
