@@ -176,7 +176,7 @@ static void flush(void *arg)
 
 void cpus_start(const struct acpi_info *acpi)
 {
-	uint64_t address = low_page();
+	uint64_t address = machine_low_page();
 	uint8_t *page;
 
 	board_cpus[0].cpu.hw_id = apic_id();

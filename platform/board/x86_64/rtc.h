@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The battery-backed clock of a PC. */
 #ifndef PLATFORM_BOARD_X86_64_RTC_H
 #define PLATFORM_BOARD_X86_64_RTC_H
 
