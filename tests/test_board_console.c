@@ -1,29 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The log's ring and sinks, output locks, and guests' serial output as log lines. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "core/sched.h"
 #include "platform/board/console.h"
 #include "platform/board/log_chardev.h"
 #include "platform/board/output_lock.h"
+#include "tests/unit.h"
 
 static uint64_t seed = 7046029254386353131u;
 
 static uint32_t below(uint32_t n)
 {
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (uint32_t)(seed >> 32) % n;
+	return (uint32_t)test_below(&seed, n);
 }
 
 /* --- A platform of one CPU that remembers --- */

@@ -1,15 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the board makes of the machine's clock, against the C library's calendar. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <time.h>
 
-#include <cmocka.h>
-
 #include "platform/board/x86_64/rtc.h"
+#include "tests/unit.h"
 
 #define B_BINARY   4
 #define B_24_HOURS 2
