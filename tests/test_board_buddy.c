@@ -53,6 +53,9 @@ static struct rig *new_rig(void)
 
 	r->arena = aligned_alloc(HC_PAGE_SIZE, FRAMES * HC_PAGE_SIZE);
 	assert_non_null(r->arena);
+	/* What would pass for the state of a free frame, if it were taken for one. */
+	for (size_t i = 0; i < FRAMES * HC_PAGE_SIZE; i++)
+		r->arena[i] = (uint8_t)(0x40 + i % 4);
 	buddy_init(&r->buddy, (uint64_t)(uintptr_t)r->arena - BASE);
 	return r;
 }
