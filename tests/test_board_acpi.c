@@ -3,21 +3,12 @@
  * The board's ACPI reader against tables generated here, whole and damaged. What the reader maps is
  * handed out as copies of exactly the mapped size, so that the sanitizers see every byte too far.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-#include <hypercore/errno.h>
-
 #include "core/log.h"
 #include "platform/board/acpi.h"
+#include "tests/unit.h"
 
 #define BASE   UINT64_C(0xe0000)
 #define MEMORY 0x8000
@@ -33,10 +24,7 @@ void hc_log(enum hc_log_level level, const char *fmt, ...)
 
 static uint32_t below(uint32_t n)
 {
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (uint32_t)(seed >> 32) % n;
+	return (uint32_t)test_below(&seed, n);
 }
 
 /* --- A machine's memory and the tables in it --- */

@@ -4,22 +4,15 @@
  * damaged. What they map is handed out as copies of exactly the mapped size, so that the sanitizers
  * see every byte too far.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include <hypercore/errno.h>
 #include <hypercore/types.h>
 
 #include "platform/board/x86_64/layout.h"
 #include "platform/board/x86_64/loader.h"
+#include "tests/unit.h"
 
 #define BASE   UINT64_C(0x9000)
 #define MEMORY 0x6000
@@ -31,10 +24,7 @@ static unsigned copy_count;
 
 static uint32_t below(uint32_t n)
 {
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (uint32_t)(seed >> 32) % n;
+	return (uint32_t)test_below(&seed, n);
 }
 
 static const void *map(uint64_t pa, uint64_t size)
@@ -184,7 +174,7 @@ static size_t generate_multiboot2(struct board_boot_info *want)
 	want->magic = BOARD_BOOT_MAGIC;
 	strcpy(want->loader, "multiboot2 (A loader of a long ");
 	want->loader[30] = ')';
-	strncpy(want->cmdline, cmdline, BOARD_MAX_CMDLINE - 1);
+	memcpy(want->cmdline, cmdline, strnlen(cmdline, BOARD_MAX_CMDLINE - 1));
 	at = text_tag(at, 1, cmdline);
 	at = text_tag(at, 2, "A loader of a long name");
 	for (unsigned i = below(20); i; i--)
@@ -276,7 +266,7 @@ static void generate_pvh(struct board_boot_info *want)
 	memset(want, 0, sizeof(*want));
 	want->magic = BOARD_BOOT_MAGIC;
 	strcpy(want->loader, "PVH");
-	strncpy(want->cmdline, cmdline, BOARD_MAX_CMDLINE - 1);
+	memcpy(want->cmdline, cmdline, strnlen(cmdline, BOARD_MAX_CMDLINE - 1));
 	strcpy((char *)memory + PVH_CMDLINE, cmdline);
 	want->rsdp = 0xf5000;
 	put(0, START_PVH, 4);
