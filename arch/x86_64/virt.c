@@ -7,7 +7,7 @@
 
 /* --- Segmentation --- */
 
-unsigned x86_code_bits(struct hc_vcpu *vcpu)
+static inline unsigned code_bits(struct hc_vcpu *vcpu)
 {
 	const struct x86_state *s = x86_state_of(vcpu);
 
@@ -16,6 +16,21 @@ unsigned x86_code_bits(struct hc_vcpu *vcpu)
 		return 64;
 	/* Real and virtual-8086 mode have the D bit clear. */
 	return s->seg[X86_CS].attr & X86_ATTR_DB ? 32 : 16;
+}
+
+static inline gva_t code_address(const struct x86_state *s, unsigned bits)
+{
+	return gva_of(bits == 64 ? s->rip : (uint32_t)(s->seg[X86_CS].base + s->rip));
+}
+
+unsigned x86_code_bits(struct hc_vcpu *vcpu)
+{
+	return code_bits(vcpu);
+}
+
+gva_t x86_code_address(struct hc_vcpu *vcpu)
+{
+	return code_address(x86_state_of(vcpu), code_bits(vcpu));
 }
 
 static int fault_segment(enum x86_seg seg, struct x86_fault *fault)
@@ -113,19 +128,10 @@ static int decode_at(struct hc_vcpu *vcpu, gva_t gva, unsigned bits)
 	return n < 0 ? n : x86_decode_length(buf, (unsigned)n, (enum x86_mode)bits);
 }
 
-gva_t x86_code_address(struct hc_vcpu *vcpu)
-{
-	const struct x86_state *s = x86_state_of(vcpu);
-
-	if (x86_code_bits(vcpu) == 64)
-		return gva_of(s->rip);
-	return gva_of((uint32_t)(s->seg[X86_CS].base + s->rip));
-}
-
 int x86_insn_length(struct hc_vcpu *vcpu)
 {
-	unsigned bits = x86_code_bits(vcpu);
-	gva_t gva = x86_code_address(vcpu);
+	unsigned bits = code_bits(vcpu);
+	gva_t gva = code_address(x86_state_of(vcpu), bits);
 	struct x86_fault fault;
 	int rc;
 	const uint8_t *code = x86_code_ptr(vcpu, gva, &rc, &fault);

@@ -246,57 +246,52 @@ static int walk_once(struct walk *w, struct x86_fault *fault)
 
 /* --- The cache --- */
 
-/* Everything but CR3 and the address that a translation depends on, and a bit that is always set.
- */
-static uint64_t mode_key(const struct walk *w)
+/* What of an access its outcome depends on, besides the tables, CR0, CR3, CR4 and EFER. */
+static inline uint32_t rights_of(const struct x86_state *s, unsigned access, bool implicit)
 {
-	const struct x86_state *s = w->s;
-	const uint64_t cr4 = X86_CR4_PSE | X86_CR4_PAE | X86_CR4_LA57 | X86_CR4_SMEP | X86_CR4_SMAP;
-
-	/* CR4's bits end at 24, EFER's at 12. */
-	return HC_BIT(63) | (s->cr4 & cr4) | (s->efer & (X86_EFER_NXE | X86_EFER_LMA)) << 24 |
-	       (s->cr0 & X86_CR0_WP) << 32 | (uint64_t)(s->rflags & X86_FLAG_AC) << 32 |
-	       (uint64_t)w->write | (uint64_t)w->exec << 1 | (uint64_t)w->user << 2 |
-	       (uint64_t)w->implicit << 3;
+	return access | (uint32_t)s->cpl << 3 | (uint32_t)implicit << 5 |
+	       ((uint32_t)s->rflags & X86_FLAG_AC);
 }
 
-static uint64_t epoch_of(const struct hc_vm *vm)
+/* Slots change only while the VM does not run. */
+static inline uint64_t epoch_of(const struct hc_vm *vm)
 {
-	/* Slots change only while the VM does not run. */
 	return vm->state_entries[HC_VM_RUNNING] << 8 | vm->memory.count;
 }
 
-static struct x86_walk_cache *slot_of(struct hc_vcpu *vcpu, uint64_t page, bool exec)
+static inline struct x86_walk_cache *slot_of(struct hc_vcpu *vcpu, uint64_t gva, unsigned access)
 {
-	return &x86_vcpu_of(vcpu)
-	                ->walk[((page >> HC_PAGE_SHIFT) ^ (exec ? X86_WALK_SLOTS / 2 : 0)) &
-	                       (X86_WALK_SLOTS - 1)];
+	uint64_t i = gva >> HC_PAGE_SHIFT ^ (access & HC_ACCESS_EXEC);
+
+	return &x86_vcpu_of(vcpu)->walk[i & (X86_WALK_SLOTS - 1)];
 }
 
 /* The same entries still hold the same values: the walk would end where it did before. */
-static bool is_current(const struct x86_walk_cache *c)
+static inline bool is_current(const struct x86_walk_cache *c)
 {
 	for (unsigned i = 0; i < c->levels; i++)
-		if (atomic_load_explicit(c->entry[i], memory_order_acquire) != c->value[i])
+		if (atomic_load_explicit(c->entry[i], memory_order_relaxed) != c->value[i])
 			return false;
 	return true;
 }
 
-static const struct x86_walk_cache *find_cached(const struct walk *w, uint64_t mode)
+/* Every instruction here is paid by each exit whose instruction has to be looked at: one branch for
+ * the whole key. */
+static inline const struct x86_walk_cache *find_cached(struct hc_vcpu *vcpu, uint64_t gva,
+                                                       unsigned access, bool implicit)
 {
-	uint64_t page = HC_ALIGN_DOWN(w->gva, HC_PAGE_SIZE);
-	const struct x86_walk_cache *c = slot_of(w->vcpu, page, w->exec);
+	const struct x86_state *s = x86_state_of(vcpu);
+	const struct x86_walk_cache *c = slot_of(vcpu, gva, access);
+	uint64_t differs = (c->page ^ gva) >> HC_PAGE_SHIFT;
 
-	if (c->page == page && c->mode == mode && c->cr3 == w->s->cr3 &&
-	    c->epoch == epoch_of(w->vcpu->vm) && is_current(c))
-		return c;
-	return NULL;
+	differs |= (c->cr0 ^ s->cr0) | (c->cr3 ^ s->cr3) | (c->cr4 ^ s->cr4) | (c->efer ^ s->efer);
+	differs |= (c->rights ^ rights_of(s, access, implicit)) | (c->epoch ^ epoch_of(vcpu->vm));
+	return !differs && is_current(c) ? c : NULL;
 }
 
-static void remember(const struct walk *w, uint64_t mode)
+static void remember(const struct walk *w, unsigned access)
 {
-	uint64_t page = HC_ALIGN_DOWN(w->gva, HC_PAGE_SIZE);
-	struct x86_walk_cache *c = slot_of(w->vcpu, page, w->exec);
+	struct x86_walk_cache *c = slot_of(w->vcpu, w->gva, access);
 	unsigned n = 0;
 
 	/* 4-byte entries cannot be compared like the others; such guests are rare. */
@@ -309,9 +304,12 @@ static void remember(const struct walk *w, uint64_t mode)
 		c->value[n++] = w->value[level];
 	}
 	c->levels = n;
-	c->page = page;
+	c->page = HC_ALIGN_DOWN(w->gva, HC_PAGE_SIZE);
+	c->cr0 = w->s->cr0;
 	c->cr3 = w->s->cr3;
-	c->mode = mode;
+	c->cr4 = w->s->cr4;
+	c->efer = w->s->efer;
+	c->rights = rights_of(w->s, access, w->implicit);
 	c->epoch = epoch_of(w->vcpu->vm);
 	c->gpa = HC_ALIGN_DOWN(w->gpa, HC_PAGE_SIZE);
 	c->host = hc_mem_ptr(w->vcpu->vm, gpa_of(c->gpa), HC_PAGE_SIZE, false);
@@ -319,68 +317,63 @@ static void remember(const struct walk *w, uint64_t mode)
 
 /* --- Entry points --- */
 
-static int translate(struct hc_vcpu *vcpu, gva_t gva, unsigned access, bool implicit,
-                     const uint8_t **host, gpa_t *gpa, struct x86_fault *fault)
+static __attribute__((noinline)) int translate(struct hc_vcpu *vcpu, gva_t gva, unsigned access,
+                                               bool implicit, gpa_t *gpa, struct x86_fault *fault)
 {
 	const struct x86_state *s = x86_state_of(vcpu);
+	int rc;
 
-	hc_vcpu_need(vcpu, X86_G_CR);
 	if (!(s->cr0 & X86_CR0_PG)) {
 		/* Addresses have 32 bits then. */
 		gpa->v = (uint32_t)gva.v;
-		*host = NULL;
 		return 0;
 	}
 	struct walk w = {
 		.s = s,
 		.vcpu = vcpu,
+		.p = paging_of(s),
 		.gva = gva.v,
+		.gpa_mask = x86_vm_of(vcpu->vm)->gpa_mask,
 		.write = access == HC_ACCESS_WRITE,
 		.exec = access == HC_ACCESS_EXEC,
 		.user = s->cpl == 3 && !implicit,
 		.implicit = implicit,
 	};
-	uint64_t mode = mode_key(&w);
-	const struct x86_walk_cache *c = find_cached(&w, mode);
-
-	if (!c) {
-		int rc;
-
-		w.p = paging_of(s);
-		w.gpa_mask = x86_vm_of(vcpu->vm)->gpa_mask;
-		w.nx = w.p->entry_size == 8 && s->efer & X86_EFER_NXE;
-		while ((rc = walk_once(&w, fault)) == -EAGAIN)
-			continue;
-		if (rc)
-			return rc;
-		remember(&w, mode);
-		*gpa = gpa_of(w.gpa);
-		*host = NULL;
-		return 0;
-	}
-	*gpa = gpa_of(c->gpa | (gva.v & (HC_PAGE_SIZE - 1)));
-	*host = c->host ? c->host + (gva.v & (HC_PAGE_SIZE - 1)) : NULL;
+	w.nx = w.p->entry_size == 8 && s->efer & X86_EFER_NXE;
+	while ((rc = walk_once(&w, fault)) == -EAGAIN)
+		continue;
+	if (rc)
+		return rc;
+	remember(&w, access);
+	*gpa = gpa_of(w.gpa);
 	return 0;
 }
 
 int x86_translate(struct hc_vcpu *vcpu, gva_t gva, unsigned access, bool implicit, gpa_t *gpa,
                   struct x86_fault *fault)
 {
-	const uint8_t *host;
+	hc_vcpu_need(vcpu, X86_G_CR);
+	const struct x86_walk_cache *c = find_cached(vcpu, gva.v, access, implicit);
 
-	return translate(vcpu, gva, access, implicit, &host, gpa, fault);
+	if (!c)
+		return translate(vcpu, gva, access, implicit, gpa, fault);
+	*gpa = gpa_of(c->gpa | (gva.v & (HC_PAGE_SIZE - 1)));
+	return 0;
 }
 
 const uint8_t *x86_code_ptr(struct hc_vcpu *vcpu, gva_t gva, int *rc, struct x86_fault *fault)
 {
+	hc_vcpu_need(vcpu, X86_G_CR);
+	const struct x86_walk_cache *c = find_cached(vcpu, gva.v, HC_ACCESS_EXEC, false);
 	const uint8_t *host;
 	gpa_t gpa;
 
-	*rc = translate(vcpu, gva, HC_ACCESS_EXEC, false, &host, &gpa, fault);
+	if (c && c->host)
+		return c->host + gva.v % HC_PAGE_SIZE;
+	*rc = translate(vcpu, gva, HC_ACCESS_EXEC, false, &gpa, fault);
 	if (*rc)
 		return NULL;
-	if (!host)
-		host = hc_mem_ptr(vcpu->vm, gpa, HC_PAGE_SIZE - gva.v % HC_PAGE_SIZE, false);
+	host = hc_mem_ptr(vcpu->vm, gpa, HC_PAGE_SIZE - gva.v % HC_PAGE_SIZE, false);
 	if (!host)
 		*rc = -ENOENT;
 	return host;
