@@ -4,6 +4,7 @@
 #include <hypercore/freestanding.h>
 
 #include "arch/x86_64/internal.h"
+#include "arch/x86_64/walk_cache.h"
 
 /* --- Segmentation --- */
 
@@ -119,7 +120,7 @@ int x86_fetch(struct hc_vcpu *vcpu, gva_t gva, uint8_t *buf, unsigned len, struc
 	return (int)done;
 }
 
-static int decode_at(struct hc_vcpu *vcpu, gva_t gva, unsigned bits)
+static __attribute__((noinline)) int decode_at(struct hc_vcpu *vcpu, gva_t gva, unsigned bits)
 {
 	struct x86_fault fault;
 	uint8_t buf[X86_INSN_MAX];
@@ -128,17 +129,18 @@ static int decode_at(struct hc_vcpu *vcpu, gva_t gva, unsigned bits)
 	return n < 0 ? n : x86_decode_length(buf, (unsigned)n, (enum x86_mode)bits);
 }
 
+static bool is_in_one_page(gva_t gva)
+{
+	return gva.v % HC_PAGE_SIZE <= HC_PAGE_SIZE - X86_INSN_MAX;
+}
+
 int x86_insn_length(struct hc_vcpu *vcpu)
 {
 	unsigned bits = code_bits(vcpu);
 	gva_t gva = code_address(x86_state_of(vcpu), bits);
-	struct x86_fault fault;
-	int rc;
-	const uint8_t *code = x86_code_ptr(vcpu, gva, &rc, &fault);
+	const uint8_t *code = x86_walk_cached_code(vcpu, gva);
 
-	if (!code)
-		return rc;
-	if (HC_PAGE_SIZE - gva.v % HC_PAGE_SIZE < X86_INSN_MAX)
+	if (!code || !is_in_one_page(gva))
 		return decode_at(vcpu, gva, bits);
 	return x86_decode_length(code, X86_INSN_MAX, (enum x86_mode)bits);
 }

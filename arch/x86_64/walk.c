@@ -11,6 +11,7 @@
 #include <hypercore/errno.h>
 
 #include "arch/x86_64/internal.h"
+#include "arch/x86_64/walk_cache.h"
 
 #define PTE_P  HC_BIT(0)
 #define PTE_W  HC_BIT(1)
@@ -246,71 +247,29 @@ static int walk_once(struct walk *w, struct x86_fault *fault)
 
 /* --- The cache --- */
 
-/* What of an access its outcome depends on, besides the tables, CR0, CR3, CR4 and EFER. */
-static inline uint32_t rights_of(const struct x86_state *s, unsigned access, bool implicit)
-{
-	return access | (uint32_t)s->cpl << 3 | (uint32_t)implicit << 5 |
-	       ((uint32_t)s->rflags & X86_FLAG_AC);
-}
-
-/* Slots change only while the VM does not run. */
-static inline uint64_t epoch_of(const struct hc_vm *vm)
-{
-	return vm->state_entries[HC_VM_RUNNING] << 8 | vm->memory.count;
-}
-
-static inline struct x86_walk_cache *slot_of(struct hc_vcpu *vcpu, uint64_t gva, unsigned access)
-{
-	uint64_t i = gva >> HC_PAGE_SHIFT ^ (access & HC_ACCESS_EXEC);
-
-	return &x86_vcpu_of(vcpu)->walk[i & (X86_WALK_SLOTS - 1)];
-}
-
-/* The same entries still hold the same values: the walk would end where it did before. */
-static inline bool is_current(const struct x86_walk_cache *c)
-{
-	for (unsigned i = 0; i < c->levels; i++)
-		if (atomic_load_explicit(c->entry[i], memory_order_relaxed) != c->value[i])
-			return false;
-	return true;
-}
-
-/* Every instruction here is paid by each exit whose instruction has to be looked at: one branch for
- * the whole key. */
-static inline const struct x86_walk_cache *find_cached(struct hc_vcpu *vcpu, uint64_t gva,
-                                                       unsigned access, bool implicit)
-{
-	const struct x86_state *s = x86_state_of(vcpu);
-	const struct x86_walk_cache *c = slot_of(vcpu, gva, access);
-	uint64_t differs = (c->page ^ gva) >> HC_PAGE_SHIFT;
-
-	differs |= (c->cr0 ^ s->cr0) | (c->cr3 ^ s->cr3) | (c->cr4 ^ s->cr4) | (c->efer ^ s->efer);
-	differs |= (c->rights ^ rights_of(s, access, implicit)) | (c->epoch ^ epoch_of(vcpu->vm));
-	return !differs && is_current(c) ? c : NULL;
-}
+const _Atomic uint64_t x86_walk_no_entry;
 
 static void remember(const struct walk *w, unsigned access)
 {
-	struct x86_walk_cache *c = slot_of(w->vcpu, w->gva, access);
-	unsigned n = 0;
+	struct x86_walk_cache *c = x86_walk_slot(w->vcpu, w->gva, access);
 
 	/* 4-byte entries cannot be compared like the others; such guests are rare. */
 	if (w->p->entry_size != 8)
 		return;
-	for (unsigned level = 0; level < w->p->levels; level++) {
-		if (!w->entry[level])
-			continue;
-		c->entry[n] = w->entry[level];
-		c->value[n++] = w->value[level];
+	for (unsigned level = 0; level < HC_ARRAY_SIZE(c->entry); level++) {
+		bool used = w->entry[level] != NULL;
+
+		c->entry[level] =
+			used ? (const _Atomic uint64_t *)w->entry[level] : &x86_walk_no_entry;
+		c->value[level] = used ? w->value[level] : 0;
 	}
-	c->levels = n;
 	c->page = HC_ALIGN_DOWN(w->gva, HC_PAGE_SIZE);
 	c->cr0 = w->s->cr0;
 	c->cr3 = w->s->cr3;
 	c->cr4 = w->s->cr4;
 	c->efer = w->s->efer;
-	c->rights = rights_of(w->s, access, w->implicit);
-	c->epoch = epoch_of(w->vcpu->vm);
+	c->rights = x86_walk_rights(w->s, access, w->implicit);
+	c->epoch = x86_walk_epoch(w->vcpu->vm);
 	c->gpa = HC_ALIGN_DOWN(w->gpa, HC_PAGE_SIZE);
 	c->host = hc_mem_ptr(w->vcpu->vm, gpa_of(c->gpa), HC_PAGE_SIZE, false);
 }
@@ -353,7 +312,7 @@ int x86_translate(struct hc_vcpu *vcpu, gva_t gva, unsigned access, bool implici
                   struct x86_fault *fault)
 {
 	hc_vcpu_need(vcpu, X86_G_CR);
-	const struct x86_walk_cache *c = find_cached(vcpu, gva.v, access, implicit);
+	const struct x86_walk_cache *c = x86_walk_cached(vcpu, gva.v, access, implicit);
 
 	if (!c)
 		return translate(vcpu, gva, access, implicit, gpa, fault);
@@ -361,20 +320,24 @@ int x86_translate(struct hc_vcpu *vcpu, gva_t gva, unsigned access, bool implici
 	return 0;
 }
 
-const uint8_t *x86_code_ptr(struct hc_vcpu *vcpu, gva_t gva, int *rc, struct x86_fault *fault)
+static __attribute__((noinline)) const uint8_t *find_code(struct hc_vcpu *vcpu, gva_t gva, int *rc,
+                                                          struct x86_fault *fault)
 {
-	hc_vcpu_need(vcpu, X86_G_CR);
-	const struct x86_walk_cache *c = find_cached(vcpu, gva.v, HC_ACCESS_EXEC, false);
 	const uint8_t *host;
 	gpa_t gpa;
 
-	if (c && c->host)
-		return c->host + gva.v % HC_PAGE_SIZE;
-	*rc = translate(vcpu, gva, HC_ACCESS_EXEC, false, &gpa, fault);
+	*rc = x86_translate(vcpu, gva, HC_ACCESS_EXEC, false, &gpa, fault);
 	if (*rc)
 		return NULL;
 	host = hc_mem_ptr(vcpu->vm, gpa, HC_PAGE_SIZE - gva.v % HC_PAGE_SIZE, false);
 	if (!host)
 		*rc = -ENOENT;
 	return host;
+}
+
+const uint8_t *x86_code_ptr(struct hc_vcpu *vcpu, gva_t gva, int *rc, struct x86_fault *fault)
+{
+	const uint8_t *code = vcpu->valid & X86_G_CR ? x86_walk_cached_code(vcpu, gva) : NULL;
+
+	return code ? code : find_code(vcpu, gva, rc, fault);
 }

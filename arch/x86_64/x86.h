@@ -46,8 +46,7 @@ struct x86_vm {
 struct x86_walk_cache {
 	uint64_t page, cr0, cr3, cr4, efer; /* what it is for */
 	uint64_t epoch;                     /* of the VM's memory slots */
-	uint32_t rights;                    /* access and privilege; 0 in an unused slot */
-	uint32_t levels;                    /* how many entries */
+	uint64_t rights;                    /* access and privilege; 0 in an unused slot */
 	const _Atomic uint64_t *entry[5];
 	uint64_t value[5];
 	uint64_t gpa;        /* of the page */
