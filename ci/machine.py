@@ -15,6 +15,8 @@ BOARD = "board-x86_64"
 BACKENDS = {"svm": "EPYC,+svm"}
 BOOTS = ("kernel", "grub", "uefi")
 MAX_COM = 4
+# Where the commands' output begins. UEFI firmware has its own console on COM1 and COM2.
+FIRST_OUTPUT = {"kernel": 2, "grub": 2, "uefi": 3}
 HYPERVISOR_MEMORY = 128 << 20
 OVMF = pathlib.Path("/usr/share/OVMF")
 
@@ -97,7 +99,7 @@ def _serials(machine, index):
         return machine.serials
     if machine.command is None:
         return ("com1", "none") if index == 0 else ("log", "none")
-    return "log", f"com{index + 2}"
+    return "log", f"com{FIRST_OUTPUT[machine.boot] + index}"
 
 
 def config_text(machine):
@@ -165,11 +167,13 @@ def _start_up(machine, files):
 
 
 def _serial_options(machine):
-    """COM1.. of the physical machine. Alone, a command's output (COM2) is QEMU's standard output."""
+    """COM1.. of the physical machine. A command's output is QEMU's standard output if there is one
+    VM, else a file for each."""
     if machine.command is None:
         return ["-chardev", "stdio,id=tty,mux=on,signal=off", "-serial", "chardev:tty",
                 "-mon", "chardev=tty", "-serial", f"file:{machine.log}"]
     options = ["-serial", f"file:{machine.log}"]
+    options += ["-serial", "null"] * (FIRST_OUTPUT[machine.boot] - 2)
     if machine.vms == 1:
         return options + ["-serial", "stdio"]
     for index in range(machine.vms):
@@ -179,8 +183,10 @@ def _serial_options(machine):
 
 def command_line(machine):
     """Makes all files and gives the command that runs the machine."""
-    if machine.command is not None and machine.vms > MAX_COM - 1:
-        raise Failure(f"a command runs in at most {MAX_COM - 1} VMs: each has a COM port", 2)
+    most = MAX_COM + 1 - FIRST_OUTPUT[machine.boot]
+    if machine.command is not None and machine.vms > most:
+        raise Failure(f"--vms {machine.vms}: a command runs in at most {most} VMs here, "
+                      "for each has a COM port of its own", 2)
     if machine.boot == "uefi" and not (OVMF / "OVMF_CODE_4M.fd").exists():
         raise Failure("no UEFI firmware: install the package ovmf", 125)
     build_preset(BOARD)
@@ -211,24 +217,30 @@ class Verdict:
 
 def read_verdict(log):
     """Judges a log. Lines of guests in it carry their VM's name in front, so cannot be mistaken."""
-    errors, statuses, ended, ok = [], {}, False, False
+    errors, failed, refused, statuses, ended, ok = [], [], [], {}, False, False
     for line in log.read_text(errors="replace").splitlines():
         line = line.strip("\r")
-        if line.startswith("hypercore: error:") or line.startswith("hypercore: panic"):
+        if line.startswith("hypercore: error:"):
             errors.append(line)
+        elif re.match(r"hypercore: backend \S+: not usable:", line):
+            refused.append(line)
         elif match := re.fullmatch(r"hypercore: vm (\S+): (stopped|failed): (.*)", line):
             name, kind, reason = match.groups()
             exited = re.fullmatch(r"exit status (\d+)", reason)
-            if kind == "failed":
-                errors.append(line)
-            elif exited:
+            if kind == "stopped" and exited:
                 statuses[name] = int(exited.group(1))
-            elif "powered off" in reason:
+            elif kind == "stopped" and "powered off" in reason:
                 statuses[name] = None
             else:
-                errors.append(line)
+                failed.append((line, reason))
         elif match := re.fullmatch(r"hypercore: end: (\w+)", line):
             ended, ok = True, match.group(1) == "ok"
+    # What is said twice, where it arose and in the end, is told once; and why no backend can be
+    # used rather than that none can.
+    if refused and errors:
+        errors = refused + [line for line in errors if "no backend" not in line]
+    told = "\n".join(errors)
+    errors += [line for line, reason in failed if reason not in told]
     return Verdict(errors, statuses, ended, ok)
 
 

@@ -8,6 +8,8 @@
 #include <stdint.h>
 
 #define COM1        0x3f8
+#define COM_LCR     (COM1 + 3)
+#define LCR_8_BITS  3
 #define COM_LSR     (COM1 + 5)
 #define LSR_THRE    0x20
 #define EXIT_PORT   0xf4
@@ -183,6 +185,7 @@ void guest_main(const char *base)
 	slide = (uint64_t)(uintptr_t)base - LINK_BASE;
 	map_low_memory();
 	load_idt();
+	outb(COM_LCR, LCR_8_BITS);
 	write32(APIC_SVR, 0x1ff);
 	write32(IOAPIC_SEL, 1);
 	empty = time_operation(op_nothing);

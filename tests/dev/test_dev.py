@@ -110,6 +110,14 @@ class Verdicts(unittest.TestCase):
         reset = "hypercore: vm a: stopped: guest reset"
         self.assertEqual(self.judge(reset, "hypercore: end: ok"), (125, [reset]))
 
+    def test_each_thing_is_said_once(self):
+        error = "hypercore: error: vm a: the kernel file is empty"
+        self.assertEqual(self.judge(error, "hypercore: vm a: failed: vm a: the kernel file is empty",
+                                    "hypercore: end: failed"), (125, [error]))
+        refused = "hypercore: backend svm: not usable: no nested paging"
+        self.assertEqual(self.judge(refused, "hypercore: error: no backend can run guests",
+                                    "hypercore: end: failed"), (125, [refused]))
+
     def test_no_end_is_a_failure(self):
         self.assertEqual(self.judge("hypercore: vm a: stopped: exit status 0"), (125, []))
         self.assertEqual(self.judge(""), (125, []))
