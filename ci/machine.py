@@ -87,7 +87,7 @@ def host_cpus(machine):
 
 
 def _guest_append(machine, name):
-    words = ["console=ttyS0", "panic=-1", f"hostname={name}"]
+    words = ["console=ttyS0", "no_timer_check", "panic=-1", f"hostname={name}"]
     if machine.quiet:
         words.append("quiet")
     return " ".join(words + ([machine.append] if machine.append else []))
