@@ -287,6 +287,22 @@ static void edges_match_the_counter(void **state)
 	assert_true(p.m[0].rises > 1000);
 }
 
+/* Programming comes between the edge and the timer that is to bring it. */
+static void late_timer_loses_no_edge(void **state)
+{
+	struct env *e = make(state);
+
+	for (unsigned mode = 2; mode < 4; mode++) {
+		program0(e, mode, 1000);
+		unsigned before = e->rises[0];
+
+		test_now_ns += hc_ticks_to_ns(1600, I8254_HZ);
+		env_out(e, 0x40, 0x10);
+		assert_int_equal(e->rises[0], before + 1);
+		tick = hc_ns_to_ticks(test_now_ns - epoch_ns, I8254_HZ);
+	}
+}
+
 /* --- Reading --- */
 
 static void latches_hold_until_read(void **state)
@@ -334,6 +350,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(short_periods_are_thinned_out, env_setup,
 		                                env_teardown),
 		cmocka_unit_test_setup_teardown(edges_match_the_counter, env_setup, env_teardown),
+		cmocka_unit_test_setup_teardown(late_timer_loses_no_edge, env_setup, env_teardown),
 		cmocka_unit_test_setup_teardown(latches_hold_until_read, env_setup, env_teardown),
 		cmocka_unit_test_setup_teardown(refresh_bit_toggles, env_setup, env_teardown),
 	};

@@ -328,7 +328,7 @@ static void test_failing_memory(void **unused)
 			fail_at = k;
 			assert_int_equal(run(code, sizeof(code)), X86_EMULATE_FAULT);
 			assert_int_equal(ctx.fault.vector, X86_VEC_PF);
-			assert_int_equal(ctx.fault.cr2, last_address);
+			assert_int_equal(ctx.fault.address, last_address);
 			assert_memory_equal(&state, &before, sizeof(state));
 			assert_memory_equal(memory, old_memory, sizeof(memory));
 			failed++;

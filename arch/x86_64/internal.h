@@ -14,6 +14,9 @@ int x86_halt(struct hc_vcpu *vcpu);
  */
 const uint8_t *x86_code_ptr(struct hc_vcpu *vcpu, gva_t gva, int *rc, struct x86_fault *fault);
 
+/* virt.c: the linear address of CS:RIP. */
+gva_t x86_code_address(struct hc_vcpu *vcpu);
+
 /* mmio.c: accesses of 1, 2, 4 or 8 bytes, aligned, where there is no RAM. */
 uint64_t x86_device_read(struct hc_vcpu *vcpu, uint64_t gpa, unsigned size);
 void x86_device_write(struct hc_vcpu *vcpu, uint64_t gpa, unsigned size, uint64_t value);

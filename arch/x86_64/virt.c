@@ -4,9 +4,6 @@
 #include <hypercore/freestanding.h>
 
 #include "arch/x86_64/internal.h"
-#include "arch/x86_64/software.h"
-
-#define INSN_MAX 15
 
 /* --- Segmentation --- */
 
@@ -107,45 +104,37 @@ int x86_fetch(struct hc_vcpu *vcpu, gva_t gva, uint8_t *buf, unsigned len, struc
 	return (int)done;
 }
 
-/* Two- and three-byte instructions that exit often: CPUID, WRMSR, RDMSR, HLT, VMMCALL. */
-static int short_length(const uint8_t *code)
-{
-	if (code[0] == 0xf4)
-		return 1;
-	if (code[0] != 0x0f)
-		return 0;
-	if (code[1] == 0xa2 || (code[1] & 0xfd) == 0x30)
-		return 2;
-	return code[1] == 0x01 && code[2] == 0xd9 ? 3 : 0;
-}
-
 static int decode_at(struct hc_vcpu *vcpu, gva_t gva, unsigned bits)
 {
 	struct x86_fault fault;
-	uint8_t buf[INSN_MAX];
+	uint8_t buf[X86_INSN_MAX];
 	int n = x86_fetch(vcpu, gva, buf, sizeof(buf), &fault);
 
-	return n < 0 ? n : x86_soft_length(buf, (unsigned)n, bits);
+	return n < 0 ? n : x86_decode_length(buf, (unsigned)n, (enum x86_mode)bits);
+}
+
+gva_t x86_code_address(struct hc_vcpu *vcpu)
+{
+	const struct x86_state *s = x86_state_of(vcpu);
+
+	if (x86_code_bits(vcpu) == 64)
+		return gva_of(s->rip);
+	return gva_of((uint32_t)(s->seg[X86_CS].base + s->rip));
 }
 
 int x86_insn_length(struct hc_vcpu *vcpu)
 {
-	const struct x86_state *s = x86_state_of(vcpu);
 	unsigned bits = x86_code_bits(vcpu);
+	gva_t gva = x86_code_address(vcpu);
 	struct x86_fault fault;
 	int rc;
-	gva_t gva = gva_of(s->rip);
-
-	if (bits != 64)
-		gva.v = (uint32_t)(s->seg[X86_CS].base + s->rip);
 	const uint8_t *code = x86_code_ptr(vcpu, gva, &rc, &fault);
 
 	if (!code)
 		return rc;
-	if (HC_PAGE_SIZE - gva.v % HC_PAGE_SIZE < INSN_MAX)
+	if (HC_PAGE_SIZE - gva.v % HC_PAGE_SIZE < X86_INSN_MAX)
 		return decode_at(vcpu, gva, bits);
-	rc = short_length(code);
-	return rc ? rc : x86_soft_length(code, INSN_MAX, bits);
+	return x86_decode_length(code, X86_INSN_MAX, (enum x86_mode)bits);
 }
 
 /* --- Data --- */

@@ -9,6 +9,7 @@
 
 #include "arch/x86_64/apic.h"
 #include "core/vm.h"
+#include "emu/x86_64/emulate.h"
 
 extern const struct hc_arch_ops x86_arch_ops;
 
@@ -58,8 +59,9 @@ struct x86_vcpu {
 	struct hc_vcpu vcpu; /* first */
 	struct x86_state state;
 	struct x86_apic apic;
-	_Atomic uint32_t mp_state;      /* enum x86_mp_state */
-	_Atomic uint32_t start_request; /* INIT and SIPI messages not yet taken: X86_START_... */
+	struct x86_decode_cache decoded; /* of instructions that access devices */
+	_Atomic uint32_t mp_state;       /* enum x86_mp_state */
+	_Atomic uint32_t start_request;  /* INIT and SIPI messages not yet taken: X86_START_... */
 	struct x86_event pending_exception; /* raised by an exit handler */
 	struct x86_event pending_extint;    /* acknowledged at the 8259, not yet injected */
 	_Atomic bool nmi_pending;
@@ -93,14 +95,6 @@ static inline struct x86_state *x86_state_of(struct hc_vcpu *vcpu)
 void x86_vcpu_reset(struct hc_vcpu *vcpu, bool power_on);
 
 /* --- Faults --- */
-
-/* A fault that an access or an emulated instruction raised. */
-struct x86_fault {
-	uint8_t vector;
-	uint8_t has_error_code;
-	uint32_t error_code;
-	uint64_t address; /* #PF: goes to CR2 */
-};
 
 /* Queues an exception for the next entry; combines with one already queued by the rules for double
  * faults (SDM Vol. 3A 6.15, table 6-5); a triple fault stops the VM with HC_STOP_RESET. */

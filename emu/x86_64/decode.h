@@ -81,9 +81,13 @@ static inline int x86_decode_length(const uint8_t *bytes, size_t n, enum x86_mod
 {
 	struct x86_insn insn;
 
-	/* CPUID, WRMSR, RDTSC, RDMSR, RDPMC */
+	/* CPUID, WRMSR, RDTSC, RDMSR, RDPMC; HLT; VMMCALL */
 	if (n >= 2 && bytes[0] == 0x0f && (bytes[1] == 0xa2 || (bytes[1] & 0xfc) == 0x30))
 		return 2;
+	if (n >= 1 && bytes[0] == 0xf4)
+		return 1;
+	if (n >= 3 && bytes[0] == 0x0f && bytes[1] == 0x01 && bytes[2] == 0xd9)
+		return 3;
 	return x86_decode(&insn, bytes, n, mode);
 }
 

@@ -108,22 +108,29 @@ static inline bool same_bytes(const uint8_t *a, const uint8_t *b)
 	return a0 == b0 && a1 == b1;
 }
 
+const struct x86_insn *x86_decode_cached(struct x86_decode_cache *cache, const uint8_t *bytes,
+                                         uint64_t rip, enum x86_mode mode)
+{
+	unsigned i = (unsigned)(rip ^ rip >> 3) % X86_DECODED_MAX;
+
+	if (cache->entry[i].mode == mode && same_bytes(cache->entry[i].bytes, bytes))
+		return &cache->entry[i].insn;
+	cache->entry[i].mode = 0;
+	if (x86_decode(&cache->entry[i].insn, bytes, X86_INSN_MAX, mode) < 0)
+		return NULL;
+	memcpy(cache->entry[i].bytes, bytes, X86_INSN_MAX);
+	cache->entry[i].mode = (uint8_t)mode;
+	return &cache->entry[i].insn;
+}
+
 static int decode_cached(struct x86_emulate_ctx *ctx, struct x86_decode_cache *cache)
 {
-	uint64_t hash = ctx->state->rip ^ ctx->state->rip >> 3;
-	unsigned i = (unsigned)hash % X86_DECODED_MAX;
-	int r;
+	const struct x86_insn *insn =
+		x86_decode_cached(cache, ctx->bytes, ctx->state->rip, ctx->mode);
 
-	if (cache->entry[i].mode == ctx->mode && same_bytes(cache->entry[i].bytes, ctx->bytes)) {
-		ctx->insn = cache->entry[i].insn;
-		return 0;
-	}
-	r = decode(ctx);
-	if (r)
-		return r;
-	memcpy(cache->entry[i].bytes, ctx->bytes, X86_INSN_MAX);
-	cache->entry[i].mode = (uint8_t)ctx->mode;
-	cache->entry[i].insn = ctx->insn;
+	if (!insn)
+		return decode(ctx);
+	ctx->insn = *insn;
 	return 0;
 }
 

@@ -22,14 +22,6 @@
 
 #include "emu/x86_64/decode.h"
 
-/* An exception to be delivered to the guest. */
-struct x86_fault {
-	uint8_t vector; /* enum x86_vector */
-	bool has_error_code;
-	uint32_t error_code;
-	uint64_t cr2; /* #PF: the linear address */
-};
-
 /* What x86_emulate() and its callbacks return besides 0 and -E... */
 enum x86_emulate_result {
 	X86_EMULATE_DONE = 0,
@@ -100,6 +92,13 @@ struct x86_decode_cache {
 		struct x86_insn insn;
 	} entry[X86_DECODED_MAX];
 };
+
+/*
+ * Decodes the instruction at bytes[0], X86_INSN_MAX of which are readable; rip is where the cache
+ * looks for it. NULL: it is undefined or too long, and x86_emulate() says which fault that is.
+ */
+const struct x86_insn *x86_decode_cached(struct x86_decode_cache *cache, const uint8_t *bytes,
+                                         uint64_t rip, enum x86_mode mode);
 
 /*
  * x86_emulate() with half its cost where the same instruction comes again, as it does when a driver

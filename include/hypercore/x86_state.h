@@ -192,6 +192,14 @@ enum x86_vector {
 	X86_VEC_XM = 19
 };
 
+/* An exception that an access or an emulated instruction raised. */
+struct x86_fault {
+	uint8_t vector; /* enum x86_vector */
+	bool has_error_code;
+	uint32_t error_code;
+	uint64_t address; /* #PF: the linear address, for CR2 */
+};
+
 /* Page-fault error code (SDM Vol. 3A 4.7) */
 #define X86_PF_P    (1u << 0)
 #define X86_PF_W    (1u << 1)

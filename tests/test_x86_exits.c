@@ -1,0 +1,822 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Every exit reason through its handler, and events through injection, on the scripted backend. */
+#include <string.h>
+
+#include "arch/x86_64/x86.h"
+#include "tests/platform.h"
+#include "tests/unit.h"
+#include "tests/x86_env.h"
+
+#define MEMORY (16 * HC_MIB)
+
+/* --- A guest in 64-bit mode with identity tables of 2 MiB pages for 4 GiB --- */
+
+static void enter_long_mode(struct hc_vcpu *vcpu)
+{
+	struct x86_state *s = x86_env_state(vcpu);
+	uint64_t *ram = hc_mem_ptr(vcpu->vm, gpa_of(0), MEMORY, true);
+
+	ram[0x2000 / 8] = 0x3007;
+	for (unsigned i = 0; i < 4; i++)
+		ram[0x3000 / 8 + i] = (0x4000 + i * 0x1000) | 7;
+	for (uint64_t i = 0; i < 2048; i++)
+		ram[0x4000 / 8 + i] = i << 21 | 0x87;
+	s->cr0 = X86_CR0_PE | X86_CR0_PG | X86_CR0_WP;
+	s->cr3 = 0x2000;
+	s->cr4 = X86_CR4_PAE;
+	s->efer = X86_EFER_LME | X86_EFER_LMA;
+	s->seg[X86_CS] = (struct x86_segment){ 0x10, 0xa9b, UINT32_MAX, 0 };
+	for (unsigned i = X86_ES; i <= X86_GS; i++)
+		if (i != X86_CS)
+			s->seg[i] = (struct x86_segment){ 0x18, 0xc93, UINT32_MAX, 0 };
+	s->rip = 0x10000;
+	hc_vcpu_dirty(vcpu, X86_G_ALL);
+}
+
+static struct hc_vcpu *guest(unsigned cpus)
+{
+	struct hc_vm *vm = x86_env_vm(cpus, MEMORY);
+
+	enter_long_mode(vm->vcpus[0]);
+	return vm->vcpus[0];
+}
+
+static void put_code(struct hc_vcpu *vcpu, const char *bytes, unsigned len)
+{
+	assert_int_equal(hc_mem_write(vcpu->vm, gpa_of(0x10000), bytes, len), 0);
+}
+
+static void set_gpr(struct hc_vcpu *vcpu, enum x86_gpr reg, uint64_t value)
+{
+	x86_state_of(vcpu)->gpr[reg] = value;
+	hc_vcpu_dirty(vcpu, X86_G_CORE);
+}
+
+/* Lets pending events go in; returns the last one that did. */
+static struct x86_event injected(struct hc_vcpu *vcpu)
+{
+	struct x86_script *s = x86_script_of(vcpu);
+
+	atomic_fetch_and(&vcpu->requests, ~(uint32_t)HC_REQ_EVENT);
+	assert_int_equal(x86_arch_ops.before_entry(vcpu), HC_ACT_RESUME);
+	return s->event_count ? s->events[s->event_count - 1] : (struct x86_event){ 0 };
+}
+
+/* --- Simple ones --- */
+
+static const struct hc_exit at_10002 = { .next_pc = 0x10002 };
+
+static struct hc_exit exit_of(enum hc_exit_reason reason)
+{
+	struct hc_exit e = at_10002;
+
+	e.reason = reason;
+	return e;
+}
+
+static void test_skips(void **state)
+{
+	static const enum hc_exit_reason reasons[] = { HC_EXIT_CPUID, HC_EXIT_CACHE,
+		                                       HC_EXIT_HYPERCALL };
+	struct hc_vcpu *vcpu = guest(1);
+
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(reasons); i++) {
+		const struct hc_exit e = exit_of(reasons[i]);
+
+		x86_state_of(vcpu)->rip = 0x10000;
+		x86_state_of(vcpu)->rflags |= X86_FLAG_RF;
+		set_gpr(vcpu, X86_RAX, 0x12345678);
+		assert_int_equal(x86_env_exit(vcpu, &e), HC_ACT_RESUME);
+		assert_int_equal(x86_env_state(vcpu)->rip, 0x10002);
+		assert_int_equal(x86_env_state(vcpu)->rflags & X86_FLAG_RF, 0);
+		if (reasons[i] == HC_EXIT_HYPERCALL)
+			assert_int_equal(x86_env_state(vcpu)->gpr[X86_RAX], -(int64_t)ENOSYS);
+	}
+	hc_vm_destroy(vcpu->vm);
+}
+
+/* A single step over an emulated instruction traps after it. */
+static void test_single_step(void **state)
+{
+	struct hc_vcpu *vcpu = guest(1);
+	const struct hc_exit e = exit_of(HC_EXIT_CPUID);
+
+	x86_state_of(vcpu)->rflags |= X86_FLAG_TF;
+	hc_vcpu_dirty(vcpu, X86_G_CORE);
+	x86_env_exit(vcpu, &e);
+	assert_int_equal(injected(vcpu).vector, X86_VEC_DB);
+	assert_int_equal(x86_env_state(vcpu)->dr6 >> 14 & 1, 1);
+	hc_vm_destroy(vcpu->vm);
+}
+
+static void test_msr_exits(void **state)
+{
+	struct hc_vcpu *vcpu = guest(1);
+	const struct hc_exit rd = exit_of(HC_EXIT_MSR_READ), wr = exit_of(HC_EXIT_MSR_WRITE);
+
+	set_gpr(vcpu, X86_RCX, 0xffffffff00000277); /* only ECX counts: PAT */
+	set_gpr(vcpu, X86_RAX, UINT64_MAX);
+	set_gpr(vcpu, X86_RDX, UINT64_MAX);
+	x86_env_exit(vcpu, &rd);
+	assert_int_equal(x86_state_of(vcpu)->gpr[X86_RAX], 0x00070406);
+	assert_int_equal(x86_state_of(vcpu)->gpr[X86_RDX], 0x00070406);
+	set_gpr(vcpu, X86_RAX, 0xaaaaaaaa00000606);
+	set_gpr(vcpu, X86_RDX, 0xbbbbbbbb00000001);
+	x86_env_exit(vcpu, &wr);
+	assert_int_equal(x86_env_state(vcpu)->msr_pat, 0x0000000100000606);
+	/* A type that does not exist. */
+	set_gpr(vcpu, X86_RAX, 2);
+	x86_env_exit(vcpu, &wr);
+	struct x86_event e = injected(vcpu);
+
+	assert_true(e.type == X86_EVENT_EXCEPTION && e.vector == X86_VEC_GP && e.has_error_code);
+	hc_vm_destroy(vcpu->vm);
+}
+
+static void test_xsetbv(void **state)
+{
+	static const struct {
+		uint64_t rcx, value;
+		uint8_t cpl;
+		bool ok;
+	} rows[] = { { 0, 1, 0, true },  { 0, 3, 0, true },  { 0, 7, 0, true },
+		     { 0, 0, 0, false }, { 0, 5, 0, false }, { 0, 0xf, 0, false },
+		     { 1, 1, 0, false }, { 0, 7, 3, false }, { 0, 0xe7, 0, false } };
+
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(rows); i++) {
+		struct hc_vcpu *vcpu = guest(1);
+		const struct hc_exit e = exit_of(HC_EXIT_XSETBV);
+
+		x86_state_of(vcpu)->cpl = rows[i].cpl;
+		set_gpr(vcpu, X86_RCX, rows[i].rcx);
+		set_gpr(vcpu, X86_RAX, rows[i].value);
+		set_gpr(vcpu, X86_RDX, 0);
+		x86_env_exit(vcpu, &e);
+		assert_int_equal(x86_env_state(vcpu)->xcr0, rows[i].ok ? rows[i].value : 1);
+		assert_int_equal(injected(vcpu).valid, !rows[i].ok);
+		hc_vm_destroy(vcpu->vm);
+	}
+}
+
+static void test_control_registers(void **state)
+{
+	static const struct {
+		uint8_t number;
+		uint64_t value;
+		uint8_t vector; /* 0: allowed */
+	} rows[] = {
+		{ 8, 15, 0 },
+		{ 8, 16, X86_VEC_GP },
+		{ 3, 0x5000, 0 },
+		{ 3, HC_BIT(50), X86_VEC_GP },
+		{ 4, X86_CR4_PAE | X86_CR4_SMEP, 0 },
+		{ 4, 0, X86_VEC_GP },                        /* PAE in long mode */
+		{ 4, X86_CR4_PAE | HC_BIT(13), X86_VEC_GP }, /* VMXE */
+		{ 4, X86_CR4_PAE | X86_CR4_LA57, X86_VEC_GP },
+		{ 0, X86_CR0_PE | X86_CR0_PG | X86_CR0_NE, 0 },
+		{ 0, X86_CR0_PG, X86_VEC_GP },
+		{ 0, X86_CR0_PE | X86_CR0_PG | X86_CR0_NW, X86_VEC_GP },
+		{ 0, HC_BIT(40), X86_VEC_GP },
+		{ 0, X86_CR0_PE, X86_VEC_GP }, /* out of paging from 64-bit code */
+		{ 5, 0, X86_VEC_UD },
+	};
+
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(rows); i++) {
+		struct hc_vcpu *vcpu = guest(1);
+		struct hc_exit e = exit_of(HC_EXIT_CR_WRITE);
+
+		e.u.cr.number = rows[i].number;
+		e.u.cr.value = rows[i].value;
+		x86_env_exit(vcpu, &e);
+		const struct x86_event got = injected(vcpu);
+
+		assert_int_equal(got.vector, rows[i].vector);
+		assert_int_equal(x86_env_state(vcpu)->rip, rows[i].vector ? 0x10000 : 0x10002);
+		hc_vm_destroy(vcpu->vm);
+	}
+}
+
+/* --- Ends --- */
+
+static void test_ends(void **state)
+{
+	static const struct {
+		enum hc_exit_reason reason;
+		enum hc_stop_cause cause;
+		const char *word;
+	} rows[] = {
+		{ HC_EXIT_SHUTDOWN, HC_STOP_RESET, "" },
+		{ HC_EXIT_TASK_SWITCH, HC_STOP_FAILURE, "task switch" },
+		{ HC_EXIT_ENTRY_FAILED, HC_STOP_FAILURE, "scripted code 7" },
+		{ HC_EXIT_UNKNOWN, HC_STOP_FAILURE, "scripted code 7" },
+	};
+
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(rows); i++) {
+		struct hc_vcpu *vcpu = guest(1);
+		struct x86_step step = { .exit = exit_of(rows[i].reason) };
+
+		step.exit.u.raw.code = 7;
+		x86_env_script(vcpu, &step, 1);
+		assert_int_equal(hc_vm_start(vcpu->vm), 0);
+		x86_env_run();
+		assert_int_equal(hc_vm_cause(vcpu->vm), rows[i].cause);
+		assert_non_null(strstr(hc_vm_reason(vcpu->vm), rows[i].word));
+		hc_vm_destroy(vcpu->vm);
+	}
+}
+
+/* --- Exceptions (SDM Vol. 3A table 6-5) --- */
+
+static void test_double_faults(void **state)
+{
+	static const struct {
+		uint8_t first, second, result; /* result 0: reset */
+	} rows[] = {
+		{ X86_VEC_GP, X86_VEC_GP, X86_VEC_DF }, { X86_VEC_PF, X86_VEC_PF, X86_VEC_DF },
+		{ X86_VEC_PF, X86_VEC_GP, X86_VEC_DF }, { X86_VEC_GP, X86_VEC_PF, X86_VEC_PF },
+		{ X86_VEC_UD, X86_VEC_GP, X86_VEC_GP }, { X86_VEC_GP, X86_VEC_UD, X86_VEC_UD },
+		{ X86_VEC_DF, X86_VEC_GP, 0 },          { X86_VEC_DF, X86_VEC_PF, 0 },
+	};
+
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(rows); i++) {
+		struct hc_vcpu *vcpu = guest(1);
+		struct hc_exit e = exit_of(HC_EXIT_EXCEPTION);
+
+		assert_int_equal(hc_vm_start(vcpu->vm), 0);
+		e.u.exception.vector = rows[i].second;
+		e.u.exception.has_error_code = rows[i].second != X86_VEC_UD;
+		e.u.exception.address = 0xabc000;
+		x86_env_state(vcpu);
+		/* The first was being delivered when the exit came. */
+		atomic_store(&vcpu->requests, 0);
+		struct hc_exit none = exit_of(HC_EXIT_WINDOW);
+
+		x86_env_exit(vcpu, &none);
+		x86_script_of(vcpu)->hw.events.reinject =
+			(struct x86_event){ 1, X86_EVENT_EXCEPTION, rows[i].first, 0, 0 };
+		vcpu->vm->arch->handlers[HC_EXIT_EXCEPTION](vcpu, &e);
+		if (rows[i].result) {
+			assert_int_equal(injected(vcpu).vector, rows[i].result);
+			if (rows[i].second == X86_VEC_PF)
+				assert_int_equal(x86_env_state(vcpu)->cr2, 0xabc000);
+			hc_vm_stop(vcpu->vm, HC_STOP_REQUEST, 0);
+		}
+		x86_env_run();
+		assert_int_equal(hc_vm_cause(vcpu->vm),
+		                 rows[i].result ? HC_STOP_REQUEST : HC_STOP_RESET);
+		hc_vm_destroy(vcpu->vm);
+	}
+}
+
+/* --- Ports --- */
+
+static uint64_t port_values[32];
+static unsigned port_count;
+static uint32_t next_input;
+
+static uint64_t port_read(void *dev, uint64_t offset, unsigned size)
+{
+	return next_input++ * UINT32_C(0x01010101);
+}
+
+static void port_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
+{
+	if (port_count < HC_ARRAY_SIZE(port_values))
+		port_values[port_count] = value;
+	port_count++;
+}
+
+static void add_port(struct hc_vm *vm)
+{
+	static const struct hc_region_ops ops = { port_read, port_write, 0 };
+	const struct hc_region r = { "port", 0x500, 4, &ops, NULL };
+
+	assert_int_equal(hc_bus_add(vm, HC_SPACE_IO, &r), 0);
+	port_count = 0;
+	next_input = 0x81;
+}
+
+static struct hc_exit io_exit(uint8_t width, bool write, bool string, bool rep)
+{
+	struct hc_exit e = exit_of(HC_EXIT_IO);
+
+	e.u.io = (struct hc_exit_io){ 0x500, width, write, string, rep, X86_DS, 8 };
+	return e;
+}
+
+static void test_ports(void **state)
+{
+	struct hc_vcpu *vcpu = guest(1);
+	struct x86_state *s = x86_state_of(vcpu);
+
+	add_port(vcpu->vm);
+	for (unsigned width = 1; width <= 4; width *= 2) {
+		struct hc_exit in = io_exit((uint8_t)width, false, false, false);
+		struct hc_exit out = io_exit((uint8_t)width, true, false, false);
+		uint64_t mask = HC_BIT(width * 8) - 1;
+		uint32_t input = next_input * UINT32_C(0x01010101);
+
+		set_gpr(vcpu, X86_RAX, UINT64_C(0x1122334455667788));
+		x86_env_exit(vcpu, &out);
+		assert_int_equal(port_values[port_count - 1], UINT64_C(0x1122334455667788) & mask);
+		x86_env_exit(vcpu, &in);
+		assert_int_equal(s->gpr[X86_RAX],
+		                 width == 4
+		                         ? input
+		                         : (UINT64_C(0x1122334455667788) & ~mask) | (input & mask));
+	}
+	/* Where nothing answers. */
+	struct hc_exit e = io_exit(2, false, false, false);
+
+	e.u.io.port = 0x700;
+	x86_env_exit(vcpu, &e);
+	assert_int_equal(s->gpr[X86_RAX] & 0xffff, 0xffff);
+	hc_vm_destroy(vcpu->vm);
+}
+
+static void test_string_ports(void **state)
+{
+	struct hc_vcpu *vcpu = guest(1);
+	struct x86_state *s = x86_state_of(vcpu);
+	struct hc_exit out = io_exit(2, true, true, true), in = io_exit(1, false, true, true);
+	uint8_t *ram = hc_mem_ptr(vcpu->vm, gpa_of(0), MEMORY, true);
+
+	add_port(vcpu->vm);
+	for (unsigned i = 0; i < 16; i++)
+		ram[0x20000 + i] = (uint8_t)i;
+	set_gpr(vcpu, X86_RSI, 0x20000);
+	set_gpr(vcpu, X86_RCX, 8);
+	x86_env_exit(vcpu, &out);
+	assert_int_equal(port_count, 8);
+	assert_int_equal(port_values[7], 0x0f0e);
+	assert_int_equal(s->gpr[X86_RSI], 0x20010);
+	assert_int_equal(s->gpr[X86_RCX], 0);
+	assert_int_equal(s->rip, 0x10002);
+	/* Long ones come back several times; backwards. */
+	s->rip = 0x10000;
+	s->rflags |= X86_FLAG_DF;
+	set_gpr(vcpu, X86_RDI, 0x30fff);
+	set_gpr(vcpu, X86_RCX, 1000);
+	unsigned rounds = 0;
+
+	for (; s->rip == 0x10000; rounds++) {
+		uint64_t before = s->gpr[X86_RCX];
+
+		assert_in_range(rounds, 0, 500);
+		x86_env_exit(vcpu, &in);
+		assert_true(s->gpr[X86_RCX] < before);
+	}
+	assert_in_range(rounds, 2, 500);
+	assert_int_equal(s->gpr[X86_RDI], 0x30fff - 1000);
+	assert_int_equal(ram[0x30fff], 0x81);
+	assert_int_equal(ram[0x30ffe], 0x82);
+	/* A count of zero does nothing. */
+	s->rip = 0x10000;
+	set_gpr(vcpu, X86_RCX, 0);
+	port_count = 0;
+	x86_env_exit(vcpu, &out);
+	assert_int_equal(port_count, 0);
+	assert_int_equal(s->rip, 0x10002);
+	hc_vm_destroy(vcpu->vm);
+}
+
+/* A page fault in the middle: what was done counts, the port is not read for what cannot be stored.
+ */
+static void test_string_fault(void **state)
+{
+	struct hc_vcpu *vcpu = guest(1);
+	struct x86_state *s = x86_state_of(vcpu);
+	struct hc_exit in = io_exit(4, false, true, true);
+	uint64_t *ram = hc_mem_ptr(vcpu->vm, gpa_of(0), MEMORY, true);
+
+	add_port(vcpu->vm);
+	ram[0x4000 / 8 + 4] = 0; /* 8 MiB on is not mapped */
+	set_gpr(vcpu, X86_RDI, 0x7ffff4);
+	set_gpr(vcpu, X86_RCX, 10);
+	x86_env_exit(vcpu, &in);
+	assert_int_equal(s->gpr[X86_RCX], 7);
+	assert_int_equal(s->gpr[X86_RDI], 0x800000);
+	assert_int_equal(next_input, 0x84);
+	const struct x86_event e = injected(vcpu);
+
+	assert_true(e.vector == X86_VEC_PF && e.error_code == X86_PF_W);
+	assert_int_equal(x86_env_state(vcpu)->cr2, 0x800000);
+	assert_int_equal(s->rip, 0x10000);
+	hc_vm_destroy(vcpu->vm);
+}
+
+/* --- MMIO --- */
+
+static uint64_t reg_value;
+static unsigned reg_writes, reg_reads;
+
+static uint64_t reg_read(void *dev, uint64_t offset, unsigned size)
+{
+	reg_reads++;
+	return reg_value;
+}
+
+static void reg_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
+{
+	reg_writes++;
+	reg_value = value;
+}
+
+static struct hc_exit mmio_exit(uint64_t gpa, bool write)
+{
+	struct hc_exit e = { .reason = HC_EXIT_STAGE2 };
+
+	e.u.stage2.gpa = gpa_of(gpa);
+	e.u.stage2.access = write ? HC_ACCESS_WRITE : HC_ACCESS_READ;
+	return e;
+}
+
+static void add_registers(struct hc_vm *vm)
+{
+	static const struct hc_region_ops ops = { reg_read, reg_write, 0 };
+	const struct hc_region r = { "registers", 0xd0000000, 4096, &ops, NULL };
+
+	assert_int_equal(hc_bus_add(vm, HC_SPACE_MEMORY, &r), 0);
+	reg_writes = reg_reads = 0;
+}
+
+/* Each move once on the fast way and once on the software CPU's, at the end of a page; the same. */
+static void test_moves(void **state)
+{
+	static const struct {
+		const char *code;
+		uint8_t len;
+		bool write;
+		uint64_t loaded; /* RAX or R9 after a load */
+	} rows[] = {
+		{ "\x8b\x03", 2, false, 0xcafebabe },               /* mov eax, [rbx] */
+		{ "\x89\x03", 2, true, 0 },                         /* mov [rbx], eax */
+		{ "\x44\x8b\x4b\x10", 4, false, 0xcafebabe },       /* mov r9d, [rbx+16] */
+		{ "\x44\x89\x8b\x00\x01\x00\x00", 7, true, 0 },     /* mov [rbx+256], r9d */
+		{ "\xc7\x44\x23\x08\x78\x56\x34\x12", 8, true, 0 }, /* mov dword [rbx+8], imm */
+		{ "\x48\x8b\x03", 3, false, UINT64_C(0x12345678cafebabe) }, /* mov rax, [rbx] */
+		{ "\x0f\xb6\x03", 3, false, 0xbe },         /* movzx eax, byte [rbx] */
+		{ "\x81\x0b\x01\x00\x00\x80", 6, true, 0 }, /* or dword [rbx], imm */
+	};
+
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(rows); i++) {
+		struct x86_state results[2];
+
+		for (unsigned slow = 0; slow < 2; slow++) {
+			struct hc_vcpu *vcpu = guest(1);
+			struct x86_state *s = x86_state_of(vcpu);
+			uint64_t at = slow ? 0x11000 - rows[i].len : 0x10000;
+			struct hc_exit e = mmio_exit(0xd0000000, rows[i].write);
+
+			add_registers(vcpu->vm);
+			reg_value = UINT64_C(0x12345678cafebabe);
+			assert_int_equal(
+				hc_mem_write(vcpu->vm, gpa_of(at), rows[i].code, rows[i].len), 0);
+			s->rip = at;
+			set_gpr(vcpu, X86_RBX, 0xd0000000);
+			set_gpr(vcpu, X86_RSP, 0);
+			set_gpr(vcpu, X86_R9, 0x9999888877776666);
+			set_gpr(vcpu, X86_RAX, 0x5555444433332222);
+			assert_int_equal(x86_env_exit(vcpu, &e), HC_ACT_RESUME);
+			assert_int_equal(s->rip, at + rows[i].len);
+			assert_int_equal(reg_writes, rows[i].write);
+			if (!rows[i].write)
+				assert_int_equal(s->gpr[i == 2 ? X86_R9 : X86_RAX], rows[i].loaded);
+			results[slow] = *s;
+			results[slow].xsave[0] = 0;
+			results[slow].gpr[X86_RCX] = reg_value;
+			hc_vm_destroy(vcpu->vm);
+		}
+		assert_memory_equal(results[0].gpr, results[1].gpr, sizeof(results[0].gpr));
+	}
+}
+
+static void test_apic_page(void **state)
+{
+	struct hc_vcpu *vcpu = guest(1);
+	struct x86_state *s = x86_state_of(vcpu);
+	struct hc_exit rd = mmio_exit(0xfee00030, false), wr = mmio_exit(0xfee00080, true);
+
+	put_code(vcpu, "\x8b\x03\x89\x03", 4);
+	x86_env_exit(vcpu, &rd);
+	assert_int_equal(s->gpr[X86_RAX], 0x01050014);
+	set_gpr(vcpu, X86_RAX, 0x50);
+	x86_env_exit(vcpu, &wr);
+	assert_int_equal(x86_apic_cr8(vcpu), 5);
+	/* Switched off, the page is bus like any other. */
+	assert_int_equal(x86_apic_write_base(vcpu, 0xfee00100), 0);
+	s->rip = 0x10000;
+	hc_vcpu_dirty(vcpu, X86_G_CORE);
+	x86_env_exit(vcpu, &rd);
+	assert_int_equal(s->gpr[X86_RAX], 0xffffffff);
+	hc_vm_destroy(vcpu->vm);
+}
+
+static void run_one(struct hc_vcpu *vcpu, const struct hc_exit *e)
+{
+	const struct x86_step step = { .exit = *e };
+
+	x86_env_script(vcpu, &step, 1);
+	assert_int_equal(hc_vm_start(vcpu->vm), 0);
+	x86_env_run();
+}
+
+static void test_bad_accesses(void **state)
+{
+	static const struct {
+		uint8_t access;
+		bool in_walk;
+		const char *code, *word;
+	} rows[] = {
+		{ HC_ACCESS_EXEC, false, "\x90\x90\x90",
+		  "code at 0xd0000000, where there is no memory" },
+		{ HC_ACCESS_READ, true, "\x90\x90\x90", "page tables at 0xd0000000" },
+		{ HC_ACCESS_READ, false, "\x0f\x28\x03", "not emulated" }, /* movaps xmm0, [rbx] */
+	};
+
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(rows); i++) {
+		struct hc_vcpu *vcpu = guest(1);
+		struct hc_exit e = mmio_exit(0xd0000000, false);
+
+		put_code(vcpu, rows[i].code, 3);
+		e.u.stage2.access = rows[i].access;
+		e.u.stage2.in_walk = rows[i].in_walk;
+		run_one(vcpu, &e);
+		assert_int_equal(hc_vm_cause(vcpu->vm), HC_STOP_FAILURE);
+		if (!strstr(hc_vm_reason(vcpu->vm), rows[i].word))
+			fail_msg("%s", hc_vm_reason(vcpu->vm));
+		hc_vm_destroy(vcpu->vm);
+	}
+}
+
+/* --- Halts and interrupts through the run loop --- */
+
+static void enable_apic(struct hc_vcpu *vcpu, struct x86_state *hw)
+{
+	x86_apic_mmio_write(vcpu, APIC_SVR, 0x1ff);
+}
+
+static void set_if(struct hc_vcpu *vcpu, struct x86_state *hw)
+{
+	hw->rflags |= X86_FLAG_IF;
+}
+
+static void clear_if(struct hc_vcpu *vcpu, struct x86_state *hw)
+{
+	hw->rflags &= ~(uint64_t)X86_FLAG_IF;
+}
+
+static void self_ipi(struct hc_vcpu *vcpu, struct x86_state *hw)
+{
+	x86_apic_mmio_write(vcpu, APIC_ICR, 0x40041);
+}
+
+static void set_if_and_self_ipi(struct hc_vcpu *vcpu, struct x86_state *hw)
+{
+	set_if(vcpu, hw);
+	self_ipi(vcpu, hw);
+}
+
+/* An interrupt that comes while IF is clear waits for a window, and then goes in. */
+static void test_window(void **state)
+{
+	struct hc_vcpu *vcpu = guest(1);
+	const struct x86_step steps[] = {
+		{ .exit = exit_of(HC_EXIT_CPUID), .guest = enable_apic },
+		{ .exit = exit_of(HC_EXIT_CPUID), .guest = self_ipi },
+		{ .exit = exit_of(HC_EXIT_CPUID), .guest = clear_if },
+		{ .exit = exit_of(HC_EXIT_CPUID), .guest = set_if },
+		{ .exit = exit_of(HC_EXIT_CPUID), .guest = NULL },
+	};
+	struct x86_script *s = x86_script_of(vcpu);
+
+	x86_env_script(vcpu, steps, HC_ARRAY_SIZE(steps));
+	assert_int_equal(hc_vm_start(vcpu->vm), 0);
+	x86_env_run();
+	assert_int_equal(s->event_count, 1);
+	assert_int_equal(s->events[0].vector, 0x41);
+	assert_int_equal(s->windows, 1);
+	assert_int_equal(vcpu->stats.exits[HC_EXIT_WINDOW], 1);
+	assert_int_equal(x86_vcpu_of(vcpu)->apic.isr[1], 2);
+	hc_vm_stop(vcpu->vm, HC_STOP_REQUEST, 0);
+	x86_env_run();
+	hc_vm_destroy(vcpu->vm);
+}
+
+/* sti; hlt with the interrupt already there does not sleep; cli; hlt sleeps for good. */
+static void test_halt(void **state)
+{
+	struct hc_vcpu *vcpu = guest(1);
+	const struct x86_step steps[] = {
+		{ .exit = exit_of(HC_EXIT_CPUID), .guest = enable_apic },
+		{ .exit = exit_of(HC_EXIT_HALT), .guest = set_if_and_self_ipi },
+		{ .exit = exit_of(HC_EXIT_CPUID), .guest = self_ipi },
+		{ .exit = exit_of(HC_EXIT_HALT), .guest = clear_if },
+	};
+	struct x86_script *s = x86_script_of(vcpu);
+
+	x86_env_script(vcpu, steps, HC_ARRAY_SIZE(steps));
+	assert_int_equal(hc_vm_start(vcpu->vm), 0);
+	x86_env_run();
+	assert_int_equal(s->at, 4);
+	assert_int_equal(s->event_count, 1);
+	assert_int_equal(vcpu->stats.halts, 1);
+	assert_int_equal(atomic_load(&x86_vcpu_of(vcpu)->mp_state), X86_MP_HALTED);
+	assert_false(x86_arch_ops.has_event(vcpu));
+	/* An NMI ends it all the same. */
+	x86_arch_ops.deliver_msi(vcpu->vm, 0xfee00000, 0x400);
+	assert_true(x86_arch_ops.has_event(vcpu));
+	x86_env_run();
+	assert_int_equal(s->event_count, 2);
+	assert_int_equal(s->events[1].type, X86_EVENT_NMI);
+	hc_vm_stop(vcpu->vm, HC_STOP_REQUEST, 0);
+	x86_env_run();
+	hc_vm_destroy(vcpu->vm);
+}
+
+/* --- 8259 --- */
+
+static unsigned acks;
+
+static int acknowledge(void *dev)
+{
+	acks++;
+	hc_irq_set_extint(dev, false);
+	return 0x28;
+}
+
+static void test_extint(void **state)
+{
+	struct hc_vcpu *vcpu = guest(1);
+	struct hc_vm *vm = vcpu->vm;
+	struct x86_script *s = x86_script_of(vcpu);
+
+	acks = 0;
+	hc_irq_set_extint_source(vm, acknowledge, vm);
+	hc_irq_set_extint(vm, true);
+	/* LINT0 is masked after reset: it does not get through. */
+	assert_int_equal(injected(vcpu).valid, 0);
+	x86_apic_virtual_wire(vcpu);
+	/* IF is clear: it is not acknowledged before it can be taken. */
+	assert_int_equal(injected(vcpu).valid, 0);
+	assert_int_equal(acks, 0);
+	assert_true(s->window);
+	x86_env_state(vcpu)->rflags |= X86_FLAG_IF;
+	hc_vcpu_dirty(vcpu, X86_G_CORE);
+	assert_int_equal(injected(vcpu).vector, 0x28);
+	assert_int_equal(acks, 1);
+	hc_vm_destroy(vm);
+}
+
+/* --- INIT and start-up --- */
+
+static void start_cpu_1(struct hc_vcpu *vcpu, struct x86_state *hw)
+{
+	x86_apic_mmio_write(vcpu, APIC_ICR_HIGH, 1u << 24);
+	x86_apic_mmio_write(vcpu, APIC_ICR, 0x4500);
+	x86_apic_mmio_write(vcpu, APIC_ICR, 0x4699);
+	x86_apic_mmio_write(vcpu, APIC_ICR, 0x4677);
+}
+
+static uint64_t started_rip, started_base;
+
+static void note_start(struct hc_vcpu *vcpu, struct x86_state *hw)
+{
+	started_rip = hw->rip;
+	started_base = hw->seg[X86_CS].base;
+}
+
+static void test_start_up(void **state)
+{
+	struct hc_vcpu *vcpu = guest(2), *other = vcpu->vm->vcpus[1];
+	const struct x86_step steps[] = { { .exit = exit_of(HC_EXIT_CPUID),
+		                            .guest = start_cpu_1 } };
+	const struct x86_step others[] = { { .exit = exit_of(HC_EXIT_CPUID),
+		                             .guest = note_start } };
+
+	x86_env_script(vcpu, steps, 1);
+	x86_env_script(other, others, 1);
+	assert_int_equal(hc_vm_start(vcpu->vm), 0);
+	x86_env_run();
+	assert_int_equal(started_rip, 0);
+	assert_int_equal(started_base, 0x99000);
+	assert_int_equal(x86_script_of(other)->at, 1);
+	/* INIT to the boot CPU, without firmware to go to: a reset. */
+	x86_apic_mmio_write(other, APIC_ICR_HIGH, 0);
+	x86_apic_mmio_write(other, APIC_ICR, 0x4500);
+	x86_env_run();
+	assert_int_equal(hc_vm_cause(vcpu->vm), HC_STOP_RESET);
+	hc_vm_destroy(vcpu->vm);
+}
+
+/* --- Instruction lengths --- */
+
+static void test_lengths(void **state)
+{
+	static const struct {
+		const char *code;
+		uint8_t len;
+	} rows[] = {
+		{ "\x0f\xa2", 2 },     { "\x0f\x32", 2 },         { "\x0f\x30", 2 },
+		{ "\xf4", 1 },         { "\x0f\x01\xd9", 3 },     { "\xf3\x0f\xa2", 3 },
+		{ "\x0f\x22\xd8", 3 }, { "\x48\x0f\x01\x38", 4 }, { "\x0f\x01\xd1", 3 },
+	};
+
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(rows); i++) {
+		struct hc_vcpu *vcpu = guest(1);
+
+		put_code(vcpu, rows[i].code, rows[i].len);
+		assert_int_equal(x86_insn_length(vcpu), rows[i].len);
+		/* The last bytes of the last mapped page. */
+		uint64_t *ram = hc_mem_ptr(vcpu->vm, gpa_of(0), MEMORY, true);
+
+		ram[0x4000 / 8 + 4] = 0;
+		x86_state_of(vcpu)->rip = 0x800000 - rows[i].len;
+		assert_int_equal(hc_mem_write(vcpu->vm, gpa_of(0x800000 - rows[i].len),
+		                              rows[i].code, rows[i].len),
+		                 0);
+		assert_int_equal(x86_insn_length(vcpu), rows[i].len);
+		x86_state_of(vcpu)->rip = 0x800000;
+		assert_true(x86_insn_length(vcpu) < 0);
+		hc_vm_destroy(vcpu->vm);
+	}
+}
+
+/* --- Anything at all: no exit, however wrong, ends in anything but a fault or a stopped VM --- */
+
+static void test_random_exits(void **state)
+{
+	uint64_t seed = 8086;
+
+	for (unsigned n = 0; n < 300; n++) {
+		struct hc_vcpu *vcpu = guest(2);
+		struct hc_vm *vm = vcpu->vm;
+		uint8_t *ram = hc_mem_ptr(vm, gpa_of(0), MEMORY, true);
+
+		add_registers(vm);
+		assert_int_equal(hc_vm_start(vm), 0);
+		for (unsigned i = 0; i < 100 && hc_vm_cause(vm) == HC_STOP_NONE; i++) {
+			struct hc_exit e;
+
+			for (unsigned j = 0; j < sizeof(e); j++)
+				((uint8_t *)&e)[j] = (uint8_t)test_random(&seed);
+			do
+				e.reason = (enum hc_exit_reason)test_below(&seed,
+				                                           HC_EXIT_REASON_COUNT);
+			while (!x86_arch_ops.handlers[e.reason]);
+			/* What a backend would not say. */
+			if (e.reason == HC_EXIT_IO) {
+				e.u.io.width = (uint8_t)(1u << test_below(&seed, 3));
+				e.u.io.addr_size = (uint8_t)(2u << test_below(&seed, 3));
+				e.u.io.segment = (uint8_t)test_below(&seed, X86_GS + 1);
+			}
+			if (e.reason == HC_EXIT_EXCEPTION)
+				e.u.exception.vector &= 31;
+			if (e.reason == HC_EXIT_STAGE2) {
+				e.u.stage2.gpa.v =
+					test_below(&seed, 2)
+						? 0xd0000000 | (test_random(&seed) & 0xfff)
+						: test_random(&seed);
+				e.u.stage2.access = (uint8_t)(1u << test_below(&seed, 3));
+				e.u.stage2.insn_len = (uint8_t)test_below(&seed, 16);
+			}
+			for (unsigned j = 0; j < X86_GPR_COUNT; j++)
+				set_gpr(vcpu, (enum x86_gpr)j,
+				        test_random(&seed) >> test_below(&seed, 64));
+			for (unsigned j = 0; j < 16; j++)
+				ram[0x10000 + j] = (uint8_t)test_random(&seed);
+			x86_state_of(vcpu)->rip = 0x10000;
+			(void)x86_env_exit(vcpu, &e);
+		}
+		hc_vm_stop(vm, HC_STOP_REQUEST, 0);
+		x86_env_run();
+		assert_int_equal(hc_vm_destroy(vm), 0);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_skips),
+		cmocka_unit_test(test_single_step),
+		cmocka_unit_test(test_msr_exits),
+		cmocka_unit_test(test_xsetbv),
+		cmocka_unit_test(test_control_registers),
+		cmocka_unit_test(test_ends),
+		cmocka_unit_test(test_double_faults),
+		cmocka_unit_test(test_ports),
+		cmocka_unit_test(test_string_ports),
+		cmocka_unit_test(test_string_fault),
+		cmocka_unit_test(test_moves),
+		cmocka_unit_test(test_apic_page),
+		cmocka_unit_test(test_bad_accesses),
+		cmocka_unit_test(test_window),
+		cmocka_unit_test(test_halt),
+		cmocka_unit_test(test_extint),
+		cmocka_unit_test(test_start_up),
+		cmocka_unit_test(test_lengths),
+		cmocka_unit_test(test_random_exits),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
