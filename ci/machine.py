@@ -87,7 +87,9 @@ def host_cpus(machine):
 
 
 def _guest_append(machine, name):
-    words = ["console=ttyS0", "no_timer_check", "panic=-1", f"hostname={name}"]
+    # no_timer_check: Linux else counts timer ticks in a delay loop, which an emulated machine that
+    # does not get its share of the processor fails, bare or in a VM.
+    words = ["console=ttyS0", "panic=-1", "no_timer_check", f"hostname={name}"]
     if machine.quiet:
         words.append("quiet")
     return " ".join(words + ([machine.append] if machine.append else []))

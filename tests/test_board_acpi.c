@@ -3,21 +3,12 @@
  * The board's ACPI reader against tables generated here, whole and damaged. What the reader maps is
  * handed out as copies of exactly the mapped size, so that the sanitizers see every byte too far.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-#include <hypercore/errno.h>
-
 #include "core/log.h"
 #include "platform/board/acpi.h"
+#include "tests/unit.h"
 
 #define BASE   UINT64_C(0xe0000)
 #define MEMORY 0x8000
@@ -33,10 +24,7 @@ void hc_log(enum hc_log_level level, const char *fmt, ...)
 
 static uint32_t below(uint32_t n)
 {
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (uint32_t)(seed >> 32) % n;
+	return (uint32_t)test_below(&seed, n);
 }
 
 /* --- A machine's memory and the tables in it --- */
@@ -135,14 +123,14 @@ static uint64_t add_table(struct machine *m, const char *signature, const uint8_
 static void add_root(struct machine *m, bool extended, const uint64_t *tables, unsigned count)
 {
 	uint8_t body[64] = { 0 }, *r;
-	unsigned size = extended ? 8 : 4;
+	size_t size = extended ? 8 : 4;
 
 	for (unsigned i = 0; i < count; i++)
-		put(body + i * size, tables[i], size);
+		put(body + i * size, tables[i], (unsigned)size);
 	m->root = add_table(m, extended ? "XSDT" : "RSDT", body, count * size);
 	m->rsdp = BASE + m->used;
 	r = at_pa(m, m->rsdp);
-	memcpy(r, "RSD PTR ", 8);
+	put(r, UINT64_C(0x2052545020445352), 8); /* "RSD PTR " */
 	r[15] = extended ? 2 : 0;
 	put(r + 16, extended ? 0 : m->root, 4);
 	fix_sum(r, 20, 8);
@@ -184,10 +172,11 @@ static size_t madt_body(uint8_t *b, struct acpi_info *want)
 				want->cpu_ids[want->cpu_count++] = i;
 			break;
 		case 1:
-			put(e + 4, 0xfec00000 + i * 0x1000, 4);
-			put(e + 8, 24 * i, 4);
+			put(e + 4, 0xfec00000u + i * 0x1000u, 4);
+			put(e + 8, UINT64_C(24) * i, 4);
 			if (want->ioapic_count < ACPI_MAX_IOAPICS) {
-				want->ioapics[want->ioapic_count].address = 0xfec00000 + i * 0x1000;
+				want->ioapics[want->ioapic_count].address =
+					0xfec00000u + i * 0x1000u;
 				want->ioapics[want->ioapic_count++].gsi_base = 24 * i;
 			}
 			break;
@@ -417,7 +406,7 @@ static void too_many_cpus(void **state)
 	uint64_t madt;
 
 	for (unsigned i = 0; i < 400; i++) {
-		uint8_t *e = body + 8 + 16 * i;
+		uint8_t *e = body + 8 + (size_t)16 * i;
 
 		e[0] = 9;
 		e[1] = 16;

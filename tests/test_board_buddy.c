@@ -3,20 +3,11 @@
  * The board's frame allocator and heap against a naive reference: a map that says of each frame
  * which block it belongs to.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-#include <hypercore/errno.h>
-
 #include "platform/board/heap.h"
+#include "tests/unit.h"
 
 #define FRAMES   2048
 #define BASE     UINT64_C(0x7f9000) /* frame 0 of the arena: not aligned to anything larger */
@@ -26,10 +17,7 @@ static uint64_t seed = 88172645463325252u;
 
 static uint32_t below(uint32_t n)
 {
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (uint32_t)(seed >> 32) % n;
+	return (uint32_t)test_below(&seed, n);
 }
 
 struct block {
@@ -65,6 +53,9 @@ static struct rig *new_rig(void)
 
 	r->arena = aligned_alloc(HC_PAGE_SIZE, FRAMES * HC_PAGE_SIZE);
 	assert_non_null(r->arena);
+	/* What would pass for the state of a free frame, if it were taken for one. */
+	for (size_t i = 0; i < FRAMES * HC_PAGE_SIZE; i++)
+		r->arena[i] = (uint8_t)(0x40 + i % 4);
 	buddy_init(&r->buddy, (uint64_t)(uintptr_t)r->arena - BASE);
 	return r;
 }

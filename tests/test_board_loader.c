@@ -4,22 +4,15 @@
  * damaged. What they map is handed out as copies of exactly the mapped size, so that the sanitizers
  * see every byte too far.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include <hypercore/errno.h>
 #include <hypercore/types.h>
 
 #include "platform/board/x86_64/layout.h"
 #include "platform/board/x86_64/loader.h"
+#include "tests/unit.h"
 
 #define BASE   UINT64_C(0x9000)
 #define MEMORY 0x6000
@@ -31,10 +24,7 @@ static unsigned copy_count;
 
 static uint32_t below(uint32_t n)
 {
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (uint32_t)(seed >> 32) % n;
+	return (uint32_t)test_below(&seed, n);
 }
 
 static const void *map(uint64_t pa, uint64_t size)
@@ -54,6 +44,11 @@ static void free_copies(void)
 {
 	while (copy_count)
 		free(copies[--copy_count]);
+}
+
+static void put_text(char *at, const char *text)
+{
+	memcpy(at, text, strlen(text) + 1);
 }
 
 static void put(size_t at, uint64_t value, unsigned size)
@@ -85,7 +80,7 @@ static void want_module(struct board_boot_info *want, uint64_t base, uint64_t si
 	want->module_count++;
 	m->base = base;
 	m->size = size;
-	strcpy(m->name, name);
+	put_text(m->name, name);
 }
 
 static const struct {
@@ -132,7 +127,7 @@ static size_t module_tag(size_t at, struct board_boot_info *want)
 
 	put(at + 8, base, 4);
 	put(at + 12, base + size, 4);
-	strcpy((char *)memory + at + 16, names[n].given);
+	put_text((char *)memory + at + 16, names[n].given);
 	want_module(want, base, size, names[n].name);
 	return tag(at, 3, 8 + (uint32_t)strlen(names[n].given) + 1);
 }
@@ -143,7 +138,7 @@ static size_t map_tag(size_t at, struct board_boot_info *want)
 
 	put(at + 8, entry, 4);
 	put(at + 12, 0, 4);
-	for (uint32_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		uint64_t base = (uint64_t)i << 33, size = below(6) * HC_PAGE_SIZE;
 		uint32_t type = below(6);
 
@@ -182,9 +177,9 @@ static size_t generate_multiboot2(struct board_boot_info *want)
 	memset(memory, 0, sizeof(memory));
 	memset(want, 0, sizeof(*want));
 	want->magic = BOARD_BOOT_MAGIC;
-	strcpy(want->loader, "multiboot2 (A loader of a long ");
+	put_text(want->loader, "multiboot2 (A loader of a long ");
 	want->loader[30] = ')';
-	strncpy(want->cmdline, cmdline, BOARD_MAX_CMDLINE - 1);
+	memcpy(want->cmdline, cmdline, strnlen(cmdline, BOARD_MAX_CMDLINE - 1));
 	at = text_tag(at, 1, cmdline);
 	at = text_tag(at, 2, "A loader of a long name");
 	for (unsigned i = below(20); i; i--)
@@ -240,7 +235,7 @@ static void multiboot2_damaged(void **state)
 		size_t len = generate_multiboot2(&info);
 
 		for (unsigned n = 1 + below(8); n; n--)
-			memory[below(4) ? below((uint32_t)len) : below(8)] =
+			memory[below(4) ? below(len ? (uint32_t)len : 1) : below(8)] =
 				(uint8_t)(below(2) ? 0xff : below(256));
 		multiboot2_read(&info, BASE, map);
 		check_sane(&info);
@@ -275,9 +270,9 @@ static void generate_pvh(struct board_boot_info *want)
 	memset(memory, 0, sizeof(memory));
 	memset(want, 0, sizeof(*want));
 	want->magic = BOARD_BOOT_MAGIC;
-	strcpy(want->loader, "PVH");
-	strncpy(want->cmdline, cmdline, BOARD_MAX_CMDLINE - 1);
-	strcpy((char *)memory + PVH_CMDLINE, cmdline);
+	put_text(want->loader, "PVH");
+	memcpy(want->cmdline, cmdline, strnlen(cmdline, BOARD_MAX_CMDLINE - 1));
+	put_text((char *)memory + PVH_CMDLINE, cmdline);
 	want->rsdp = 0xf5000;
 	put(0, START_PVH, 4);
 	put(4, 1, 4);
@@ -292,7 +287,7 @@ static void generate_pvh(struct board_boot_info *want)
 		size_t name_at = PVH_NAMES + 90 * i, at = PVH_MODULES + 32 * i;
 		uint64_t base = below(1u << 30), size = below(8);
 
-		strcpy((char *)memory + name_at, names[n].given);
+		put_text((char *)memory + name_at, names[n].given);
 		put(at, base, 8);
 		put(at + 8, size, 8);
 		put(at + 16, n ? BASE + name_at : 0, 8);

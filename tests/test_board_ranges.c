@@ -1,17 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The list of address ranges against a bitmap. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "platform/board/ranges.h"
+#include "tests/unit.h"
 
 #define SPACE 600
 
@@ -19,10 +11,7 @@ static uint64_t seed = 6364136223846793005u;
 
 static uint32_t below(uint32_t n)
 {
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (uint32_t)(seed >> 32) % n;
+	return (uint32_t)test_below(&seed, n);
 }
 
 static void check(const struct ranges *l, const bool map[SPACE])

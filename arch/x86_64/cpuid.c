@@ -149,7 +149,7 @@ static inline int group_of(uint32_t leaf)
 	return (leaf & 0x3fffffff) < 32 && group != 3 ? (int)group : -1;
 }
 
-static struct x86_cpuid_entry *find(struct x86_vm *x, uint32_t leaf, uint32_t subleaf)
+static inline struct x86_cpuid_entry *find(struct x86_vm *x, uint32_t leaf, uint32_t subleaf)
 {
 	int group = group_of(leaf);
 	unsigned i = group < 0 ? 0 : x->cpuid_index[group][leaf & 31];

@@ -58,10 +58,15 @@ static const uint8_t *code_of(struct hc_vcpu *vcpu, const struct hc_exit *exit)
 	return x86_code_ptr(vcpu, gva, &rc, &fault);
 }
 
-/* MOV r/m32, r32; MOV r32, r/m32; MOV r/m32, imm32. */
+/* MOV of 32 bits: to and from a register, to and from EAX by an absolute address, of an immediate.
+ */
 static bool is_move_32(const struct x86_insn *insn)
 {
-	return insn->op == X86_OP_MOV && insn->map == 0 && insn->opsize == 4 && insn->is_mem &&
+	if (insn->op != X86_OP_MOV || insn->map != 0 || insn->opsize != 4)
+		return false;
+	if (insn->opcode == 0xa1 || insn->opcode == 0xa3)
+		return true;
+	return insn->is_mem &&
 	       (insn->opcode == 0x89 || insn->opcode == 0x8b || insn->opcode == 0xc7);
 }
 
@@ -70,15 +75,17 @@ static bool do_move(struct hc_vcpu *vcpu, const struct hc_exit *exit, const stru
 {
 	struct x86_state *s = x86_state_of(vcpu);
 	uint64_t gpa = exit->u.stage2.gpa.v;
-	bool load = insn->opcode == 0x8b;
+	bool load = insn->opcode == 0x8b || insn->opcode == 0xa1;
 
 	if (gpa % 4 || !is_move_32(insn) || load != (exit->u.stage2.access == HC_ACCESS_READ))
 		return false;
+	unsigned reg = insn->opcode & 0x20 ? X86_RAX : insn->reg; /* A1, A3 */
+
 	if (load)
-		s->gpr[insn->reg] = (uint32_t)x86_device_read(vcpu, gpa, 4);
+		s->gpr[reg] = (uint32_t)x86_device_read(vcpu, gpa, 4);
 	else
 		x86_device_write(vcpu, gpa, 4,
-		                 (uint32_t)(insn->opcode == 0xc7 ? insn->imm : s->gpr[insn->reg]));
+		                 (uint32_t)(insn->opcode == 0xc7 ? insn->imm : s->gpr[reg]));
 	x86_skip(vcpu, s->rip + insn->length);
 	return true;
 }

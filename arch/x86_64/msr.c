@@ -88,21 +88,18 @@ const struct x86_msr_policy x86_msr_policy[] = {
 
 const unsigned x86_msr_policy_count = HC_ARRAY_SIZE(x86_msr_policy);
 
+/* Without a branch that depends on the number: the compiler makes it conditional moves. */
 const struct x86_msr_policy *x86_msr_find(uint32_t msr)
 {
-	unsigned low = 0, high = HC_ARRAY_SIZE(x86_msr_policy);
+	const struct x86_msr_policy *p = x86_msr_policy;
 
-	while (low < high) {
-		unsigned middle = (low + high) / 2;
+	for (unsigned n = HC_ARRAY_SIZE(x86_msr_policy); n > 1;) {
+		unsigned half = n / 2;
 
-		if (x86_msr_policy[middle].last < msr)
-			low = middle + 1;
-		else
-			high = middle;
+		p = p[half].first <= msr ? p + half : p;
+		n -= half;
 	}
-	if (low == HC_ARRAY_SIZE(x86_msr_policy) || x86_msr_policy[low].first > msr)
-		return NULL;
-	return &x86_msr_policy[low];
+	return p->first <= msr && msr <= p->last ? p : NULL;
 }
 
 /* --- Members of struct x86_state --- */

@@ -4,10 +4,11 @@
 #include <hypercore/freestanding.h>
 
 #include "arch/x86_64/internal.h"
+#include "arch/x86_64/walk_cache.h"
 
 /* --- Segmentation --- */
 
-unsigned x86_code_bits(struct hc_vcpu *vcpu)
+static inline unsigned code_bits(struct hc_vcpu *vcpu)
 {
 	const struct x86_state *s = x86_state_of(vcpu);
 
@@ -16,6 +17,21 @@ unsigned x86_code_bits(struct hc_vcpu *vcpu)
 		return 64;
 	/* Real and virtual-8086 mode have the D bit clear. */
 	return s->seg[X86_CS].attr & X86_ATTR_DB ? 32 : 16;
+}
+
+static inline gva_t code_address(const struct x86_state *s, unsigned bits)
+{
+	return gva_of(bits == 64 ? s->rip : (uint32_t)(s->seg[X86_CS].base + s->rip));
+}
+
+unsigned x86_code_bits(struct hc_vcpu *vcpu)
+{
+	return code_bits(vcpu);
+}
+
+gva_t x86_code_address(struct hc_vcpu *vcpu)
+{
+	return code_address(x86_state_of(vcpu), code_bits(vcpu));
 }
 
 static int fault_segment(enum x86_seg seg, struct x86_fault *fault)
@@ -104,7 +120,7 @@ int x86_fetch(struct hc_vcpu *vcpu, gva_t gva, uint8_t *buf, unsigned len, struc
 	return (int)done;
 }
 
-static int decode_at(struct hc_vcpu *vcpu, gva_t gva, unsigned bits)
+static __attribute__((noinline)) int decode_at(struct hc_vcpu *vcpu, gva_t gva, unsigned bits)
 {
 	struct x86_fault fault;
 	uint8_t buf[X86_INSN_MAX];
@@ -113,26 +129,18 @@ static int decode_at(struct hc_vcpu *vcpu, gva_t gva, unsigned bits)
 	return n < 0 ? n : x86_decode_length(buf, (unsigned)n, (enum x86_mode)bits);
 }
 
-gva_t x86_code_address(struct hc_vcpu *vcpu)
+static bool is_in_one_page(gva_t gva)
 {
-	const struct x86_state *s = x86_state_of(vcpu);
-
-	if (x86_code_bits(vcpu) == 64)
-		return gva_of(s->rip);
-	return gva_of((uint32_t)(s->seg[X86_CS].base + s->rip));
+	return gva.v % HC_PAGE_SIZE <= HC_PAGE_SIZE - X86_INSN_MAX;
 }
 
 int x86_insn_length(struct hc_vcpu *vcpu)
 {
-	unsigned bits = x86_code_bits(vcpu);
-	gva_t gva = x86_code_address(vcpu);
-	struct x86_fault fault;
-	int rc;
-	const uint8_t *code = x86_code_ptr(vcpu, gva, &rc, &fault);
+	unsigned bits = code_bits(vcpu);
+	gva_t gva = code_address(x86_state_of(vcpu), bits);
+	const uint8_t *code = x86_walk_cached_code(vcpu, gva);
 
-	if (!code)
-		return rc;
-	if (HC_PAGE_SIZE - gva.v % HC_PAGE_SIZE < X86_INSN_MAX)
+	if (!code || !is_in_one_page(gva))
 		return decode_at(vcpu, gva, bits);
 	return x86_decode_length(code, X86_INSN_MAX, (enum x86_mode)bits);
 }

@@ -11,6 +11,7 @@
 #include <hypercore/errno.h>
 
 #include "arch/x86_64/internal.h"
+#include "arch/x86_64/walk_cache.h"
 
 #define PTE_P  HC_BIT(0)
 #define PTE_W  HC_BIT(1)
@@ -246,142 +247,97 @@ static int walk_once(struct walk *w, struct x86_fault *fault)
 
 /* --- The cache --- */
 
-/* Everything but CR3 and the address that a translation depends on, and a bit that is always set.
- */
-static uint64_t mode_key(const struct walk *w)
+const _Atomic uint64_t x86_walk_no_entry;
+
+static void remember(const struct walk *w, unsigned access)
 {
-	const struct x86_state *s = w->s;
-	const uint64_t cr4 = X86_CR4_PSE | X86_CR4_PAE | X86_CR4_LA57 | X86_CR4_SMEP | X86_CR4_SMAP;
-
-	/* CR4's bits end at 24, EFER's at 12. */
-	return HC_BIT(63) | (s->cr4 & cr4) | (s->efer & (X86_EFER_NXE | X86_EFER_LMA)) << 24 |
-	       (s->cr0 & X86_CR0_WP) << 32 | (uint64_t)(s->rflags & X86_FLAG_AC) << 32 |
-	       (uint64_t)w->write | (uint64_t)w->exec << 1 | (uint64_t)w->user << 2 |
-	       (uint64_t)w->implicit << 3;
-}
-
-static uint64_t epoch_of(const struct hc_vm *vm)
-{
-	/* Slots change only while the VM does not run. */
-	return vm->state_entries[HC_VM_RUNNING] << 8 | vm->memory.count;
-}
-
-static struct x86_walk_cache *slot_of(struct hc_vcpu *vcpu, uint64_t page, bool exec)
-{
-	return &x86_vcpu_of(vcpu)
-	                ->walk[((page >> HC_PAGE_SHIFT) ^ (exec ? X86_WALK_SLOTS / 2 : 0)) &
-	                       (X86_WALK_SLOTS - 1)];
-}
-
-/* The same entries still hold the same values: the walk would end where it did before. */
-static bool is_current(const struct x86_walk_cache *c)
-{
-	for (unsigned i = 0; i < c->levels; i++)
-		if (atomic_load_explicit(c->entry[i], memory_order_acquire) != c->value[i])
-			return false;
-	return true;
-}
-
-static const struct x86_walk_cache *find_cached(const struct walk *w, uint64_t mode)
-{
-	uint64_t page = HC_ALIGN_DOWN(w->gva, HC_PAGE_SIZE);
-	const struct x86_walk_cache *c = slot_of(w->vcpu, page, w->exec);
-
-	if (c->page == page && c->mode == mode && c->cr3 == w->s->cr3 &&
-	    c->epoch == epoch_of(w->vcpu->vm) && is_current(c))
-		return c;
-	return NULL;
-}
-
-static void remember(const struct walk *w, uint64_t mode)
-{
-	uint64_t page = HC_ALIGN_DOWN(w->gva, HC_PAGE_SIZE);
-	struct x86_walk_cache *c = slot_of(w->vcpu, page, w->exec);
-	unsigned n = 0;
+	struct x86_walk_cache *c = x86_walk_slot(w->vcpu, w->gva, access);
 
 	/* 4-byte entries cannot be compared like the others; such guests are rare. */
 	if (w->p->entry_size != 8)
 		return;
-	for (unsigned level = 0; level < w->p->levels; level++) {
-		if (!w->entry[level])
-			continue;
-		c->entry[n] = w->entry[level];
-		c->value[n++] = w->value[level];
+	for (unsigned level = 0; level < HC_ARRAY_SIZE(c->entry); level++) {
+		bool used = w->entry[level] != NULL;
+
+		c->entry[level] =
+			used ? (const _Atomic uint64_t *)w->entry[level] : &x86_walk_no_entry;
+		c->value[level] = used ? w->value[level] : 0;
 	}
-	c->levels = n;
-	c->page = page;
+	c->page = HC_ALIGN_DOWN(w->gva, HC_PAGE_SIZE);
+	c->cr0 = w->s->cr0;
 	c->cr3 = w->s->cr3;
-	c->mode = mode;
-	c->epoch = epoch_of(w->vcpu->vm);
+	c->cr4 = w->s->cr4;
+	c->efer = w->s->efer;
+	c->rights = x86_walk_rights(w->s, access, w->implicit);
+	c->epoch = x86_walk_epoch(w->vcpu->vm);
 	c->gpa = HC_ALIGN_DOWN(w->gpa, HC_PAGE_SIZE);
 	c->host = hc_mem_ptr(w->vcpu->vm, gpa_of(c->gpa), HC_PAGE_SIZE, false);
 }
 
 /* --- Entry points --- */
 
-static int translate(struct hc_vcpu *vcpu, gva_t gva, unsigned access, bool implicit,
-                     const uint8_t **host, gpa_t *gpa, struct x86_fault *fault)
+static __attribute__((noinline)) int translate(struct hc_vcpu *vcpu, gva_t gva, unsigned access,
+                                               bool implicit, gpa_t *gpa, struct x86_fault *fault)
 {
 	const struct x86_state *s = x86_state_of(vcpu);
+	int rc;
 
-	hc_vcpu_need(vcpu, X86_G_CR);
 	if (!(s->cr0 & X86_CR0_PG)) {
 		/* Addresses have 32 bits then. */
 		gpa->v = (uint32_t)gva.v;
-		*host = NULL;
 		return 0;
 	}
 	struct walk w = {
 		.s = s,
 		.vcpu = vcpu,
+		.p = paging_of(s),
 		.gva = gva.v,
+		.gpa_mask = x86_vm_of(vcpu->vm)->gpa_mask,
 		.write = access == HC_ACCESS_WRITE,
 		.exec = access == HC_ACCESS_EXEC,
 		.user = s->cpl == 3 && !implicit,
 		.implicit = implicit,
 	};
-	uint64_t mode = mode_key(&w);
-	const struct x86_walk_cache *c = find_cached(&w, mode);
-
-	if (!c) {
-		int rc;
-
-		w.p = paging_of(s);
-		w.gpa_mask = x86_vm_of(vcpu->vm)->gpa_mask;
-		w.nx = w.p->entry_size == 8 && s->efer & X86_EFER_NXE;
-		while ((rc = walk_once(&w, fault)) == -EAGAIN)
-			continue;
-		if (rc)
-			return rc;
-		remember(&w, mode);
-		*gpa = gpa_of(w.gpa);
-		*host = NULL;
-		return 0;
-	}
-	*gpa = gpa_of(c->gpa | (gva.v & (HC_PAGE_SIZE - 1)));
-	*host = c->host ? c->host + (gva.v & (HC_PAGE_SIZE - 1)) : NULL;
+	w.nx = w.p->entry_size == 8 && s->efer & X86_EFER_NXE;
+	while ((rc = walk_once(&w, fault)) == -EAGAIN)
+		continue;
+	if (rc)
+		return rc;
+	remember(&w, access);
+	*gpa = gpa_of(w.gpa);
 	return 0;
 }
 
 int x86_translate(struct hc_vcpu *vcpu, gva_t gva, unsigned access, bool implicit, gpa_t *gpa,
                   struct x86_fault *fault)
 {
-	const uint8_t *host;
+	hc_vcpu_need(vcpu, X86_G_CR);
+	const struct x86_walk_cache *c = x86_walk_cached(vcpu, gva.v, access, implicit);
 
-	return translate(vcpu, gva, access, implicit, &host, gpa, fault);
+	if (!c)
+		return translate(vcpu, gva, access, implicit, gpa, fault);
+	*gpa = gpa_of(c->gpa | (gva.v & (HC_PAGE_SIZE - 1)));
+	return 0;
 }
 
-const uint8_t *x86_code_ptr(struct hc_vcpu *vcpu, gva_t gva, int *rc, struct x86_fault *fault)
+static __attribute__((noinline)) const uint8_t *find_code(struct hc_vcpu *vcpu, gva_t gva, int *rc,
+                                                          struct x86_fault *fault)
 {
 	const uint8_t *host;
 	gpa_t gpa;
 
-	*rc = translate(vcpu, gva, HC_ACCESS_EXEC, false, &host, &gpa, fault);
+	*rc = x86_translate(vcpu, gva, HC_ACCESS_EXEC, false, &gpa, fault);
 	if (*rc)
 		return NULL;
-	if (!host)
-		host = hc_mem_ptr(vcpu->vm, gpa, HC_PAGE_SIZE - gva.v % HC_PAGE_SIZE, false);
+	host = hc_mem_ptr(vcpu->vm, gpa, HC_PAGE_SIZE - gva.v % HC_PAGE_SIZE, false);
 	if (!host)
 		*rc = -ENOENT;
 	return host;
+}
+
+const uint8_t *x86_code_ptr(struct hc_vcpu *vcpu, gva_t gva, int *rc, struct x86_fault *fault)
+{
+	const uint8_t *code = vcpu->valid & X86_G_CR ? x86_walk_cached_code(vcpu, gva) : NULL;
+
+	return code ? code : find_code(vcpu, gva, rc, fault);
 }

@@ -44,11 +44,11 @@ struct x86_vm {
 
 /* A translation that x86_translate made before, and the table entries it came from. */
 struct x86_walk_cache {
-	uint64_t page, cr3, mode; /* key; mode is 0 in an unused slot */
-	uint64_t epoch;           /* of the VM's memory slots */
+	uint64_t page, cr0, cr3, cr4, efer; /* what it is for */
+	uint64_t epoch;                     /* of the VM's memory slots */
+	uint64_t rights;                    /* access and privilege; 0 in an unused slot */
 	const _Atomic uint64_t *entry[5];
 	uint64_t value[5];
-	unsigned levels;
 	uint64_t gpa;        /* of the page */
 	const uint8_t *host; /* of the page, NULL if it is not RAM */
 };

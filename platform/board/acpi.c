@@ -10,6 +10,7 @@
 #define RSDP_V2_SIZE 36
 #define HEADER_SIZE  36
 #define MAX_TABLE    (16 * HC_MIB)
+#define MAX_TABLES   256
 
 /* A table that has been mapped and whose checksum is right. */
 struct table {
@@ -299,6 +300,11 @@ static bool read_root(const struct reader *r, uint64_t pa, const char *name, uns
 		hc_log(HC_LOG_WARN, "ACPI: the table at 0x%llx is no %s", (unsigned long long)pa,
 		       name);
 		return false;
+	}
+	if ((root.len - HEADER_SIZE) / entry > MAX_TABLES) {
+		hc_log(HC_LOG_WARN, "ACPI: %s lists %u tables: those beyond %u are left out", name,
+		       (root.len - HEADER_SIZE) / entry, MAX_TABLES);
+		root.len = HEADER_SIZE + MAX_TABLES * entry;
 	}
 	for (uint64_t at = HEADER_SIZE; at + entry <= root.len; at += entry)
 		read_table(r, get(&root, at, entry));

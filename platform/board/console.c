@@ -3,14 +3,12 @@
 
 #include <hypercore/freestanding.h>
 
-#include "core/lock.h"
+#include "platform/board/output_lock.h"
 
-#define RING 32768 /* a power of two */
 #define LINE 256
 
-static struct hc_lock lock;
-static bool lock_broken;
-static char ring[RING];
+static struct output_lock lock;
+static char ring[CONSOLE_RING];
 static uint64_t written; /* characters; every line ends with a newline */
 static struct {
 	console_sink fn;
@@ -18,34 +16,21 @@ static struct {
 } sinks[CONSOLE_MAX_SINKS];
 static unsigned sink_count;
 
-static bool enter(void)
-{
-	return lock_broken ? hc_platform_irq_disable() : hc_lock_irq(&lock);
-}
-
-static void leave(bool irq)
-{
-	if (lock_broken)
-		hc_platform_irq_restore(irq);
-	else
-		hc_unlock_irq(&lock, irq);
-}
-
 static void remember(const char *line, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
-		ring[written++ & (RING - 1)] = line[i];
-	ring[written++ & (RING - 1)] = '\n';
+		ring[written++ & (CONSOLE_RING - 1)] = line[i];
+	ring[written++ & (CONSOLE_RING - 1)] = '\n';
 }
 
 void console_line(const char *line, size_t len)
 {
-	bool irq = enter();
+	struct output_hold hold = output_enter(&lock);
 
 	remember(line, len);
 	for (unsigned i = 0; i < sink_count; i++)
 		sinks[i].fn(sinks[i].arg, line, len);
-	leave(irq);
+	output_leave(&lock, hold);
 }
 
 /* The line that begins at position at, cut to LINE. Returns the position after its newline. */
@@ -53,7 +38,7 @@ static uint64_t ring_line(uint64_t at, char *line, size_t *len)
 {
 	*len = 0;
 	for (; at < written; at++) {
-		char c = ring[at & (RING - 1)];
+		char c = ring[at & (CONSOLE_RING - 1)];
 
 		if (c == '\n')
 			return at + 1;
@@ -65,8 +50,8 @@ static uint64_t ring_line(uint64_t at, char *line, size_t *len)
 
 void console_attach(console_sink sink, void *arg)
 {
-	bool irq = enter();
-	uint64_t at = written > RING ? written - RING : 0;
+	struct output_hold hold = output_enter(&lock);
+	uint64_t at = written > CONSOLE_RING ? written - CONSOLE_RING : 0;
 	char line[LINE];
 	size_t len;
 
@@ -80,15 +65,10 @@ void console_attach(console_sink sink, void *arg)
 		sinks[sink_count].fn = sink;
 		sinks[sink_count++].arg = arg;
 	}
-	leave(irq);
+	output_leave(&lock, hold);
 }
 
 unsigned console_sink_count(void)
 {
 	return sink_count;
-}
-
-void console_break_lock(void)
-{
-	lock_broken = true;
 }

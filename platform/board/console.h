@@ -9,6 +9,7 @@
 #include <hypercore/types.h>
 
 #define CONSOLE_MAX_SINKS 4
+#define CONSOLE_RING      32768 /* bytes that the ring keeps; a power of two */
 
 /* Writes one line, which has no newline. Any context; calls are never concurrent. */
 typedef void (*console_sink)(void *arg, const char *line, size_t len);
@@ -18,9 +19,5 @@ void console_attach(console_sink sink, void *arg);
 unsigned console_sink_count(void);
 
 void console_line(const char *line, size_t len);
-
-/* This CPU is the only one that still runs: from here on no lock is taken, since its owner may
- * never release it. */
-void console_break_lock(void);
 
 #endif

@@ -25,11 +25,6 @@ void memory_init(const struct ranges *unused, uint64_t offset)
 			max_order = order;
 }
 
-uint64_t memory_total(void)
-{
-	return buddy.total << HC_PAGE_SHIFT;
-}
-
 uint64_t memory_available(void)
 {
 	return buddy.available << HC_PAGE_SHIFT;

@@ -8,8 +8,7 @@
 /* Gives the allocator all of unused. offset: virtual minus physical address of RAM. */
 void memory_init(const struct ranges *unused, uint64_t offset);
 
-/* Bytes. */
-uint64_t memory_total(void);
+/* Bytes that are free. */
 uint64_t memory_available(void);
 
 #endif

@@ -22,6 +22,7 @@ static inline void set_next_pc(struct hc_vcpu *vcpu, const struct vmcb *v, struc
 {
 	exit->next_pc = v->nrip;
 	if (__builtin_expect(!svm_caps.nrip, 1)) {
+		svm_get_code_state(vcpu);
 		int found = x86_insn_length(vcpu);
 
 		exit->next_pc = v->rip + (found > 0 ? (unsigned)found : length);

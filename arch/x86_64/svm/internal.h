@@ -126,6 +126,9 @@ int svm_msrpm_bits(const uint8_t *msrpm, uint32_t msr);
 /* state.c */
 void svm_get_state(struct hc_vcpu *vcpu, uint32_t groups);
 void svm_set_state(struct hc_vcpu *vcpu, uint32_t groups);
+/* What fetching an instruction looks at, X86_G_CR and X86_G_CS, and marks it valid: the short way,
+ * for the exit path of CPUs that do not save the next RIP. */
+void svm_get_code_state(struct hc_vcpu *vcpu);
 void svm_load(struct hc_vcpu *vcpu);
 void svm_put(struct hc_vcpu *vcpu);
 

@@ -330,11 +330,17 @@ static const struct {
 
 _Static_assert(1u << HC_ARRAY_SIZE(groups_table) == X86_G_ALL + 1u, "one row per group");
 
-/* On the exit path for CPUs that do not save the next RIP: straight to the groups asked for. */
 void svm_get_state(struct hc_vcpu *vcpu, uint32_t groups)
 {
 	for (groups &= X86_G_ALL; groups; groups &= groups - 1)
 		groups_table[__builtin_ctz(groups)].get(svm_vcpu_of(vcpu), x86_state_of(vcpu));
+}
+
+void svm_get_code_state(struct hc_vcpu *vcpu)
+{
+	get_cr(svm_vcpu_of(vcpu), x86_state_of(vcpu));
+	get_cs(svm_vcpu_of(vcpu), x86_state_of(vcpu));
+	vcpu->valid |= X86_G_CR | X86_G_CS;
 }
 
 void svm_set_state(struct hc_vcpu *vcpu, uint32_t groups)

@@ -55,9 +55,14 @@ static bool x2apic;
 static bool tsc_deadline;
 static volatile uint32_t *mmio;
 
+static volatile uint32_t *xapic_reg(enum apic_reg reg)
+{
+	return &mmio[(size_t)reg * 4];
+}
+
 static uint32_t apic_read(enum apic_reg reg)
 {
-	return x2apic ? (uint32_t)rdmsr(MSR_X2APIC + reg) : mmio[reg * 4];
+	return x2apic ? (uint32_t)rdmsr(MSR_X2APIC + reg) : *xapic_reg(reg);
 }
 
 static void apic_write(enum apic_reg reg, uint32_t v)
@@ -65,7 +70,7 @@ static void apic_write(enum apic_reg reg, uint32_t v)
 	if (x2apic)
 		wrmsr(MSR_X2APIC + reg, v);
 	else
-		mmio[reg * 4] = v;
+		*xapic_reg(reg) = v;
 }
 
 static void write_icr(uint32_t id, uint32_t low)
@@ -76,10 +81,10 @@ static void write_icr(uint32_t id, uint32_t low)
 		wrmsr(MSR_X2APIC + APIC_ICR, (uint64_t)id << 32 | low);
 		return;
 	}
-	while (mmio[APIC_ICR * 4] & ICR_PENDING)
+	while (*xapic_reg(APIC_ICR) & ICR_PENDING)
 		cpu_pause();
-	mmio[APIC_ICR_HIGH * 4] = id << 24;
-	mmio[APIC_ICR * 4] = low;
+	*xapic_reg(APIC_ICR_HIGH) = id << 24;
+	*xapic_reg(APIC_ICR) = low;
 }
 
 /* 8259A data sheet, ICW1-4: vectors out of the way of exceptions, and every input masked. */

@@ -12,7 +12,7 @@
 
 #define NS_PER_S UINT64_C(1000000000)
 
-/* A counter of known or unknown rate that goes up (or down, if mask says so by read()). */
+/* A counter that goes up, of a rate that is known or to be measured. */
 struct counter {
 	const char *name;
 	uint64_t hz;   /* 0: to be measured */

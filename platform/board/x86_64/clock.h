@@ -16,7 +16,7 @@ const char *clock_reference(void);
 /* Each CPU. */
 void clock_init_cpu(void);
 
-/* Busy waiting; also before clock_init(), then by the PIT. */
+/* Busy waiting. */
 void clock_delay_us(unsigned us);
 
 #endif

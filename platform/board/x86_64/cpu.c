@@ -38,7 +38,7 @@ static const uint8_t vector_ist[32] = {
 void idt_build(void)
 {
 	for (unsigned v = 0; v < HC_ARRAY_SIZE(idt); v++) {
-		uint64_t at = (uint64_t)(uintptr_t)trap_vectors + v * TRAP_VECTOR_SIZE;
+		uint64_t at = (uint64_t)(uintptr_t)trap_vectors + v * (uint64_t)TRAP_VECTOR_SIZE;
 
 		idt[v] = (struct idt_gate){
 			.offset_low = (uint16_t)at,

@@ -30,6 +30,7 @@ struct board_cpu {
 	uint64_t gdt[5]; /* null, code, data, TSS (16 bytes) */
 	struct cpu_tss tss;
 	uint64_t stack_top;
+	uint64_t first_tsc; /* when it had started */
 	_Atomic bool online;
 	_Atomic bool kicked;        /* since it last came out of idle */
 	_Atomic uint32_t work_done; /* generation of the last cpus_call() it finished */

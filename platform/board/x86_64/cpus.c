@@ -78,6 +78,7 @@ static void cpu_main(struct board_cpu *c)
 	apic_init_cpu();
 	clock_init_cpu();
 	c->cpu.hw_id = apic_id();
+	c->first_tsc = rdtsc();
 	atomic_store(&c->online, true);
 	work_loop(c);
 }
@@ -131,12 +132,21 @@ static bool start_one(struct board_cpu *c, uint32_t id, uint8_t page)
 	return wait_online(c, START_PATIENCE_NS);
 }
 
+/* hc_platform_now_ns() takes all TSCs to be one. */
+static void admit(struct board_cpu *c, uint64_t before)
+{
+	if (c->first_tsc < before || c->first_tsc > rdtsc())
+		hc_log(HC_LOG_WARN, "cpu %u: its TSC is not in step with cpu 0's", c->cpu.id);
+	board_cpu_count++;
+}
+
 static void start_listed(const struct acpi_info *acpi, uint8_t page)
 {
 	uint32_t own = apic_id();
 
 	for (unsigned i = 0; i < acpi->cpu_count; i++) {
 		struct board_cpu *c = &board_cpus[board_cpu_count];
+		uint64_t before;
 
 		if (acpi->cpu_ids[i] == own)
 			continue;
@@ -149,8 +159,9 @@ static void start_listed(const struct acpi_info *acpi, uint8_t page)
 			hc_log(HC_LOG_WARN, "no memory for more CPUs' stacks");
 			return;
 		}
+		before = rdtsc();
 		if (start_one(c, acpi->cpu_ids[i], page))
-			board_cpu_count++;
+			admit(c, before);
 		else
 			hc_log(HC_LOG_WARN, "the CPU with APIC ID %u does not start: left out",
 			       acpi->cpu_ids[i]);
@@ -165,7 +176,7 @@ static void flush(void *arg)
 
 void cpus_start(const struct acpi_info *acpi)
 {
-	uint64_t address = low_page();
+	uint64_t address = machine_low_page();
 	uint8_t *page;
 
 	board_cpus[0].cpu.hw_id = apic_id();

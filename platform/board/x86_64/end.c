@@ -3,6 +3,7 @@
 #include "core/log.h"
 #include "platform/board/board.h"
 #include "platform/board/console.h"
+#include "platform/board/output_lock.h"
 #include "platform/board/x86_64/apic.h"
 #include "platform/board/x86_64/cpu.h"
 #include "platform/board/x86_64/hw.h"
@@ -125,8 +126,7 @@ void panic_begin(void)
 		apic_send_nmi_to_others();
 		settle();
 	}
-	console_break_lock();
-	serial_break_locks();
+	output_break_locks();
 	if (!console_sink_count())
 		board_attach_serial(BOARD_SERIAL_COM1);
 }

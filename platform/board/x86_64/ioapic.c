@@ -15,8 +15,8 @@
 #define PIN_LOW    0x2000
 
 /* MPS INTI flags (ACPI 6.4, table 5.26). */
-#define INTI_POLARITY_LOW  0x3
-#define INTI_TRIGGER_LEVEL 0xc
+#define INTI_POLARITY 0x3 /* both bits set: active low */
+#define INTI_TRIGGER  0xc /* both bits set: level */
 
 static struct {
 	volatile uint32_t *mmio; /* IOREGSEL; IOWIN at + 0x10 */
@@ -62,9 +62,9 @@ int ioapic_route_isa(const struct acpi_info *acpi, uint8_t isa_irq, uint8_t vect
 	uint32_t gsi = acpi_isa_gsi(acpi, isa_irq, &flags);
 	uint32_t low = vector;
 
-	if ((flags & 0x3) == INTI_POLARITY_LOW)
+	if ((flags & INTI_POLARITY) == INTI_POLARITY)
 		low |= PIN_LOW;
-	if ((flags & 0xc) == INTI_TRIGGER_LEVEL)
+	if ((flags & INTI_TRIGGER) == INTI_TRIGGER)
 		low |= PIN_LEVEL;
 	for (unsigned i = 0; i < count; i++) {
 		uint32_t pin = gsi - ioapics[i].gsi_base;

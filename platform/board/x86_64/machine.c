@@ -63,9 +63,12 @@ int machine_memory_init(void)
 	for (uint32_t i = 0; i < info->module_count; i++)
 		remove_pages(&unused, info->modules[i].base, info->modules[i].size);
 	err = paging_start(&ram, &unused, info->image_base);
-	if (!err)
-		memory_init(&unused, DIRECT_BASE);
-	return err;
+	if (err)
+		return err;
+	memory_init(&unused, DIRECT_BASE);
+	if (ram.full || unused.full)
+		hc_log(HC_LOG_WARN, "the memory map has too many pieces: some memory is left out");
+	return 0;
 }
 
 static bool overlaps(uint64_t base, uint64_t size, uint64_t page)
@@ -93,7 +96,7 @@ static bool low_page_is_free(uint64_t page)
 }
 
 /* Not the first pages, where the BIOS keeps its data, nor the last below 640 KiB. */
-uint64_t low_page(void)
+uint64_t machine_low_page(void)
 {
 	for (uint64_t page = 0x80000; page >= 0x1000; page -= HC_PAGE_SIZE)
 		if (low_page_is_free(page))

@@ -4,6 +4,7 @@
 #include <hypercore/errno.h>
 
 #include "core/log.h"
+#include "platform/board/output_lock.h"
 #include "platform/board/x86_64/apic.h"
 #include "platform/board/x86_64/hw.h"
 #include "platform/board/x86_64/trap.h"
@@ -36,18 +37,19 @@ enum {
 #define PATIENCE  1000000 /* reads of LSR before a port counts as stuck */
 
 struct serial_port {
+	struct hc_chardev chr;
+	struct output_lock lock;
+	unsigned fifo; /* bytes that it takes at once */
 	uint16_t base;
 	uint8_t isa_irq;
-	bool probed, present, stuck;
-	unsigned fifo;
-	struct hc_lock lock; /* of output */
-	bool mid_line;       /* a guest has written, but not ended, a line */
+	bool probed, present;
+	bool stuck;    /* never gets ready: written to no more */
+	bool mid_line; /* a guest has written, but not ended, a line */
 
 	/* Input: filled by the interrupt, emptied by serial_poll(), both on the boot CPU. */
 	bool input;
-	volatile uint32_t head, tail;
 	uint8_t ring[RX_RING];
-	struct hc_chardev chr;
+	volatile uint32_t head, tail;
 };
 
 static struct serial_port ports[SERIAL_PORTS] = {
@@ -56,8 +58,6 @@ static struct serial_port ports[SERIAL_PORTS] = {
 	{ .base = 0x3e8, .isa_irq = 4 },
 	{ .base = 0x2e8, .isa_irq = 3 },
 };
-
-static bool locks_broken;
 
 static bool probe(const struct serial_port *p)
 {
@@ -119,42 +119,29 @@ static void put(struct serial_port *p, const uint8_t *data, size_t len)
 	}
 }
 
-static bool enter(struct serial_port *p)
-{
-	return locks_broken ? hc_platform_irq_disable() : hc_lock_irq(&p->lock);
-}
-
-static void leave(struct serial_port *p, bool irq)
-{
-	if (locks_broken)
-		hc_platform_irq_restore(irq);
-	else
-		hc_unlock_irq(&p->lock, irq);
-}
-
 void serial_write_line(void *port, const char *line, size_t len)
 {
 	static const uint8_t newline[] = { '\r', '\n' };
 	struct serial_port *p = port;
-	bool irq = enter(p);
+	struct output_hold hold = output_enter(&p->lock);
 
 	if (p->mid_line)
 		put(p, newline, sizeof(newline));
 	p->mid_line = false;
 	put(p, (const uint8_t *)line, len);
 	put(p, newline, sizeof(newline));
-	leave(p, irq);
+	output_leave(&p->lock, hold);
 }
 
 static void guest_write(struct hc_chardev *chr, const uint8_t *data, size_t len)
 {
 	struct serial_port *p = HC_CONTAINER_OF(chr, struct serial_port, chr);
-	bool irq = enter(p);
+	struct output_hold hold = output_enter(&p->lock);
 
 	put(p, data, len);
 	if (len)
 		p->mid_line = data[len - 1] != '\n';
-	leave(p, irq);
+	output_leave(&p->lock, hold);
 }
 
 struct hc_chardev *serial_chardev(struct serial_port *p)
@@ -231,9 +218,4 @@ void serial_drain(void)
 	for (unsigned i = 0; i < SERIAL_PORTS; i++)
 		if (ports[i].present)
 			wait_for(&ports[i], LSR_TEMT);
-}
-
-void serial_break_locks(void)
-{
-	locks_broken = true;
 }

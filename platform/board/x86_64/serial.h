@@ -29,7 +29,4 @@ bool serial_poll(void);
 /* Waits until all ports have sent their last byte. */
 void serial_drain(void);
 
-/* Only this CPU still runs: lock owners may be gone. */
-void serial_break_locks(void);
-
 #endif

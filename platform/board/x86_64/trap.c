@@ -137,11 +137,15 @@ static void exception(const struct trap_frame *f)
 	hc_panic("%s at %s", name ? name : "reserved exception", place(f->rip, text, sizeof(text)));
 }
 
+/* One from outside reaches all CPUs at once: their dumps take turns. */
 static void nmi(const struct trap_frame *f)
 {
+	static struct hc_lock turn;
+
 	panic_stop_if_other();
-	say("cpu %u: NMI that nobody sent", this_cpu()->cpu.id);
+	hc_lock(&turn);
 	trap_dump(f);
+	hc_unlock(&turn);
 }
 
 void trap_dispatch(struct trap_frame *f)
