@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A QEMU plugin that counts the instructions a machine executes, and how many of them a guest on an
- * AMD-V hypervisor: those between VMRUN and the instruction after it, where #VMEXIT goes on.
+ * AMD-V hypervisor: those between VMRUN and the instruction after it, where #VMEXIT goes on. For
+ * the others it says at which addresses they are.
  *
  * For one CPU. A block that an exception leaves early is counted whole; the blocks around VMRUN are
  * exact, since VMRUN ends a block.
@@ -12,6 +13,7 @@
  */
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct qemu_plugin_tb;
@@ -29,6 +31,7 @@ extern void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb, qemu
 extern void qemu_plugin_register_atexit_cb(qemu_plugin_id_t id,
                                            void (*fn)(qemu_plugin_id_t, void *), void *data);
 extern size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
+extern uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
 extern struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb,
                                                         size_t index);
 extern size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
@@ -39,6 +42,14 @@ __attribute__((visibility("default"))) int qemu_plugin_install(qemu_plugin_id_t 
                                                                const void *info, int argc,
                                                                char **argv);
 
+/* A translated block; kept to the end, for the same code may be translated again. */
+struct block {
+	struct block *next;
+	uint64_t address, size; /* size in instructions */
+	uint64_t outside;       /* times executed outside the guest */
+};
+
+static struct block *blocks;
 static uint64_t total, guest, entries;
 static uint64_t entered_at;   /* total when VMRUN was executed */
 static const uint8_t *vmexit; /* where the instruction after VMRUN is in QEMU's memory */
@@ -47,7 +58,10 @@ static char output[1024];
 
 static void count(unsigned cpu, void *data)
 {
-	total += (uintptr_t)data;
+	struct block *block = data;
+
+	total += block->size;
+	block->outside += !in_guest;
 }
 
 static void count_vmrun(unsigned cpu, void *data)
@@ -64,6 +78,19 @@ static void count_vmexit(unsigned cpu, void *data)
 		guest += total - entered_at;
 	in_guest = 0;
 	count(cpu, data);
+}
+
+static struct block *new_block(const struct qemu_plugin_tb *tb)
+{
+	struct block *block = calloc(1, sizeof(*block));
+
+	if (!block)
+		abort();
+	block->address = qemu_plugin_tb_vaddr(tb);
+	block->size = qemu_plugin_tb_n_insns(tb);
+	block->next = blocks;
+	blocks = block;
+	return block;
 }
 
 static const uint8_t *bytes(const struct qemu_plugin_tb *tb, size_t index)
@@ -85,7 +112,7 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 	} else if (vmexit && bytes(tb, 0) == vmexit) {
 		fn = count_vmexit;
 	}
-	qemu_plugin_register_vcpu_tb_exec_cb(tb, fn, QEMU_PLUGIN_CB_NO_REGS, (void *)(uintptr_t)n);
+	qemu_plugin_register_vcpu_tb_exec_cb(tb, fn, QEMU_PLUGIN_CB_NO_REGS, new_block(tb));
 }
 
 static void at_exit(qemu_plugin_id_t id, void *data)
@@ -94,8 +121,13 @@ static void at_exit(qemu_plugin_id_t id, void *data)
 
 	if (!file)
 		return;
-	fprintf(file, "{\"total\": %llu, \"guest\": %llu, \"entries\": %llu}\n",
+	fprintf(file, "{\"total\": %llu, \"guest\": %llu, \"entries\": %llu, \"outside\": [[0, 0]",
 	        (unsigned long long)total, (unsigned long long)guest, (unsigned long long)entries);
+	for (const struct block *block = blocks; block; block = block->next)
+		if (block->outside)
+			fprintf(file, ",\n[%llu, %llu]", (unsigned long long)block->address,
+			        (unsigned long long)(block->outside * block->size));
+	fprintf(file, "]}\n");
 	fclose(file);
 }
 

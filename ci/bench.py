@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """./dev bench: what exits, a boot and the page tables cost, beside KVM on the same machine."""
 import argparse
+import bisect
+import collections
 import json
 import re
 import statistics
@@ -87,7 +89,8 @@ def run_machine(machine, line, bare=False):
 def bench_exits():
     machine = machines.Machine(directory=OUT / "exits", memory="64M", command=[], initrd="none",
                                kernel=str(BUILD / machines.BOARD / "bench/guest/bench-guest.bin"),
-                               serials=("com2", "none"), extra=ICOUNT)
+                               serials=("com2", "none"), extra=(
+                                   *ICOUNT, "-plugin", f"{plugin()},output={OUT / 'count.json'}"))
     build_preset(machines.BOARD)
     with Progress("timing exits"):
         output, _ = run_machine(machine, machines.command_line(machine))
@@ -102,6 +105,9 @@ def bench_exits():
         rows.append((row["what"], str(value), str(row["goal"] or ""), str(row["kvm"]),
                      f"{row['kvm'] / max(value, 1):.1f}", met(value, row["goal"])))
     table(rows)
+    print()
+    counts = json.loads((OUT / "count.json").read_text())
+    print_functions(by_function(counts["outside"]), counts["entries"])
     write("exits", result)
 
 
@@ -120,6 +126,32 @@ def plugin():
             return library
         said = tried.stderr
     raise Failure(f"QEMU takes no instruction-counting plugin: {said.decode().strip()}")
+
+
+def functions():
+    """The hypervisor's functions as sorted (address, name)."""
+    done = subprocess.run(["nm", str(machines.board_file("hypercore.elf"))], capture_output=True,
+                          text=True, check=True)
+    rows = (line.split() for line in done.stdout.splitlines())
+    return sorted((int(row[0], 16), row[2]) for row in rows if len(row) == 3 and row[1] in "tT")
+
+
+def by_function(outside):
+    """Instructions outside the guest by function, from the plugin's list of addresses."""
+    known, found = functions(), collections.Counter()
+    addresses = [address for address, _ in known]
+    for address, count in outside:
+        at = bisect.bisect_right(addresses, address) - 1
+        found["(firmware, boot code)" if address < 1 << 32 or at < 0 else known[at][1]] += count
+    return found
+
+
+def print_functions(found, entries, most=15):
+    """The functions that the time outside the guest goes to."""
+    rows = [("outside the guest, start-up included", "instructions", "per exit")]
+    rows += [(name, str(count), f"{count / max(entries, 1):.1f}")
+             for name, count in found.most_common(most)]
+    table(rows)
 
 
 def boot_machine(where, bare, quiet, extra=()):
@@ -160,12 +192,12 @@ def bench_boot():
         with Progress(f"booting, {name}"):
             bare, vm = (boot_instructions(library, which, quiet) for which in (True, False))
             walls = [boot_wall(which, quiet) for which in (True, False)]
-        own = vm["total"] - vm["guest"]
+        own, parts = vm["total"] - vm["guest"], by_function(vm["outside"])
         result[name] = {
             "bare": {"instructions": bare["total"], "wall_seconds": walls[0]},
             "vm": {"instructions": vm["total"], "guest_instructions": vm["guest"],
                    "hypervisor_instructions": own, "exits": vm["entries"],
-                   "wall_seconds": walls[1]},
+                   "by_function": dict(parts.most_common(40)), "wall_seconds": walls[1]},
             "instructions_ratio": vm["total"] / bare["total"], "wall_ratio": walls[1] / walls[0]}
         rows += boot_rows(name, result[name])
     table([("Debian to userspace and off, 1 CPU", "bare", "in the VM", "ratio", "goal", "KVM", ""),
@@ -176,6 +208,9 @@ def bench_boot():
         share = vm["hypervisor_instructions"] / vm["instructions"]
         print(f"{name}: {vm['exits']} exits; outside the guest {vm['hypervisor_instructions'] / 1e6:.0f} M "
               f"instructions ({100 * share:.1f} %, firmware and start-up included)")
+    print()
+    print_functions(parts, vm["exits"])
+    print()
     print_statistics()
     write("boot", result)
 

@@ -193,7 +193,6 @@ def command_line(machine):
         raise Failure("no UEFI firmware: install the package ovmf", 125)
     build_preset(BOARD)
     files = _files(machine)
-    machine.log.write_text("")
     return [QEMU, "-accel", "tcg", "-machine", "q35",
             "-cpu", machine.cpu_model or BACKENDS[machine.backend],
             "-smp", str(host_cpus(machine)), "-m", str(host_memory(machine)),
@@ -249,7 +248,6 @@ def read_verdict(log):
 def bare_command_line(machine):
     """The same guest on the same machine with no hypervisor between, to compare with."""
     _, kernel, *initrd = _files(machine)
-    machine.log.write_text("")
     return [QEMU, "-accel", "tcg", "-machine", "q35",
             "-cpu", machine.cpu_model or BACKENDS[machine.backend],
             "-smp", machine.cpus, "-m", str((parse_size(machine.memory) or 0) >> 20),

@@ -119,6 +119,7 @@ def useful(said):
 def execute(line, machine, verbose=False, timeout=0, sink=None):
     """Runs QEMU to its end. Returns (its exit status, what it said on standard error, timed out)."""
     interactive = machine.command is None
+    machine.log.write_text("")  # the last machine's end is not this one's
     streams = {"stderr": subprocess.PIPE}
     if not interactive:
         streams |= {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE}

@@ -188,7 +188,7 @@ def no_nested_paging():
 
 @boot_test
 def too_little_host_memory():
-    check_refused(dev_run("--host-memory", "256M", "--memory", "512M"), "memory")
+    check_refused(dev_run("--host-memory", "256M", "--memory", "512M"), "MiB", "512")
 
 
 @boot_test
