@@ -6,6 +6,7 @@
 #include <hypercore/types.h>
 
 struct hc_vcpu;
+struct x86_vm;
 struct x86_vcpu;
 
 /* 0, or -EINVAL: #GP(0). An MSR without a policy is counted in stats.unknown_msrs. */
@@ -17,6 +18,9 @@ void x86_msr_reset(struct x86_vcpu *x);
 
 /* As firmware leaves them: memory is write-back, but for the hole below 4 GiB. */
 void x86_msr_set_boot_mtrrs(struct hc_vcpu *vcpu);
+
+/* Makes the VM's table of rows. */
+void x86_msr_init(struct x86_vm *x);
 
 /* The row for msr, or NULL. */
 const struct x86_msr_policy *x86_msr_find(uint32_t msr);
