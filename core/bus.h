@@ -37,8 +37,10 @@ struct hc_region {
 
 struct hc_bus {
 	struct hc_region regions[HC_BUS_MAX_REGIONS]; /* sorted by base */
-	/* By the low bits of an address (I/O) or of its page's number: where its region was. */
+	uint8_t sizes[HC_BUS_MAX_REGIONS];            /* ops->sizes, 0 replaced by what it means */
+	/* By the low bits of an address >> hint_shift: where its region was the last time. */
 	_Atomic uint8_t hints[HC_BUS_HINTS];
+	uint8_t hint_shift; /* ports are told apart, memory by pages */
 	unsigned count;
 	uint64_t unclaimed_reads, unclaimed_writes;
 };

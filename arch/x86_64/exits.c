@@ -38,15 +38,15 @@ static int exit_cpuid(struct hc_vcpu *vcpu, struct hc_exit *exit)
 
 static int exit_msr_read(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
-	struct x86_state *s = x86_state_of(vcpu);
-	uint64_t value;
+	uint64_t *gpr = x86_state_of(vcpu)->gpr;
 
-	if (x86_msr_read(vcpu, (uint32_t)s->gpr[X86_RCX], &value)) {
+	/* Which stays as it is if the MSR cannot be read. */
+	if (x86_msr_read(vcpu, (uint32_t)gpr[X86_RCX], &gpr[X86_RAX])) {
 		x86_raise_gp(vcpu);
 		return HC_ACT_RESUME;
 	}
-	s->gpr[X86_RAX] = (uint32_t)value;
-	s->gpr[X86_RDX] = value >> 32;
+	gpr[X86_RDX] = gpr[X86_RAX] >> 32;
+	gpr[X86_RAX] = (uint32_t)gpr[X86_RAX];
 	x86_skip(vcpu, exit->next_pc);
 	return HC_ACT_RESUME;
 }

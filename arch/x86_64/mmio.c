@@ -59,20 +59,34 @@ static inline bool is_load(const struct x86_insn *move)
 	return move->opcode == 0x8b || move->opcode == 0xa1;
 }
 
+static inline uint32_t read_32(struct hc_vcpu *vcpu, uint64_t gpa)
+{
+	if (x86_apic_has_page(&x86_vcpu_of(vcpu)->apic, gpa))
+		return x86_apic_mmio_read(vcpu, gpa & 0xfff);
+	return (uint32_t)hc_bus_read_value(vcpu->vm, HC_SPACE_MEMORY, gpa, 4);
+}
+
+static inline void write_32(struct hc_vcpu *vcpu, uint64_t gpa, uint32_t value)
+{
+	if (x86_apic_has_page(&x86_vcpu_of(vcpu)->apic, gpa))
+		x86_apic_mmio_write(vcpu, gpa & 0xfff, value);
+	else
+		(void)hc_bus_write(vcpu->vm, HC_SPACE_MEMORY, gpa, 4, value);
+}
+
 /* Of a move that exited for an aligned access of its own kind. Segmentation and paging have allowed
  * it already: it came as far as stage 2. */
-static inline void do_move(struct hc_vcpu *vcpu, uint64_t gpa, const struct x86_insn *insn)
+static inline __attribute__((always_inline)) void do_move(struct hc_vcpu *vcpu, uint64_t gpa,
+                                                          const struct x86_insn *insn)
 {
 	struct x86_state *s = x86_state_of(vcpu);
 	unsigned reg = insn->opcode & 0x20 ? X86_RAX : insn->reg; /* A1, A3 */
-	uint64_t next = s->rip + insn->length;
 
 	if (is_load(insn))
-		s->gpr[reg] = (uint32_t)x86_device_read(vcpu, gpa, 4);
+		s->gpr[reg] = read_32(vcpu, gpa);
 	else
-		x86_device_write(vcpu, gpa, 4,
-		                 (uint32_t)(insn->opcode == 0xc7 ? insn->imm : s->gpr[reg]));
-	x86_skip(vcpu, next);
+		write_32(vcpu, gpa, (uint32_t)(insn->opcode == 0xc7 ? insn->imm : s->gpr[reg]));
+	x86_skip(vcpu, s->rip + insn->length);
 }
 
 /* --- Everything else --- */

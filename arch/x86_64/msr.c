@@ -204,7 +204,8 @@ static bool check_member(struct hc_vcpu *vcpu, uint32_t msr, uint64_t *value)
 	}
 }
 
-static int write_member(struct hc_vcpu *vcpu, uint32_t msr, uint64_t value)
+static __attribute__((noinline)) int write_member(struct hc_vcpu *vcpu, uint32_t msr,
+                                                  uint64_t value)
 {
 	uint32_t group;
 	uint64_t *member = member_of(x86_state_of(vcpu), msr, &group);
@@ -217,7 +218,8 @@ static int write_member(struct hc_vcpu *vcpu, uint32_t msr, uint64_t value)
 	return 0;
 }
 
-static int read_member(struct hc_vcpu *vcpu, uint32_t msr, uint64_t *value)
+static __attribute__((noinline)) int read_member(struct hc_vcpu *vcpu, uint32_t msr,
+                                                 uint64_t *value)
 {
 	uint32_t group;
 	const uint64_t *member = member_of(x86_state_of(vcpu), msr, &group);

@@ -9,7 +9,8 @@ struct hc_vcpu;
 struct x86_vm;
 struct x86_vcpu;
 
-/* 0, or -EINVAL: #GP(0). An MSR without a policy is counted in stats.unknown_msrs. */
+/* 0, or -EINVAL: #GP(0), and *value is not written. An MSR without a policy is counted in
+ * stats.unknown_msrs. */
 int x86_msr_read(struct hc_vcpu *vcpu, uint32_t msr, uint64_t *value);
 int x86_msr_write(struct hc_vcpu *vcpu, uint32_t msr, uint64_t value);
 
