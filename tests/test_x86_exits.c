@@ -816,14 +816,14 @@ static void test_random_exits(void **state)
 {
 	uint64_t seed = 8086;
 
-	for (unsigned n = 0; n < 300; n++) {
+	for (unsigned n = 0; n < test_rounds(100); n++) {
 		struct hc_vcpu *vcpu = guest(2);
 		struct hc_vm *vm = vcpu->vm;
 		uint8_t *ram = hc_mem_ptr(vm, gpa_of(0), MEMORY, true);
 
 		add_registers(vm);
 		assert_int_equal(hc_vm_start(vm), 0);
-		for (unsigned i = 0; i < 100 && hc_vm_cause(vm) == HC_STOP_NONE; i++) {
+		for (unsigned i = 0; i < 300 && hc_vm_cause(vm) == HC_STOP_NONE; i++) {
 			struct hc_exit e;
 
 			for (unsigned j = 0; j < sizeof(e); j++)

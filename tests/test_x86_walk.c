@@ -305,7 +305,7 @@ static void test_random_tables(void **state)
 	n.gpa_bits = 40;
 	n.has_1g = x86_vm_of(vm)->has_1g_pages;
 	assert_int_equal(x86_vm_of(vm)->gpa_mask, HC_BIT(40) - 1);
-	for (unsigned round = 0; round < 600; round++) {
+	for (unsigned round = 0; round < test_rounds(150); round++) {
 		random_mode(&seed, n.s);
 		fill_tables(&seed, n.ram, n.s->cr4 & X86_CR4_PAE);
 		for (unsigned i = 0; i < 40; i++) {
@@ -322,7 +322,7 @@ static void test_random_tables(void **state)
 	hc_vm_destroy(vm);
 }
 
-/* Millions, without comparing whole tables: accessed and dirty bits are set beforehand. */
+/* More, without comparing whole tables: accessed and dirty bits are set beforehand. */
 static void test_many(void **state)
 {
 	struct hc_vm *vm = x86_env_vm(1, MEMORY);
@@ -330,10 +330,11 @@ static void test_many(void **state)
 	struct naive n = { .s = x86_state_of(vcpu),
 		           .ram = hc_mem_ptr(vm, gpa_of(0), MEMORY, true) };
 	uint64_t seed = 777, hits = 0;
+	unsigned rounds = test_rounds(100);
 
 	n.gpa_bits = 40;
 	n.has_1g = x86_vm_of(vm)->has_1g_pages;
-	for (unsigned round = 0; round < 400; round++) {
+	for (unsigned round = 0; round < rounds; round++) {
 		random_mode(&seed, n.s);
 		fill_tables(&seed, n.ram, n.s->cr4 & X86_CR4_PAE);
 		for (unsigned i = 0; i < 4000; i++) {
@@ -355,7 +356,7 @@ static void test_many(void **state)
 		}
 	}
 	/* The tables must be such that both outcomes are common. */
-	assert_in_range(hits, 100000, 1500000);
+	assert_in_range(hits, 250 * rounds, 3750 * rounds);
 	hc_vm_destroy(vm);
 }
 
@@ -507,8 +508,9 @@ static void test_remembered_code(void **state)
 		           .has_1g = x86_vm_of(vm)->has_1g_pages,
 		           .access = HC_ACCESS_EXEC };
 	uint64_t seed = 4711, hits = 0, lengths = 0;
+	unsigned rounds = test_rounds(150);
 
-	for (unsigned round = 0; round < 400; round++) {
+	for (unsigned round = 0; round < rounds; round++) {
 		random_mode(&seed, n.s);
 		if (round % 16 == 0)
 			n.s->cr0 &= ~X86_CR0_PG;
@@ -516,7 +518,7 @@ static void test_remembered_code(void **state)
 		uint64_t page = (uint32_t)random_address(&seed) & 0x3ffff000;
 
 		for (unsigned i = 0; i < 500; i++) {
-			if (test_below(&seed, 3) == 0)
+			if (test_below(&seed, 6) == 0)
 				change_something(&seed, &n);
 			/* A few places, one of them across the end of a page. */
 			n.s->rip = page + test_below(&seed, 4) * 0xaa8;
@@ -537,8 +539,8 @@ static void test_remembered_code(void **state)
 		}
 	}
 	/* Both outcomes are common, and what is checked is not only the first look. */
-	assert_in_range(lengths, 20000, 180000);
-	assert_in_range(hits, 0, 160000);
+	assert_in_range(lengths, 50 * rounds, 450 * rounds);
+	assert_in_range(hits, 10 * rounds, 400 * rounds);
 	hc_vm_destroy(vm);
 }
 

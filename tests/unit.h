@@ -3,12 +3,13 @@
 #ifndef TESTS_UNIT_H
 #define TESTS_UNIT_H
 
+#include <hypercore/errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <hypercore/errno.h>
+#include <stdlib.h>
 /* after the above */
 #include <cmocka.h>
 
@@ -27,6 +28,15 @@ static inline uint64_t test_random(uint64_t *state)
 static inline uint64_t test_below(uint64_t *state, uint64_t bound)
 {
 	return test_random(state) % bound;
+}
+
+/* How many of n generated cases to try: HC_TEST_FACTOR in the environment multiplies them. */
+static inline unsigned test_rounds(unsigned n)
+{
+	const char *factor = getenv("HC_TEST_FACTOR");
+	int times = factor ? atoi(factor) : 1;
+
+	return times > 1 ? n * (unsigned)times : n;
 }
 
 #endif
