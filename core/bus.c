@@ -49,27 +49,32 @@ int hc_bus_add(struct hc_vm *vm, enum hc_space space, const struct hc_region *re
 	if (bus->count == HC_BUS_MAX_REGIONS)
 		return hc_error(-ENOSPC, "device %s: no more than %d regions on a bus",
 		                region->name, HC_BUS_MAX_REGIONS);
-	for (unsigned i = bus->count; i > at; i--)
+	for (unsigned i = bus->count; i > at; i--) {
 		bus->regions[i] = bus->regions[i - 1];
+		bus->sizes[i] = bus->sizes[i - 1];
+	}
 	bus->regions[at] = *region;
+	bus->sizes[at] = region->ops->sizes ? region->ops->sizes : 15;
+	bus->hint_shift = space == HC_SPACE_IO ? 0 : HC_PAGE_SHIFT;
 	bus->count++;
 	return 0;
 }
 
-/* The largest size up to want that the region takes at offset, and that ends inside it. */
-static unsigned usable_size(const struct hc_region *r, uint64_t offset, unsigned want)
+/* The largest size up to want that region i takes at offset, and that ends inside it. */
+static unsigned usable_size(const struct hc_bus *bus, unsigned i, uint64_t offset, unsigned want)
 {
-	unsigned mask = r->ops->sizes ? r->ops->sizes : 15;
 	unsigned size = want;
 
-	while (size > 1 && (!(mask & size) || size > r->len - offset))
+	while (size > 1 && (!(bus->sizes[i] & size) || size > bus->regions[i].len - offset))
 		size /= 2;
 	return size;
 }
 
-static uint64_t ones(unsigned size)
+static inline uint64_t ones(unsigned size)
 {
-	return size == 8 ? ~UINT64_C(0) : (UINT64_C(1) << (size * 8)) - 1;
+	static const uint64_t mask[9] = { 0, 0xff, 0xffff, 0, UINT32_MAX, 0, 0, 0, UINT64_MAX };
+
+	return mask[size];
 }
 
 /* Where addr falls: the region, or NULL and how many bytes up to want no device has. */
@@ -83,7 +88,7 @@ static const struct hc_region *at_address(const struct hc_bus *bus, uint64_t add
 	if (i == bus->count)
 		return NULL;
 	if (addr >= r->base) {
-		*size = usable_size(r, addr - r->base, want);
+		*size = usable_size(bus, i, addr - r->base, want);
 		return r;
 	}
 	if (r->base - addr < want)
@@ -91,8 +96,36 @@ static const struct hc_region *at_address(const struct hc_bus *bus, uint64_t add
 	return NULL;
 }
 
-int hc_bus_read(struct hc_vm *vm, enum hc_space space, uint64_t addr, unsigned size,
-                uint64_t *value)
+/* --- Short cuts: nearly all accesses are to a region that was accessed before, and are of a size
+ * that it takes. Hints are only where to look first. --- */
+
+static inline _Atomic uint8_t *hint_of(struct hc_bus *bus, uint64_t addr)
+{
+	return &bus->hints[(addr >> bus->hint_shift) % HC_BUS_HINTS];
+}
+
+/* The region that takes the access as it is, if it is where the hint says. */
+static inline const struct hc_region *hinted(struct hc_bus *bus, uint64_t addr, unsigned size)
+{
+	unsigned i = atomic_load_explicit(hint_of(bus, addr), memory_order_relaxed);
+	const struct hc_region *r = &bus->regions[i];
+	uint64_t offset = addr - r->base;
+
+	return offset < r->len && size <= r->len - offset && bus->sizes[i] & size ? r : NULL;
+}
+
+static void set_hint(struct hc_bus *bus, uint64_t addr, const struct hc_region *r)
+{
+	atomic_store_explicit(hint_of(bus, addr), (uint8_t)(r - bus->regions),
+	                      memory_order_relaxed);
+}
+
+_Static_assert(HC_BUS_MAX_REGIONS <= UINT8_MAX, "hints are bytes");
+
+/* --- The long way: accesses that are split, cross a region's end or find nothing --- */
+
+static __attribute__((noinline)) int read_any(struct hc_vm *vm, enum hc_space space, uint64_t addr,
+                                              unsigned size, uint64_t *value)
 {
 	struct hc_bus *bus = &vm->bus[space];
 	int rc = -ENOENT;
@@ -110,6 +143,7 @@ int hc_bus_read(struct hc_vm *vm, enum hc_space space, uint64_t addr, unsigned s
 		r = at_address(bus, addr + done, want, &n);
 		if (r) {
 			part = r->ops->read(r->dev, addr + done - r->base, n) & ones(n);
+			set_hint(bus, addr + done, r);
 			rc = 0;
 		} else {
 			part = ones(n);
@@ -121,8 +155,17 @@ int hc_bus_read(struct hc_vm *vm, enum hc_space space, uint64_t addr, unsigned s
 	return rc;
 }
 
-int hc_bus_write(struct hc_vm *vm, enum hc_space space, uint64_t addr, unsigned size,
-                 uint64_t value)
+static __attribute__((noinline)) uint64_t read_any_value(struct hc_vm *vm, enum hc_space space,
+                                                         uint64_t addr, unsigned size)
+{
+	uint64_t value;
+
+	(void)read_any(vm, space, addr, size, &value);
+	return value;
+}
+
+static __attribute__((noinline)) int write_any(struct hc_vm *vm, enum hc_space space, uint64_t addr,
+                                               unsigned size, uint64_t value)
 {
 	struct hc_bus *bus = &vm->bus[space];
 	int rc = -ENOENT;
@@ -139,6 +182,7 @@ int hc_bus_write(struct hc_vm *vm, enum hc_space space, uint64_t addr, unsigned 
 		if (r) {
 			r->ops->write(r->dev, addr + done - r->base, n,
 			              value >> (done * 8) & ones(n));
+			set_hint(bus, addr + done, r);
 			rc = 0;
 		} else {
 			bus->unclaimed_writes++;
@@ -146,4 +190,51 @@ int hc_bus_write(struct hc_vm *vm, enum hc_space space, uint64_t addr, unsigned 
 	}
 	hc_dev_unlock(vm);
 	return rc;
+}
+
+/* --- Accesses --- */
+
+static inline uint64_t read_region(struct hc_vm *vm, const struct hc_region *r, uint64_t addr,
+                                   unsigned size)
+{
+	uint64_t offset = addr - r->base;
+	const struct hc_region_ops *ops = r->ops;
+	void *dev = r->dev;
+
+	hc_lock(&vm->device_lock);
+	uint64_t value = ops->read(dev, offset, size);
+
+	hc_unlock(&vm->device_lock);
+	return value & ones(size);
+}
+
+uint64_t hc_bus_read_value(struct hc_vm *vm, enum hc_space space, uint64_t addr, unsigned size)
+{
+	const struct hc_region *r = hinted(&vm->bus[space], addr, size);
+
+	return r ? read_region(vm, r, addr, size) : read_any_value(vm, space, addr, size);
+}
+
+int hc_bus_read(struct hc_vm *vm, enum hc_space space, uint64_t addr, unsigned size,
+                uint64_t *value)
+{
+	const struct hc_region *r = hinted(&vm->bus[space], addr, size);
+
+	if (!r)
+		return read_any(vm, space, addr, size, value);
+	*value = read_region(vm, r, addr, size);
+	return 0;
+}
+
+int hc_bus_write(struct hc_vm *vm, enum hc_space space, uint64_t addr, unsigned size,
+                 uint64_t value)
+{
+	const struct hc_region *r = hinted(&vm->bus[space], addr, size);
+
+	if (!r)
+		return write_any(vm, space, addr, size, value);
+	hc_lock(&vm->device_lock);
+	r->ops->write(r->dev, addr - r->base, size, value & ones(size));
+	hc_unlock(&vm->device_lock);
+	return 0;
 }

@@ -33,9 +33,14 @@ struct hc_region {
 };
 
 #define HC_BUS_MAX_REGIONS 64
+#define HC_BUS_HINTS       64 /* a power of two */
 
 struct hc_bus {
 	struct hc_region regions[HC_BUS_MAX_REGIONS]; /* sorted by base */
+	uint8_t sizes[HC_BUS_MAX_REGIONS];            /* ops->sizes, 0 replaced by what it means */
+	/* By the low bits of an address >> hint_shift: where its region was the last time. */
+	_Atomic uint8_t hints[HC_BUS_HINTS];
+	uint8_t hint_shift; /* ports are told apart, memory by pages */
 	unsigned count;
 	uint64_t unclaimed_reads, unclaimed_writes;
 };
@@ -51,6 +56,9 @@ int hc_bus_read(struct hc_vm *vm, enum hc_space space, uint64_t addr, unsigned s
                 uint64_t *value);
 int hc_bus_write(struct hc_vm *vm, enum hc_space space, uint64_t addr, unsigned size,
                  uint64_t value);
+
+/* The value of hc_bus_read(), for those to whom it is the same whether a device answered. */
+uint64_t hc_bus_read_value(struct hc_vm *vm, enum hc_space space, uint64_t addr, unsigned size);
 
 /* The lock that device callbacks run under. For code that enters a device from elsewhere: input
  * from the outside, end-of-interrupt broadcasts. */

@@ -37,7 +37,7 @@ static bool is_x2apic(const struct x86_apic *apic)
 
 /* --- Priorities (10.8.3) --- */
 
-static int highest(const uint64_t words[4])
+static inline int highest(const uint64_t words[4])
 {
 	for (int i = 3; i >= 0; i--)
 		if (words[i])
@@ -45,13 +45,15 @@ static int highest(const uint64_t words[4])
 	return -1;
 }
 
-static int highest_requested(const struct x86_apic *apic)
+static inline int highest_requested(const struct x86_apic *apic)
 {
-	uint64_t irr[4];
+	for (int i = 3; i >= 0; i--) {
+		uint64_t word = atomic_load_explicit(&apic->irr[i], memory_order_acquire);
 
-	for (unsigned i = 0; i < 4; i++)
-		irr[i] = atomic_load_explicit(&apic->irr[i], memory_order_acquire);
-	return highest(irr);
+		if (word)
+			return i * 64 + 63 - __builtin_clzll(word);
+	}
+	return -1;
 }
 
 static uint32_t processor_priority(const struct x86_apic *apic)
@@ -206,7 +208,8 @@ static uint32_t read_bitmap(const struct x86_apic *apic, uint32_t offset)
 }
 
 /* Registers that both modes read alike. False: there is no such register to read. */
-static bool read_common(struct hc_vcpu *vcpu, uint32_t offset, uint32_t *value)
+static inline __attribute__((always_inline)) bool read_common(struct hc_vcpu *vcpu, uint32_t offset,
+                                                              uint32_t *value)
 {
 	struct x86_apic *apic = &x86_vcpu_of(vcpu)->apic;
 

@@ -86,6 +86,7 @@ void x86_vcpu_reset(struct hc_vcpu *vcpu, bool is_power_on)
 static int vm_init(struct hc_vm *vm)
 {
 	x86_cpuid_init(vm);
+	x86_msr_init(x86_vm_of(vm));
 	return 0;
 }
 

@@ -141,18 +141,9 @@ static uint32_t *reg_of(struct x86_cpuid_entry *e, unsigned reg)
 	return regs[reg];
 }
 
-/* Groups of leaves, by the upper bits of their number. Negative: there is no such group. */
-static inline int group_of(uint32_t leaf)
-{
-	uint32_t group = leaf >> 30;
-
-	return (leaf & 0x3fffffff) < 32 && group != 3 ? (int)group : -1;
-}
-
 static inline struct x86_cpuid_entry *find(struct x86_vm *x, uint32_t leaf, uint32_t subleaf)
 {
-	int group = group_of(leaf);
-	unsigned i = group < 0 ? 0 : x->cpuid_index[group][leaf & 31];
+	unsigned i = x86_cpuid_first(x, leaf);
 
 	for (; i && i < x->cpuid_count && x->cpuid[i].leaf == leaf; i++)
 		if (x->cpuid[i].any_subleaf || x->cpuid[i].subleaf == subleaf)
@@ -179,10 +170,16 @@ static void ask_host(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 		x86_host_cpuid(leaf, subleaf, out);
 }
 
+/* Leaves of which fill_in() answers a part. */
+static inline bool is_filled_in(uint32_t leaf)
+{
+	return leaf < 32 ? (B(0x1) | B(0xb) | B(0xd)) >> leaf & 1 : leaf == 0x8000001e;
+}
+
 static void add_entry(struct x86_vm *x, const struct rule *r)
 {
 	struct x86_cpuid_entry *e = &x->cpuid[x->cpuid_count];
-	uint8_t *index = &x->cpuid_index[group_of(r->leaf)][r->leaf & 31];
+	uint8_t *index = &x->cpuid_index[r->leaf >> 30][r->leaf & 31];
 	uint32_t host[4] = { 0 };
 
 	if (r->leaf >> 30 != 1)
@@ -190,6 +187,7 @@ static void add_entry(struct x86_vm *x, const struct rule *r)
 	e->leaf = r->leaf;
 	e->any_subleaf = r->subleaf == ANY;
 	e->subleaf = e->any_subleaf ? 0 : r->subleaf;
+	e->is_whole = e->any_subleaf && !is_filled_in(e->leaf);
 	for (unsigned i = 0; i < 4; i++)
 		*reg_of(e, i) = (host[i] & r->pass[i]) | r->set[i];
 	if (!*index)
@@ -318,7 +316,7 @@ static void init_xsave(struct hc_vm *vm)
 /* Leaves beyond the last one are not there. */
 static void hide_beyond(struct x86_vm *x, uint32_t last)
 {
-	uint8_t *index = x->cpuid_index[group_of(last)];
+	uint8_t *index = x->cpuid_index[last >> 30];
 
 	for (unsigned i = (last & 31) + 1; i < 32; i++)
 		index[i] = 0;
@@ -395,6 +393,7 @@ void x86_cpuid_init(struct hc_vm *vm)
 	memset(x->cpuid, 0, sizeof(x->cpuid));
 	memset(x->cpuid_index, 0, sizeof(x->cpuid_index));
 	x->cpuid_count = 1;
+	x->cpuid[0].is_whole = true;
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(rules); i++)
 		add_entry(x, &rules[i]);
 	init_xsave(vm);
@@ -505,8 +504,7 @@ void x86_cpuid(struct hc_vcpu *vcpu, uint32_t leaf, uint32_t subleaf, uint32_t r
 		regs[EDX] = vcpu->id;
 		return;
 	}
-	/* Leaf numbers with parts to fill in, without a branch each. */
-	if (e->leaf < 32 ? (B(0x1) | B(0xb) | B(0xd)) >> e->leaf & 1 : e->leaf == 0x8000001e)
+	if (is_filled_in(e->leaf))
 		fill_in(vcpu, e, subleaf, regs);
 }
 

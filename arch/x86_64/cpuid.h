@@ -7,10 +7,7 @@
 #ifndef ARCH_X86_64_CPUID_H
 #define ARCH_X86_64_CPUID_H
 
-#include <hypercore/types.h>
-
-struct hc_vm;
-struct hc_vcpu;
+#include "arch/x86_64/x86.h"
 
 /* Hypervisor leaves. */
 #define X86_CPUID_HV_BASE   0x40000000u
@@ -27,6 +24,22 @@ void x86_cpuid_set_cpus(struct hc_vm *vm, unsigned cpus);
 
 /* Answers into regs: EAX, EBX, ECX, EDX. */
 void x86_cpuid(struct hc_vcpu *vcpu, uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
+
+/* Index in x86_vm.cpuid of a leaf's first entry; 0: there is no such leaf. */
+static inline unsigned x86_cpuid_first(const struct x86_vm *x, uint32_t leaf)
+{
+	/* Leaf numbers are small, but for bits 31:30. */
+	return leaf << 2 >> 2 < 32 ? x->cpuid_index[leaf >> 30][leaf & 31] : 0;
+}
+
+/* The answers, whatever ECX says, on every vCPU; NULL: ask x86_cpuid(). */
+static inline const struct x86_cpuid_entry *x86_cpuid_whole(struct hc_vm *vm, uint32_t leaf)
+{
+	const struct x86_vm *x = x86_vm_of(vm);
+	const struct x86_cpuid_entry *e = &x->cpuid[x86_cpuid_first(x, leaf)];
+
+	return e->is_whole ? e : NULL;
+}
 
 /* Leaf 1 EAX: what RDX holds after reset. */
 uint32_t x86_cpuid_signature(struct hc_vm *vm);

@@ -119,23 +119,12 @@ void x86_raise_ud(struct hc_vcpu *vcpu)
 }
 
 /* SDM Vol. 3B 17.2.3: DR6.BS tells a single step from other debug exceptions. */
-static void raise_single_step(struct hc_vcpu *vcpu)
+void x86_raise_single_step(struct hc_vcpu *vcpu)
 {
 	hc_vcpu_need(vcpu, X86_G_DR);
 	x86_state_of(vcpu)->dr6 |= HC_BIT(14);
 	hc_vcpu_dirty(vcpu, X86_G_DR);
 	raise_vector(vcpu, X86_VEC_DB);
-}
-
-void x86_skip(struct hc_vcpu *vcpu, uint64_t next_pc)
-{
-	struct x86_state *s = x86_state_of(vcpu);
-
-	s->rip = next_pc;
-	s->rflags &= ~(uint64_t)X86_FLAG_RF;
-	hc_vcpu_dirty(vcpu, X86_G_CORE);
-	if (__builtin_expect((s->rflags & X86_FLAG_TF) != 0, 0))
-		raise_single_step(vcpu);
 }
 
 /* --- INIT and start-up (SDM Vol. 3A 8.4) --- */

@@ -7,7 +7,7 @@
 #include "arch/x86_64/msr.h"
 #include "core/log.h"
 
-static int exit_cpuid(struct hc_vcpu *vcpu, struct hc_exit *exit)
+static __attribute__((noinline)) int cpuid_in_parts(struct hc_vcpu *vcpu, uint64_t next_pc)
 {
 	struct x86_state *s = x86_state_of(vcpu);
 	uint32_t regs[4];
@@ -17,21 +17,36 @@ static int exit_cpuid(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	s->gpr[X86_RBX] = regs[1];
 	s->gpr[X86_RCX] = regs[2];
 	s->gpr[X86_RDX] = regs[3];
+	x86_skip(vcpu, next_pc);
+	return HC_ACT_RESUME;
+}
+
+static int exit_cpuid(struct hc_vcpu *vcpu, struct hc_exit *exit)
+{
+	struct x86_state *s = x86_state_of(vcpu);
+	const struct x86_cpuid_entry *e = x86_cpuid_whole(vcpu->vm, (uint32_t)s->gpr[X86_RAX]);
+
+	if (!e)
+		return cpuid_in_parts(vcpu, exit->next_pc);
+	s->gpr[X86_RAX] = e->eax;
+	s->gpr[X86_RBX] = e->ebx;
+	s->gpr[X86_RCX] = e->ecx;
+	s->gpr[X86_RDX] = e->edx;
 	x86_skip(vcpu, exit->next_pc);
 	return HC_ACT_RESUME;
 }
 
 static int exit_msr_read(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
-	struct x86_state *s = x86_state_of(vcpu);
-	uint64_t value;
+	uint64_t *gpr = x86_state_of(vcpu)->gpr;
 
-	if (x86_msr_read(vcpu, (uint32_t)s->gpr[X86_RCX], &value)) {
+	/* Which stays as it is if the MSR cannot be read. */
+	if (x86_msr_read(vcpu, (uint32_t)gpr[X86_RCX], &gpr[X86_RAX])) {
 		x86_raise_gp(vcpu);
 		return HC_ACT_RESUME;
 	}
-	s->gpr[X86_RAX] = (uint32_t)value;
-	s->gpr[X86_RDX] = value >> 32;
+	gpr[X86_RDX] = gpr[X86_RAX] >> 32;
+	gpr[X86_RAX] = (uint32_t)gpr[X86_RAX];
 	x86_skip(vcpu, exit->next_pc);
 	return HC_ACT_RESUME;
 }

@@ -14,8 +14,15 @@ int x86_halt(struct hc_vcpu *vcpu);
  */
 const uint8_t *x86_code_ptr(struct hc_vcpu *vcpu, gva_t gva, int *rc, struct x86_fault *fault);
 
-/* virt.c: the linear address of CS:RIP. */
+/* code.c: the linear address of CS:RIP. */
 gva_t x86_code_address(struct hc_vcpu *vcpu);
+
+/* code.c: the instruction at CS:RIP and its bytes, until the next call. NULL if it is not at hand
+ * in one piece: undefined, across the end of a page, not mapped, not in RAM. */
+const struct x86_code *x86_code_here(struct hc_vcpu *vcpu);
+
+/* mmio.c: a move of 32 bits between memory and a register or from an immediate. */
+bool x86_is_move(const struct x86_insn *insn);
 
 /* mmio.c: accesses of 1, 2, 4 or 8 bytes, aligned, where there is no RAM. */
 uint64_t x86_device_read(struct hc_vcpu *vcpu, uint64_t gpa, unsigned size);
@@ -28,16 +35,21 @@ extern const hc_exit_handler x86_exit_handlers[HC_EXIT_REASON_COUNT];
 int x86_exit_io(struct hc_vcpu *vcpu, struct hc_exit *exit);
 int x86_exit_stage2(struct hc_vcpu *vcpu, struct hc_exit *exit);
 
+/* The low width bytes (1, 2, 4, 8). */
+static inline uint64_t x86_low_bytes(uint64_t value, unsigned width)
+{
+	static const uint64_t mask[9] = { 0, 0xff, 0xffff, 0, UINT32_MAX, 0, 0, 0, UINT64_MAX };
+
+	return value & mask[width];
+}
+
 /* The low width bytes of a register replaced as a write of that width does: 4 bytes clear the upper
  * half (SDM Vol. 1 3.4.1.1). */
 static inline uint64_t x86_merge(uint64_t old, uint64_t value, unsigned width)
 {
-	switch (width) {
-	case 1: return (old & ~UINT64_C(0xff)) | (value & 0xff);
-	case 2: return (old & ~UINT64_C(0xffff)) | (value & 0xffff);
-	case 4: return (uint32_t)value;
-	default: return value;
-	}
+	static const uint64_t keep[9] = { 0, ~UINT64_C(0xff), ~UINT64_C(0xffff), 0 };
+
+	return (old & keep[width]) | x86_low_bytes(value, width);
 }
 
 /* EDX:EAX */

@@ -8,6 +8,7 @@
 #include <hypercore/errno.h>
 #include <hypercore/freestanding.h>
 
+#include "arch/x86_64/code_cache.h"
 #include "arch/x86_64/internal.h"
 #include "core/log.h"
 
@@ -25,13 +26,10 @@ static uint64_t apic_read(struct hc_vcpu *vcpu, uint32_t offset, unsigned size)
 
 uint64_t x86_device_read(struct hc_vcpu *vcpu, uint64_t gpa, unsigned size)
 {
-	uint64_t value = 0;
-
 	if (x86_apic_has_page(&x86_vcpu_of(vcpu)->apic, gpa))
 		return apic_read(vcpu, gpa & 0xfff, size);
 	/* Where nothing answers, the bus gives all ones. */
-	(void)hc_bus_read(vcpu->vm, HC_SPACE_MEMORY, gpa, size, &value);
-	return value;
+	return hc_bus_read_value(vcpu->vm, HC_SPACE_MEMORY, gpa, size);
 }
 
 void x86_device_write(struct hc_vcpu *vcpu, uint64_t gpa, unsigned size, uint64_t value)
@@ -44,23 +42,9 @@ void x86_device_write(struct hc_vcpu *vcpu, uint64_t gpa, unsigned size, uint64_
 
 /* --- 32-bit moves --- */
 
-/* The 15 bytes from RIP on, if the hardware gave them or they lie in one page; else NULL. */
-static const uint8_t *code_of(struct hc_vcpu *vcpu, const struct hc_exit *exit)
-{
-	struct x86_fault fault;
-	gva_t gva = x86_code_address(vcpu);
-	int rc;
-
-	if (exit->u.stage2.insn_len == X86_INSN_MAX)
-		return exit->u.stage2.insn;
-	if (HC_PAGE_SIZE - gva.v % HC_PAGE_SIZE < X86_INSN_MAX)
-		return NULL;
-	return x86_code_ptr(vcpu, gva, &rc, &fault);
-}
-
 /* MOV of 32 bits: to and from a register, to and from EAX by an absolute address, of an immediate.
  */
-static bool is_move_32(const struct x86_insn *insn)
+bool x86_is_move(const struct x86_insn *insn)
 {
 	if (insn->op != X86_OP_MOV || insn->map != 0 || insn->opsize != 4)
 		return false;
@@ -70,24 +54,39 @@ static bool is_move_32(const struct x86_insn *insn)
 	       (insn->opcode == 0x89 || insn->opcode == 0x8b || insn->opcode == 0xc7);
 }
 
-/* Segmentation and paging have allowed the access already: it came as far as stage 2. */
-static bool do_move(struct hc_vcpu *vcpu, const struct hc_exit *exit, const struct x86_insn *insn)
+static inline bool is_load(const struct x86_insn *move)
+{
+	return move->opcode == 0x8b || move->opcode == 0xa1;
+}
+
+static inline uint32_t read_32(struct hc_vcpu *vcpu, uint64_t gpa)
+{
+	if (x86_apic_has_page(&x86_vcpu_of(vcpu)->apic, gpa))
+		return x86_apic_mmio_read(vcpu, gpa & 0xfff);
+	return (uint32_t)hc_bus_read_value(vcpu->vm, HC_SPACE_MEMORY, gpa, 4);
+}
+
+static inline void write_32(struct hc_vcpu *vcpu, uint64_t gpa, uint32_t value)
+{
+	if (x86_apic_has_page(&x86_vcpu_of(vcpu)->apic, gpa))
+		x86_apic_mmio_write(vcpu, gpa & 0xfff, value);
+	else
+		(void)hc_bus_write(vcpu->vm, HC_SPACE_MEMORY, gpa, 4, value);
+}
+
+/* Of a move that exited for an aligned access of its own kind. Segmentation and paging have allowed
+ * it already: it came as far as stage 2. */
+static inline __attribute__((always_inline)) void do_move(struct hc_vcpu *vcpu, uint64_t gpa,
+                                                          const struct x86_insn *insn)
 {
 	struct x86_state *s = x86_state_of(vcpu);
-	uint64_t gpa = exit->u.stage2.gpa.v;
-	bool load = insn->opcode == 0x8b || insn->opcode == 0xa1;
-
-	if (gpa % 4 || !is_move_32(insn) || load != (exit->u.stage2.access == HC_ACCESS_READ))
-		return false;
 	unsigned reg = insn->opcode & 0x20 ? X86_RAX : insn->reg; /* A1, A3 */
 
-	if (load)
-		s->gpr[reg] = (uint32_t)x86_device_read(vcpu, gpa, 4);
+	if (is_load(insn))
+		s->gpr[reg] = read_32(vcpu, gpa);
 	else
-		x86_device_write(vcpu, gpa, 4,
-		                 (uint32_t)(insn->opcode == 0xc7 ? insn->imm : s->gpr[reg]));
+		write_32(vcpu, gpa, (uint32_t)(insn->opcode == 0xc7 ? insn->imm : s->gpr[reg]));
 	x86_skip(vcpu, s->rip + insn->length);
-	return true;
 }
 
 /* --- Everything else --- */
@@ -147,7 +146,9 @@ static int fail_step(struct hc_vcpu *vcpu, const struct hc_exit *exit,
 	return HC_ACT_RESUME;
 }
 
-static int do_any(struct hc_vcpu *vcpu, const struct hc_exit *exit, const uint8_t *code)
+/* code: X86_INSN_MAX bytes, or NULL: they are fetched. */
+static __attribute__((noinline)) int do_any(struct hc_vcpu *vcpu, const struct hc_exit *exit,
+                                            const uint8_t *code)
 {
 	struct x86_state *s = x86_state_of(vcpu);
 	struct x86_emulate_ctx ctx = { .ops = &emulate_ops, .opaque = vcpu, .state = s };
@@ -168,29 +169,35 @@ static int do_any(struct hc_vcpu *vcpu, const struct hc_exit *exit, const uint8_
 	}
 }
 
-static int emulate(struct hc_vcpu *vcpu, const struct hc_exit *exit)
+static inline bool can_move(const struct hc_exit_stage2 *a, const struct x86_insn *insn)
 {
-	enum x86_mode mode = (enum x86_mode)x86_code_bits(vcpu);
-	const uint8_t *code = code_of(vcpu, exit);
-	const struct x86_insn *insn = code ? x86_decode_cached(&x86_vcpu_of(vcpu)->decoded, code,
-	                                                       x86_state_of(vcpu)->rip, mode)
-	                                   : NULL;
+	return a->gpa.v % 4 == 0 && is_load(insn) == (a->access == HC_ACCESS_READ);
+}
 
-	if (insn && do_move(vcpu, exit, insn))
-		return HC_ACT_RESUME;
-	return do_any(vcpu, exit, code);
+/* The hardware gave the bytes: the guest's memory need not be looked at. */
+static __attribute__((noinline)) int do_given(struct hc_vcpu *vcpu, const struct hc_exit *exit)
+{
+	const struct hc_exit_stage2 *a = &exit->u.stage2;
+	const struct x86_insn *insn =
+		x86_decode_cached(&x86_vcpu_of(vcpu)->decoded, a->insn, x86_state_of(vcpu)->rip,
+	                          (enum x86_mode)x86_code_bits(vcpu));
+
+	if (!insn || !x86_is_move(insn) || !can_move(a, insn))
+		return do_any(vcpu, exit, a->insn);
+	do_move(vcpu, a->gpa.v, insn);
+	return HC_ACT_RESUME;
 }
 
 /* --- Dispatch --- */
 
-static int fail_access(struct hc_vcpu *vcpu, const struct hc_exit *exit, const char *what)
+static void fail_access(struct hc_vcpu *vcpu, const struct hc_exit *exit, const char *what)
 {
 	hc_vm_fail(vcpu->vm, "vcpu %u: %s at %#llx, where there is no memory (rip %#llx)", vcpu->id,
 	           what, (unsigned long long)exit->u.stage2.gpa.v, (unsigned long long)exit->pc);
-	return HC_ACT_RESUME;
 }
 
-int x86_exit_stage2(struct hc_vcpu *vcpu, struct hc_exit *exit)
+/* Not a device's: what it comes to. */
+static __attribute__((noinline)) bool is_settled(struct hc_vcpu *vcpu, const struct hc_exit *exit)
 {
 	const struct hc_exit_stage2 *a = &exit->u.stage2;
 	bool write = a->access == HC_ACCESS_WRITE;
@@ -198,10 +205,47 @@ int x86_exit_stage2(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	/* Memory that was mapped meanwhile, or a translation that the CPU remembered too long. */
 	if (!x86_apic_has_page(&x86_vcpu_of(vcpu)->apic, a->gpa.v) &&
 	    hc_mem_ptr(vcpu->vm, a->gpa, 1, write || a->in_walk))
-		return HC_ACT_RESUME;
+		return true;
 	if (a->in_walk)
-		return fail_access(vcpu, exit, "page tables");
-	if (a->access == HC_ACCESS_EXEC)
-		return fail_access(vcpu, exit, "code");
-	return emulate(vcpu, exit);
+		fail_access(vcpu, exit, "page tables");
+	else if (a->access == HC_ACCESS_EXEC)
+		fail_access(vcpu, exit, "code");
+	else
+		return false;
+	return true;
+}
+
+/* The page and the memory slots in which it is a device's. */
+static inline uint64_t device_page(struct hc_vcpu *vcpu, uint64_t gpa)
+{
+	return HC_ALIGN_DOWN(gpa, HC_PAGE_SIZE) | x86_walk_epoch(vcpu->vm);
+}
+
+/* Data of a page that is not in any slot. The local APIC's covers what slot there may be. */
+static inline bool is_known_device(struct hc_vcpu *vcpu, const struct hc_exit_stage2 *a)
+{
+	const struct x86_vcpu *x = x86_vcpu_of(vcpu);
+
+	return !a->in_walk && a->access != HC_ACCESS_EXEC &&
+	       x->device_page == device_page(vcpu, a->gpa.v);
+}
+
+int x86_exit_stage2(struct hc_vcpu *vcpu, struct hc_exit *exit)
+{
+	const struct hc_exit_stage2 *a = &exit->u.stage2;
+
+	if (!is_known_device(vcpu, a)) {
+		if (is_settled(vcpu, exit))
+			return HC_ACT_RESUME;
+		if (!hc_mem_ptr(vcpu->vm, a->gpa, 1, false))
+			x86_vcpu_of(vcpu)->device_page = device_page(vcpu, a->gpa.v);
+	}
+	if (a->insn_len == X86_INSN_MAX)
+		return do_given(vcpu, exit);
+	const struct x86_code *code = x86_code_here(vcpu);
+
+	if (!code || !code->is_move || !can_move(a, &code->insn))
+		return do_any(vcpu, exit, code ? code->bytes : NULL);
+	do_move(vcpu, a->gpa.v, &code->insn);
+	return HC_ACT_RESUME;
 }

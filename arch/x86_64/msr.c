@@ -102,6 +102,37 @@ const struct x86_msr_policy *x86_msr_find(uint32_t msr)
 	return p->first <= msr && msr <= p->last ? p : NULL;
 }
 
+_Static_assert(HC_ARRAY_SIZE(x86_msr_policy) < UINT8_MAX, "x86_vm.msr_row holds bytes");
+
+/* Where msr_row has msr; at its end if it does not. */
+static inline uint32_t row_index(uint32_t msr)
+{
+	uint32_t high = msr - 0xc0000000u;
+
+	if (msr < X86_MSR_LOW)
+		return msr;
+	return X86_MSR_LOW + (high < X86_MSR_HIGH ? high : X86_MSR_HIGH);
+}
+
+void x86_msr_init(struct x86_vm *x)
+{
+	memset(x->msr_row, 0, sizeof(x->msr_row));
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(x86_msr_policy); i++)
+		for (uint32_t m = x86_msr_policy[i].first; m <= x86_msr_policy[i].last; m++)
+			if (row_index(m) < HC_ARRAY_SIZE(x->msr_row))
+				x->msr_row[row_index(m)] = (uint8_t)(i + 1);
+}
+
+static inline const struct x86_msr_policy *row_of(struct hc_vcpu *vcpu, uint32_t msr)
+{
+	const struct x86_vm *x = x86_vm_of(vcpu->vm);
+	uint32_t i = row_index(msr);
+
+	if (i >= HC_ARRAY_SIZE(x->msr_row))
+		return x86_msr_find(msr);
+	return x->msr_row[i] ? &x86_msr_policy[x->msr_row[i] - 1] : NULL;
+}
+
 /* --- Members of struct x86_state --- */
 
 static bool is_canonical(const struct x86_state *s, uint64_t address)
@@ -173,7 +204,8 @@ static bool check_member(struct hc_vcpu *vcpu, uint32_t msr, uint64_t *value)
 	}
 }
 
-static int write_member(struct hc_vcpu *vcpu, uint32_t msr, uint64_t value)
+static __attribute__((noinline)) int write_member(struct hc_vcpu *vcpu, uint32_t msr,
+                                                  uint64_t value)
 {
 	uint32_t group;
 	uint64_t *member = member_of(x86_state_of(vcpu), msr, &group);
@@ -186,7 +218,8 @@ static int write_member(struct hc_vcpu *vcpu, uint32_t msr, uint64_t value)
 	return 0;
 }
 
-static int read_member(struct hc_vcpu *vcpu, uint32_t msr, uint64_t *value)
+static __attribute__((noinline)) int read_member(struct hc_vcpu *vcpu, uint32_t msr,
+                                                 uint64_t *value)
 {
 	uint32_t group;
 	const uint64_t *member = member_of(x86_state_of(vcpu), msr, &group);
@@ -336,7 +369,7 @@ int x86_msr_read(struct hc_vcpu *vcpu, uint32_t msr, uint64_t *value)
 {
 	if (is_x2apic(msr))
 		return x86_x2apic_read(vcpu, msr, value);
-	const struct x86_msr_policy *p = x86_msr_find(msr);
+	const struct x86_msr_policy *p = row_of(vcpu, msr);
 
 	if (!p)
 		return unknown(vcpu);
@@ -356,7 +389,7 @@ int x86_msr_write(struct hc_vcpu *vcpu, uint32_t msr, uint64_t value)
 	}
 	if (is_x2apic(msr))
 		return x86_x2apic_write(vcpu, msr, value);
-	const struct x86_msr_policy *p = x86_msr_find(msr);
+	const struct x86_msr_policy *p = row_of(vcpu, msr);
 
 	if (!p)
 		return unknown(vcpu);

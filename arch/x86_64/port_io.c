@@ -11,18 +11,17 @@
 
 static int single(struct hc_vcpu *vcpu, const struct hc_exit *exit)
 {
-	struct x86_state *s = x86_state_of(vcpu);
+	uint64_t *rax = &x86_state_of(vcpu)->gpr[X86_RAX];
 	const struct hc_exit_io *io = &exit->u.io;
-	uint64_t value = 0;
 
 	/* A port where nothing answers is the bus's business. */
-	if (io->write) {
+	if (io->write)
 		(void)hc_bus_write(vcpu->vm, HC_SPACE_IO, io->port, io->width,
-		                   s->gpr[X86_RAX] & (HC_BIT(io->width * 8) - 1));
-	} else {
-		(void)hc_bus_read(vcpu->vm, HC_SPACE_IO, io->port, io->width, &value);
-		s->gpr[X86_RAX] = x86_merge(s->gpr[X86_RAX], value, io->width);
-	}
+		                   x86_low_bytes(*rax, io->width));
+	else
+		*rax = x86_merge(*rax,
+		                 hc_bus_read_value(vcpu->vm, HC_SPACE_IO, io->port, io->width),
+		                 io->width);
 	x86_skip(vcpu, exit->next_pc);
 	return HC_ACT_RESUME;
 }
@@ -62,7 +61,7 @@ static int copy_element(struct hc_vcpu *vcpu, const struct hc_exit_io *io, uint6
 	return x86_write_virt(vcpu, gva, &value, io->width, fault);
 }
 
-static int string(struct hc_vcpu *vcpu, const struct hc_exit *exit)
+static __attribute__((noinline)) int string(struct hc_vcpu *vcpu, const struct hc_exit *exit)
 {
 	struct x86_state *s = x86_state_of(vcpu);
 	const struct hc_exit_io *io = &exit->u.io;

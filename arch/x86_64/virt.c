@@ -1,38 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Guest virtual memory as instructions see it: segmentation, fetches, copies. */
+/* Guest virtual memory as instructions see it: segmentation and copies. */
 #include <hypercore/errno.h>
 #include <hypercore/freestanding.h>
 
 #include "arch/x86_64/internal.h"
-#include "arch/x86_64/walk_cache.h"
 
 /* --- Segmentation --- */
-
-static inline unsigned code_bits(struct hc_vcpu *vcpu)
-{
-	const struct x86_state *s = x86_state_of(vcpu);
-
-	hc_vcpu_need(vcpu, X86_G_CR | X86_G_CS);
-	if (s->efer & X86_EFER_LMA && s->seg[X86_CS].attr & X86_ATTR_L)
-		return 64;
-	/* Real and virtual-8086 mode have the D bit clear. */
-	return s->seg[X86_CS].attr & X86_ATTR_DB ? 32 : 16;
-}
-
-static inline gva_t code_address(const struct x86_state *s, unsigned bits)
-{
-	return gva_of(bits == 64 ? s->rip : (uint32_t)(s->seg[X86_CS].base + s->rip));
-}
-
-unsigned x86_code_bits(struct hc_vcpu *vcpu)
-{
-	return code_bits(vcpu);
-}
-
-gva_t x86_code_address(struct hc_vcpu *vcpu)
-{
-	return code_address(x86_state_of(vcpu), code_bits(vcpu));
-}
 
 static int fault_segment(enum x86_seg seg, struct x86_fault *fault)
 {
@@ -97,52 +70,6 @@ int x86_linear(struct hc_vcpu *vcpu, enum x86_seg seg, uint64_t offset, unsigned
 		return fault_segment(seg, fault);
 	gva->v = (uint32_t)(g->base + offset);
 	return 0;
-}
-
-/* --- Code --- */
-
-int x86_fetch(struct hc_vcpu *vcpu, gva_t gva, uint8_t *buf, unsigned len, struct x86_fault *fault)
-{
-	unsigned done = 0;
-
-	while (done < len) {
-		int rc;
-		const uint8_t *code = x86_code_ptr(vcpu, gva_of(gva.v + done), &rc, fault);
-
-		if (!code)
-			return done ? (int)done : rc;
-		unsigned here =
-			(unsigned)hc_min(len - done, HC_PAGE_SIZE - (gva.v + done) % HC_PAGE_SIZE);
-
-		memcpy(buf + done, code, here);
-		done += here;
-	}
-	return (int)done;
-}
-
-static __attribute__((noinline)) int decode_at(struct hc_vcpu *vcpu, gva_t gva, unsigned bits)
-{
-	struct x86_fault fault;
-	uint8_t buf[X86_INSN_MAX];
-	int n = x86_fetch(vcpu, gva, buf, sizeof(buf), &fault);
-
-	return n < 0 ? n : x86_decode_length(buf, (unsigned)n, (enum x86_mode)bits);
-}
-
-static bool is_in_one_page(gva_t gva)
-{
-	return gva.v % HC_PAGE_SIZE <= HC_PAGE_SIZE - X86_INSN_MAX;
-}
-
-int x86_insn_length(struct hc_vcpu *vcpu)
-{
-	unsigned bits = code_bits(vcpu);
-	gva_t gva = code_address(x86_state_of(vcpu), bits);
-	const uint8_t *code = x86_walk_cached_code(vcpu, gva);
-
-	if (!code || !is_in_one_page(gva))
-		return decode_at(vcpu, gva, bits);
-	return x86_decode_length(code, X86_INSN_MAX, (enum x86_mode)bits);
 }
 
 /* --- Data --- */

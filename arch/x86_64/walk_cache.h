@@ -15,11 +15,14 @@ static inline uint32_t x86_walk_rights(const struct x86_state *s, unsigned acces
 	       ((uint32_t)s->rflags & X86_FLAG_AC);
 }
 
-/* Slots change only while the VM does not run. */
+/* Changes with the VM's memory: slots are added, never taken away or moved, as long as it lives.
+ * Never 0, and less than the page size. */
 static inline uint64_t x86_walk_epoch(const struct hc_vm *vm)
 {
-	return vm->state_entries[HC_VM_RUNNING] << 8 | vm->memory.count;
+	return vm->memory.count + 1u;
 }
+
+_Static_assert(HC_MAX_SLOTS + 1 < HC_PAGE_SIZE, "epochs share a word with a page's address");
 
 static inline struct x86_walk_cache *x86_walk_slot(struct hc_vcpu *vcpu, uint64_t gva,
                                                    unsigned access)

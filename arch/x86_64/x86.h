@@ -23,9 +23,12 @@ struct x86_cpuid_entry {
 	uint32_t leaf, subleaf;
 	uint32_t eax, ebx, ecx, edx;
 	bool any_subleaf; /* the leaf does not look at ECX */
+	bool is_whole;    /* these are the answers: nothing is to be filled in on use */
 };
 
 #define X86_CPUID_ENTRIES 64
+#define X86_MSR_LOW       0x700 /* MSRs from 0, and from C0000000h, that have a row each */
+#define X86_MSR_HIGH      0x200
 
 struct x86_vm {
 	struct hc_vm vm; /* first */
@@ -33,7 +36,9 @@ struct x86_vm {
 	 * differ by vCPU are filled in on use. */
 	struct x86_cpuid_entry cpuid[X86_CPUID_ENTRIES];
 	unsigned cpuid_count;
-	uint8_t cpuid_index[3][32];   /* first entry of leaf n, 80000000h + n, 40000000h + n */
+	uint8_t cpuid_index[4][32]; /* by bits 31:30 and 4:0 of the leaf: its first entry */
+	/* Index in x86_msr_policy and 1; 0: there is none. */
+	uint8_t msr_row[X86_MSR_LOW + X86_MSR_HIGH];
 	uint64_t cr4_mask, efer_mask; /* bits that the CPUID policy lets the guest set */
 	uint64_t xcr0_mask;           /* 0: no XSAVE */
 	uint64_t gpa_mask;            /* bits that a guest physical address can have */
@@ -45,7 +50,7 @@ struct x86_vm {
 /* A translation that x86_translate made before, and the table entries it came from. */
 struct x86_walk_cache {
 	uint64_t page, cr0, cr3, cr4, efer; /* what it is for */
-	uint64_t epoch;                     /* of the VM's memory slots */
+	uint64_t epoch;                     /* x86_walk_epoch() */
 	uint64_t rights;                    /* access and privilege; 0 in an unused slot */
 	const _Atomic uint64_t *entry[5];
 	uint64_t value[5];
@@ -54,6 +59,26 @@ struct x86_walk_cache {
 };
 
 #define X86_WALK_SLOTS 8 /* a power of two */
+
+/* What the meaning of the bytes at CS:RIP, and where these are, depends on besides memory. */
+struct x86_code_key {
+	uint64_t rip, cs_base, cr0, cr3, cr4, efer;
+	uint32_t cs_attr, cpl;
+};
+
+/* An instruction that was looked at before, and the table entries that led to it (code_cache.h). */
+struct x86_code {
+	struct x86_code_key key;
+	uint64_t epoch; /* x86_walk_epoch(); 0 if the rest may not be used again */
+	const _Atomic uint64_t *entry[4];
+	uint64_t value[4];
+	const uint8_t *host; /* its X86_INSN_MAX bytes, which lie in one page */
+	uint8_t bytes[X86_INSN_MAX];
+	bool is_move; /* mmio.c's x86_is_move() */
+	struct x86_insn insn;
+};
+
+#define X86_CODE_SLOT_BITS 5
 
 struct x86_vcpu {
 	struct hc_vcpu vcpu; /* first */
@@ -68,7 +93,9 @@ struct x86_vcpu {
 	uint64_t msr_misc_enable, msr_mtrr_def_type;
 	uint64_t mtrr[32]; /* fixed and variable ranges, as the guest wrote them */
 	uint64_t msr_mcg_status;
+	uint64_t device_page; /* of the last access to device memory, and x86_walk_epoch() then */
 	struct x86_walk_cache walk[X86_WALK_SLOTS];
+	struct x86_code code[1 << X86_CODE_SLOT_BITS];
 };
 
 /* x86_vcpu.start_request; the start-up vector is in bits 15:8. */
@@ -109,9 +136,21 @@ static inline void x86_request_event(struct hc_vcpu *vcpu)
 	atomic_fetch_or_explicit(&vcpu->requests, HC_REQ_EVENT, memory_order_relaxed);
 }
 
+/* The trap of TF after an instruction that an exit handler carried out. */
+void x86_raise_single_step(struct hc_vcpu *vcpu);
+
 /* Ends an instruction that an exit handler carried out: moves RIP on, clears RF, and raises the
  * trap of TF (SDM Vol. 3B 17.3.1.4). The backend drops the interrupt shadow when RIP moved. */
-void x86_skip(struct hc_vcpu *vcpu, uint64_t next_pc);
+static inline void x86_skip(struct hc_vcpu *vcpu, uint64_t next_pc)
+{
+	struct x86_state *s = x86_state_of(vcpu);
+
+	s->rip = next_pc;
+	s->rflags &= ~(uint64_t)X86_FLAG_RF;
+	hc_vcpu_dirty(vcpu, X86_G_CORE);
+	if (__builtin_expect((s->rflags & X86_FLAG_TF) != 0, 0))
+		x86_raise_single_step(vcpu);
+}
 
 /* Checks and carries out a move to CR0, CR3, CR4 or CR8 (SDM Vol. 3A 2.5, 4.10.4); a refused value
  * raises #GP(0). False if it did. */
@@ -147,8 +186,8 @@ int x86_write_virt(struct hc_vcpu *vcpu, gva_t gva, const void *buf, unsigned le
 unsigned x86_code_bits(struct hc_vcpu *vcpu);
 
 /* The length of the instruction at CS:RIP, for CPUs that do not save the next RIP. Negative if it
- * cannot be fetched or decoded. On the exit path: few instructions for unprefixed CPUID, RDMSR,
- * WRMSR, HLT and VMMCALL. */
+ * cannot be fetched or decoded. Groups CR and CS are made valid. On the exit path x86_code_find()
+ * of code_cache.h comes first, which needs neither. */
 int x86_insn_length(struct hc_vcpu *vcpu);
 
 /* --- Policies that backends program into the hardware --- */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* From EXITCODE to struct hc_exit (APM Vol. 2 appendix C). */
+#include "arch/x86_64/code_cache.h"
 #include "arch/x86_64/svm/internal.h"
 #include "core/log.h"
 
@@ -15,18 +16,38 @@ static void decode_nothing(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit 
 {
 }
 
-/* next_pc of an instruction that has length bytes without prefixes. Another vCPU may have changed
- * the code since it was executed: then it is taken to have been the plain one. */
+/* The length of the instruction that exited. Another vCPU may have changed the code since it was
+ * executed: then it is taken to have been the plain one. */
+static __attribute__((noinline)) unsigned look_up_length(struct hc_vcpu *vcpu, unsigned plain)
+{
+	svm_get_code_state(vcpu);
+	int found = x86_insn_length(vcpu);
+
+	return found > 0 ? (unsigned)found : plain;
+}
+
+static inline unsigned insn_length(struct hc_vcpu *vcpu, const struct vmcb *v, unsigned plain)
+{
+	const struct x86_code_key key = {
+		.rip = v->rip,
+		.cs_base = v->cs.base,
+		.cr0 = v->cr0,
+		.cr3 = v->cr3,
+		.cr4 = v->cr4,
+		.efer = v->efer & ~X86_EFER_SVME,
+		.cs_attr = v->cs.attr,
+		.cpl = v->cpl,
+	};
+	const struct x86_code *code = x86_code_find(vcpu, &key);
+
+	return code ? code->insn.length : look_up_length(vcpu, plain);
+}
+
+/* next_pc of an instruction that has length bytes without prefixes. */
 static inline void set_next_pc(struct hc_vcpu *vcpu, const struct vmcb *v, struct hc_exit *exit,
                                unsigned length)
 {
-	exit->next_pc = v->nrip;
-	if (__builtin_expect(!svm_caps.nrip, 1)) {
-		svm_get_code_state(vcpu);
-		int found = x86_insn_length(vcpu);
-
-		exit->next_pc = v->rip + (found > 0 ? (unsigned)found : length);
-	}
+	exit->next_pc = svm_caps.nrip ? v->nrip : v->rip + insn_length(vcpu, v, length);
 }
 
 static void decode_insn1(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exit)

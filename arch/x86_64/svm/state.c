@@ -332,14 +332,19 @@ _Static_assert(1u << HC_ARRAY_SIZE(groups_table) == X86_G_ALL + 1u, "one row per
 
 void svm_get_state(struct hc_vcpu *vcpu, uint32_t groups)
 {
+	/* What every access to a device looks at. */
+	if (__builtin_expect(groups == (X86_G_CR | X86_G_CS), 1)) {
+		get_cr(svm_vcpu_of(vcpu), x86_state_of(vcpu));
+		get_cs(svm_vcpu_of(vcpu), x86_state_of(vcpu));
+		return;
+	}
 	for (groups &= X86_G_ALL; groups; groups &= groups - 1)
 		groups_table[__builtin_ctz(groups)].get(svm_vcpu_of(vcpu), x86_state_of(vcpu));
 }
 
 void svm_get_code_state(struct hc_vcpu *vcpu)
 {
-	get_cr(svm_vcpu_of(vcpu), x86_state_of(vcpu));
-	get_cs(svm_vcpu_of(vcpu), x86_state_of(vcpu));
+	svm_get_state(vcpu, X86_G_CR | X86_G_CS);
 	vcpu->valid |= X86_G_CR | X86_G_CS;
 }
 
