@@ -42,7 +42,7 @@ static inline void hc_list_remove(struct hc_list *e)
 
 /* The element that comes next may not be removed in the body; e itself may not be removed either.
  */
-#define hc_list_for_each(e, head) \
-	for (struct hc_list *(e) = (head)->next; (e) != (head); (e) = (e)->next)
+#define hc_list_for_each(e, head)                                                                  \
+	for (struct hc_list * (e) = (head)->next; (e) != (head); (e) = (e)->next)
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A ticket spin lock: fair, so that no vCPU starves another at a device.
+ * A spin lock: test, then test and set. Not a ticket lock: where the CPUs are themselves scheduled
+ * (a process, an emulated board), a queue in which a sleeping CPU is next holds up all behind it.
  *
  * Order, outermost first: VM lifecycle, VM memory, VM devices, run queue, timer queue, log.
  * A holder never sleeps and never runs guest code.
@@ -14,22 +15,19 @@
 #include "platform/platform.h"
 
 struct hc_lock {
-	_Atomic uint32_t next, owner;
+	_Atomic bool held;
 };
 
 static inline void hc_lock(struct hc_lock *l)
 {
-	uint32_t ticket = atomic_fetch_add_explicit(&l->next, 1, memory_order_relaxed);
-
-	while (atomic_load_explicit(&l->owner, memory_order_acquire) != ticket)
-		hc_platform_relax();
+	while (atomic_exchange_explicit(&l->held, true, memory_order_acquire))
+		while (atomic_load_explicit(&l->held, memory_order_relaxed))
+			hc_platform_relax();
 }
 
 static inline void hc_unlock(struct hc_lock *l)
 {
-	uint32_t owner = atomic_load_explicit(&l->owner, memory_order_relaxed);
-
-	atomic_store_explicit(&l->owner, owner + 1, memory_order_release);
+	atomic_store_explicit(&l->held, false, memory_order_release);
 }
 
 /* The same with host interrupts off, for data that interrupt handlers touch too. */

@@ -9,8 +9,6 @@
 #include "core/sched.h"
 #include "core/vm.h"
 
-#define G_CORE 1u /* group 0 of every guest architecture: general registers and PC */
-
 static void trace_exit(struct hc_vcpu *vcpu, const struct hc_exit *exit, uint64_t cycles)
 {
 	struct hc_trace_record *r = hc_trace_next(&vcpu->trace);
@@ -18,9 +16,7 @@ static void trace_exit(struct hc_vcpu *vcpu, const struct hc_exit *exit, uint64_
 	r->cycles = cycles;
 	r->pc = exit->pc;
 	r->arg = exit->u.word;
-	r->kind = HC_TRACE_EXIT;
-	r->what = (uint16_t)exit->reason;
-	r->extra = 0;
+	r->what = HC_TRACE_WHAT(HC_TRACE_EXIT, exit->reason, 0);
 }
 
 static void fail(struct hc_vcpu *vcpu, const struct hc_exit *exit, int err)
@@ -38,7 +34,7 @@ static int handle(struct hc_vcpu *vcpu, struct hc_exit *exit)
 		hc_sched_tick(vcpu->cpu, vcpu);
 		return HC_ACT_RESUME;
 	}
-	hc_exit_handler handler = vcpu->vm->arch->handlers[exit->reason];
+	hc_exit_handler handler = vcpu->handlers[exit->reason];
 	int action = handler ? handler(vcpu, exit) : -ENOSYS;
 
 	if (action < 0) {
@@ -82,21 +78,18 @@ static int enter_guest(struct hc_vcpu *vcpu, struct hc_exit *exit, uint64_t *mar
 	int rc = vcpu->backend->run(vcpu, exit);
 	uint64_t left = hc_platform_cycles();
 
-	vcpu->valid = G_CORE;
-	vcpu->dirty = 0;
-	vcpu->stats.entries++;
 	vcpu->stats.guest_cycles += left - *mark;
 	trace_exit(vcpu, exit, left);
 	if (rc) {
 		fail(vcpu, exit, rc);
 		return HC_ACT_RESUME;
 	}
-	enum hc_exit_reason reason = exit->reason;
+	struct hc_exit_stats *stats = &vcpu->stats.exits[exit->reason];
 	int action = handle(vcpu, exit);
 
 	*mark = hc_platform_cycles();
-	vcpu->stats.exits[reason]++;
-	vcpu->stats.exit_cycles[reason] += *mark - left;
+	stats->count++;
+	stats->cycles += *mark - left;
 	return action;
 }
 

@@ -6,43 +6,53 @@
 
 typedef unsigned long long ull;
 
-static void log_exits(const struct hc_vm *vm, const struct hc_vcpu *v)
+static void add(struct hc_vcpu_stats *sum, const struct hc_vcpu_stats *s)
 {
 	for (unsigned r = 0; r < HC_EXIT_REASON_COUNT; r++) {
-		uint64_t n = v->stats.exits[r];
+		sum->exits[r].count += s->exits[r].count;
+		sum->exits[r].cycles += s->exits[r].cycles;
+	}
+	sum->guest_cycles += s->guest_cycles;
+	sum->injected += s->injected;
+	sum->halts += s->halts;
+	sum->unknown_msrs += s->unknown_msrs;
+	sum->slices += s->slices;
+}
+
+void hc_vm_stats(const struct hc_vm *vm, struct hc_vcpu_stats *sum)
+{
+	*sum = (struct hc_vcpu_stats){ 0 };
+	for (unsigned i = 0; i < vm->cpu_count; i++)
+		add(sum, &vm->vcpus[i]->stats);
+}
+
+/* who: "vm NAME" or "vm NAME vcpu N". */
+static void log_exits(const char *who, const struct hc_vcpu_stats *s)
+{
+	for (unsigned r = 0; r < HC_EXIT_REASON_COUNT; r++) {
+		uint64_t n = s->exits[r].count;
 
 		if (n)
-			hc_log(HC_LOG_INFO,
-			       "vm %s vcpu %u: %-12s %10llu exits %12llu cycles %8llu each",
-			       vm->name, v->id, hc_exit_reason_name(r), (ull)n,
-			       (ull)v->stats.exit_cycles[r], (ull)(v->stats.exit_cycles[r] / n));
+			hc_log(HC_LOG_INFO, "%s: %-12s %10llu exits %12llu cycles %8llu each", who,
+			       hc_exit_reason_name(r), (ull)n, (ull)s->exits[r].cycles,
+			       (ull)(s->exits[r].cycles / n));
 	}
 }
 
-static void log_vcpu(const struct hc_vm *vm, const struct hc_vcpu *v)
+static void log_one(const char *who, const struct hc_vcpu_stats *s)
 {
-	log_exits(vm, v);
+	uint64_t exits = 0, handling = 0;
+
+	for (unsigned r = 0; r < HC_EXIT_REASON_COUNT; r++) {
+		exits += s->exits[r].count;
+		handling += s->exits[r].cycles;
+	}
+	log_exits(who, s);
 	hc_log(HC_LOG_INFO,
-	       "vm %s vcpu %u: %llu entries, %llu cycles in the guest, %llu events, %llu halts, "
-	       "%llu slices, %llu unknown MSRs",
-	       vm->name, v->id, (ull)v->stats.entries, (ull)v->stats.guest_cycles,
-	       (ull)v->stats.injected, (ull)v->stats.halts, (ull)v->stats.slices,
-	       (ull)v->stats.unknown_msrs);
-}
-
-/* The VM's own row: the sum of its vCPUs' exits and time. */
-static void log_sum(struct hc_vm *vm)
-{
-	uint64_t entries = 0, guest = 0, handling = 0;
-
-	for (unsigned i = 0; i < vm->cpu_count; i++) {
-		entries += vm->vcpus[i]->stats.entries;
-		guest += vm->vcpus[i]->stats.guest_cycles;
-		for (unsigned r = 0; r < HC_EXIT_REASON_COUNT; r++)
-			handling += vm->vcpus[i]->stats.exit_cycles[r];
-	}
-	hc_log(HC_LOG_INFO, "vm %s: %llu entries, %llu cycles in the guest, %llu handling exits",
-	       vm->name, (ull)entries, (ull)guest, (ull)handling);
+	       "%s: %llu exits, %llu cycles in the guest, %llu handling exits, %llu events, "
+	       "%llu halts, %llu slices, %llu unknown MSRs",
+	       who, (ull)exits, (ull)s->guest_cycles, (ull)handling, (ull)s->injected,
+	       (ull)s->halts, (ull)s->slices, (ull)s->unknown_msrs);
 }
 
 static void log_states(struct hc_vm *vm)
@@ -66,9 +76,16 @@ static void log_buses(struct hc_vm *vm)
 
 void hc_vm_log_stats(struct hc_vm *vm)
 {
-	for (unsigned i = 0; i < vm->cpu_count; i++)
-		log_vcpu(vm, vm->vcpus[i]);
-	log_sum(vm);
+	struct hc_vcpu_stats sum;
+	char who[64];
+
+	for (unsigned i = 0; vm->cpu_count > 1 && i < vm->cpu_count; i++) {
+		hc_snprintf(who, sizeof(who), "vm %s vcpu %u", vm->name, i);
+		log_one(who, &vm->vcpus[i]->stats);
+	}
+	hc_vm_stats(vm, &sum);
+	hc_snprintf(who, sizeof(who), "vm %s", vm->name);
+	log_one(who, &sum);
 	log_buses(vm);
 	log_states(vm);
 }

@@ -5,15 +5,23 @@
 
 #include <hypercore/exit.h>
 
+struct hc_exit_stats {
+	uint64_t count;
+	uint64_t cycles; /* platform cycles spent handling them */
+};
+
 struct hc_vcpu_stats {
-	uint64_t exits[HC_EXIT_REASON_COUNT];
-	uint64_t exit_cycles[HC_EXIT_REASON_COUNT]; /* platform cycles spent handling them */
-	uint64_t guest_cycles;                      /* between entry and exit */
-	uint64_t entries;
+	struct hc_exit_stats exits[HC_EXIT_REASON_COUNT];
+	uint64_t guest_cycles; /* between entry and exit */
 	uint64_t injected;     /* events delivered to the guest */
 	uint64_t halts;        /* times it went to sleep */
 	uint64_t unknown_msrs; /* accesses answered by #GP for want of a policy */
 	uint64_t slices;       /* times the scheduler picked it */
 };
+
+struct hc_vm;
+
+/* The sum over the VM's vCPUs. */
+void hc_vm_stats(const struct hc_vm *vm, struct hc_vcpu_stats *sum);
 
 #endif

@@ -7,11 +7,13 @@
 static void dump_one(const struct hc_vcpu *vcpu, const struct hc_trace_record *r, uint64_t end)
 {
 	static const char *const kinds[] = { "exit", "inject", "state", "error" };
-	const char *what = r->kind == HC_TRACE_EXIT ? hc_exit_reason_name(r->what) : "";
+	unsigned kind = HC_TRACE_KIND(r->what);
+	const char *what = kind == HC_TRACE_EXIT ? hc_exit_reason_name(HC_TRACE_CODE(r->what)) : "";
 
 	hc_log(HC_LOG_INFO, "vm %s vcpu %u: -%llu cycles: %s %s pc %#llx arg %#llx extra %#x",
-	       vcpu->vm->name, vcpu->id, (unsigned long long)(end - r->cycles), kinds[r->kind & 3],
-	       what, (unsigned long long)r->pc, (unsigned long long)r->arg, r->extra);
+	       vcpu->vm->name, vcpu->id, (unsigned long long)(end - r->cycles), kinds[kind & 3],
+	       what, (unsigned long long)r->pc, (unsigned long long)r->arg,
+	       HC_TRACE_EXTRA(r->what));
 }
 
 void hc_trace_dump(struct hc_vcpu *vcpu, unsigned n)

@@ -15,11 +15,17 @@ enum hc_trace_kind { HC_TRACE_EXIT, HC_TRACE_INJECT, HC_TRACE_STATE, HC_TRACE_ER
 struct hc_trace_record {
 	uint64_t cycles;
 	uint64_t pc;
-	uint64_t arg; /* exit: its u.word; inject: vector */
-	uint16_t kind;
-	uint16_t what; /* exit: enum hc_exit_reason */
-	uint32_t extra;
+	uint64_t arg;  /* exit: its u.word; inject: vector */
+	uint64_t what; /* HC_TRACE_WHAT() */
 };
+
+/* kind: enum hc_trace_kind; code: enum hc_exit_reason, or an injected event's type; extra: its
+ * error code. One word, so that a record is four stores. */
+#define HC_TRACE_WHAT(kind, code, extra)                                                           \
+	((uint64_t)(kind) | (uint64_t)(code) << 16 | (uint64_t)(extra) << 32)
+#define HC_TRACE_KIND(what)  ((unsigned)(what)&0xffff)
+#define HC_TRACE_CODE(what)  ((unsigned)((what) >> 16) & 0xffff)
+#define HC_TRACE_EXTRA(what) ((unsigned)((what) >> 32))
 
 _Static_assert(sizeof(struct hc_trace_record) == 32, "two to a cache line");
 

@@ -30,6 +30,7 @@ struct hc_vcpu {
 	unsigned id; /* 0 .. vm->cpu_count - 1; 0 is the boot CPU */
 	const struct hc_backend_ops *backend;
 	void *backend_data;
+	const hc_exit_handler *handlers; /* the architecture's */
 
 	/* The neutral state (struct x86_state, struct a64_state), inside the architecture's struct.
 	 * valid: groups that are up to date here. dirty: groups changed here and not yet written

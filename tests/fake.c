@@ -72,6 +72,8 @@ static int run(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	const struct fake_step *step = current_step(fake_of(vcpu));
 
 	*exit = step->exit;
+	vcpu->valid = 1; /* group 0: the core's */
+	vcpu->dirty = 0;
 	test_now_ns += step->advance_ns;
 	if (exit->reason == HC_EXIT_INTERRUPT || step->run_rc)
 		fake_of(vcpu)->at++;

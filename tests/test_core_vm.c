@@ -73,9 +73,9 @@ static void runs_until_power_off(void **state)
 
 	const struct hc_vcpu *v = vm->vcpus[0];
 
-	assert_int_equal(v->stats.exits[HC_EXIT_CPUID], 1);
-	assert_int_equal(v->stats.exits[HC_EXIT_INTERRUPT], 1);
-	assert_int_equal(v->stats.exits[HC_EXIT_IO], 1);
+	assert_int_equal(v->stats.exits[HC_EXIT_CPUID].count, 1);
+	assert_int_equal(v->stats.exits[HC_EXIT_INTERRUPT].count, 1);
+	assert_int_equal(v->stats.exits[HC_EXIT_IO].count, 1);
 	assert_int_equal(v->stats.guest_cycles, 100);
 	assert_int_equal(fake_of(vm->vcpus[0])->loads, fake_of(vm->vcpus[0])->puts);
 	assert_int_equal(hc_vm_state_entries(vm, HC_VM_RUNNING), 1);
@@ -157,7 +157,7 @@ static void pauses_and_resumes(void **state)
 	test_on_irq_window = park_from_outside;
 	fake_run_cpu(0);
 	assert_int_equal(hc_vm_state(vm), HC_VM_PAUSED);
-	assert_int_equal(vm->vcpus[0]->stats.exits[HC_EXIT_IO], 0);
+	assert_int_equal(vm->vcpus[0]->stats.exits[HC_EXIT_IO].count, 0);
 	assert_int_equal(hc_vm_pause(vm), -EBUSY);
 	test_now_ns += 5000;
 	assert_int_equal(hc_vm_state_time_ns(vm, HC_VM_PAUSED), 5000);

@@ -174,6 +174,8 @@ static void leave(struct hc_vcpu *vcpu, struct hc_exit *exit)
 
 	spoil(state);
 	copy_groups(state, &x86_script_of(vcpu)->hw, X86_G_CORE);
+	vcpu->valid = X86_G_CORE;
+	vcpu->dirty = 0;
 	exit->pc = state->rip;
 }
 
@@ -401,8 +403,6 @@ int x86_env_exit(struct hc_vcpu *vcpu, const struct hc_exit *exit)
 		(void)vcpu->vm->arch->before_entry(vcpu);
 	enter(vcpu);
 	leave(vcpu, &e);
-	vcpu->valid = X86_G_CORE;
-	vcpu->dirty = 0;
 	return vcpu->vm->arch->handlers[e.reason](vcpu, &e);
 }
 

@@ -184,9 +184,7 @@ static void count_injection(struct hc_vcpu *vcpu, const struct x86_event *event)
 	r->cycles = hc_platform_cycles();
 	r->pc = x86_state_of(vcpu)->rip;
 	r->arg = event->vector;
-	r->kind = HC_TRACE_INJECT;
-	r->what = event->type;
-	r->extra = event->error_code;
+	r->what = HC_TRACE_WHAT(HC_TRACE_INJECT, event->type, event->error_code);
 }
 
 static int inject(struct hc_vcpu *vcpu, const struct x86_event *event)
