@@ -3,12 +3,12 @@
 #ifndef TESTS_UNIT_H
 #define TESTS_UNIT_H
 
+#include <hypercore/errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <hypercore/errno.h>
 /* after the above */
 #include <cmocka.h>
 
@@ -26,7 +26,7 @@ static inline uint64_t test_random(uint64_t *state)
 
 static inline uint64_t test_below(uint64_t *state, uint64_t bound)
 {
-	return test_random(state) % bound;
+	return bound ? test_random(state) % bound : 0;
 }
 
 #endif
