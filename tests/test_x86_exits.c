@@ -268,6 +268,40 @@ static void test_double_faults(void **state)
 	}
 }
 
+/* An interrupt or NMI whose delivery meets an exception comes after that, and is not lost. */
+static void test_exception_first(void **state)
+{
+	static const struct x86_event rows[] = {
+		{ 1, X86_EVENT_INTR, 0x41, 0, 0 },
+		{ 1, X86_EVENT_NMI, X86_VEC_NMI, 0, 0 },
+	};
+
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(rows); i++) {
+		struct hc_vcpu *vcpu = guest(1);
+		struct x86_script *s = x86_script_of(vcpu);
+		struct hc_exit e = exit_of(HC_EXIT_EXCEPTION), none = exit_of(HC_EXIT_WINDOW);
+
+		x86_env_state(vcpu)->rflags |= X86_FLAG_IF;
+		hc_vcpu_dirty(vcpu, X86_G_CORE);
+		x86_env_exit(vcpu, &none);
+		s->hw.events.reinject = rows[i];
+		s->hw.events.nmi_masked = rows[i].type == X86_EVENT_NMI;
+		e.u.exception.vector = X86_VEC_GP;
+		vcpu->vm->arch->handlers[HC_EXIT_EXCEPTION](vcpu, &e);
+		assert_int_equal(injected(vcpu).vector, X86_VEC_GP);
+		assert_int_equal(s->event_count, 1);
+		x86_env_exit(vcpu, &none);
+		struct x86_event second = injected(vcpu);
+
+		assert_int_equal(s->event_count, 2);
+		assert_true(second.type == rows[i].type && second.vector == rows[i].vector);
+		x86_env_exit(vcpu, &none);
+		injected(vcpu);
+		assert_int_equal(s->event_count, 2);
+		hc_vm_destroy(vcpu->vm);
+	}
+}
+
 /* --- Ports --- */
 
 static uint64_t port_values[32];
@@ -491,6 +525,36 @@ static void test_moves(void **state)
 	}
 }
 
+/* The exit was for a device, but what is there now accesses RAM under a lock: only the CPU can. */
+static void test_locked(void **state)
+{
+	static const struct {
+		const char *code;
+		unsigned len;
+	} rows[] = { { "\xf0\x01\x03", 3 }, { "\x87\x03", 2 }, { "\xf0\x0f\xc7\x0b", 4 } };
+	struct hc_vcpu *vcpu = guest(1);
+	const struct hc_exit e = mmio_exit(0xd0000000, true);
+	uint64_t *ram = hc_mem_ptr(vcpu->vm, gpa_of(0x20000), 8, true);
+
+	add_registers(vcpu->vm);
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(rows); i++) {
+		put_code(vcpu, rows[i].code, rows[i].len);
+		*ram = 0x1111;
+		x86_env_state(vcpu)->rip = 0x10000;
+		set_gpr(vcpu, X86_RAX, 0x2222);
+		set_gpr(vcpu, X86_RBX, 0x20000);
+		x86_env_exit(vcpu, &e);
+		assert_int_equal(x86_env_state(vcpu)->rip, 0x10000);
+		assert_int_equal(x86_env_state(vcpu)->gpr[X86_RAX], 0x2222);
+		assert_int_equal(*ram, 0x1111);
+		set_gpr(vcpu, X86_RBX, 0xd0000000);
+		x86_env_exit(vcpu, &e);
+		assert_int_equal(x86_env_state(vcpu)->rip, 0x10000 + rows[i].len);
+		assert_int_equal(reg_writes, i + 1);
+	}
+	hc_vm_destroy(vcpu->vm);
+}
+
 static void test_apic_page(void **state)
 {
 	struct hc_vcpu *vcpu = guest(1);
@@ -663,8 +727,12 @@ static void test_extint(void **state)
 	assert_true(s->window);
 	x86_env_state(vcpu)->rflags |= X86_FLAG_IF;
 	hc_vcpu_dirty(vcpu, X86_G_CORE);
+	/* Both may come: the local APIC's waits for the next window. */
+	x86_apic_accept(vcpu, 0x31, false);
+	s->window = false;
 	assert_int_equal(injected(vcpu).vector, 0x28);
 	assert_int_equal(acks, 1);
+	assert_true(s->window);
 	hc_vm_destroy(vm);
 }
 
@@ -804,6 +872,8 @@ int main(void)
 		cmocka_unit_test(test_control_registers),
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_double_faults),
+		cmocka_unit_test(test_exception_first),
+		cmocka_unit_test(test_locked),
 		cmocka_unit_test(test_ports),
 		cmocka_unit_test(test_string_ports),
 		cmocka_unit_test(test_string_fault),

@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "arch/x86_64/x86.h"
+#include "arch/x86_64/code_cache.h"
 #include "tests/unit.h"
 #include "tests/x86_env.h"
 
@@ -393,7 +393,155 @@ static void test_cache_follows_tables(void **state)
 	hc_vm_destroy(vm);
 }
 
-/* Memory slots that go away while the VM is paused take remembered translations with them. */
+/* --- Instructions: remembered ones against fetching and decoding them anew --- */
+
+static int naive_length(struct naive *n, unsigned bits)
+{
+	uint64_t start = bits == 64 ? n->s->rip : (uint32_t)(n->s->seg[X86_CS].base + n->s->rip);
+	uint8_t code[X86_INSN_MAX];
+	struct x86_insn insn;
+	unsigned count = 0;
+
+	while (count < sizeof(code)) {
+		n->gva = start + count;
+		unsigned room = 4096 - (unsigned)(n->gva & 4095);
+		unsigned part = room < sizeof(code) - count ? room : (unsigned)sizeof(code) - count;
+		struct result at = naive_walk(n);
+
+		if (at.rc || at.gpa + room > MEMORY)
+			break;
+		memcpy(code + count, n->ram + at.gpa, part);
+		count += part;
+	}
+	return count ? x86_decode(&insn, code, count, (enum x86_mode)bits) : -EFAULT;
+}
+
+static void put_instruction(uint64_t *seed, const struct naive *n, uint64_t gpa)
+{
+	static const char code[][9] = { "\x0f\xa2",
+		                        "\x0f\x32",
+		                        "\xf4",
+		                        "\x0f\x01\xd9",
+		                        "\x66\x0f\xa2",
+		                        "\x8b\x04\x25\x30\x00\xe0\xfe",
+		                        "\xc7\x05\x11\x22\x33\x44\x55\x66" };
+	const char *c = code[test_below(seed, HC_ARRAY_SIZE(code))];
+
+	if (gpa + 16 < MEMORY)
+		memcpy(n->ram + gpa, c, sizeof(code[0]));
+}
+
+/* Makes 8-byte entries lead from CR3 to a page; or, now and then, changes one on the way. */
+static void change_path(uint64_t *seed, const struct naive *n, bool map)
+{
+	bool is_pae = !(n->s->efer & X86_EFER_LMA);
+	unsigned shift = is_pae ? 30 : n->s->cr4 & X86_CR4_LA57 ? 48 : 39;
+	uint64_t table = n->s->cr3 & (is_pae ? 0xffffffe0 : UINT64_C(0xfffffff000));
+
+	for (;; shift -= 9) {
+		bool top_of_pae = is_pae && shift == 30;
+		uint64_t at = table + (n->gva >> shift & (top_of_pae ? 3 : 511)) * 8, e;
+
+		if (at + 8 > MEMORY)
+			return;
+		memcpy(&e, n->ram + at, 8);
+		if (map)
+			e = test_below(seed, TABLES) << 12 | (top_of_pae ? 1 : 7);
+		else if (test_below(seed, 4) == 0)
+			e ^= test_below(seed, 2) ? 1 : HC_BIT(63);
+		memcpy(n->ram + at, &e, 8);
+		if (shift == 12)
+			return;
+		table = e & 0xfffff000;
+	}
+}
+
+/* What software and other CPUs change between two exits at the same place. */
+static void change_something(uint64_t *seed, struct naive *n)
+{
+	struct x86_state *s = n->s;
+	uint64_t e = random_entry(seed, s->cr4 & X86_CR4_PAE);
+	struct result at = naive_walk(n);
+
+	if (s->cr4 & X86_CR4_PAE && test_below(seed, 2))
+		change_path(seed, n, at.rc != 0);
+	switch (test_below(seed, 12)) {
+	case 0:
+	case 1: memcpy(n->ram + 8 * test_below(seed, TABLES * 512), &e, 8); break;
+	case 2:
+	case 3:
+	case 4:
+		if (!at.rc)
+			put_instruction(seed, n, at.gpa);
+		break;
+	case 5: s->cr3 ^= test_below(seed, TABLES) << 12; break;
+	case 6: s->cr4 ^= X86_CR4_SMEP; break;
+	case 7: s->cpl ^= 3; break;
+	case 8: s->efer ^= X86_EFER_NXE; break;
+	case 9: s->seg[X86_CS].attr ^= X86_ATTR_DB; break;
+	case 10: s->seg[X86_CS].base ^= test_below(seed, 2) << 12; break;
+	default:
+		if (s->efer & X86_EFER_LMA)
+			s->seg[X86_CS].attr ^= X86_ATTR_L;
+		break;
+	}
+}
+
+/* 1 if the instruction at CS:RIP is remembered. */
+static unsigned is_remembered(struct hc_vcpu *vcpu)
+{
+	const struct x86_state *s = x86_state_of(vcpu);
+	const struct x86_code_key key = { s->rip,  s->seg[X86_CS].base, s->cr0, s->cr3, s->cr4,
+		                          s->efer, s->seg[X86_CS].attr, s->cpl };
+
+	return x86_code_find(vcpu, &key) != NULL;
+}
+
+static void test_remembered_code(void **state)
+{
+	struct hc_vm *vm = x86_env_vm(1, MEMORY);
+	struct hc_vcpu *vcpu = vm->vcpus[0];
+	struct naive n = { .s = x86_state_of(vcpu),
+		           .ram = hc_mem_ptr(vm, gpa_of(0), MEMORY, true),
+		           .gpa_bits = 40,
+		           .has_1g = x86_vm_of(vm)->has_1g_pages,
+		           .access = HC_ACCESS_EXEC };
+	uint64_t seed = 4711, hits = 0, lengths = 0;
+
+	for (unsigned round = 0; round < 400; round++) {
+		random_mode(&seed, n.s);
+		if (round % 16 == 0)
+			n.s->cr0 &= ~X86_CR0_PG;
+		fill_tables(&seed, n.ram, n.s->cr4 & X86_CR4_PAE);
+		uint64_t page = (uint32_t)random_address(&seed) & 0x3ffff000;
+
+		for (unsigned i = 0; i < 500; i++) {
+			if (test_below(&seed, 3) == 0)
+				change_something(&seed, &n);
+			/* A few places, one of them across the end of a page. */
+			n.s->rip = page + test_below(&seed, 4) * 0xaa8;
+			n.user = n.s->cpl == 3;
+			int want = 0;
+
+			/* Tables may be their own entries, and the code: accessed bits first. */
+			for (unsigned k = 0; k < 4; k++)
+				want = naive_length(&n, x86_code_bits(vcpu));
+
+			hits += is_remembered(vcpu);
+			int length = x86_insn_length(vcpu);
+
+			if (want > 0 ? length != want : length > 0)
+				fail_msg("rip %#llx: length %d, not %d",
+				         (unsigned long long)n.s->rip, length, want);
+			lengths += length > 0;
+		}
+	}
+	/* Both outcomes are common, and what is checked is not only the first look. */
+	assert_in_range(lengths, 20000, 180000);
+	assert_in_range(hits, 0, 160000);
+	hc_vm_destroy(vm);
+}
+
 static void test_real_mode_and_rom_tables(void **state)
 {
 	struct hc_vm *vm = x86_env_vm(1, MEMORY);
@@ -430,6 +578,7 @@ int main(void)
 		cmocka_unit_test(test_random_tables),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_cache_follows_tables),
+		cmocka_unit_test(test_remembered_code),
 		cmocka_unit_test(test_real_mode_and_rom_tables),
 	};
 

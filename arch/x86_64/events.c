@@ -43,6 +43,25 @@ static bool makes_double_fault(enum exception_class first, enum exception_class 
 	return first == PAGE_FAULT && (second == CONTRIBUTORY || second == PAGE_FAULT);
 }
 
+/* An exception comes before the interrupt or NMI whose delivery met it: that one is delivered anew,
+ * when the guest can take it again. False: there is no place to keep it. */
+static bool put_back(struct hc_vcpu *vcpu, const struct x86_event *e)
+{
+	struct x86_vcpu *x = x86_vcpu_of(vcpu);
+
+	if (e->type == X86_EVENT_NMI) {
+		atomic_store(&x->nmi_pending, true);
+		x->state.events.nmi_masked = 0;
+		return true;
+	}
+	if (e->type == X86_EVENT_INTR) {
+		if (x->pending_extint.valid)
+			return false;
+		x->pending_extint = *e;
+	}
+	return true;
+}
+
 /* The exception whose delivery the exit interrupted is not delivered twice: it becomes part of the
  * new one. */
 static enum exception_class take_interrupted(struct hc_vcpu *vcpu)
@@ -52,8 +71,7 @@ static enum exception_class take_interrupted(struct hc_vcpu *vcpu)
 	hc_vcpu_need(vcpu, X86_G_EVENT);
 	enum exception_class class = class_of(&ev->reinject);
 
-	if (ev->reinject.valid && ev->reinject.type != X86_EVENT_INTR &&
-	    ev->reinject.type != X86_EVENT_NMI) {
+	if (ev->reinject.valid && put_back(vcpu, &ev->reinject)) {
 		ev->reinject.valid = 0;
 		hc_vcpu_dirty(vcpu, X86_G_EVENT);
 	}
@@ -188,7 +206,8 @@ static int inject(struct hc_vcpu *vcpu, const struct x86_event *event)
 /* Each of the following returns whether it found its kind of event: those of lower priority then
  * wait, for a window if the guest does not end it with an exit of its own. */
 
-/* A backend that has something to deliver already keeps the exception for after that. */
+/* A backend that has something to deliver already keeps the exception for after that; x86_raise()
+ * sees to it that this does not happen but for two interrupts at once. */
 static bool inject_exception(struct hc_vcpu *vcpu)
 {
 	struct x86_event *e = &x86_vcpu_of(vcpu)->pending_exception;
@@ -334,7 +353,8 @@ int x86_before_entry(struct hc_vcpu *vcpu)
 	}
 	bool busy = inject_exception(vcpu) || inject_nmi(vcpu);
 
-	if (!inject_extint(vcpu, busy))
-		inject_apic(vcpu, busy);
+	/* The APIC's own waits for a window while the 8259s' is delivered. */
+	busy = inject_extint(vcpu, busy) || busy;
+	inject_apic(vcpu, busy);
 	return HC_ACT_RESUME;
 }

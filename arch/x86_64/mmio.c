@@ -115,11 +115,26 @@ static int check_write(struct hc_vcpu *vcpu, gva_t gva, unsigned len, struct x86
 	                          fault);
 }
 
+/* All of [gva, gva + len) is RAM that may be written. */
+static bool is_ram(struct hc_vcpu *vcpu, gva_t gva, unsigned len)
+{
+	struct x86_fault fault;
+	gpa_t gpa;
+
+	return gva.v % HC_PAGE_SIZE + len <= HC_PAGE_SIZE &&
+	       !x86_translate(vcpu, gva, HC_ACCESS_WRITE, false, &gpa, &fault) &&
+	       hc_mem_ptr(vcpu->vm, gpa, len, true);
+}
+
+/* What exited was not RAM. If a locked access finds RAM, the code or the tables changed meanwhile:
+ * the CPU executes the instruction once more, as only it can do so atomically. */
 static int read(void *vcpu, gva_t gva, void *value, unsigned len, unsigned access,
                 struct x86_fault *fault)
 {
 	int rc = access & X86_ACCESS_RMW ? check_write(vcpu, gva, len, fault) : 0;
 
+	if (!rc && access & X86_ACCESS_LOCKED && is_ram(vcpu, gva, len))
+		return X86_EMULATE_REPEAT;
 	return result(rc ? rc : x86_read_virt(vcpu, gva, value, len, fault));
 }
 

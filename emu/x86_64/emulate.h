@@ -36,7 +36,8 @@ enum x86_emulate_result {
 /*
  * Memory, by linear address. Segmentation has been applied and canonical form checked; paging has
  * not. An access may cross a page boundary. Values are little-endian bytes. Each returns 0,
- * X86_EMULATE_FAULT with *fault filled in, or -E..., which x86_emulate() returns as it is.
+ * X86_EMULATE_FAULT with *fault filled in, or, which x86_emulate() returns as it is, -E... or
+ * X86_EMULATE_REPEAT: the CPU itself shall execute the instruction, which has done nothing yet.
  */
 struct x86_emulate_ops {
 	/* len bytes of code, 1 to 15, within one page. */
