@@ -240,7 +240,7 @@ static bool all_there(struct hc_vm *vm, uint64_t gpa, uint64_t len, bool want_wr
 
 int hc_mem_read(struct hc_vm *vm, gpa_t gpa, void *buf, uint64_t len)
 {
-	uint64_t n;
+	uint64_t n = 0;
 
 	if (!all_there(vm, gpa.v, len, false))
 		return -EFAULT;
@@ -254,7 +254,7 @@ int hc_mem_read(struct hc_vm *vm, gpa_t gpa, void *buf, uint64_t len)
 
 int hc_mem_write(struct hc_vm *vm, gpa_t gpa, const void *buf, uint64_t len)
 {
-	uint64_t n;
+	uint64_t n = 0;
 
 	if (!all_there(vm, gpa.v, len, true))
 		return -EFAULT;

@@ -27,21 +27,23 @@ static void fail(struct hc_vcpu *vcpu, const struct hc_exit *exit, int err)
 	hc_trace_dump(vcpu, 8);
 }
 
-static int handle(struct hc_vcpu *vcpu, struct hc_exit *exit)
+static int handle_interrupt(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
-	if (exit->reason == HC_EXIT_INTERRUPT) {
-		hc_platform_irq_window();
-		hc_sched_tick(vcpu->cpu, vcpu);
-		return HC_ACT_RESUME;
-	}
-	hc_exit_handler handler = vcpu->handlers[exit->reason];
-	int action = handler ? handler(vcpu, exit) : -ENOSYS;
+	hc_platform_irq_window();
+	hc_sched_tick(vcpu->cpu, vcpu);
+	return HC_ACT_RESUME;
+}
 
-	if (action < 0) {
-		fail(vcpu, exit, action);
-		return HC_ACT_RESUME; /* the failure requested parking */
-	}
-	return action;
+static int handle_nothing(struct hc_vcpu *vcpu, struct hc_exit *exit)
+{
+	return -ENOSYS;
+}
+
+void hc_vcpu_set_handlers(struct hc_vcpu *vcpu, const hc_exit_handler *handlers)
+{
+	for (unsigned r = 0; r < HC_EXIT_REASON_COUNT; r++)
+		vcpu->handlers[r] = handlers[r] ? handlers[r] : handle_nothing;
+	vcpu->handlers[HC_EXIT_INTERRUPT] = handle_interrupt;
 }
 
 /* HC_ACT_RESUME: on to the guest. Otherwise *next says what becomes of the vCPU. */
@@ -73,19 +75,16 @@ static int take_requests(struct hc_vcpu *vcpu, uint32_t requests, enum hc_vcpu_r
 
 /* One round in the guest. *mark is when the time before it ended, and becomes when the exit's
  * handling did: two readings of the counter a round, not four. */
-static int enter_guest(struct hc_vcpu *vcpu, struct hc_exit *exit, uint64_t *mark)
+static inline int enter_guest(struct hc_vcpu *vcpu, struct hc_exit *exit, uint64_t *mark)
 {
-	int rc = vcpu->backend->run(vcpu, exit);
+	vcpu->backend->run(vcpu, exit);
 	uint64_t left = hc_platform_cycles();
+	enum hc_exit_reason reason = exit->reason;
+	struct hc_exit_stats *stats = &vcpu->stats.exits[reason];
 
 	vcpu->stats.guest_cycles += left - *mark;
 	trace_exit(vcpu, exit, left);
-	if (rc) {
-		fail(vcpu, exit, rc);
-		return HC_ACT_RESUME;
-	}
-	struct hc_exit_stats *stats = &vcpu->stats.exits[exit->reason];
-	int action = handle(vcpu, exit);
+	int action = vcpu->handlers[reason](vcpu, exit);
 
 	*mark = hc_platform_cycles();
 	stats->count++;
@@ -112,8 +111,11 @@ static enum hc_vcpu_run_state run_until_it_leaves(struct hc_vcpu *vcpu)
 		}
 		int action = enter_guest(vcpu, &exit, &mark);
 
-		if (__builtin_expect(action != HC_ACT_RESUME, 0))
+		if (__builtin_expect(action == HC_ACT_RESUME, 1))
+			continue;
+		if (action >= 0)
 			return action == HC_ACT_HALT ? HC_VCPU_HALTED : HC_VCPU_READY;
+		fail(vcpu, &exit, action); /* it requests parking */
 	}
 }
 

@@ -6,7 +6,7 @@
 #include "core/log.h"
 #include "core/vm.h"
 
-static const struct hc_sched_policy *policy = &hc_sched_round_robin;
+static const struct hc_sched_policy *current_policy = &hc_sched_round_robin;
 static struct hc_cpu *cpus[HC_MAX_CPUS];
 static unsigned cpu_count;
 static struct hc_lock cpus_lock; /* of the two while CPUs are added */
@@ -16,9 +16,9 @@ static struct hc_vcpu *vcpu_of(struct hc_list *link)
 	return HC_CONTAINER_OF(link, struct hc_vcpu, link);
 }
 
-void hc_sched_init(const struct hc_sched_policy *chosen)
+void hc_sched_init(const struct hc_sched_policy *policy)
 {
-	policy = chosen ? chosen : &hc_sched_round_robin;
+	current_policy = policy ? policy : &hc_sched_round_robin;
 	cpu_count = 0;
 }
 
@@ -69,7 +69,7 @@ int hc_sched_place(struct hc_vcpu *vcpu)
 {
 	if (!cpu_count)
 		return hc_error(-ENODEV, "vm %s: no CPU is there to run it", vcpu->vm->name);
-	vcpu->cpu = policy->place(vcpu, cpus, cpu_count);
+	vcpu->cpu = current_policy->place(vcpu, cpus, cpu_count);
 	bool irq = hc_lock_irq(&vcpu->cpu->lock);
 
 	vcpu->cpu->assigned++;
@@ -92,7 +92,7 @@ static void make_ready_locked(struct hc_cpu *cpu, struct hc_vcpu *vcpu, bool wok
 {
 	hc_list_remove(&vcpu->link);
 	atomic_store_explicit(&vcpu->run_state, HC_VCPU_READY, memory_order_relaxed);
-	policy->enqueue(cpu, vcpu, woken);
+	current_policy->enqueue(cpu, vcpu, woken);
 }
 
 void hc_sched_unpark(struct hc_vcpu *vcpu)
@@ -217,7 +217,7 @@ void hc_sched_tick(struct hc_cpu *cpu, struct hc_vcpu *running)
 static struct hc_vcpu *take_next(struct hc_cpu *cpu)
 {
 	hc_lock(&cpu->lock);
-	struct hc_vcpu *vcpu = policy->pick(cpu);
+	struct hc_vcpu *vcpu = current_policy->pick(cpu);
 
 	if (vcpu)
 		atomic_store_explicit(&vcpu->run_state, HC_VCPU_RUNNING, memory_order_relaxed);
@@ -242,7 +242,7 @@ static void put_back(struct hc_cpu *cpu, struct hc_vcpu *vcpu, enum hc_vcpu_run_
 	}
 	atomic_store_explicit(&vcpu->run_state, next, memory_order_relaxed);
 	if (next == HC_VCPU_READY)
-		policy->enqueue(cpu, vcpu, false);
+		current_policy->enqueue(cpu, vcpu, false);
 	else if (next == HC_VCPU_HALTED)
 		hc_list_append(&cpu->halted, &vcpu->link);
 	hc_unlock(&cpu->lock);
@@ -252,7 +252,7 @@ static void put_back(struct hc_cpu *cpu, struct hc_vcpu *vcpu, enum hc_vcpu_run_
 
 static void run_one(struct hc_cpu *cpu, struct hc_vcpu *vcpu)
 {
-	vcpu->slice_end_ns = hc_platform_now_ns() + policy->slice_ns(vcpu);
+	vcpu->slice_end_ns = hc_platform_now_ns() + current_policy->slice_ns(vcpu);
 	vcpu->stats.slices++;
 	cpu->switches++;
 	hc_sched_tick(cpu, vcpu);

@@ -30,7 +30,7 @@ struct hc_vcpu {
 	unsigned id; /* 0 .. vm->cpu_count - 1; 0 is the boot CPU */
 	const struct hc_backend_ops *backend;
 	void *backend_data;
-	const hc_exit_handler *handlers; /* the architecture's */
+	hc_exit_handler handlers[HC_EXIT_REASON_COUNT]; /* none is NULL */
 
 	/* The neutral state (struct x86_state, struct a64_state), inside the architecture's struct.
 	 * valid: groups that are up to date here. dirty: groups changed here and not yet written
@@ -75,6 +75,9 @@ void hc_vcpu_request(struct hc_vcpu *vcpu, uint32_t requests);
 
 /* The vCPU whose exit the calling CPU is handling, or NULL. */
 struct hc_vcpu *hc_vcpu_current(void);
+
+/* Internal to the core: takes the architecture's handlers over, and fills the gaps. */
+void hc_vcpu_set_handlers(struct hc_vcpu *vcpu, const hc_exit_handler *handlers);
 
 /* Runs vcpu until it halts, yields, parks or its VM fails. Called by the scheduler with host
  * interrupts off. Returns the reason as the state it is to enter next. */

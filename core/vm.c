@@ -219,7 +219,7 @@ static int create_vcpu(struct hc_vm *vm, unsigned id)
 	vcpu->vm = vm;
 	vcpu->id = id;
 	vcpu->backend = vm->backend;
-	vcpu->handlers = vm->arch->handlers;
+	hc_vcpu_set_handlers(vcpu, vm->arch->handlers);
 	vcpu->valid = vcpu->dirty = ~UINT32_C(0);
 	hc_list_init(&vcpu->link);
 	hc_timer_queue_init(&vcpu->timers);

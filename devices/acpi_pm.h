@@ -30,6 +30,6 @@ struct acpi_pm_config {
 int acpi_pm_create(struct hc_vm *vm, const struct acpi_pm_config *config, struct acpi_pm **pm);
 
 /* Somebody pressed it: asks the guest to shut down. Takes the device lock. */
-void acpi_pm_power_button(struct acpi_pm *pm);
+void acpi_pm_power_button(struct acpi_pm *s);
 
 #endif

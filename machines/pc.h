@@ -24,7 +24,7 @@ struct pc_config {
 
 /* Creates the VM, ready for hc_vm_start(). On failure everything is undone and the error has been
  * explained with hc_error(). */
-int pc_create(struct hc_vm **vm, const struct hc_backend_ops *backend,
+int pc_create(struct hc_vm **out, const struct hc_backend_ops *backend,
               const struct pc_config *config);
 
 #endif

@@ -67,7 +67,7 @@ static const struct fake_step *current_step(struct fake_vcpu *f)
 	return f->at < f->step_count ? &f->script[f->at] : &halt_for_good;
 }
 
-static int run(struct hc_vcpu *vcpu, struct hc_exit *exit)
+static void run(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
 	const struct fake_step *step = current_step(fake_of(vcpu));
 
@@ -75,9 +75,8 @@ static int run(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	vcpu->valid = 1; /* group 0: the core's */
 	vcpu->dirty = 0;
 	test_now_ns += step->advance_ns;
-	if (exit->reason == HC_EXIT_INTERRUPT || step->run_rc)
+	if (exit->reason == HC_EXIT_INTERRUPT)
 		fake_of(vcpu)->at++;
-	return step->run_rc;
 }
 
 static void get_state(struct hc_vcpu *vcpu, uint32_t groups)

@@ -15,7 +15,6 @@ struct fake_step {
 	struct hc_exit exit;
 	uint64_t advance_ns;
 	int action;                         /* of the handler: enum hc_action or -errno */
-	int run_rc;                         /* of run() itself */
 	void (*hook)(struct hc_vcpu *vcpu); /* inside the handler, if set */
 };
 

@@ -114,7 +114,7 @@ static void failures_name_vcpu_exit_and_pc(void **state)
 		  "vcpu 0: exit unknown at pc 0xabc0: not emulated" },
 		{ { .exit = { .reason = HC_EXIT_CPUID, .pc = 0x77 }, .action = -EFAULT },
 		  "vcpu 0: exit cpuid at pc 0x77: cannot be carried out (error 14)" },
-		{ { .exit = { .reason = HC_EXIT_IO, .pc = 0x1 }, .run_rc = -EIO },
+		{ { .exit = { .reason = HC_EXIT_IO, .pc = 0x1 }, .action = -EIO },
 		  "vcpu 0: exit io at pc 0x1: cannot be carried out (error 5)" },
 	};
 

@@ -27,7 +27,7 @@ static inline uint64_t test_random(uint64_t *state)
 
 static inline uint64_t test_below(uint64_t *state, uint64_t bound)
 {
-	return test_random(state) % bound;
+	return bound ? test_random(state) % bound : 0;
 }
 
 /* How many of n generated cases to try: HC_TEST_FACTOR in the environment multiplies them. */

@@ -179,14 +179,14 @@ static void leave(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	exit->pc = state->rip;
 }
 
-static int run(struct hc_vcpu *vcpu, struct hc_exit *exit)
+static void run(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
 	struct x86_script *s = x86_script_of(vcpu);
 
 	enter(vcpu);
 	if (window_opens(s, exit)) {
 		leave(vcpu, exit);
-		return 0;
+		return;
 	}
 	if (s->at < s->count) {
 		const struct x86_step *step = &s->steps[s->at++];
@@ -202,7 +202,6 @@ static int run(struct hc_vcpu *vcpu, struct hc_exit *exit)
 		*exit = (struct hc_exit){ .reason = HC_EXIT_HALT, .next_pc = s->hw.rip };
 	}
 	leave(vcpu, exit);
-	return 0;
 }
 
 static int inject(struct hc_vcpu *vcpu, const struct x86_event *event)

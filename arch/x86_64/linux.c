@@ -351,7 +351,7 @@ static void set_entry_state(struct hc_vm *vm, const struct image *k)
 int x86_load_linux(struct hc_vm *vm, const void *kernel, uint64_t kernel_size, const void *initrd,
                    uint64_t initrd_size, const char *cmdline)
 {
-	struct image k;
+	struct image k = { 0 };
 	int rc = read_header(vm, kernel, kernel_size, &k);
 
 	if (!rc)

@@ -70,7 +70,7 @@ struct x86_insn {
  *  -EINVAL  no instruction in this mode, or LOCK where it is not allowed (#UD on hardware)
  * Near branches in 64-bit mode ignore an operand-size prefix, as on Intel CPUs.
  */
-int x86_decode(struct x86_insn *restrict out, const uint8_t *restrict bytes, size_t n,
+int x86_decode(struct x86_insn *restrict in, const uint8_t *restrict bytes, size_t n,
                enum x86_mode mode);
 
 /*

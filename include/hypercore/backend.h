@@ -36,8 +36,8 @@ struct hc_backend_ops {
 	/* Stage-2 table format that the backend's hardware walks; NULL: it keeps its own. */
 	const struct s2_format *s2_format;
 
-	/* On any CPU, any number of times. 0 if the backend can be used; -ENODEV (the CPU lacks it),
-	 * -EPERM (firmware locked it), -EOPNOTSUPP (present, but lacking something required).
+	/* On any CPU, any number of times. 0 if the backend can be used; -ENODEV (the CPU lacks
+	 * it), -EPERM (firmware locked it), -EOPNOTSUPP (present, but lacking something required).
 	 * info->reason is filled in either case. */
 	int (*probe)(struct hc_backend_info *info);
 
@@ -59,10 +59,11 @@ struct hc_backend_ops {
 
 	/* Pinned, host interrupts off. Writes dirty groups to the hardware, runs the guest, leaves
 	 * the core group in the neutral state (vcpu->valid = that group and what else it fetched,
-	 * vcpu->dirty = 0), and fills *exit. Physical interrupts that arrive in the
-	 * guest end it with HC_EXIT_INTERRUPT and are still pending on return. Returns 0; a guest
-	 * state that the hardware refuses is HC_EXIT_ENTRY_FAILED, not an error. */
-	int (*run)(struct hc_vcpu *vcpu, struct hc_exit *exit);
+	 * vcpu->dirty = 0), and fills *exit. Physical interrupts that arrive in the guest end it
+	 * with HC_EXIT_INTERRUPT and are still pending on return. A guest state that the hardware
+	 * refuses is HC_EXIT_ENTRY_FAILED; what the backend cannot make sense of is
+	 * HC_EXIT_UNKNOWN. */
+	void (*run)(struct hc_vcpu *vcpu, struct hc_exit *exit);
 
 	/* Pinned. Copy groups (enum x86_state_group) from the hardware into the neutral state, or
 	 * from there to the hardware. Called by hc_vcpu_need() and by snapshots. */

@@ -56,7 +56,7 @@ typedef void (*hc_vm_observer)(struct hc_vm *vm, enum hc_vm_state from, enum hc_
 
 /* A VM without memory or devices, in state created. -EINVAL (name, no CPUs), -ERANGE (more vCPUs
  * than supported, says how many are), -ENOMEM, or the backend's error. */
-int hc_vm_create(struct hc_vm **vm, const struct hc_vm_config *config);
+int hc_vm_create(struct hc_vm **out, const struct hc_vm_config *config);
 
 /* Lets its vCPUs run. -EBUSY unless it is in state created. */
 int hc_vm_start(struct hc_vm *vm);

@@ -146,7 +146,7 @@ void svm_nmi_leave(struct hc_vcpu *vcpu, struct hc_exit *exit);
 void svm_nmi_iret(struct svm_vcpu *sv);
 
 /* run.c */
-int svm_run(struct hc_vcpu *vcpu, struct hc_exit *exit);
+void svm_run(struct hc_vcpu *vcpu, struct hc_exit *exit);
 
 /* tlb.c */
 void svm_invalidate(struct hc_vm *vm, gpa_t gpa, uint64_t size);

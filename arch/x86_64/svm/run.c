@@ -50,7 +50,7 @@ static inline void clear_entry_fields(struct vmcb *v)
 		v->eventinj = svm_event_again(v->exitintinfo);
 }
 
-int svm_run(struct hc_vcpu *vcpu, struct hc_exit *exit)
+void svm_run(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
 	struct svm_vcpu *sv = svm_vcpu_of(vcpu);
 	struct svm_cpu *cpu = svm_cpu_of(vcpu->cpu);
@@ -73,5 +73,4 @@ int svm_run(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	clear_entry_fields(v);
 	if (__builtin_expect(sv->track, 0))
 		svm_nmi_leave(vcpu, exit);
-	return 0;
 }
