@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "core/bus.h"
 
+#include "core/bus_access.h"
 #include "core/log.h"
-#include "core/vm.h"
 
 void hc_dev_lock(struct hc_vm *vm)
 {
@@ -70,13 +70,6 @@ static unsigned usable_size(const struct hc_bus *bus, unsigned i, uint64_t offse
 	return size;
 }
 
-static inline uint64_t ones(unsigned size)
-{
-	static const uint64_t mask[9] = { 0, 0xff, 0xffff, 0, UINT32_MAX, 0, 0, 0, UINT64_MAX };
-
-	return mask[size];
-}
-
 /* Where addr falls: the region, or NULL and how many bytes up to want no device has. */
 static const struct hc_region *at_address(const struct hc_bus *bus, uint64_t addr, unsigned want,
                                           unsigned *size)
@@ -96,27 +89,10 @@ static const struct hc_region *at_address(const struct hc_bus *bus, uint64_t add
 	return NULL;
 }
 
-/* --- Short cuts: nearly all accesses are to a region that was accessed before, and are of a size
- * that it takes. Hints are only where to look first. --- */
-
-static inline _Atomic uint8_t *hint_of(struct hc_bus *bus, uint64_t addr)
-{
-	return &bus->hints[(addr >> bus->hint_shift) % HC_BUS_HINTS];
-}
-
-/* The region that takes the access as it is, if it is where the hint says. */
-static inline const struct hc_region *hinted(struct hc_bus *bus, uint64_t addr, unsigned size)
-{
-	unsigned i = atomic_load_explicit(hint_of(bus, addr), memory_order_relaxed);
-	const struct hc_region *r = &bus->regions[i];
-	uint64_t offset = addr - r->base;
-
-	return offset < r->len && size <= r->len - offset && bus->sizes[i] & size ? r : NULL;
-}
-
+/* Hints are only where to look first. */
 static void set_hint(struct hc_bus *bus, uint64_t addr, const struct hc_region *r)
 {
-	atomic_store_explicit(hint_of(bus, addr), (uint8_t)(r - bus->regions),
+	atomic_store_explicit(hc_bus_hint(bus, addr), (uint8_t)(r - bus->regions),
 	                      memory_order_relaxed);
 }
 
@@ -124,8 +100,8 @@ _Static_assert(HC_BUS_MAX_REGIONS <= UINT8_MAX, "hints are bytes");
 
 /* --- The long way: accesses that are split, cross a region's end or find nothing --- */
 
-static __attribute__((noinline)) int read_any(struct hc_vm *vm, enum hc_space space, uint64_t addr,
-                                              unsigned size, uint64_t *value)
+static int read_any(struct hc_vm *vm, enum hc_space space, uint64_t addr, unsigned size,
+                    uint64_t *value)
 {
 	struct hc_bus *bus = &vm->bus[space];
 	int rc = -ENOENT;
@@ -142,11 +118,11 @@ static __attribute__((noinline)) int read_any(struct hc_vm *vm, enum hc_space sp
 			want &= want - 1;
 		r = at_address(bus, addr + done, want, &n);
 		if (r) {
-			part = r->ops->read(r->dev, addr + done - r->base, n) & ones(n);
+			part = r->ops->read(r->dev, addr + done - r->base, n) & hc_bus_mask(n);
 			set_hint(bus, addr + done, r);
 			rc = 0;
 		} else {
-			part = ones(n);
+			part = hc_bus_mask(n);
 			bus->unclaimed_reads++;
 		}
 		*value |= part << (done * 8);
@@ -155,8 +131,7 @@ static __attribute__((noinline)) int read_any(struct hc_vm *vm, enum hc_space sp
 	return rc;
 }
 
-static __attribute__((noinline)) uint64_t read_any_value(struct hc_vm *vm, enum hc_space space,
-                                                         uint64_t addr, unsigned size)
+uint64_t hc_bus_read_any(struct hc_vm *vm, enum hc_space space, uint64_t addr, unsigned size)
 {
 	uint64_t value;
 
@@ -181,7 +156,7 @@ static __attribute__((noinline)) int write_any(struct hc_vm *vm, enum hc_space s
 		r = at_address(bus, addr + done, want, &n);
 		if (r) {
 			r->ops->write(r->dev, addr + done - r->base, n,
-			              value >> (done * 8) & ones(n));
+			              value >> (done * 8) & hc_bus_mask(n));
 			set_hint(bus, addr + done, r);
 			rc = 0;
 		} else {
@@ -194,47 +169,21 @@ static __attribute__((noinline)) int write_any(struct hc_vm *vm, enum hc_space s
 
 /* --- Accesses --- */
 
-static inline uint64_t read_region(struct hc_vm *vm, const struct hc_region *r, uint64_t addr,
-                                   unsigned size)
-{
-	uint64_t offset = addr - r->base;
-	const struct hc_region_ops *ops = r->ops;
-	void *dev = r->dev;
-
-	hc_lock(&vm->device_lock);
-	uint64_t value = ops->read(dev, offset, size);
-
-	hc_unlock(&vm->device_lock);
-	return value & ones(size);
-}
-
-uint64_t hc_bus_read_value(struct hc_vm *vm, enum hc_space space, uint64_t addr, unsigned size)
-{
-	const struct hc_region *r = hinted(&vm->bus[space], addr, size);
-
-	return r ? read_region(vm, r, addr, size) : read_any_value(vm, space, addr, size);
-}
-
 int hc_bus_read(struct hc_vm *vm, enum hc_space space, uint64_t addr, unsigned size,
                 uint64_t *value)
 {
-	const struct hc_region *r = hinted(&vm->bus[space], addr, size);
-
-	if (!r)
-		return read_any(vm, space, addr, size, value);
-	*value = read_region(vm, r, addr, size);
-	return 0;
+	return read_any(vm, space, addr, size, value);
 }
 
 int hc_bus_write(struct hc_vm *vm, enum hc_space space, uint64_t addr, unsigned size,
                  uint64_t value)
 {
-	const struct hc_region *r = hinted(&vm->bus[space], addr, size);
+	const struct hc_region *r = hc_bus_hinted(&vm->bus[space], addr, size);
 
 	if (!r)
 		return write_any(vm, space, addr, size, value);
 	hc_lock(&vm->device_lock);
-	r->ops->write(r->dev, addr - r->base, size, value & ones(size));
+	r->ops->write(r->dev, addr - r->base, size, value & hc_bus_mask(size));
 	hc_unlock(&vm->device_lock);
 	return 0;
 }

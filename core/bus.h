@@ -57,9 +57,6 @@ int hc_bus_read(struct hc_vm *vm, enum hc_space space, uint64_t addr, unsigned s
 int hc_bus_write(struct hc_vm *vm, enum hc_space space, uint64_t addr, unsigned size,
                  uint64_t value);
 
-/* The value of hc_bus_read(), for those to whom it is the same whether a device answered. */
-uint64_t hc_bus_read_value(struct hc_vm *vm, enum hc_space space, uint64_t addr, unsigned size);
-
 /* The lock that device callbacks run under. For code that enters a device from elsewhere: input
  * from the outside, end-of-interrupt broadcasts. */
 void hc_dev_lock(struct hc_vm *vm);

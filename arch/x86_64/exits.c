@@ -4,7 +4,6 @@
 
 #include "arch/x86_64/cpuid.h"
 #include "arch/x86_64/internal.h"
-#include "arch/x86_64/msr.h"
 #include "core/log.h"
 
 static __attribute__((noinline)) int cpuid_in_parts(struct hc_vcpu *vcpu, uint64_t next_pc)
@@ -33,32 +32,6 @@ static int exit_cpuid(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	s->gpr[X86_RCX] = e->ecx;
 	s->gpr[X86_RDX] = e->edx;
 	x86_skip(vcpu, exit->next_pc);
-	return HC_ACT_RESUME;
-}
-
-static int exit_msr_read(struct hc_vcpu *vcpu, struct hc_exit *exit)
-{
-	uint64_t *gpr = x86_state_of(vcpu)->gpr;
-
-	/* Which stays as it is if the MSR cannot be read. */
-	if (x86_msr_read(vcpu, (uint32_t)gpr[X86_RCX], &gpr[X86_RAX])) {
-		x86_raise_gp(vcpu);
-		return HC_ACT_RESUME;
-	}
-	gpr[X86_RDX] = gpr[X86_RAX] >> 32;
-	gpr[X86_RAX] = (uint32_t)gpr[X86_RAX];
-	x86_skip(vcpu, exit->next_pc);
-	return HC_ACT_RESUME;
-}
-
-static int exit_msr_write(struct hc_vcpu *vcpu, struct hc_exit *exit)
-{
-	struct x86_state *s = x86_state_of(vcpu);
-
-	if (x86_msr_write(vcpu, (uint32_t)s->gpr[X86_RCX], x86_edx_eax(s)))
-		x86_raise_gp(vcpu);
-	else
-		x86_skip(vcpu, exit->next_pc);
 	return HC_ACT_RESUME;
 }
 
@@ -189,13 +162,21 @@ static int exit_refused(struct hc_vcpu *vcpu, struct hc_exit *exit)
 }
 
 const hc_exit_handler x86_exit_handlers[HC_EXIT_REASON_COUNT] = {
-	[HC_EXIT_WINDOW] = exit_window,       [HC_EXIT_HALT] = exit_halt,
-	[HC_EXIT_IO] = x86_exit_io,           [HC_EXIT_STAGE2] = x86_exit_stage2,
-	[HC_EXIT_CPUID] = exit_cpuid,         [HC_EXIT_MSR_READ] = exit_msr_read,
-	[HC_EXIT_MSR_WRITE] = exit_msr_write, [HC_EXIT_CR_WRITE] = exit_cr_write,
-	[HC_EXIT_XSETBV] = exit_xsetbv,       [HC_EXIT_EXCEPTION] = exit_exception,
-	[HC_EXIT_HYPERCALL] = exit_hypercall, [HC_EXIT_CACHE] = exit_cache,
-	[HC_EXIT_UNDEFINED] = exit_undefined, [HC_EXIT_TASK_SWITCH] = exit_task_switch,
-	[HC_EXIT_SHUTDOWN] = exit_shutdown,   [HC_EXIT_ENTRY_FAILED] = exit_refused,
+	[HC_EXIT_WINDOW] = exit_window,
+	[HC_EXIT_HALT] = exit_halt,
+	[HC_EXIT_IO] = x86_exit_io,
+	[HC_EXIT_STAGE2] = x86_exit_stage2,
+	[HC_EXIT_CPUID] = exit_cpuid,
+	[HC_EXIT_MSR_READ] = x86_exit_msr_read,
+	[HC_EXIT_MSR_WRITE] = x86_exit_msr_write,
+	[HC_EXIT_CR_WRITE] = exit_cr_write,
+	[HC_EXIT_XSETBV] = exit_xsetbv,
+	[HC_EXIT_EXCEPTION] = exit_exception,
+	[HC_EXIT_HYPERCALL] = exit_hypercall,
+	[HC_EXIT_CACHE] = exit_cache,
+	[HC_EXIT_UNDEFINED] = exit_undefined,
+	[HC_EXIT_TASK_SWITCH] = exit_task_switch,
+	[HC_EXIT_SHUTDOWN] = exit_shutdown,
+	[HC_EXIT_ENTRY_FAILED] = exit_refused,
 	[HC_EXIT_UNKNOWN] = exit_refused,
 };

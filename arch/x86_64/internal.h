@@ -31,9 +31,11 @@ void x86_device_write(struct hc_vcpu *vcpu, uint64_t gpa, unsigned size, uint64_
 /* exits.c: one handler per exit reason. */
 extern const hc_exit_handler x86_exit_handlers[HC_EXIT_REASON_COUNT];
 
-/* port_io.c, mmio.c: HC_EXIT_IO, HC_EXIT_STAGE2 */
+/* port_io.c, mmio.c, msr.c: HC_EXIT_IO, HC_EXIT_STAGE2, HC_EXIT_MSR_READ, HC_EXIT_MSR_WRITE */
 int x86_exit_io(struct hc_vcpu *vcpu, struct hc_exit *exit);
 int x86_exit_stage2(struct hc_vcpu *vcpu, struct hc_exit *exit);
+int x86_exit_msr_read(struct hc_vcpu *vcpu, struct hc_exit *exit);
+int x86_exit_msr_write(struct hc_vcpu *vcpu, struct hc_exit *exit);
 
 /* The low width bytes (1, 2, 4, 8). */
 static inline uint64_t x86_low_bytes(uint64_t value, unsigned width)

@@ -10,6 +10,7 @@
 
 #include "arch/x86_64/code_cache.h"
 #include "arch/x86_64/internal.h"
+#include "core/bus_access.h"
 #include "core/log.h"
 
 /* --- Devices by physical address --- */
@@ -24,12 +25,18 @@ static uint64_t apic_read(struct hc_vcpu *vcpu, uint32_t offset, unsigned size)
 	return size < 8 ? (value >> shift) & (HC_BIT(size * 8) - 1) : value;
 }
 
+/* Where nothing answers, the bus gives all ones. Out of line: the local APIC's registers are read
+ * more often, and need no stack for it. */
+static __attribute__((noinline)) uint64_t read_bus(struct hc_vm *vm, uint64_t gpa, unsigned size)
+{
+	return hc_bus_read_value(vm, HC_SPACE_MEMORY, gpa, size);
+}
+
 uint64_t x86_device_read(struct hc_vcpu *vcpu, uint64_t gpa, unsigned size)
 {
 	if (x86_apic_has_page(&x86_vcpu_of(vcpu)->apic, gpa))
 		return apic_read(vcpu, gpa & 0xfff, size);
-	/* Where nothing answers, the bus gives all ones. */
-	return hc_bus_read_value(vcpu->vm, HC_SPACE_MEMORY, gpa, size);
+	return read_bus(vcpu->vm, gpa, size);
 }
 
 void x86_device_write(struct hc_vcpu *vcpu, uint64_t gpa, unsigned size, uint64_t value)
@@ -63,7 +70,7 @@ static inline uint32_t read_32(struct hc_vcpu *vcpu, uint64_t gpa)
 {
 	if (x86_apic_has_page(&x86_vcpu_of(vcpu)->apic, gpa))
 		return x86_apic_mmio_read(vcpu, gpa & 0xfff);
-	return (uint32_t)hc_bus_read_value(vcpu->vm, HC_SPACE_MEMORY, gpa, 4);
+	return (uint32_t)read_bus(vcpu->vm, gpa, 4);
 }
 
 static inline void write_32(struct hc_vcpu *vcpu, uint64_t gpa, uint32_t value)

@@ -4,7 +4,7 @@
 #include <hypercore/errno.h>
 #include <hypercore/freestanding.h>
 
-#include "arch/x86_64/x86.h"
+#include "arch/x86_64/internal.h"
 
 enum {
 	MSR_TSC = 0x10,
@@ -308,7 +308,8 @@ static void write_tsc(struct hc_vcpu *vcpu, uint64_t value)
 	x86_apic_write_deadline(vcpu, x86_apic_read_deadline(vcpu));
 }
 
-static int read_emulated(struct hc_vcpu *vcpu, uint32_t msr, uint64_t *value)
+static inline __attribute__((always_inline)) int read_emulated(struct hc_vcpu *vcpu, uint32_t msr,
+                                                               uint64_t *value)
 {
 	struct x86_vcpu *x = x86_vcpu_of(vcpu);
 
@@ -365,7 +366,8 @@ static int unknown(struct hc_vcpu *vcpu)
 	return -EINVAL;
 }
 
-int x86_msr_read(struct hc_vcpu *vcpu, uint32_t msr, uint64_t *value)
+static inline __attribute__((always_inline)) int read_msr(struct hc_vcpu *vcpu, uint32_t msr,
+                                                          uint64_t *value)
 {
 	if (is_x2apic(msr))
 		return x86_x2apic_read(vcpu, msr, value);
@@ -379,6 +381,11 @@ int x86_msr_read(struct hc_vcpu *vcpu, uint32_t msr, uint64_t *value)
 	case X86_MSR_EMULATED: return read_emulated(vcpu, msr, value);
 	default: *value = p->value; return 0;
 	}
+}
+
+int x86_msr_read(struct hc_vcpu *vcpu, uint32_t msr, uint64_t *value)
+{
+	return read_msr(vcpu, msr, value);
 }
 
 int x86_msr_write(struct hc_vcpu *vcpu, uint32_t msr, uint64_t value)
@@ -400,6 +407,34 @@ int x86_msr_write(struct hc_vcpu *vcpu, uint32_t msr, uint64_t value)
 	case X86_MSR_CONSTANT: return value == p->value ? 0 : -EINVAL;
 	default: return 0;
 	}
+}
+
+/* --- Exits --- */
+
+int x86_exit_msr_read(struct hc_vcpu *vcpu, struct hc_exit *exit)
+{
+	uint64_t *gpr = x86_state_of(vcpu)->gpr;
+
+	/* Which stays as it is if the MSR cannot be read. */
+	if (read_msr(vcpu, (uint32_t)gpr[X86_RCX], &gpr[X86_RAX])) {
+		x86_raise_gp(vcpu);
+		return HC_ACT_RESUME;
+	}
+	gpr[X86_RDX] = gpr[X86_RAX] >> 32;
+	gpr[X86_RAX] = (uint32_t)gpr[X86_RAX];
+	x86_skip(vcpu, exit->next_pc);
+	return HC_ACT_RESUME;
+}
+
+int x86_exit_msr_write(struct hc_vcpu *vcpu, struct hc_exit *exit)
+{
+	struct x86_state *s = x86_state_of(vcpu);
+
+	if (x86_msr_write(vcpu, (uint32_t)s->gpr[X86_RCX], x86_edx_eax(s)))
+		x86_raise_gp(vcpu);
+	else
+		x86_skip(vcpu, exit->next_pc);
+	return HC_ACT_RESUME;
 }
 
 void x86_msr_reset(struct x86_vcpu *x)

@@ -3,6 +3,7 @@
 #include <hypercore/errno.h>
 
 #include "arch/x86_64/internal.h"
+#include "core/bus_access.h"
 #include "core/log.h"
 
 /* Elements of a repeated INS or OUTS in one exit; the guest then executes the instruction again

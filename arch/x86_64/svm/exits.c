@@ -26,7 +26,9 @@ static __attribute__((noinline)) unsigned look_up_length(struct hc_vcpu *vcpu, u
 	return found > 0 ? (unsigned)found : plain;
 }
 
-static inline unsigned insn_length(struct hc_vcpu *vcpu, const struct vmcb *v, unsigned plain)
+static inline __attribute__((always_inline)) unsigned insn_length(struct hc_vcpu *vcpu,
+                                                                  const struct vmcb *v,
+                                                                  unsigned plain)
 {
 	const struct x86_code_key key = {
 		.rip = v->rip,
