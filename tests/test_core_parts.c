@@ -53,7 +53,7 @@ static void stretch_write(void *dev, uint64_t offset, unsigned size, uint64_t va
 	memcpy(&bytes[s->base + offset], &value, size);
 }
 
-static void bus_matches_array(void **state)
+static void bus_matches_array(enum hc_space space)
 {
 	static const struct hc_region_ops ops[] = {
 		{ stretch_read, stretch_write, 0 },
@@ -64,6 +64,7 @@ static void bus_matches_array(void **state)
 	uint64_t seed = 7, expected[SPAN] = { 0 };
 	unsigned added = 0;
 
+	memset(bytes, 0, sizeof(bytes));
 	memset(claimed, 0, sizeof(claimed));
 	for (unsigned i = 0; i < 60; i++) {
 		uint64_t base = test_below(&seed, SPAN - 16), len = 1 + test_below(&seed, 12);
@@ -75,7 +76,7 @@ static void bus_matches_array(void **state)
 		const struct hc_region r = { "stretch", base, len, &ops[added % 3],
 			                     &stretches[added] };
 
-		assert_int_equal(hc_bus_add(vm, HC_SPACE_MEMORY, &r), overlap ? -EEXIST : 0);
+		assert_int_equal(hc_bus_add(vm, space, &r), overlap ? -EEXIST : 0);
 		if (overlap)
 			continue;
 		added++;
@@ -91,21 +92,28 @@ static void bus_matches_array(void **state)
 		for (unsigned b = 0; b < size; b++)
 			any |= claimed[addr + b];
 		if (test_below(&seed, 2)) {
-			int rc = hc_bus_write(vm, HC_SPACE_MEMORY, addr, size, value);
+			int rc = hc_bus_write(vm, space, addr, size, value);
 
 			assert_int_equal(rc, any ? 0 : -ENOENT);
 			for (unsigned b = 0; b < size; b++)
 				expected[addr + b] = value >> (b * 8) & 0xff;
 			continue;
 		}
-		assert_int_equal(hc_bus_read(vm, HC_SPACE_MEMORY, addr, size, &got),
-		                 any ? 0 : -ENOENT);
+		assert_int_equal(hc_bus_read(vm, space, addr, size, &got), any ? 0 : -ENOENT);
+		assert_int_equal(hc_bus_read_value(vm, space, addr, size), got);
 		for (unsigned b = 0; b < size; b++)
 			assert_int_equal(got >> (b * 8) & 0xff,
 			                 claimed[addr + b] ? expected[addr + b] : 0xff);
 	}
 	for (unsigned i = 1; i < added; i += 3)
 		assert_true(stretches[i].biggest <= 1);
+}
+
+/* Hints are by port in one space and by page in the other. */
+static void buses_match_array(void **state)
+{
+	bus_matches_array(HC_SPACE_IO);
+	bus_matches_array(HC_SPACE_MEMORY);
 }
 
 static void bus_refuses_nonsense(void **state)
@@ -379,7 +387,7 @@ static void chardev_keeps_order_and_counts_loss(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(bus_matches_array, setup, teardown),
+		cmocka_unit_test_setup_teardown(buses_match_array, setup, teardown),
 		cmocka_unit_test_setup_teardown(bus_refuses_nonsense, setup, teardown),
 		cmocka_unit_test_setup_teardown(memory_reads_what_was_written, setup, teardown),
 		cmocka_unit_test_setup_teardown(slots_are_mapped, setup, teardown),
