@@ -119,7 +119,7 @@ const struct x86_code *x86_code_here(struct hc_vcpu *vcpu)
 static __attribute__((noinline)) int decode_length(struct hc_vcpu *vcpu)
 {
 	struct x86_fault fault;
-	uint8_t buf[X86_INSN_MAX];
+	uint8_t buf[X86_INSN_MAX] = { 0 };
 	enum x86_mode mode = (enum x86_mode)x86_code_bits(vcpu);
 	int n = x86_fetch(vcpu, x86_code_address(vcpu), buf, sizeof(buf), &fault);
 
