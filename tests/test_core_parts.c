@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/bus_access.h"
 #include "core/chardev.h"
 #include "core/device.h"
 #include "tests/fake.h"
