@@ -39,6 +39,7 @@ enum apic_reg {
 #define SVR_ENABLE       0x100
 #define LVT_MASKED       0x10000
 #define LVT_NMI          0x400
+#define LVT_PERIODIC     0x20000
 #define LVT_TSC_DEADLINE 0x40000
 #define DIVIDE_BY_1      0xb
 
@@ -186,7 +187,7 @@ bool apic_has_tsc_deadline(void)
 void apic_timer_init_cpu(uint8_t vector)
 {
 	apic_write(APIC_TIMER_DIVIDE, DIVIDE_BY_1);
-	apic_write(APIC_LVT_TIMER, vector | (tsc_deadline ? LVT_TSC_DEADLINE : 0));
+	apic_write(APIC_LVT_TIMER, vector | (tsc_deadline ? LVT_TSC_DEADLINE : LVT_PERIODIC));
 	/* 10.5.4.1: the mode must have changed before the first deadline is written. */
 	__asm__ volatile("mfence" : : : "memory");
 }

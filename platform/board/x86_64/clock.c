@@ -212,14 +212,29 @@ static uint64_t ticks_until(uint64_t deadline_ns, uint64_t hz)
 	return mul_div(ns, hz, NS_PER_S) + 1;
 }
 
+/*
+ * The counting timer is periodic, and never off: it repeats until it is heard and set anew. An
+ * emulated CPU can lose an interrupt that arrives while it enters or leaves a guest (QEMU's
+ * do_vmexit changes the CPU's pending interrupts without a lock); the next one brings it back.
+ */
+#define REPEAT_MIN_NS UINT64_C(20000)
+#define REPEAT_MAX_NS UINT64_C(100000000)
+
+static uint32_t repeat_count(uint64_t deadline_ns)
+{
+	uint64_t most = mul_div(REPEAT_MAX_NS, apic.hz, NS_PER_S);
+	uint64_t least = mul_div(REPEAT_MIN_NS, apic.hz, NS_PER_S) + 1;
+	uint64_t ticks = deadline_ns == UINT64_MAX ? most : ticks_until(deadline_ns, apic.hz);
+
+	return (uint32_t)hc_min(hc_max(least, hc_min(ticks, most)), UINT32_MAX);
+}
+
 void hc_platform_set_deadline(uint64_t deadline_ns)
 {
-	bool never = deadline_ns == UINT64_MAX;
-
-	if (apic_has_tsc_deadline())
-		apic_timer_tsc(never ? 0 : rdtsc() + ticks_until(deadline_ns, tsc.hz));
+	if (!apic_has_tsc_deadline())
+		apic_timer_count(repeat_count(deadline_ns));
+	else if (deadline_ns == UINT64_MAX)
+		apic_timer_tsc(0);
 	else
-		apic_timer_count(
-			never ? 0
-			      : (uint32_t)hc_min(ticks_until(deadline_ns, apic.hz), UINT32_MAX));
+		apic_timer_tsc(rdtsc() + ticks_until(deadline_ns, tsc.hz));
 }
