@@ -16,7 +16,7 @@ import guest
 from common import BUILD, ROOT
 
 TESTS = []
-TIMEOUT = 120
+TIMEOUT = 90
 NO_RUN = 125  # ./dev run's status when there was no command to take it from
 
 
