@@ -18,6 +18,10 @@ struct hc_cpu {
 	uint64_t hw_id; /* APIC ID, MPIDR */
 	struct hc_vcpu *current;
 	bool virt_enabled; /* backend->cpu_enable succeeded */
+	/* Set by hc_platform_kick(), and by whatever else wants a guest to be left soon (the
+	 * deadline of a process): a software CPU looks at it every few instructions, leaves with
+	 * HC_EXIT_INTERRUPT, and clears it. */
+	_Atomic bool attention;
 
 	struct hc_lock lock;  /* of the following and of the vCPUs' run_state and link */
 	struct hc_list ready; /* in the policy's order */

@@ -59,8 +59,9 @@ void hc_platform_set_deadline(uint64_t deadline_ns);
  * it and returns with interrupts off. */
 void hc_platform_idle(void);
 
-/* Makes cpu leave the guest or its idle sleep soon. A kick is never lost: if the CPU is about to
- * enter the guest, it comes out at once. */
+/* Makes cpu leave the guest or its idle sleep soon: sets cpu->attention, which software CPUs look
+ * at, and interrupts it. A kick is never lost: if the CPU is about to enter the guest, it comes out
+ * at once. */
 void hc_platform_kick(struct hc_cpu *cpu);
 
 /* In a loop that waits for another CPU. */

@@ -158,6 +158,7 @@ void hc_platform_idle(void)
 void hc_platform_kick(struct hc_cpu *cpu)
 {
 	test_kicks[cpu->id]++;
+	atomic_store(&cpu->attention, true);
 }
 
 void hc_platform_relax(void)

@@ -158,16 +158,17 @@ static struct x86_cpuid_entry *entry_or_null(struct x86_vm *x, uint32_t leaf, ui
 	return e == &x->cpuid[0] ? NULL : e;
 }
 
-/* The physical CPU's answer; zeros for leaves that it does not have (Intel's CPUs answer those with
- * their last basic leaf). */
-static void ask_host(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+/* The answer of the CPU that the backend offers; zeros for leaves that it does not have (Intel's
+ * CPUs answer those with their last basic leaf). */
+static void ask_backend(const struct x86_vm *x, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
+	const struct hc_backend_ops *backend = x->vm.backend;
 	uint32_t last[4];
 
 	memset(out, 0, 4 * sizeof(out[0]));
-	x86_host_cpuid(leaf & 0x80000000u, 0, last);
+	(backend->cpuid ? backend->cpuid : x86_host_cpuid)(leaf & 0x80000000u, 0, last);
 	if (leaf <= last[EAX])
-		x86_host_cpuid(leaf, subleaf, out);
+		(backend->cpuid ? backend->cpuid : x86_host_cpuid)(leaf, subleaf, out);
 }
 
 /* Leaves of which fill_in() answers a part. */
@@ -183,7 +184,7 @@ static void add_entry(struct x86_vm *x, const struct rule *r)
 	uint32_t host[4] = { 0 };
 
 	if (r->leaf >> 30 != 1)
-		ask_host(r->leaf, r->subleaf == ANY ? 0 : r->subleaf, host);
+		ask_backend(x, r->leaf, r->subleaf == ANY ? 0 : r->subleaf, host);
 	e->leaf = r->leaf;
 	e->any_subleaf = r->subleaf == ANY;
 	e->subleaf = e->any_subleaf ? 0 : r->subleaf;
@@ -241,7 +242,7 @@ static uint64_t supported_xcr0(struct x86_vm *x)
 
 	if (!has(x, 1, ECX, 26))
 		return 0;
-	ask_host(0xd, 0, host);
+	ask_backend(x, 0xd, 0, host);
 	if (host[EAX] & 4 && has(x, 1, ECX, 28) && component_fits(x, 2))
 		mask |= 4;
 	if (mask & 4 && (host[EAX] & XCR0_AVX512) == XCR0_AVX512 && component_fits(x, 5) &&

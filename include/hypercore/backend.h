@@ -36,6 +36,11 @@ struct hc_backend_ops {
 	/* Stage-2 table format that the backend's hardware walks; NULL: it keeps its own. */
 	const struct s2_format *s2_format;
 
+	/* x86: what CPUID says on the CPU that the backend offers, EAX to EDX, before the policy of
+	 * arch/x86_64/cpuid.c; leaves beyond the last one are not asked for. NULL: what it says on
+	 * the physical CPU. */
+	void (*cpuid)(uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
+
 	/* On any CPU, any number of times. 0 if the backend can be used; -ENODEV (the CPU lacks
 	 * it), -EPERM (firmware locked it), -EOPNOTSUPP (present, but lacking something required).
 	 * info->reason is filled in either case. */

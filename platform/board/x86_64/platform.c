@@ -62,6 +62,7 @@ void hc_platform_kick(struct hc_cpu *cpu)
 	bool irq;
 
 	atomic_store(&c->kicked, true);
+	atomic_store(&cpu->attention, true);
 	irq = hc_platform_irq_disable();
 	apic_send_ipi((uint32_t)cpu->hw_id, VECTOR_KICK);
 	hc_platform_irq_restore(irq);
