@@ -301,7 +301,7 @@ const char *hypercore_reason(const struct hypercore *h)
 
 const char *hypercore_backend_of(const struct hypercore *h)
 {
-	return h->vm->backend->name;
+	return h->vm->parts[0].ops->name;
 }
 
 void hypercore_stats(const struct hypercore *h, struct hypercore_stats *stats, size_t size)

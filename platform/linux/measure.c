@@ -91,7 +91,9 @@ static void set_state(struct hc_vcpu *vcpu)
 
 static int make_vm(struct hc_vm **out, const struct hc_backend_ops *backend)
 {
-	const struct hc_vm_config config = { "measurement", &x86_arch_ops, backend, 1 };
+	const struct hc_vm_config config = {
+		.name = "measurement", .arch = &x86_arch_ops, .backend = backend, .cpus = 1
+	};
 	struct hc_vm *vm;
 	int rc = hc_vm_create(&vm, &config);
 
@@ -156,7 +158,7 @@ static int run(struct hc_vm *vm, struct linux_speed *speed)
 	while (hc_vm_state(vm) == HC_VM_RUNNING)
 		nap();
 	return by_itself ? hc_error(-EIO, "backend %s: the measuring guest ended: %s",
-	                            vm->backend->name, hc_vm_reason(vm))
+	                            vm->parts[0].ops->name, hc_vm_reason(vm))
 	                 : 0;
 }
 
