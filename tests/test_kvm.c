@@ -102,9 +102,12 @@ static void add_devices(void)
 	on_access = NULL;
 }
 
-/* The test drives the vCPU from its own thread: nobody else kicks it. */
+/* What a signal handler sets when the guest is to be left. */
+static uint8_t *exit_flag;
+
 void linux_cpu_set_exit_flag(uint8_t *flag)
 {
+	exit_flag = flag;
 }
 
 static void make_vm(const uint8_t *code, const uint8_t *end)
@@ -820,16 +823,42 @@ static void test_move(void **state)
 	}
 }
 
+/* While a vCPU is elsewhere its page tables change, without an INVLPG that KVM would see. */
+GUEST(looks_64, "64",
+      "mov $0x400000, %esi; mov (%rsi), %eax; mov %eax, 0x4000; out %al, $0x80;"
+      "mov (%rsi), %eax; mov %eax, 0x4008; hlt");
+
+static void test_arrival(void **state)
+{
+	uint64_t *pd, *pt;
+
+	make_vm(looks_64, looks_64_end);
+	long_mode();
+	pd = (uint64_t *)(void *)(ram + TABLES + 0x2000);
+	pt = (uint64_t *)(void *)(ram + 0xf000);
+	pd[2] = 0xf003;
+	pt[0] = 0xc003;
+	memcpy(ram + 0xc000, "one", 4);
+	memcpy(ram + 0xd000, "two", 4);
+	vcpu->cpu = hc_sched_cpu(0);
+	exits_left = 1;
+	assert_true(step());
+	assert_string_equal(ram + RESULTS, "one");
+	kvm_backend.get_state(vcpu, ~vcpu->valid);
+	kvm_backend.put(vcpu);
+	pt[0] = 0xd003;
+	vcpu->valid = vcpu->dirty = ~UINT32_C(0);
+	kvm_backend.load(vcpu);
+	exits_left = 1;
+	assert_false(step());
+	assert_string_equal(ram + RESULTS + 8, "two");
+	kvm_backend.put(vcpu);
+	end();
+}
+
 /* --- Kicks --- */
 
 GUEST(forever_64, "64", "1: jmp 1b");
-
-static uint8_t *exit_flag;
-
-static void set_flag(uint8_t *flag)
-{
-	exit_flag = flag;
-}
 
 static void on_alarm(int number)
 {
@@ -850,7 +879,6 @@ static void test_kicked(void **state)
 	struct sigaction action = { .sa_handler = on_alarm };
 
 	sigaction(SIGALRM, &action, NULL);
-	kvm_hooks.set_exit_flag = set_flag;
 	for (unsigned early = 0; early < 2; early++) {
 		make_vm(forever_64, forever_64_end);
 		long_mode();
@@ -869,7 +897,6 @@ static void test_kicked(void **state)
 		test_on_irq_window = NULL;
 		end();
 	}
-	kvm_hooks.set_exit_flag = NULL;
 }
 
 /* --- What cannot be carried out --- */
@@ -908,8 +935,8 @@ int main(void)
 		cmocka_unit_test(test_exceptions),   cmocka_unit_test(test_single_steps),
 		cmocka_unit_test(test_triple_fault), cmocka_unit_test(test_interrupts),
 		cmocka_unit_test(test_nmi),          cmocka_unit_test(test_state),
-		cmocka_unit_test(test_move),         cmocka_unit_test(test_kicked),
-		cmocka_unit_test(test_failures),
+		cmocka_unit_test(test_move),         cmocka_unit_test(test_arrival),
+		cmocka_unit_test(test_kicked),       cmocka_unit_test(test_failures),
 	};
 	struct hc_backend_info info;
 
