@@ -181,8 +181,8 @@ static void move(void)
 	uint8_t *memory = malloc(RAM_SIZE);
 	unsigned count;
 
+	hc_vcpu_need(guest.vcpu, X86_G_ALL);
 	kvm_backend.put(guest.vcpu);
-	kvm_backend.get_state(guest.vcpu, X86_G_ALL);
 	memcpy(saved, guest.st, sizeof(*guest.st));
 	memcpy(memory, guest.ram, RAM_SIZE);
 	count = guest.access_count;
@@ -270,6 +270,81 @@ static void test_arrival(void **state)
 	guest_end();
 }
 
+/* --- What was injected and not delivered --- */
+
+static int inject(enum x86_event_type type, uint8_t vector)
+{
+	const struct x86_event event = { .valid = 1, .type = (uint8_t)type, .vector = vector };
+
+	return kvm_backend.inject(guest.vcpu, &event);
+}
+
+static void test_inject(void **state)
+{
+	guest_make(looks_64, looks_64_end);
+	guest_long_mode();
+	guest.st->rflags |= X86_FLAG_IF;
+	guest.vcpu->cpu = hc_sched_cpu(0);
+	exits_left = 1;
+	/* A page fault on the way would be a triple fault. */
+	((uint64_t *)(void *)(guest.ram + TABLES + 0x2000))[2] = 0x83;
+	assert_true(step());
+	hc_vcpu_need(guest.vcpu, X86_G_EVENT);
+	assert_false(guest.st->events.reinject.valid);
+	assert_int_equal(inject(X86_EVENT_INTR, 0x40), 0);
+	hc_vcpu_need(guest.vcpu, X86_G_EVENT);
+	assert_int_equal(guest.st->events.reinject.valid, 1);
+	assert_int_equal(guest.st->events.reinject.type, X86_EVENT_INTR);
+	assert_int_equal(guest.st->events.reinject.vector, 0x40);
+	assert_int_equal(inject(X86_EVENT_INTR, 0x41), -EBUSY);
+	assert_int_equal(inject(X86_EVENT_EXCEPTION, X86_VEC_UD), -EBUSY);
+	/* KVM keeps one NMI for later, and gives it back when the vCPU goes. */
+	assert_int_equal(inject(X86_EVENT_NMI, X86_VEC_NMI), 0);
+	assert_int_equal(inject(X86_EVENT_NMI, X86_VEC_NMI), -EBUSY);
+	assert_false(atomic_load(&x86_vcpu_of(guest.vcpu)->nmi_pending));
+	kvm_backend.put(guest.vcpu);
+	assert_true(atomic_load(&x86_vcpu_of(guest.vcpu)->nmi_pending));
+	hc_vcpu_need(guest.vcpu, X86_G_EVENT);
+	assert_int_equal(guest.st->events.reinject.vector, 0x40);
+	guest.st->events.reinject.valid = 0;
+	guest.st->rflags &= ~(uint64_t)X86_FLAG_IF;
+	hc_vcpu_dirty(guest.vcpu, X86_G_CORE | X86_G_EVENT);
+	assert_int_equal(inject(X86_EVENT_INTR, 0x41), -EAGAIN);
+	guest.st->rflags |= X86_FLAG_IF;
+	guest.st->events.interrupt_shadow = 1;
+	hc_vcpu_dirty(guest.vcpu, X86_G_EVENT);
+	assert_int_equal(inject(X86_EVENT_INTR, 0x41), -EAGAIN);
+	guest_end();
+}
+
+GUEST(ports_64, "64", "1: out %al, $0x80; nop; jmp 1b");
+
+/* Is the next exit one, or one after which events are looked at? */
+static bool next_is_window(void)
+{
+	struct hc_exit exit;
+
+	atomic_store(&guest.vcpu->requests, 0);
+	kvm_backend.run(guest.vcpu, &exit);
+	return exit.reason == HC_EXIT_WINDOW || atomic_load(&guest.vcpu->requests) & HC_REQ_EVENT;
+}
+
+/* One window for one request: soon, and no other. */
+static void test_window(void **state)
+{
+	guest_make(ports_64, ports_64_end);
+	guest_long_mode();
+	guest.st->rflags |= X86_FLAG_IF;
+	guest.vcpu->cpu = hc_sched_cpu(0);
+	for (unsigned i = 0; i < 3; i++) {
+		kvm_backend.request_window(guest.vcpu, false);
+		assert_true(next_is_window());
+		for (unsigned n = 0; n < 4; n++)
+			assert_false(next_is_window());
+	}
+	guest_end();
+}
+
 /* --- Kicks --- */
 
 GUEST(forever_64, "64", "1: jmp 1b");
@@ -316,10 +391,9 @@ static void test_kicked(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_state),
-		cmocka_unit_test(test_move),
-		cmocka_unit_test(test_arrival),
-		cmocka_unit_test(test_kicked),
+		cmocka_unit_test(test_state),   cmocka_unit_test(test_move),
+		cmocka_unit_test(test_arrival), cmocka_unit_test(test_inject),
+		cmocka_unit_test(test_window),  cmocka_unit_test(test_kicked),
 	};
 
 	return GUEST_TESTS(tests);
