@@ -127,7 +127,9 @@ void emu_rig_reset(struct emu_rig *r, unsigned cpu)
 
 void emu_rig_start(struct emu_rig *r, enum rig_mode mode, unsigned cpus)
 {
-	const struct hc_vm_config config = { "rig", &x86_arch_ops, &emu_backend, cpus };
+	const struct hc_vm_config config = {
+		.name = "rig", .arch = &x86_arch_ops, .backend = &emu_backend, .cpus = cpus
+	};
 
 	memset(r, 0, sizeof(*r));
 	test_platform_init(TEST_CPUS);
@@ -152,7 +154,7 @@ void emu_rig_stop(struct emu_rig *r)
 void emu_rig_poke(struct emu_rig *r, uint64_t gpa, const void *bytes, size_t n)
 {
 	memcpy(r->ram + gpa, bytes, n);
-	emu_memory_written(r->vm->backend_data, gpa, n);
+	emu_memory_written(hc_vm_part(r->vm, &emu_backend), gpa, n);
 }
 
 /* --- Running --- */

@@ -15,6 +15,11 @@ static struct emu_cpu *cpu_of(struct hc_vcpu *vcpu)
 	return vcpu->backend_data;
 }
 
+static struct emu_vm *shared_of(struct hc_vm *vm)
+{
+	return hc_vm_part(vm, &emu_backend);
+}
+
 /* --- What the engine asks for --- */
 
 /* The holder may wait for this very CPU: it invalidates. */
@@ -40,7 +45,8 @@ static void find_memory(struct hc_vcpu *vcpu, struct emu_page *page)
 	if (rc)
 		return;
 	page->host = hc_platform_from_hpa(m.hpa);
-	page->host_writable = m.write_ok;
+	/* Of a format whose dirty flags hardware sets, nobody sets them here. */
+	page->host_writable = m.write_ok && (m.dirty || !vcpu->vm->s2.logging);
 }
 
 static int translate(struct hc_vcpu *vcpu, gva_t gva, unsigned access, bool implicit,
@@ -90,19 +96,21 @@ static void cpu_disable(struct hc_cpu *cpu)
 
 static int vm_create(struct hc_vm *vm)
 {
-	vm->backend_data = emu_vm_create();
-	return vm->backend_data ? 0 : hc_error(-ENOMEM, "emu: no memory for VM %s", vm->name);
+	struct emu_vm *shared = emu_vm_create();
+
+	hc_vm_set_part(vm, &emu_backend, shared);
+	return shared ? 0 : hc_error(-ENOMEM, "emu: no memory for VM %s", vm->name);
 }
 
 static void vm_destroy(struct hc_vm *vm)
 {
-	emu_vm_destroy(vm->backend_data);
-	vm->backend_data = NULL;
+	emu_vm_destroy(shared_of(vm));
+	hc_vm_set_part(vm, &emu_backend, NULL);
 }
 
 static int vcpu_create(struct hc_vcpu *vcpu)
 {
-	vcpu->backend_data = emu_cpu_create(vcpu, vcpu->vm->backend_data, &host_ops);
+	vcpu->backend_data = emu_cpu_create(vcpu, shared_of(vcpu->vm), &host_ops);
 	return vcpu->backend_data ? 0
 	                          : hc_error(-ENOMEM, "emu: no memory for vCPU %u of VM %s",
 	                                     vcpu->id, vcpu->vm->name);
@@ -141,8 +149,13 @@ static void request_window(struct hc_vcpu *vcpu, bool nmi)
 
 static void invalidate(struct hc_vm *vm, gpa_t gpa, uint64_t size)
 {
-	if (vm->backend_data)
-		emu_invalidate(vm->backend_data);
+	if (shared_of(vm))
+		emu_invalidate(shared_of(vm));
+}
+
+static void written(struct hc_vm *vm, gpa_t gpa, uint64_t size)
+{
+	emu_memory_written(shared_of(vm), gpa.v, size);
 }
 
 static void explain(struct hc_vcpu *vcpu, const struct hc_exit *exit, char *buf, size_t size)
@@ -170,5 +183,6 @@ const struct hc_backend_ops emu_backend = {
 	.inject = inject,
 	.request_window = request_window,
 	.invalidate = invalidate,
+	.written = written,
 	.explain = explain,
 };

@@ -254,9 +254,7 @@ struct emu_cpu {
 	struct hc_exit *exit; /* filled in by whoever calls emu_leave() */
 
 	/* Events (events.c). */
-	struct x86_event inject; /* to be delivered at the next entry */
 	bool window, nmi_window; /* HC_EXIT_WINDOW is wanted */
-	bool resync;             /* state was changed from outside */
 	bool delivering;         /* an event other than INT n: EXT in error codes */
 	uint8_t watch_hits;      /* data breakpoints that this instruction met: DR6 bits 3:0 */
 	bool no_step;            /* this instruction leaves no single-step trap (INT n) */

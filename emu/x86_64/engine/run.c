@@ -127,8 +127,6 @@ static __attribute__((noinline)) bool look_around(struct emu_cpu *c)
 		emu_cache_flush(c);
 	if (c->s->events.reinject.valid)
 		deliver_event(c, &c->s->events.reinject);
-	else if (c->inject.valid)
-		deliver_event(c, &c->inject);
 	if (!p->done && window_opens(c)) {
 		c->window = c->nmi_window = false;
 		end_with(c, HC_EXIT_WINDOW);
@@ -138,8 +136,8 @@ static __attribute__((noinline)) bool look_around(struct emu_cpu *c)
 
 static bool has_business(const struct emu_cpu *c)
 {
-	return emu_is_asked(c) || c->priv->flush_wanted || c->inject.valid ||
-	       c->s->events.reinject.valid || c->window || c->nmi_window;
+	return emu_is_asked(c) || c->priv->flush_wanted || c->s->events.reinject.valid ||
+	       c->window || c->nmi_window;
 }
 
 /* Somebody wants the CPU, or it has been here for long. */
@@ -245,6 +243,13 @@ static void unwound(struct emu_cpu *c)
 	emu_flags_load(c);
 }
 
+/* The vCPU comes from another backend, where the guest changed what it liked. */
+static void forget_everything(struct emu_cpu *c)
+{
+	emu_tlb_flush_all(c);
+	emu_cache_flush(c);
+}
+
 static const _Atomic bool never;
 
 void emu_run(struct emu_cpu *c, struct hc_exit *exit)
@@ -258,6 +263,8 @@ void emu_run(struct emu_cpu *c, struct hc_exit *exit)
 	c->priv->done = false;
 	c->priv->unlinked = NULL;
 	emu_enter(c);
+	if (vcpu->dirty == UINT32_MAX)
+		forget_everything(c);
 	emu_update_mode(c);
 	emu_flags_load(c);
 	emu_vector_enter(c);
@@ -276,15 +283,15 @@ void emu_run(struct emu_cpu *c, struct hc_exit *exit)
 
 int emu_inject(struct emu_cpu *c, const struct x86_event *event)
 {
-	const struct x86_state *s = c->s;
+	struct x86_state *s = c->s;
 
-	if (c->inject.valid || s->events.reinject.valid)
+	if (s->events.reinject.valid)
 		return -EBUSY;
 	if (event->type == X86_EVENT_INTR && !can_take_interrupt(s))
 		return -EAGAIN;
 	if (event->type == X86_EVENT_NMI && (s->events.nmi_masked || s->events.interrupt_shadow))
 		return -EAGAIN;
-	c->inject = *event;
+	s->events.reinject = *event;
 	return 0;
 }
 
