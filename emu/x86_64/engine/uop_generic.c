@@ -70,15 +70,18 @@ static int execute(struct emu_cpu *c, struct x86_emulate_ctx *ctx)
 	return r;
 }
 
-/* An atomic access that another CPU came between is done again, which some CPU has got ahead by. */
+/* An atomic access that another CPU came between is done again, which some CPU has got ahead by.
+ * RIP is advanced by whoever goes on. */
 static void call_generic(struct emu_cpu *c, const struct x86_insn *in)
 {
 	struct port port = { .c = c };
 	struct x86_emulate_ctx ctx = { .ops = &port_ops, .opaque = &port, .state = c->s };
+	uint64_t rip = c->s->rip;
 
 	do
 		ctx.insn = *in;
 	while (execute(c, &ctx) == X86_EMULATE_REPEAT);
+	c->s->rip = rip;
 }
 
 /* Once round the loop of run.c, and here again, while there are iterations left: s->rip stays. A
