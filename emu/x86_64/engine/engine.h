@@ -410,12 +410,22 @@ const struct emu_uop *emu_find_next(struct emu_cpu *c, struct emu_link *link);
 
 /* --- Translation --- */
 
+/* What the integer instructions know of the one before (uop.h, uop_note_...). */
+struct emu_notes {
+	const struct emu_uop *at; /* where they end: what another part translates voids them */
+	struct emu_uop *setter;   /* sets flags that nothing has read yet, or NULL */
+	emu_fn *without;          /* its handler for the case that nothing does */
+	struct emu_uop *fusable;  /* the last one, if it can branch as well, or NULL */
+	emu_fn *const *by_condition;
+};
+
 struct emu_builder {
 	struct emu_cpu *c;
 	struct emu_block *block;
-	struct emu_uop *next, *end; /* where the next goes, and where the room ends */
-	uint64_t pc;                /* offset in CS of the instruction being translated */
-	bool ended;                 /* the last uop leaves the block */
+	struct emu_uop *next, *end;     /* where the next goes, and where the room ends */
+	uint64_t pc;                    /* offset in CS of the instruction being translated */
+	bool ended;                     /* the last uop leaves the block */
+	struct emu_notes before, notes; /* translate.c's: of the instruction before; of this one */
 };
 
 /* Room for one uop, with pc filled in and everything else 0 but fn. NULL: no room: the caller gives
