@@ -73,9 +73,9 @@ static bool make_writable(struct hc_vcpu *vcpu, gpa_t gpa)
 	return rc == 0;
 }
 
-static uint64_t read_cr8(struct hc_vcpu *vcpu)
+static unsigned read_cr8(struct hc_vcpu *vcpu)
 {
-	return x86_vcpu_of(vcpu)->apic.tpr >> 4;
+	return (unsigned)x86_vcpu_of(vcpu)->apic.tpr >> 4;
 }
 
 static const struct emu_host_ops host_ops = { translate, make_writable, read_cr8 };
