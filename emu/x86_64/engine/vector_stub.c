@@ -18,11 +18,12 @@
 #include "emu/x86_64/engine/vector.h"
 #include "emu/x86_64/native/native.h"
 
-#define CODE_SIZE  (2 * HC_MIB)
-#define STUB_MAX   320 /* bytes of the longest, with room to spare */
-#define SLOTS      32768u
-#define SLOTS_USED (SLOTS / 4 * 3)
-#define ONCE_AT    (CODE_SIZE - STUB_MAX) /* for stubs that are used once */
+/* The memory holds code, room for one more stub, and the table of stubs. */
+#define MEMORY_SIZE (4 * HC_MIB)
+#define STUB_MAX    320 /* bytes of the longest, with room to spare */
+#define SLOTS       32768u
+#define SLOTS_AT    (MEMORY_SIZE - SLOTS * sizeof(struct slot))
+#define ONCE_AT     (SLOTS_AT - STUB_MAX) /* the stub that is used once */
 
 /* Host registers. */
 enum { RAX, RCX, RDX, RSI = 6, RDI = 7 };
@@ -48,15 +49,11 @@ int emu_stub_init(void)
 
 	if (cache.code)
 		return 0;
-	cache.slots = hc_platform_alloc(SLOTS * sizeof(*cache.slots));
-	if (!cache.slots)
+	cache.code = hc_platform_alloc_code(MEMORY_SIZE, &writable);
+	if (!cache.code)
 		return -ENOMEM;
-	cache.code = hc_platform_alloc_code(CODE_SIZE, &writable);
-	if (!cache.code) {
-		hc_platform_free(cache.slots, SLOTS * sizeof(*cache.slots));
-		return -ENOMEM;
-	}
 	cache.writable = writable;
+	cache.slots = (struct slot *)(void *)(cache.writable + SLOTS_AT);
 	return 0;
 }
 
@@ -494,7 +491,7 @@ emu_fn *emu_stub(const struct vec_key *key, const struct vec_row *row)
 
 	hc_lock(&cache.lock);
 	slot = find(packed);
-	if (!slot->key && cache.count < SLOTS_USED && cache.used + STUB_MAX <= ONCE_AT) {
+	if (!slot->key && cache.count < SLOTS / 4 * 3 && cache.used + STUB_MAX <= ONCE_AT) {
 		slot->key = packed;
 		slot->offset = cache.used;
 		cache.used += generate(cache.writable + cache.used, key, row);
