@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Memory of a process. Host physical addresses are the process's own virtual ones. */
-#define _GNU_SOURCE /* memfd_create */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -62,8 +62,8 @@ void emu_vec_detect(void)
 
 		emu_native_cpuid(features[i].leaf, features[i].subleaf, regs);
 		/* XSAVE is C code alone; all others are the host's. */
-		if (i == VEC_XSAVE ? emu_native_present()
-		                   : regs[features[i].reg] >> features[i].bit & 1 && host_lets(i))
+		if (i == VEC_XSAVE ||
+		    (regs[features[i].reg] >> features[i].bit & 1 && host_lets(i)))
 			found |= HC_BIT(i);
 	}
 	offered = found;
@@ -71,11 +71,8 @@ void emu_vec_detect(void)
 
 int emu_vector_init(void)
 {
-	int err;
+	int err = emu_stub_init();
 
-	if (!emu_native_present())
-		return -ENODEV;
-	err = emu_stub_init();
 	if (!err)
 		emu_vec_detect();
 	return err;

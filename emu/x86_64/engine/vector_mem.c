@@ -39,7 +39,6 @@ __attribute__((noinline)) static uint64_t general(struct emu_cpu *c, const struc
 	unsigned bytes = 1u << (u->scale >> ADDRESS_BITS);
 	uint64_t offset = sum(u, c->s) & (~UINT64_C(0) >> (64 - 8 * bytes));
 
-	emu_commit_pc(c, u);
 	return emu_linear(c, u, u->seg, offset, size, access);
 }
 
@@ -56,12 +55,13 @@ _Noreturn __attribute__((noinline)) static void misaligned(struct emu_cpu *c,
 	emu_raise_code(c, u, X86_VEC_GP, 0);
 }
 
-/* The offset of a 64-bit address once more through emu_linear(), for the canonical form; segment
- * bases are in it already. */
+/* What emu_read() and emu_write() want. The offset of a 64-bit address goes through emu_linear(),
+ * perhaps once more, for the canonical form; segment bases are in it already. */
 static uint64_t checked(struct emu_cpu *c, const struct emu_uop *u, uint64_t va, unsigned size,
                         unsigned access)
 {
 	emu_commit_pc(c, u);
+	emu_flags_store(c);
 	if (!(c->mode & EMU_MODE_64))
 		return va;
 	return emu_linear(c, u, u->seg >= X86_FS ? X86_DS : u->seg, va, size, access);

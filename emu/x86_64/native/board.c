@@ -17,11 +17,6 @@
 #define XCR0_AVX    HC_BIT(2)
 #define MXCSR_RESET 0x1f80u
 
-bool emu_native_present(void)
-{
-	return true;
-}
-
 void emu_native_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
 	native_cpuid_checked(leaf, subleaf, out);

@@ -2,11 +2,6 @@
 /* An x86-64 host whose operating system has the vector unit switched on. */
 #include "emu/x86_64/native/x86_64.h"
 
-bool emu_native_present(void)
-{
-	return true;
-}
-
 void emu_native_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
 	native_cpuid_checked(leaf, subleaf, out);

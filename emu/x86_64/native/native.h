@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The host CPU as vector code needs it. One of these is linked: hosted.c (x86-64, under an
- * operating system), board.c (x86-64, on the bare machine), none.c (any other host).
+ * The host CPU, an x86-64 one, as vector code needs it. One of these is linked: hosted.c (under an
+ * operating system), board.c (on the bare machine).
  */
 #ifndef EMU_X86_64_NATIVE_NATIVE_H
 #define EMU_X86_64_NATIVE_NATIVE_H
 
 #include <hypercore/types.h>
-
-/* Whether the host is an x86-64 CPU; if not, all else here does nothing and returns 0. */
-bool emu_native_present(void);
 
 /* CPUID; leaves beyond the last one are all 0. */
 void emu_native_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
