@@ -187,7 +187,7 @@ void emu_call_invpcid(struct emu_cpu *c, const struct x86_insn *in)
 		emu_gp(c);
 	emu_need_cpl0(c);
 	type = emu_is_64(c) ? s->gpr[in->reg] : (uint32_t)s->gpr[in->reg];
-	emu_read(c, emu_operand_linear(c, in, 16, EMU_READ), &d, 16, EMU_READ);
+	emu_read(c, emu_insn_linear(c, in, 16, EMU_READ), &d, 16, EMU_READ);
 	check_invpcid(c, type, &d);
 	if (type == INVPCID_ADDRESS)
 		emu_tlb_flush_page(c, d.address);

@@ -176,7 +176,7 @@ static uint64_t take_pointer(struct emu_cpu *c, const struct x86_insn *in, uint1
 		*selector = in->imm2;
 		return in->imm & alu_mask(width);
 	}
-	va = emu_operand_linear(c, in, width + 2, EMU_READ);
+	va = emu_insn_linear(c, in, width + 2, EMU_READ);
 	emu_read(c, va, bytes, width + 2, EMU_READ);
 	*selector = (uint16_t)(bytes[width] | bytes[width + 1] << 8);
 	__builtin_memcpy(&offset, bytes, 8);

@@ -16,8 +16,8 @@ uint64_t emu_operand_offset(const struct emu_cpu *c, const struct x86_insn *in)
 	return a & alu_mask(in->adsize);
 }
 
-uint64_t emu_operand_linear(struct emu_cpu *c, const struct x86_insn *in, unsigned size,
-                            unsigned access)
+uint64_t emu_insn_linear(struct emu_cpu *c, const struct x86_insn *in, unsigned size,
+                         unsigned access)
 {
 	return emu_linear(c, NULL, in->seg, emu_operand_offset(c, in), size, access);
 }
@@ -28,7 +28,7 @@ uint64_t emu_read_operand(struct emu_cpu *c, const struct x86_insn *in, unsigned
 
 	if (!in->is_mem)
 		return c->s->gpr[in->rm] & alu_mask(width);
-	emu_read(c, emu_operand_linear(c, in, width, EMU_READ), &v, width, EMU_READ);
+	emu_read(c, emu_insn_linear(c, in, width, EMU_READ), &v, width, EMU_READ);
 	return v;
 }
 
@@ -37,7 +37,7 @@ void emu_write_operand(struct emu_cpu *c, const struct x86_insn *in, uint64_t v,
 	uint64_t *gpr = &c->s->gpr[in->rm];
 
 	if (in->is_mem)
-		emu_write(c, emu_operand_linear(c, in, width, EMU_WRITE), &v, width, EMU_WRITE);
+		emu_write(c, emu_insn_linear(c, in, width, EMU_WRITE), &v, width, EMU_WRITE);
 	else
 		*gpr = emu_merge(*gpr, v, width);
 }

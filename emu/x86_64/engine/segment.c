@@ -209,7 +209,7 @@ static unsigned far_pointer_segment(unsigned op)
 void emu_call_load_far_pointer(struct emu_cpu *c, const struct x86_insn *in)
 {
 	unsigned seg = far_pointer_segment(in->op), width = in->opsize;
-	uint64_t va = emu_operand_linear(c, in, width + 2, EMU_READ);
+	uint64_t va = emu_insn_linear(c, in, width + 2, EMU_READ);
 	uint64_t offset = 0, *gpr = &c->s->gpr[in->reg];
 	uint8_t bytes[10];
 

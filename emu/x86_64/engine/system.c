@@ -113,7 +113,7 @@ static void call_mfence(struct emu_cpu *c, const struct x86_insn *in)
 /* A load as far as faults go, of no data. */
 static void call_clflush(struct emu_cpu *c, const struct x86_insn *in)
 {
-	uint64_t va = emu_operand_linear(c, in, 1, EMU_READ);
+	uint64_t va = emu_insn_linear(c, in, 1, EMU_READ);
 	struct emu_page page;
 	struct x86_fault fault;
 

@@ -133,8 +133,8 @@ static inline uint64_t emu_merge(uint64_t old, uint64_t v, unsigned width)
 /* Offset of the memory operand in its segment. */
 uint64_t emu_operand_offset(const struct emu_cpu *c, const struct x86_insn *in);
 /* Its linear address, checked for size bytes and enum emu_access. */
-uint64_t emu_operand_linear(struct emu_cpu *c, const struct x86_insn *in, unsigned size,
-                            unsigned access);
+uint64_t emu_insn_linear(struct emu_cpu *c, const struct x86_insn *in, unsigned size,
+                         unsigned access);
 /* The r/m operand of width bytes (memory: at most 8). Writing checks memory first. */
 uint64_t emu_read_operand(struct emu_cpu *c, const struct x86_insn *in, unsigned width);
 void emu_write_operand(struct emu_cpu *c, const struct x86_insn *in, uint64_t v, unsigned width);

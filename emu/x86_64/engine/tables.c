@@ -30,7 +30,7 @@ void emu_call_sgdt(struct emu_cpu *c, const struct x86_insn *in)
 	check_umip(c);
 	__builtin_memcpy(bytes, &t->limit, 2);
 	__builtin_memcpy(bytes + 2, &t->base, 8);
-	emu_write(c, emu_operand_linear(c, in, size, EMU_WRITE), bytes, size, EMU_WRITE);
+	emu_write(c, emu_insn_linear(c, in, size, EMU_WRITE), bytes, size, EMU_WRITE);
 }
 
 static struct x86_dtable read_table(struct emu_cpu *c, const struct x86_insn *in)
@@ -40,7 +40,7 @@ static struct x86_dtable read_table(struct emu_cpu *c, const struct x86_insn *in
 	uint8_t bytes[10] = { 0 };
 
 	emu_need_cpl0(c);
-	emu_read(c, emu_operand_linear(c, in, size, EMU_READ), bytes, size, EMU_READ);
+	emu_read(c, emu_insn_linear(c, in, size, EMU_READ), bytes, size, EMU_READ);
 	__builtin_memcpy(&t.limit, bytes, 2);
 	__builtin_memcpy(&t.base, bytes + 2, 8);
 	if (!emu_is_64(c) && in->opsize == 2)
