@@ -33,7 +33,8 @@ static void table_invalidate(void *ctx, gpa_t gpa, uint64_t size)
 {
 	struct hc_vm *vm = ctx;
 
-	vm->backend->invalidate(vm, gpa, size);
+	for (unsigned i = 0; i < HC_VM_BACKENDS && vm->parts[i].ops; i++)
+		vm->parts[i].ops->invalidate(vm, gpa, size);
 }
 
 /* The architectures that this runs on walk tables coherently; the fence orders the writes before
@@ -53,10 +54,15 @@ static const struct mm_ops stage2_ops = {
 
 int hc_vm_init_memory(struct hc_vm *vm, unsigned gpa_bits)
 {
+	const struct s2_format *format = NULL;
+
+	/* Hardware wants its own; the software CPU walks any. */
+	for (unsigned i = 0; i < HC_VM_BACKENDS && vm->parts[i].ops && !format; i++)
+		format = vm->parts[i].ops->s2_format;
 	vm->gpa_bits = gpa_bits;
-	if (!vm->backend->s2_format)
+	if (!format)
 		return 0;
-	int rc = s2_init(&vm->s2, vm->backend->s2_format, &stage2_ops, vm, gpa_bits);
+	int rc = s2_init(&vm->s2, format, &stage2_ops, vm, gpa_bits);
 
 	return rc ? hc_error(rc, "vm %s: no stage-2 tables for %u-bit addresses", vm->name,
 	                     gpa_bits)
@@ -69,7 +75,7 @@ static int map_slot(struct hc_vm *vm, const struct hc_slot *slot)
 {
 	unsigned attr = slot->flags & HC_SLOT_READONLY ? S2_R | S2_X : S2_RWX;
 
-	if (!vm->backend->s2_format)
+	if (!vm->s2.format)
 		return 0;
 	hc_lock(&vm->memory_lock);
 	int rc = s2_map(&vm->s2, gpa_of(slot->gpa), hc_platform_to_hpa(slot->host), slot->size,

@@ -17,6 +17,7 @@ static void add(struct hc_vcpu_stats *sum, const struct hc_vcpu_stats *s)
 	sum->halts += s->halts;
 	sum->unknown_msrs += s->unknown_msrs;
 	sum->slices += s->slices;
+	sum->moves += s->moves;
 }
 
 void hc_vm_stats(const struct hc_vm *vm, struct hc_vcpu_stats *sum)
@@ -50,9 +51,9 @@ static void log_one(const char *who, const struct hc_vcpu_stats *s)
 	log_exits(who, s);
 	hc_log(HC_LOG_INFO,
 	       "%s: %llu exits, %llu cycles in the guest, %llu handling exits, %llu events, "
-	       "%llu halts, %llu slices, %llu unknown MSRs",
+	       "%llu halts, %llu slices, %llu moves, %llu unknown MSRs",
 	       who, (ull)exits, (ull)s->guest_cycles, (ull)handling, (ull)s->injected,
-	       (ull)s->halts, (ull)s->slices, (ull)s->unknown_msrs);
+	       (ull)s->halts, (ull)s->slices, (ull)s->moves, (ull)s->unknown_msrs);
 }
 
 static void log_states(struct hc_vm *vm)

@@ -17,6 +17,7 @@ struct hc_vcpu_stats {
 	uint64_t halts;        /* times it went to sleep */
 	uint64_t unknown_msrs; /* accesses answered by #GP for want of a policy */
 	uint64_t slices;       /* times the scheduler picked it */
+	uint64_t moves;        /* to another backend */
 };
 
 struct hc_vm;

@@ -15,7 +15,8 @@
 enum hc_request {
 	HC_REQ_EVENT = 1 << 0, /* call hc_arch_ops.before_entry */
 	HC_REQ_PARK = 1 << 1,  /* the VM pauses or stops: leave the run queues */
-	HC_REQ_YIELD = 1 << 2  /* the slice is over */
+	HC_REQ_YIELD = 1 << 2, /* the slice is over */
+	HC_REQ_MOVE = 1 << 3   /* go on on the other backend */
 };
 
 enum hc_vcpu_run_state {
@@ -25,11 +26,21 @@ enum hc_vcpu_run_state {
 	HC_VCPU_HALTED   /* sleeps until an event */
 };
 
+/* The backends that a VM can have, and what one keeps for a VM or a vCPU. */
+#define HC_VM_BACKENDS 2
+
+struct hc_backend_part {
+	const struct hc_backend_ops *ops;
+	void *data;
+};
+
 struct hc_vcpu {
 	struct hc_vm *vm;
-	unsigned id; /* 0 .. vm->cpu_count - 1; 0 is the boot CPU */
-	const struct hc_backend_ops *backend;
-	void *backend_data;
+	unsigned id;                          /* 0 .. vm->cpu_count - 1; 0 is the boot CPU */
+	const struct hc_backend_ops *backend; /* that it is on now, */
+	void *backend_data;                   /* and what that one keeps for it */
+	struct hc_backend_part parts[HC_VM_BACKENDS];
+	struct hc_timer move_timer;                     /* core/move.c's */
 	hc_exit_handler handlers[HC_EXIT_REASON_COUNT]; /* none is NULL */
 
 	/* The neutral state (struct x86_state, struct a64_state), inside the architecture's struct.
@@ -50,6 +61,12 @@ struct hc_vcpu {
 	struct hc_vcpu_stats stats;
 	struct hc_trace trace;
 };
+
+/* What a backend keeps for the vCPU, whether it is on it or not; NULL if it is being made. */
+static inline void *hc_vcpu_part(const struct hc_vcpu *vcpu, const struct hc_backend_ops *backend)
+{
+	return vcpu->parts[vcpu->parts[0].ops != backend].data;
+}
 
 /* Makes groups valid / marks them changed. On the vCPU's CPU while it is current, or while the VM
  * does not run. A group that is only partly rewritten must be made valid before. */
@@ -78,6 +95,9 @@ struct hc_vcpu *hc_vcpu_current(void);
 
 /* Internal to the core: takes the architecture's handlers over, and fills the gaps. */
 void hc_vcpu_set_handlers(struct hc_vcpu *vcpu, const hc_exit_handler *handlers);
+
+/* Internal to the core, between load() and put(): the vCPU is on the other backend from here on. */
+void hc_vcpu_move(struct hc_vcpu *vcpu);
 
 /* Runs vcpu until it halts, yields, parks or its VM fails. Called by the scheduler with host
  * interrupts off. Returns the reason as the state it is to enter next. */

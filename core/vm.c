@@ -204,10 +204,31 @@ void hc_vm_fail(struct hc_vm *vm, const char *fmt, ...)
 static void destroy_vcpu(struct hc_vm *vm, struct hc_vcpu *vcpu)
 {
 	hc_sched_forget(vcpu);
-	if (vcpu->backend_data)
-		vm->backend->vcpu_destroy(vcpu);
+	for (unsigned i = 0; i < HC_VM_BACKENDS; i++) {
+		vcpu->backend = vcpu->parts[i].ops;
+		vcpu->backend_data = vcpu->parts[i].data;
+		if (vcpu->backend_data)
+			vcpu->backend->vcpu_destroy(vcpu);
+	}
 	vm->arch->vcpu_fini(vcpu);
 	hc_platform_free(vcpu, vm->arch->vcpu_size);
+}
+
+/* The vCPU starts on the first one. */
+static int create_parts(struct hc_vm *vm, struct hc_vcpu *vcpu)
+{
+	int rc = 0;
+
+	for (unsigned i = HC_VM_BACKENDS; !rc && i-- > 0;) {
+		struct hc_backend_part *part = &vcpu->parts[i];
+
+		part->ops = vcpu->backend = vm->parts[i].ops;
+		vcpu->backend_data = NULL;
+		if (part->ops)
+			rc = part->ops->vcpu_create(vcpu);
+		part->data = vcpu->backend_data;
+	}
+	return rc;
 }
 
 static int create_vcpu(struct hc_vm *vm, unsigned id)
@@ -218,7 +239,6 @@ static int create_vcpu(struct hc_vm *vm, unsigned id)
 		return hc_error(-ENOMEM, "vm %s: no memory for vCPU %u", vm->name, id);
 	vcpu->vm = vm;
 	vcpu->id = id;
-	vcpu->backend = vm->backend;
 	hc_vcpu_set_handlers(vcpu, vm->arch->handlers);
 	vcpu->valid = vcpu->dirty = ~UINT32_C(0);
 	hc_list_init(&vcpu->link);
@@ -230,23 +250,44 @@ static int create_vcpu(struct hc_vm *vm, unsigned id)
 		return rc;
 	}
 	vm->vcpus[vm->cpu_count++] = vcpu;
-	rc = vm->backend->vcpu_create(vcpu);
+	rc = create_parts(vm, vcpu);
 	return rc ? rc : hc_sched_place(vcpu);
 }
 
-static int check_config(const struct hc_vm_config *c, const struct hc_backend_info *info)
+/* What all of the VM's backends can do. */
+static int probe_backend(const struct hc_vm_config *c, const struct hc_backend_ops *backend,
+                         struct hc_backend_info *all)
+{
+	struct hc_backend_info info = { 0 };
+	int rc = backend->probe(&info);
+
+	if (rc)
+		return hc_error(rc, "backend %s: %s", backend->name, info.reason);
+	if (c->arch->isa != backend->isa)
+		return hc_error(-EINVAL, "vm %s: backend %s does not run %s guests", c->name,
+		                backend->name, c->arch->name);
+	if (info.max_vcpus && info.max_vcpus < all->max_vcpus)
+		all->max_vcpus = info.max_vcpus;
+	if (info.gpa_bits < all->gpa_bits)
+		all->gpa_bits = info.gpa_bits;
+	return 0;
+}
+
+static int check_config(const struct hc_vm_config *c, struct hc_backend_info *all)
 {
 	unsigned max = c->arch->max_vcpus;
+	int rc;
 
-	if (info->max_vcpus && info->max_vcpus < max)
-		max = info->max_vcpus;
-	if (max > HC_MAX_VCPUS)
-		max = HC_MAX_VCPUS;
 	if (!c->name || !*c->name || strlen(c->name) > 31)
 		return hc_error(-EINVAL, "a VM's name has 1 to 31 characters");
-	if (c->arch->isa != c->backend->isa)
-		return hc_error(-EINVAL, "vm %s: backend %s does not run %s guests", c->name,
-		                c->backend->name, c->arch->name);
+	all->max_vcpus = max < HC_MAX_VCPUS ? max : HC_MAX_VCPUS;
+	all->gpa_bits = 64;
+	rc = probe_backend(c, c->backend, all);
+	if (!rc && c->other)
+		rc = probe_backend(c, c->other, all);
+	if (rc)
+		return rc;
+	max = all->max_vcpus;
 	if (!c->cpus || c->cpus > max)
 		return hc_error(-ERANGE, "vm %s: %u vCPUs asked for, 1 to %u are supported",
 		                c->name, c->cpus, max);
@@ -257,7 +298,8 @@ static void init_vm(struct hc_vm *vm, const struct hc_vm_config *config)
 {
 	hc_snprintf(vm->name, sizeof(vm->name), "%s", config->name);
 	vm->arch = config->arch;
-	vm->backend = config->backend;
+	vm->parts[0].ops = config->backend;
+	vm->parts[1].ops = config->other;
 	vm->entered_ns = hc_platform_now_ns();
 	vm->state_entries[HC_VM_CREATED] = 1;
 	hc_list_init(&vm->devices);
@@ -275,8 +317,9 @@ static void free_vm(struct hc_vm *vm)
 		destroy_vcpu(vm, vm->vcpus[--vm->cpu_count]);
 	/* The tables go before the backend's part: the engine still asks it to invalidate. */
 	hc_vm_free_memory(vm);
-	if (vm->backend_data)
-		vm->backend->vm_destroy(vm);
+	for (unsigned i = 0; i < HC_VM_BACKENDS; i++)
+		if (vm->parts[i].data)
+			vm->parts[i].ops->vm_destroy(vm);
 	vm->arch->vm_fini(vm);
 	hc_platform_free(vm, vm->arch->vm_size);
 }
@@ -285,8 +328,9 @@ static int build(struct hc_vm *vm, unsigned cpus, const struct hc_backend_info *
 {
 	int rc = hc_vm_init_memory(vm, info->gpa_bits);
 
-	if (!rc)
-		rc = vm->backend->vm_create(vm);
+	for (unsigned i = 0; !rc && i < HC_VM_BACKENDS; i++)
+		if (vm->parts[i].ops)
+			rc = vm->parts[i].ops->vm_create(vm);
 	for (unsigned i = 0; !rc && i < cpus; i++)
 		rc = create_vcpu(vm, i);
 	return rc;
@@ -295,11 +339,8 @@ static int build(struct hc_vm *vm, unsigned cpus, const struct hc_backend_info *
 int hc_vm_create(struct hc_vm **out, const struct hc_vm_config *config)
 {
 	struct hc_backend_info info = { 0 };
-	int rc = config->backend->probe(&info);
+	int rc = check_config(config, &info);
 
-	if (rc)
-		return hc_error(rc, "backend %s: %s", config->backend->name, info.reason);
-	rc = check_config(config, &info);
 	if (rc)
 		return rc;
 	struct hc_vm *vm = hc_platform_alloc(config->arch->vm_size);

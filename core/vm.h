@@ -20,8 +20,8 @@
 struct hc_vm {
 	char name[32];
 	const struct hc_arch_ops *arch;
-	const struct hc_backend_ops *backend;
-	void *backend_data;
+	struct hc_backend_part parts[HC_VM_BACKENDS]; /* those after the last one have no ops */
+	uint64_t switch_ns;                           /* hc_vm_switch_every(); 0: never */
 
 	struct hc_vcpu *vcpus[HC_MAX_VCPUS];
 	unsigned cpu_count;
@@ -48,7 +48,7 @@ struct hc_vm {
 	struct hc_lock memory_lock;
 	struct hc_memory memory;
 	unsigned gpa_bits;
-	struct s2 s2; /* if backend->s2_format */
+	struct s2 s2; /* if s2.format */
 
 	/* Devices. */
 	struct hc_lock device_lock;
@@ -61,6 +61,18 @@ struct hc_vm {
 	unsigned eoi_sink_count;
 	struct hc_list devices;
 };
+
+/* What a backend keeps for the VM, or NULL. */
+static inline void *hc_vm_part(const struct hc_vm *vm, const struct hc_backend_ops *backend)
+{
+	return vm->parts[vm->parts[0].ops != backend].data;
+}
+
+static inline void hc_vm_set_part(struct hc_vm *vm, const struct hc_backend_ops *backend,
+                                  void *data)
+{
+	vm->parts[vm->parts[0].ops != backend].data = data;
+}
 
 /* Internal to the core: a vCPU of the VM left its run queues for good; its CPU does not touch it
  * any more. The last one completes the transition. */

@@ -96,13 +96,21 @@ static int furnish(struct hc_vm *vm, const struct pc_config *config)
 		                    config->initrd_size, config->cmdline);
 	if (!rc)
 		hc_devices_reset(vm);
+	if (!rc && config->switch_ns)
+		rc = hc_vm_switch_every(vm, config->switch_ns);
 	return rc;
 }
 
 int pc_create(struct hc_vm **out, const struct hc_backend_ops *backend,
               const struct pc_config *config)
 {
-	const struct hc_vm_config c = { config->name, &x86_arch_ops, backend, config->cpus };
+	const struct hc_vm_config c = {
+		.name = config->name,
+		.arch = &x86_arch_ops,
+		.backend = backend,
+		.cpus = config->cpus,
+		.other = config->other,
+	};
 	struct hc_vm *vm;
 	int rc = hc_vm_create(&vm, &c);
 

@@ -17,8 +17,10 @@ struct pc_config {
 	const void *kernel, *initrd; /* bzImage; initrd may be NULL */
 	uint64_t kernel_size, initrd_size;
 	const char *cmdline;
-	struct hc_chardev *serial[2]; /* at 0x3f8 and 0x2f8; NULL: the port is not there */
-	struct hc_chardev *debugcon;  /* at 0xe9; NULL: not there */
+	struct hc_chardev *serial[2];       /* at 0x3f8 and 0x2f8; NULL: the port is not there */
+	struct hc_chardev *debugcon;        /* at 0xe9; NULL: not there */
+	const struct hc_backend_ops *other; /* vCPUs move between the two; NULL: they do not */
+	uint64_t switch_ns;                 /* every so many nanoseconds; 0: when asked to */
 	uint16_t exit_port; /* a byte written here stops the VM with it as status; 0: none */
 };
 

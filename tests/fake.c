@@ -31,7 +31,7 @@ static void cpu_disable(struct hc_cpu *cpu)
 
 static int vm_create(struct hc_vm *vm)
 {
-	vm->backend_data = vm;
+	vm->parts[0].data = vm; /* nothing looks at it */
 	return 0;
 }
 
@@ -206,7 +206,9 @@ const struct hc_arch_ops fake_arch = {
 
 struct hc_vm *fake_vm(const char *name, unsigned cpus)
 {
-	const struct hc_vm_config config = { name, &fake_arch, &fake_backend, cpus };
+	const struct hc_vm_config config = {
+		.name = name, .arch = &fake_arch, .backend = &fake_backend, .cpus = cpus
+	};
 	struct hc_vm *vm = NULL;
 
 	return hc_vm_create(&vm, &config) ? NULL : vm;

@@ -301,6 +301,12 @@ static void mistakes_are_named(void **state)
 		{ "stats = 1", -EPROTO, 1, "yes or no" },
 		{ "backend = a b", -EPROTO, 1, "backend" },
 		{ "backend = abcdefghijklmnop", -E2BIG, 1, "at most 15" },
+		{ "backend = svm,svm", -EPROTO, 1, "two different ones" },
+		{ "backend = auto,emu", -EPROTO, 1, "backend" },
+		{ "backend = svm,", -EPROTO, 1, "backend" },
+		{ "switch-every = 0ms", -EPROTO, 1, "100ms or 2s" },
+		{ "switch-every = 100", -EPROTO, 1, "100ms or 2s" },
+		{ "switch-every = 3601s", -EPROTO, 1, "100ms or 2s" },
 		{ "# x\nwhat", -EPROTO, 2, "KEY = VALUE" },
 		{ "kernel = k", -EPROTO, 1, "before the first [vm NAME]" },
 		{ "[vm a]\nstats = yes\n", -EPROTO, 2, "in a vm" },
@@ -478,6 +484,21 @@ static void noise_is_refused_or_harmless(void **state)
 	}
 }
 
+static void two_backends_and_a_period(void **state)
+{
+	static struct board_config c;
+	static const char text[] = "backend = svm , emu\nswitch-every = 2s";
+
+	assert_int_equal(parse(&c, text, sizeof(text) - 1), 0);
+	assert_string_equal(c.backend, "svm");
+	assert_string_equal(c.other, "emu");
+	assert_int_equal(c.switch_ns, 2000000000);
+	assert_int_equal(board_config_cmdline(&c, "backend=emu switch-every=150ms"), 0);
+	assert_string_equal(c.backend, "emu");
+	assert_string_equal(c.other, "");
+	assert_int_equal(c.switch_ns, 150000000);
+}
+
 static void command_line_wins_over_the_file(void **state)
 {
 	static struct board_config c;
@@ -517,6 +538,7 @@ int main(void)
 		cmocka_unit_test(two_files_add_up),
 		cmocka_unit_test(damaged_text_is_refused_or_harmless),
 		cmocka_unit_test(noise_is_refused_or_harmless),
+		cmocka_unit_test(two_backends_and_a_period),
 		cmocka_unit_test(command_line_wins_over_the_file),
 		cmocka_unit_test(command_line_ignores_what_it_does_not_know),
 	};

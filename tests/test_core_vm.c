@@ -299,7 +299,7 @@ static void no_lost_wakeup(void **state)
 
 static void bad_configurations(void **state)
 {
-	struct hc_vm_config c = { "x", &fake_arch, &fake_backend, 1 };
+	struct hc_vm_config c = { "x", &fake_arch, &fake_backend, 1, NULL };
 	struct hc_vm *vm;
 
 	c.cpus = 9; /* the backend's limit is 8 */
@@ -321,7 +321,7 @@ static void bad_configurations(void **state)
 /* Whatever allocation fails, creation says so and leaves nothing behind. */
 static void creation_survives_exhaustion(void **state)
 {
-	struct hc_vm_config c = { "x", &fake_arch, &fake_backend, 4 };
+	struct hc_vm_config c = { "x", &fake_arch, &fake_backend, 4, NULL };
 	uint64_t before = test_allocated;
 
 	for (unsigned n = 1;; n++) {

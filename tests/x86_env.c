@@ -102,7 +102,7 @@ static void cpu_nothing(struct hc_cpu *cpu)
 
 static int vm_create(struct hc_vm *vm)
 {
-	vm->backend_data = vm;
+	hc_vm_set_part(vm, &scripted_backend, vm);
 	return 0;
 }
 
@@ -359,7 +359,7 @@ void x86_host_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 
 struct hc_vm *x86_env_vm(unsigned cpus, uint64_t memory)
 {
-	const struct hc_vm_config config = { "test", &x86_arch_ops, &scripted_backend, cpus };
+	const struct hc_vm_config config = { "test", &x86_arch_ops, &scripted_backend, cpus, NULL };
 	struct hc_vm *vm;
 
 	test_platform_init(1);

@@ -158,17 +158,55 @@ static struct x86_cpuid_entry *entry_or_null(struct x86_vm *x, uint32_t leaf, ui
 	return e == &x->cpuid[0] ? NULL : e;
 }
 
-/* The answer of the CPU that the backend offers; zeros for leaves that it does not have (Intel's
- * CPUs answer those with their last basic leaf). */
-static void ask_backend(const struct x86_vm *x, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+/* What the CPU that a backend offers answers; zeros for leaves that it does not have (Intel's CPUs
+ * answer those with their last basic leaf). */
+static void ask_one(const struct hc_backend_ops *backend, uint32_t leaf, uint32_t subleaf,
+                    uint32_t out[4])
 {
-	const struct hc_backend_ops *backend = x->vm.backend;
 	uint32_t last[4];
 
 	memset(out, 0, 4 * sizeof(out[0]));
 	(backend->cpuid ? backend->cpuid : x86_host_cpuid)(leaf & 0x80000000u, 0, last);
 	if (leaf <= last[EAX])
 		(backend->cpuid ? backend->cpuid : x86_host_cpuid)(leaf, subleaf, out);
+}
+
+/* The registers that are bits of features: what two CPUs have in common is their AND. Of all other
+ * registers the VM's first backend decides. */
+static const struct {
+	uint32_t leaf, subleaf;
+	bool is_features[4];
+} feature_registers[] = {
+	{ 0x1, 0, { 0, 0, 1, 1 } },        { 0x7, 0, { 0, 1, 1, 1 } },
+	{ 0x7, 1, { 1, 1, 1, 1 } },        { 0xd, 0, { 1, 0, 0, 1 } },
+	{ 0xd, 1, { 1, 0, 0, 0 } },        { 0x80000001, 0, { 0, 0, 1, 1 } },
+	{ 0x80000007, 0, { 1, 1, 1, 1 } }, { 0x80000008, 0, { 0, 1, 0, 0 } },
+};
+
+static void keep_common(uint32_t leaf, uint32_t subleaf, uint32_t out[4], const uint32_t also[4])
+{
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(feature_registers); i++) {
+		if (feature_registers[i].leaf != leaf || feature_registers[i].subleaf != subleaf)
+			continue;
+		for (unsigned r = 0; r < 4; r++)
+			if (feature_registers[i].is_features[r])
+				out[r] &= also[r];
+	}
+	/* The narrower physical address */
+	if (leaf == 0x80000008 && (also[EAX] & 0xff) < (out[EAX] & 0xff))
+		out[EAX] = (out[EAX] & ~0xffu) | (also[EAX] & 0xff);
+}
+
+static void ask_backends(const struct x86_vm *x, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+{
+	const struct hc_backend_part *parts = x->vm.parts;
+	uint32_t also[4];
+
+	ask_one(parts[0].ops, leaf, subleaf, out);
+	if (!parts[1].ops)
+		return;
+	ask_one(parts[1].ops, leaf, subleaf, also);
+	keep_common(leaf, subleaf, out, also);
 }
 
 /* Leaves of which fill_in() answers a part. */
@@ -184,7 +222,7 @@ static void add_entry(struct x86_vm *x, const struct rule *r)
 	uint32_t host[4] = { 0 };
 
 	if (r->leaf >> 30 != 1)
-		ask_backend(x, r->leaf, r->subleaf == ANY ? 0 : r->subleaf, host);
+		ask_backends(x, r->leaf, r->subleaf == ANY ? 0 : r->subleaf, host);
 	e->leaf = r->leaf;
 	e->any_subleaf = r->subleaf == ANY;
 	e->subleaf = e->any_subleaf ? 0 : r->subleaf;
@@ -242,7 +280,7 @@ static uint64_t supported_xcr0(struct x86_vm *x)
 
 	if (!has(x, 1, ECX, 26))
 		return 0;
-	ask_backend(x, 0xd, 0, host);
+	ask_backends(x, 0xd, 0, host);
 	if (host[EAX] & 4 && has(x, 1, ECX, 28) && component_fits(x, 2))
 		mask |= 4;
 	if (mask & 4 && (host[EAX] & XCR0_AVX512) == XCR0_AVX512 && component_fits(x, 5) &&

@@ -50,8 +50,10 @@ struct hc_backend_ops {
 	int (*cpu_enable)(struct hc_cpu *cpu);
 	void (*cpu_disable)(struct hc_cpu *cpu);
 
-	/* Per-VM and per-vCPU data, kept in vm->backend_data and vcpu->backend_data. The vCPU's
-	 * neutral state is loaded at the first entry: all groups are dirty then. -ENOMEM. */
+	/* Per-VM and per-vCPU data, kept by hc_vm_set_part() and in vcpu->backend_data. A VM may
+	 * have a second backend, between which its vCPUs move (core/move.h): then not all of the
+	 * VM's vCPUs are on this one. A vCPU comes with all groups of its neutral state dirty, and
+	 * what the backend remembers of its translations is void. -ENOMEM. */
 	int (*vm_create)(struct hc_vm *vm);
 	void (*vm_destroy)(struct hc_vm *vm);
 	int (*vcpu_create)(struct hc_vcpu *vcpu);
@@ -71,7 +73,8 @@ struct hc_backend_ops {
 	void (*run)(struct hc_vcpu *vcpu, struct hc_exit *exit);
 
 	/* Pinned. Copy groups (enum x86_state_group) from the hardware into the neutral state, or
-	 * from there to the hardware. Called by hc_vcpu_need() and by snapshots. */
+	 * from there to the hardware. Called by hc_vcpu_need(), by moves and by snapshots. An event
+	 * that was injected and not delivered yet is events.reinject. */
 	void (*get_state)(struct hc_vcpu *vcpu, uint32_t groups);
 	void (*set_state)(struct hc_vcpu *vcpu, uint32_t groups);
 

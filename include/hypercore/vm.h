@@ -46,7 +46,10 @@ struct hc_vm_config {
 	const char *name; /* up to 31 characters, for messages */
 	const struct hc_arch_ops *arch;
 	const struct hc_backend_ops *backend;
-	unsigned cpus; /* 1 .. what architecture and backend support */
+	unsigned cpus; /* 1 .. what architecture and backends support */
+	/* A second backend, enabled like the first, that vCPUs can move to while the VM runs
+	 * (hc_vm_move, hc_vm_switch_every); NULL: none. The guest sees the CPU that both offer. */
+	const struct hc_backend_ops *other;
 };
 
 /* Told after every transition, in the order of registration, on the CPU that completed it, with no
@@ -65,6 +68,14 @@ int hc_vm_start(struct hc_vm *vm);
  * is running; -ECANCELED if it stopped or failed meanwhile. */
 int hc_vm_pause(struct hc_vm *vm);
 int hc_vm_resume(struct hc_vm *vm);
+
+/* Every vCPU goes on on the VM's other backend, each before its next entry. Any context.
+ * -EOPNOTSUPP if the VM has one backend only. */
+int hc_vm_move(struct hc_vm *vm);
+
+/* Before start: each vCPU moves by itself every period_ns nanoseconds. -EOPNOTSUPP as above,
+ * -EINVAL for 0. */
+int hc_vm_switch_every(struct hc_vm *vm, uint64_t period_ns);
 
 /* Asks the VM to stop; it has when the observers say so. From any context. status matters for
  * HC_STOP_EXIT. -EBUSY if it is not running or paused. The first cause wins. */

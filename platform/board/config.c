@@ -14,6 +14,7 @@
 #define MEMORY_MAX     (1024 * HC_GIB)
 #define MEMORY_DEFAULT (256 * HC_MIB)
 #define CPUS_MAX       255
+#define PERIOD_MAX_MS  3600000
 
 /* How much of a user's text a message repeats. */
 #define SHOWN 40
@@ -131,6 +132,22 @@ static int set_name(void *out, size_t room, struct slice value)
 	return value.len == 0 ? -EINVAL : set_text(out, room, value);
 }
 
+/* One name or two, with a comma between. */
+static int set_backends(void *out, size_t room, struct slice value)
+{
+	struct board_config *config = out;
+	bool two = slice_has(value, ',');
+	struct slice first = slice_trim(slice_cut(&value, ','));
+	int ret = set_name(config->backend, sizeof(config->backend), first);
+
+	config->other[0] = '\0';
+	if (ret || !two)
+		return ret;
+	if (slice_is(first, "auto") || slice_is(slice_trim(value), config->backend))
+		return -EINVAL;
+	return set_name(config->other, sizeof(config->other), slice_trim(value));
+}
+
 static int set_file(void *out, size_t room, struct slice value)
 {
 	if (value.len == 0 || slice_has(value, '/') || slice_has(value, '\\'))
@@ -186,6 +203,20 @@ static int set_memory(void *out, size_t room, struct slice value)
 	if (n == 0 || n % MEMORY_UNIT != 0)
 		return -EINVAL;
 	*(uint64_t *)out = n;
+	return 0;
+}
+
+static int set_period(void *out, size_t room, struct slice value)
+{
+	uint64_t n;
+
+	if (take_number(&value, PERIOD_MAX_MS, &n) != 0 || n == 0)
+		return -EINVAL;
+	if (slice_is(value, "s") && n <= PERIOD_MAX_MS / 1000)
+		n *= 1000;
+	else if (!slice_is(value, "ms"))
+		return -EINVAL;
+	*(uint64_t *)out = n * 1000000;
 	return 0;
 }
 
@@ -282,7 +313,10 @@ static int set_console(void *out, size_t room, struct slice value)
 #define ROOM(type, member) offsetof(type, member), sizeof(((type *)NULL)->member)
 
 static const struct setting global_settings[] = {
-	{ "backend", set_name, ROOM(struct board_config, backend), "auto or a backend's name" },
+	{ "backend", set_backends, 0, sizeof(((struct board_config *)NULL)->backend),
+	  "auto, a backend's name, or two different ones as in svm,emu" },
+	{ "switch-every", set_period, ROOM(struct board_config, switch_ns),
+	  "a time such as 100ms or 2s" },
 	{ "console", set_console, 0, sizeof(struct board_config),
 	  "none, or one of com1 to com4, framebuffer, or both as in com1,framebuffer" },
 	{ "end", set_end, ROOM(struct board_config, end), "poweroff, reset, halt or debug-exit" },
@@ -428,7 +462,8 @@ static int parse_setting(struct parser *p, struct slice line)
 		return hc_error(-EPROTO, "%s: %.*s: no such key %s", p->where, shown(key), key.text,
 		                p->vm ? "in a vm: kernel, initrd, append, memory, cpus, serial0, "
 		                        "serial1"
-		                      : "before the first [vm NAME]: backend, console, end, stats");
+		                      : "before the first [vm NAME]: backend, switch-every, "
+		                        "console, end, stats");
 	if (p->seen & 1u << i)
 		return hc_error(-EPROTO, "%s: %.*s is set twice: should be once", p->where,
 		                shown(key), key.text);
@@ -489,8 +524,8 @@ static int parse_word(struct board_config *config, struct slice word)
 	if (i >= 0)
 		return apply(&global_settings[i], config, value, "command line");
 	hc_log(HC_LOG_WARN,
-	       "command line: %.*s: ignored, not one of backend=, console=, end=, "
-	       "stats=",
+	       "command line: %.*s: ignored, not one of backend=, switch-every=, console=, "
+	       "end=, stats=",
 	       shown(word), word.text);
 	return 0;
 }

@@ -3,7 +3,8 @@
  * What the board is to do: hypercore.conf, and the image's command line.
  *
  *     # comment
- *     backend = svm              (auto, svm, ...)
+ *     backend = svm              (auto, svm, emu; two as in svm,emu: vCPUs move between them)
+ *     switch-every = 100ms       (how often they do)
  *     console = com1,framebuffer (where the hypervisor's own log goes: com1..com4, framebuffer,
  * none) end     = poweroff         (poweroff, reset, halt, debug-exit: when the last VM has ended)
  *     stats   = yes              (log each VM's statistics when it ends)
@@ -49,7 +50,8 @@ struct board_vm_config {
 };
 
 struct board_config {
-	char backend[16];
+	char backend[16], other[16]; /* other: empty if there is one only */
+	uint64_t switch_ns;
 	enum board_serial console;
 	bool console_framebuffer;
 	enum board_end end;

@@ -27,7 +27,7 @@ struct board_vm {
 
 static struct board_config config;
 static struct board_vm vms[BOARD_MAX_VMS];
-static const struct hc_backend_ops *backend;
+static const struct hc_backend_ops *backend, *other; /* other: NULL, or what vCPUs move to */
 static _Atomic unsigned running;
 static _Atomic bool all_well = true;
 
@@ -92,41 +92,66 @@ static bool usable(const struct hc_backend_ops *b)
 	return err == 0;
 }
 
-static int choose_backend(void)
+/* The first one of the list that is usable, or the one of that name; NULL: explained. */
+static const struct hc_backend_ops *choose(const char *name)
 {
-	bool any = strcmp(config.backend, "auto") == 0, known = any;
+	bool any = strcmp(name, "auto") == 0, known = any;
 
-	for (unsigned i = 0; board_backends[i] && !backend; i++) {
+	for (unsigned i = 0; board_backends[i]; i++) {
 		const struct hc_backend_ops *b = board_backends[i];
 
-		if (!any && strcmp(config.backend, b->name) != 0)
+		if (!any && strcmp(name, b->name) != 0)
 			continue;
 		known = true;
 		if (usable(b))
-			backend = b;
+			return b;
 	}
-	if (backend)
-		return 0;
 	if (!known)
-		return hc_error(-ENOENT, "backend = %s: this image has no such backend",
-		                config.backend);
-	return hc_error(-ENODEV, "no backend can run guests on this machine");
+		hc_error(-ENOENT, "backend = %s: this image has no such backend", name);
+	else
+		hc_error(-ENODEV, "no backend can run guests on this machine");
+	return NULL;
+}
+
+static int choose_backends(void)
+{
+	backend = choose(config.backend);
+	if (!backend)
+		return -ENODEV;
+	if (!config.other[0])
+		return config.switch_ns
+		               ? hc_error(-EINVAL, "switch-every: wants two backends, as in "
+		                                   "backend = svm,emu")
+		               : 0;
+	other = choose(config.other);
+	return other ? 0 : -ENODEV;
+}
+
+static int enable_on(const struct hc_backend_ops *b, struct hc_cpu *cpu)
+{
+	int err = b ? b->cpu_enable(cpu) : 0;
+
+	if (err)
+		hc_log(HC_LOG_WARN, "cpu %u: backend %s cannot be enabled (%d): it runs no guests",
+		       cpu->id, b->name, err);
+	return err;
 }
 
 static void enable_cpu(struct hc_cpu *cpu)
 {
-	int err = backend->cpu_enable(cpu);
-
-	cpu->virt_enabled = !err;
-	if (err)
-		hc_log(HC_LOG_WARN, "cpu %u: backend %s cannot be enabled (%d): it runs no guests",
-		       cpu->id, backend->name, err);
+	if (enable_on(backend, cpu))
+		return;
+	cpu->virt_enabled = !enable_on(other, cpu);
+	if (!cpu->virt_enabled)
+		backend->cpu_disable(cpu);
 }
 
 static void disable_cpu(struct hc_cpu *cpu)
 {
 	if (cpu->virt_enabled)
 		backend->cpu_disable(cpu);
+	if (cpu->virt_enabled && other)
+		other->cpu_disable(cpu);
 	cpu->virt_enabled = false;
 }
 
@@ -140,7 +165,7 @@ static void loop(struct hc_cpu *cpu)
 static int start_backend(void)
 {
 	struct hc_cpu *cpu;
-	int err = choose_backend();
+	int err = choose_backends();
 
 	if (err)
 		return err;
@@ -263,6 +288,8 @@ static int create_vm(struct board_vm *v)
 		.cpus = c->cpus,
 		.memory = c->memory,
 		.cmdline = c->append,
+		.other = other,
+		.switch_ns = config.switch_ns,
 		.exit_port = EXIT_PORT,
 	};
 

@@ -120,7 +120,7 @@ static void make_vm(void)
 	memset(&rig_vm, 0, sizeof(rig_vm));
 	memset(rig_vcpus, 0, sizeof(rig_vcpus));
 	memcpy(vm->name, "rig", 4);
-	vm->backend = &svm_backend;
+	vm->parts[0].ops = &svm_backend;
 	assert_int_equal(s2_init(&vm->s2, &npt_format, &table_ops, vm, 40), 0);
 	assert_int_equal(svm_backend.vm_create(vm), 0);
 	for (unsigned i = 0; i < RIG_VCPUS; i++) {
@@ -131,6 +131,7 @@ static void make_vm(void)
 		vcpu->backend = &svm_backend;
 		vcpu->state = &rig_vcpus[i].state;
 		assert_int_equal(svm_backend.vcpu_create(vcpu), 0);
+		vcpu->parts[0] = (struct hc_backend_part){ vcpu->backend, vcpu->backend_data };
 		rig_long_mode(&rig_vcpus[i].state);
 		vcpu->valid = vcpu->dirty = X86_G_ALL;
 		vm->vcpus[i] = vcpu;

@@ -57,6 +57,7 @@ struct svm_nmi {
 struct svm_vcpu {
 	struct vmcb *vmcb;
 	hpa_t vmcb_pa;
+	struct svm_vm *vm;
 	struct svm_cpu *cpu;       /* where it ran last */
 	uint64_t asid_generation;  /* vmcb->asid is ours while this is its CPU's generation */
 	_Atomic uint64_t tlb_seen; /* svm_vm.tlb_generation at the last flush */
@@ -74,7 +75,7 @@ static inline struct svm_vcpu *svm_vcpu_of(struct hc_vcpu *vcpu)
 
 static inline struct svm_vm *svm_vm_of(struct hc_vm *vm)
 {
-	return vm->backend_data;
+	return hc_vm_part(vm, &svm_backend);
 }
 
 static inline struct svm_cpu *svm_cpu_of(struct hc_cpu *cpu)

@@ -66,7 +66,7 @@ void svm_run(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	sync_tpr(vcpu, v);
 	if (__builtin_expect(sv->track, 0))
 		svm_nmi_enter(sv);
-	enter_tlb(sv, cpu, svm_vm_of(vcpu->vm));
+	enter_tlb(sv, cpu, sv->vm);
 	svm_hw_enter(st->gpr, sv->vmcb_pa, cpu->host_pa);
 	leave_guest(vcpu, sv, st);
 	svm_decode_exit(vcpu, v, exit);

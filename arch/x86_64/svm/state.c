@@ -66,6 +66,8 @@ static void set_cr(struct svm_vcpu *sv, struct x86_state *st)
 	v->cr4 = st->cr4;
 	v->efer = st->efer | X86_EFER_SVME;
 	v->cpl = st->cpl;
+	/* The guest may have changed its tables on another backend since. */
+	sv->asid_generation = 0;
 }
 
 /* --- Segments --- */

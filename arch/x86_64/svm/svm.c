@@ -36,15 +36,14 @@ static int svm_vm_create(struct hc_vm *vm)
 	}
 	memset(svm->iopm, 0xff, SVM_IOPM_SIZE);
 	svm_msrpm_init(svm->msrpm, x86_msr_policy, x86_msr_policy_count);
-	vm->backend_data = svm;
+	hc_vm_set_part(vm, &svm_backend, svm);
 	return 0;
 }
 
 static void svm_vm_destroy(struct hc_vm *vm)
 {
-	if (vm->backend_data)
-		free_vm(vm->backend_data);
-	vm->backend_data = NULL;
+	free_vm(svm_vm_of(vm));
+	hc_vm_set_part(vm, &svm_backend, NULL);
 }
 
 static int svm_vcpu_create(struct hc_vcpu *vcpu)
@@ -61,6 +60,7 @@ static int svm_vcpu_create(struct hc_vcpu *vcpu)
 	}
 	sv->vmcb_pa = hc_platform_to_hpa(sv->vmcb);
 	svm_vmcb_init(sv->vmcb, hc_platform_to_hpa(svm->iopm), hc_platform_to_hpa(svm->msrpm));
+	sv->vm = svm;
 	vcpu->backend_data = sv;
 	return 0;
 }

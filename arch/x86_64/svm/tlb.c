@@ -69,7 +69,7 @@ void svm_invalidate(struct hc_vm *vm, gpa_t gpa, uint64_t size)
 
 	for (unsigned i = 0; i < vm->cpu_count; i++) {
 		struct hc_vcpu *vcpu = vm->vcpus[i];
-		struct svm_vcpu *sv = vcpu ? svm_vcpu_of(vcpu) : NULL;
+		struct svm_vcpu *sv = vcpu ? hc_vcpu_part(vcpu, &svm_backend) : NULL;
 
 		if (!sv || !uses_old(sv, generation))
 			continue;
