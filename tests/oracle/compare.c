@@ -175,8 +175,8 @@ bool oracle_same(const struct oracle_case *c, const struct oracle_executor *exec
 	if (leeway.all)
 		return true;
 	compare_vector(&r, executor, judge, other);
-	if (!executor->has_faults && judge->vector != ORACLE_COMPLETED)
-		return !r.differs; /* what is left after a fault is not known, either */
+	if (r.differs || (!executor->has_faults && judge->vector != ORACLE_COMPLETED))
+		return !r.differs; /* the rest follows from that, or is not told */
 	compare_registers(&r, c, &leeway, judge, other);
 	if (executor->has_vectors)
 		compare_vectors(&r, c, judge, other);

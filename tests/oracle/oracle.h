@@ -2,7 +2,8 @@
 /*
  * Differential tests of instructions. A case is one instruction, the user-mode state before it and
  * the memory in its reach. Executors run it; what they end with is compared. The judge is the host
- * CPU (native.c), the others are this project's software (emulate.c) and Unicorn (unicorn.c).
+ * CPU (native.c), the others are this project's software (emulate.c, engine.c) and Unicorn
+ * (unicorn.c).
  *
  * All run in user mode with the same linear address space, below 4 GiB so that every mode and
  * address size but 16 bits reaches it: one page of code, three pages of data, the last of them
@@ -77,22 +78,11 @@ struct oracle_executor {
 	            enum oracle_result *results, unsigned n);
 };
 
-extern const struct oracle_executor oracle_native, oracle_emulate;
+extern const struct oracle_executor oracle_native, oracle_emulate, oracle_engine;
 extern const struct oracle_executor oracle_unicorn;
 
 /* The most cases that run() is given. */
 #define ORACLE_BATCH 64
-
-/* Those to compare with native, and their names for messages; the build may lack some. */
-#ifdef ORACLE_HAS_UNICORN
-#define ORACLE_UNICORN_      , &oracle_unicorn
-#define ORACLE_UNICORN_NAME_ ", unicorn"
-#else
-#define ORACLE_UNICORN_
-#define ORACLE_UNICORN_NAME_
-#endif
-#define ORACLE_EXECUTORS      &oracle_emulate ORACLE_UNICORN_
-#define ORACLE_EXECUTOR_NAMES "emulate" ORACLE_UNICORN_NAME_
 
 /* --- generate.c --- */
 
