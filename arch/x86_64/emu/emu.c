@@ -73,7 +73,12 @@ static bool make_writable(struct hc_vcpu *vcpu, gpa_t gpa)
 	return rc == 0;
 }
 
-static const struct emu_host_ops host_ops = { translate, make_writable };
+static unsigned read_cr8(struct hc_vcpu *vcpu)
+{
+	return (unsigned)x86_vcpu_of(vcpu)->apic.tpr >> 4;
+}
+
+static const struct emu_host_ops host_ops = { translate, make_writable, read_cr8 };
 
 /* --- The backend --- */
 

@@ -58,11 +58,6 @@ _Static_assert(sizeof(struct emu_call) % _Alignof(struct emu_call) == 0 &&
                        sizeof(struct emu_code_page) % _Alignof(struct emu_call) == 0,
                "records stay aligned");
 
-void emu_call_undefined(struct emu_cpu *c, const struct x86_insn *in)
-{
-	emu_raise(c, NULL, X86_VEC_UD);
-}
-
 /* Longer than 15 bytes, or beyond the limit of CS. */
 static void call_too_long(struct emu_cpu *c, const struct x86_insn *in)
 {

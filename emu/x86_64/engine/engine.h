@@ -258,6 +258,11 @@ struct emu_cpu {
 	bool delivering;         /* an event other than INT n: EXT in error codes */
 	uint8_t watch_hits;      /* data breakpoints that this instruction met: DR6 bits 3:0 */
 	bool no_step;            /* this instruction leaves no single-step trap (INT n) */
+	uint32_t pauses;         /* PAUSE instructions, for yielding now and then */
+
+	/* A move to CRn left run() (bit n), and what it wanted (control.c). */
+	uint32_t cr_written;
+	uint64_t cr_old, cr_value;
 
 	struct emu_private *priv; /* tlb.c's, block.c's and run.c's own */
 

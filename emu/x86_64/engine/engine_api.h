@@ -33,6 +33,8 @@ struct emu_host_ops {
 	/* A write to a page whose host_writable was false: the dirty log's, then it may be retried
 	 * (true), or a ROM's (false). */
 	bool (*make_writable)(struct hc_vcpu *vcpu, gpa_t gpa);
+	/* CR8: bits 7:4 of the local APIC's task priority. */
+	unsigned (*read_cr8)(struct hc_vcpu *vcpu);
 };
 
 /* What the CPUs of one VM share. NULL: no memory. */
