@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The options of hypercore run. */
+#ifndef CLI_OPTIONS_H
+#define CLI_OPTIONS_H
+
+#include <hypercore/types.h>
+
+struct run_options {
+	const char *name, *kernel, *initrd, *append, *backend, *trace;
+	const char *serial[2]; /* NULL: the port is not there */
+	uint64_t memory;
+	unsigned cpus;
+	bool stats, quiet;
+	bool help; /* was asked for; nothing else matters then */
+};
+
+/* 0, or CLI_USAGE: what is wrong has been printed. */
+int run_options_parse(struct run_options *o, int argc, char **argv);
+
+/* "512M", "2G", "65536K" or bytes. False if it is no such number or does not fit. */
+bool parse_size(const char *text, uint64_t *bytes);
+
+#endif

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The backends of a Linux process, and which of them is to run a VM. */
+#ifndef PLATFORM_LINUX_BACKENDS_H
+#define PLATFORM_LINUX_BACKENDS_H
+
+#include <hypercore/backend.h>
+
+/* All there are, the one to prefer at equal speed first; the last element is NULL. */
+extern const struct hc_backend_ops *const linux_backends[];
+
+/* What a backend does with the measuring guest (measure_guest.S). */
+struct linux_speed {
+	uint64_t instructions; /* per second, in the mix of a kernel's work */
+};
+
+/* Runs the measuring guest on backend for some milliseconds. linux_init() was called, linux_vm_lock
+ * is not held. An error of making the VM, or -EIO if the guest ended or got nowhere (explained). */
+int linux_measure(const struct hc_backend_ops *backend, struct linux_speed *speed);
+
+/* The backend called name, if it can be used; "auto" or NULL: of those that can, the one that is
+ * fastest by linux_measure(). Says in one line what was chosen and why. -ENOENT (no such backend:
+ * says which there are), -ENODEV (none can be used), or the error of its probe(), explained. */
+int linux_choose_backend(const char *name, const struct hc_backend_ops **chosen);
+
+#endif

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <hypercore/freestanding.h>
+
+#include "core/log.h"
+#include "platform/linux/backends.h"
+
+#define MAX_BACKENDS 8
+
+/* One that can be used, and how fast it is. */
+struct candidate {
+	const struct hc_backend_ops *backend;
+	struct linux_speed speed;
+};
+
+/* A line that is put together piece by piece; what does not fit is left out. */
+struct text {
+	char buf[192];
+	size_t used;
+};
+
+#define ADD(t, ...)                                                                                \
+	((t)->used += (size_t)hc_snprintf(                                                         \
+		 (t)->buf + hc_min((t)->used, sizeof((t)->buf) - 1),                               \
+		 sizeof((t)->buf) - hc_min((t)->used, sizeof((t)->buf) - 1), __VA_ARGS__))
+
+/* Those that cannot be used go into unusable, with the reason. */
+static unsigned find_usable(struct candidate *c, struct text *unusable)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; linux_backends[i] && n < MAX_BACKENDS; i++) {
+		const struct hc_backend_ops *b = linux_backends[i];
+		struct hc_backend_info info = { 0 };
+
+		if (b->probe(&info))
+			ADD(unusable, "; not %s: %s", b->name, info.reason);
+		else
+			c[n++] = (struct candidate){ b, { 0 } };
+	}
+	return n;
+}
+
+static unsigned long long millions(const struct candidate *c)
+{
+	return (c->speed.instructions + 500000) / 1000000;
+}
+
+/* The fastest; of equals the one that stands first. */
+static const struct candidate *fastest(struct candidate *c, unsigned n)
+{
+	const struct candidate *best = &c[0];
+
+	for (unsigned i = 0; i < n; i++) {
+		/* What cannot run the measuring guest counts as infinitely slow. */
+		if (linux_measure(c[i].backend, &c[i].speed))
+			c[i].speed.instructions = 0;
+		if (c[i].speed.instructions > best->speed.instructions)
+			best = &c[i];
+	}
+	return best;
+}
+
+static void say_why(const struct candidate *c, unsigned n, const struct candidate *best,
+                    const struct text *unusable)
+{
+	struct text others = { 0 };
+
+	for (unsigned i = 0; i < n; i++)
+		if (&c[i] != best)
+			ADD(&others, "%s%llu by %s", others.used ? ", " : "", millions(&c[i]),
+			    c[i].backend->name);
+	hc_log(HC_LOG_INFO,
+	       "backend %s: chosen by measurement: %llu M loop instructions/s against %s%s",
+	       best->backend->name, millions(best), others.buf, unusable->buf);
+}
+
+static int choose_any(const struct hc_backend_ops **chosen)
+{
+	struct candidate c[MAX_BACKENDS];
+	struct text unusable = { 0 };
+	unsigned n = find_usable(c, &unusable);
+
+	if (!n)
+		return hc_error(-ENODEV, "no backend can run guests on this machine%s",
+		                unusable.buf);
+	if (n == 1) {
+		hc_log(HC_LOG_INFO, "backend %s: the only one that can be used here%s",
+		       c[0].backend->name, unusable.buf);
+		*chosen = c[0].backend;
+		return 0;
+	}
+	const struct candidate *best = fastest(c, n);
+
+	if (!best->speed.instructions)
+		return hc_error(-ENODEV, "no backend could run the measuring guest");
+	say_why(c, n, best, &unusable);
+	*chosen = best->backend;
+	return 0;
+}
+
+static int no_such_backend(const char *name)
+{
+	char known[128] = "auto";
+	size_t at = strlen(known);
+
+	for (unsigned i = 0; linux_backends[i] && at < sizeof(known); i++)
+		at += (size_t)hc_snprintf(known + at, sizeof(known) - at, ", %s",
+		                          linux_backends[i]->name);
+	return hc_error(-ENOENT, "no backend is called %s; there are: %s", name, known);
+}
+
+int linux_choose_backend(const char *name, const struct hc_backend_ops **chosen)
+{
+	struct hc_backend_info info = { 0 };
+
+	if (!name || strcmp(name, "auto") == 0)
+		return choose_any(chosen);
+	for (unsigned i = 0; linux_backends[i]; i++) {
+		if (strcmp(name, linux_backends[i]->name) != 0)
+			continue;
+		int rc = linux_backends[i]->probe(&info);
+
+		if (rc)
+			return hc_error(rc, "backend %s: %s", name, info.reason);
+		*chosen = linux_backends[i];
+		return 0;
+	}
+	return no_such_backend(name);
+}
