@@ -16,6 +16,7 @@ enum hc_exit_reason {
 	HC_EXIT_HALT,         /* HLT, WFI: next_pc */
 	HC_EXIT_IO,           /* x86 port access: u.io, next_pc */
 	HC_EXIT_STAGE2,       /* access that stage 2 does not allow: u.stage2 */
+	HC_EXIT_BUS,          /* access to a device that the backend decoded: u.bus */
 	HC_EXIT_CPUID,        /* next_pc */
 	HC_EXIT_MSR_READ,     /* index in RCX; next_pc */
 	HC_EXIT_MSR_WRITE,    /* index in RCX, value in RDX:RAX; next_pc */
@@ -54,6 +55,17 @@ struct hc_exit_stage2 {
 	uint8_t insn[15]; /* what the hardware fetched, where it says (decode assists) */
 };
 
+/* A backend that decodes accesses to devices itself, and completes the instruction when it is next
+ * entered or asked for the vCPU's state: the handler makes the access and leaves PC and registers
+ * alone, and asks for no state, which is that of the middle of an instruction. */
+struct hc_exit_bus {
+	uint64_t address;
+	uint64_t *value; /* the backend's: what is written, or where what was read goes */
+	uint8_t space;   /* enum hc_space (core/bus.h) */
+	uint8_t width;   /* bytes: 1, 2 or 4 for ports; 1 to 8 for memory, at any alignment */
+	uint8_t write;
+};
+
 struct hc_exit {
 	enum hc_exit_reason reason;
 	uint64_t pc;      /* guest RIP or PC at the exit */
@@ -62,6 +74,7 @@ struct hc_exit {
 		uint64_t word; /* the first eight bytes of any of these, for traces */
 		struct hc_exit_io io;
 		struct hc_exit_stage2 stage2;
+		struct hc_exit_bus bus;
 		struct {
 			uint64_t value; /* what the guest wants to write */
 			uint8_t number; /* 0, 3, 4, 8 */

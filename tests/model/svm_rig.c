@@ -16,6 +16,8 @@ const struct model_features rig_plain = { .asids = 16,
 	                                  .short_invalid = true,
 	                                  .rdtscp = true,
 	                                  .ignores_shadow = true,
+	                                  .keeps_v_irq = true,
+	                                  .repeats_intr = true,
 	                                  .clean_bits = true };
 const struct model_features rig_full = { .asids = 32,
 	                                 .nrip = true,

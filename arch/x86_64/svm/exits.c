@@ -76,9 +76,7 @@ static void decode_raw(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exi
 
 static void decode_window(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exit)
 {
-	svm_intercept(v, SVM_I_VINTR, false);
-	v->v_irq = 0;
-	v->clean &= ~SVM_CLEAN_TPR;
+	svm_close_window(v);
 }
 
 static void decode_pause(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exit)
