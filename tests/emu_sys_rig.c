@@ -310,3 +310,8 @@ bool rig_deliver(void)
 {
 	return emu_deliver_fault(&rig_cpu, &rig_cpu.fault);
 }
+
+uint64_t emu_xinuse(const struct x86_state *s)
+{
+	return s->xcr0;
+}

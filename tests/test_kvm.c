@@ -102,11 +102,6 @@ static void add_devices(void)
 	on_access = NULL;
 }
 
-/* The test drives the vCPU from its own thread: nobody else kicks it. */
-void linux_cpu_set_exit_flag(uint8_t *flag)
-{
-}
-
 static void make_vm(const uint8_t *code, const uint8_t *end)
 {
 	const struct hc_vm_config config = { "test", &x86_arch_ops, &kvm_backend, 1, NULL };
@@ -826,7 +821,7 @@ GUEST(forever_64, "64", "1: jmp 1b");
 
 static uint8_t *exit_flag;
 
-static void set_flag(uint8_t *flag)
+void linux_cpu_set_exit_flag(uint8_t *flag)
 {
 	exit_flag = flag;
 }
@@ -850,7 +845,6 @@ static void test_kicked(void **state)
 	struct sigaction action = { .sa_handler = on_alarm };
 
 	sigaction(SIGALRM, &action, NULL);
-	kvm_hooks.set_exit_flag = set_flag;
 	for (unsigned early = 0; early < 2; early++) {
 		make_vm(forever_64, forever_64_end);
 		long_mode();
@@ -869,7 +863,6 @@ static void test_kicked(void **state)
 		test_on_irq_window = NULL;
 		end();
 	}
-	kvm_hooks.set_exit_flag = NULL;
 }
 
 /* --- What cannot be carried out --- */
