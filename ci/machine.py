@@ -12,7 +12,7 @@ from common import BUILD, ROOT, Failure, build_preset, run_logged
 QEMU = "qemu-system-x86_64"
 BOARD = "board-x86_64"
 # What each backend needs of the emulated CPU.
-BACKENDS = {"svm": "EPYC,+svm"}
+BACKENDS = {"auto": "EPYC,+svm", "svm": "EPYC,+svm", "emu": "qemu64,-svm", "svm,emu": "EPYC,+svm"}
 BOOTS = ("kernel", "grub", "uefi")
 MAX_COM = 4
 # Where the commands' output begins. UEFI firmware has its own console on COM1 and COM2.
@@ -37,6 +37,7 @@ class Machine:
     initrd: str = ""
     append: str = ""
     board_append: str = ""
+    switch_every: str = ""
     stats: bool = False
     quiet: bool = False
     command: list = None  # None: interactive; empty: none, COM2 is still our standard output
@@ -86,7 +87,8 @@ def host_cpus(machine):
     return min(max(int(machine.cpus) if machine.cpus.isdigit() else 1, 1) * machine.vms, 8)
 
 
-def _guest_append(machine, name):
+def guest_append(machine, name):
+    """The guest kernel's command line."""
     # no_timer_check: Linux else counts timer ticks in a delay loop, which an emulated machine that
     # does not get its share of the processor fails, bare or in a VM.
     words = ["console=ttyS0", "panic=-1", "no_timer_check", f"hostname={name}"]
@@ -108,18 +110,20 @@ def config_text(machine):
     """hypercore.conf for this machine."""
     lines = [f"backend = {machine.backend}",
              f"console = {'com2' if machine.command is None else 'com1'}",
+             *([f"switch-every = {machine.switch_every}"] if machine.switch_every else []),
              "end = poweroff", f"stats = {'yes' if machine.stats else 'no'}"]
     for index, name in enumerate(machine.vm_names()):
         serial0, serial1 = _serials(machine, index)
         lines += ["", f"[vm {name}]", "kernel = vmlinuz"]
         if machine.initrd != "none":
             lines.append("initrd = initrd.img")
-        lines += [f"append = {_guest_append(machine, name)}", f"memory = {machine.memory}",
+        lines += [f"append = {guest_append(machine, name)}", f"memory = {machine.memory}",
                   f"cpus = {machine.cpus}", f"serial0 = {serial0}", f"serial1 = {serial1}"]
     return "\n".join(lines) + "\n"
 
 
-def _copy(source, target):
+def copy(source, target):
+    """Copies a file; the target."""
     try:
         shutil.copyfile(source, target)
     except OSError as error:
@@ -131,10 +135,10 @@ def _files(machine):
     """Puts the configuration and the guest's files in the machine's folder; their paths."""
     machine.directory.mkdir(parents=True, exist_ok=True)
     files = [machine.directory / "hypercore.conf",
-             _copy(machine.kernel or guest.kernel(), machine.directory / "vmlinuz")]
+             copy(machine.kernel or guest.kernel(), machine.directory / "vmlinuz")]
     files[0].write_text(config_text(machine))
     if machine.initrd != "none":
-        files.append(_copy(machine.initrd or guest.initramfs(), machine.directory / "initrd.img"))
+        files.append(copy(machine.initrd or guest.initramfs(), machine.directory / "initrd.img"))
         if machine.command:
             with open(files[-1], "ab") as out:
                 out.write(guest.command_archive(machine.command))
@@ -253,5 +257,5 @@ def bare_command_line(machine):
             "-smp", machine.cpus, "-m", str((parse_size(machine.memory) or 0) >> 20),
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-kernel", str(kernel), *(["-initrd", str(initrd[0])] if initrd else []),
-            "-append", _guest_append(machine, "bare"),
+            "-append", guest_append(machine, "bare"),
             "-device", "isa-debug-exit,iobase=0xf4", *_serial_options(machine), *machine.extra]

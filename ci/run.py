@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""./dev run: a Linux guest on the hypervisor, on an emulated machine."""
+"""./dev run: a Linux guest, on the hypercore command or on the board image on an emulated machine."""
 import argparse
 import os
 import signal
@@ -9,10 +9,15 @@ import threading
 import time
 
 import common
+import hosted
 import machine as machines
 from common import BUILD, Failure
 
 EPILOG = """\
+The backends auto, emu and kvm are the hypercore command's, and run here as a process. svm, and
+"svm,emu" (the guest moves between the two), are the board image's, which runs under QEMU; so does
+any of auto and emu with --board or one of the options of the second group.
+
 Without COMMAND the terminal is the guest's console; Ctrl-a x leaves at once, "exit" in the
 guest powers it off. The hypervisor's log is build/run/hypercore.log.
 
@@ -27,24 +32,29 @@ def parse(words):
     parser = argparse.ArgumentParser(prog="./dev run", epilog=EPILOG,
                                      formatter_class=argparse.RawDescriptionHelpFormatter,
                                      usage="./dev run [OPTION...] [-- COMMAND...]",
-                                     description="Boots Debian's Linux in a VM on the board image, under QEMU.")
+                                     description="Boots Debian's Linux in a virtual machine.")
     add = parser.add_argument
-    add("--backend", default="svm", metavar="NAME", help="what executes the guest's code: svm")
+    add("--backend", default="svm", metavar="NAME",
+        help="what executes the guest's code: auto, emu, kvm, svm; two as in svm,emu (svm)")
     add("--cpus", default="1", metavar="N", help="the guest's CPUs (1)")
     add("--memory", default="512M", metavar="SIZE", help="the guest's memory (512M)")
-    add("--boot", default="kernel", choices=machines.BOOTS, help="how the hypervisor starts (kernel)")
+    add("--switch-every", default="", metavar="TIME",
+        help="with two backends: how often the guest moves to the other, 100ms for example")
     add("--verbose", action="store_true", help="the log on standard error; the guest boots verbosely")
     add("--append", default="", metavar="WORDS", help="more for the guest kernel's command line")
     add("--kernel", default="", metavar="FILE", help="another guest kernel (bzImage)")
     add("--initrd", default="", metavar="FILE", help="another initramfs")
     add("--stats", action="store_true", help="statistics in the log when the guest ends")
     add("--timeout", type=float, default=0, metavar="SECONDS", help="give up after so long")
+    add("--directory", default=str(BUILD / "run"), metavar="DIR", help="for the files made (build/run)")
+    add = parser.add_argument_group("on the board image, under QEMU").add_argument
+    add("--board", action="store_true", help="there, whatever the backend")
+    add("--boot", default="", choices=machines.BOOTS, help="how the hypervisor starts (kernel)")
     add("--vms", type=int, default=1, metavar="N", help="so many of the same guest side by side (1)")
     add("--host-cpus", type=int, default=0, metavar="N", help="the emulated machine's CPUs")
     add("--host-memory", default="", metavar="SIZE", help="the emulated machine's memory")
     add("--cpu-model", default="", metavar="MODEL", help="the emulated machine's CPU, as QEMU names it")
     add("--board-append", default="", metavar="WORDS", help="the hypervisor's command line (--boot kernel)")
-    add("--directory", default=str(BUILD / "run"), metavar="DIR", help="for the files made (build/run)")
     before, command = words, None
     if "--" in words:
         at = words.index("--")
@@ -52,20 +62,37 @@ def parse(words):
         if not command:
             parser.error("no COMMAND after --")
     options = parser.parse_args(before)
-    if options.backend not in machines.BACKENDS:
-        raise Failure(f"--backend {options.backend}: no such backend; "
-                      f"known: {', '.join(sorted(machines.BACKENDS))}", 2)
+    options.board |= wants_board(options)
+    known = options.backend in machines.BACKENDS if options.board else hosted.runs(options.backend)
+    if not known:
+        names = machines.BACKENDS if options.board else hosted.BACKENDS
+        raise Failure(f"--backend {options.backend}: no such backend"
+                      f"{' of the board image' if options.board else ''}; known: {', '.join(names)}", 2)
     if options.vms < 1:
         raise Failure(f"--vms {options.vms}: at least 1", 2)
     return options, command
 
 
+def wants_board(options):
+    """Whether an option makes sense with the board image only."""
+    return bool(options.boot or options.vms != 1 or options.host_cpus or options.host_memory or
+                options.cpu_model or options.board_append or "svm" in options.backend.split(","))
+
+
 def make_machine(options, command):
-    keys = ("backend", "boot", "cpus", "memory", "vms", "host_cpus", "host_memory", "cpu_model",
-            "kernel", "initrd", "append", "board_append", "stats")
+    keys = ("backend", "cpus", "memory", "vms", "host_cpus", "host_memory", "cpu_model", "kernel",
+            "initrd", "append", "board_append", "stats", "switch_every")
     return machines.Machine(directory=common.ROOT.joinpath(options.directory), command=command,
+                            boot=options.boot or "kernel",
                             quiet=command is None and not options.verbose,
                             **{key: getattr(options, key) for key in keys})
+
+
+def make_process(options, command):
+    keys = ("backend", "cpus", "memory", "kernel", "initrd", "append", "stats", "switch_every")
+    return hosted.Process(directory=common.ROOT.joinpath(options.directory), command=command,
+                          quiet=command is None and not options.verbose,
+                          **{key: getattr(options, key) for key in keys})
 
 
 class LogFollower(threading.Thread):
@@ -176,16 +203,60 @@ def judge(machine, returncode, said, expired, timeout):
     return verdict.status(machine.command)
 
 
-def main(words):
-    options, command = parse(words)
+def run_board(options, command):
     machine = make_machine(options, command)
     line = machines.command_line(machine)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     returncode, said, expired = execute(line, machine, options.verbose and command is not None,
                                         options.timeout)
     if command is not None and machine.vms > 1 and not expired:
         print_outputs(machine)
     return judge(machine, returncode, said, expired, options.timeout)
+
+
+def execute_process(line, process, verbose=False, timeout=0, sink=None):
+    """Runs hypercore to its end. Returns (its exit status, what it said on standard error, timed
+    out). Interactively the terminal is its own."""
+    if process.command is None:
+        return subprocess.run(line).returncode, "", False
+    process.console.write_text("")
+    with open(process.log, "wb") as log:
+        child = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
+    follower = LogFollower(process.console, child, verbose)
+    follower.start()
+    expired = threading.Event()
+    timer = threading.Timer(timeout, lambda: (expired.set(), child.kill()))
+    if timeout:
+        timer.start()
+    try:
+        copy_output(child, sink or sys.stdout.buffer)
+        child.wait()
+    except BaseException:
+        child.terminate()
+        raise
+    finally:
+        child.wait()
+        timer.cancel()
+        follower.finish()
+    return child.returncode, process.log.read_text(errors="replace"), expired.is_set()
+
+
+def run_hosted(options, command):
+    process = make_process(options, command)
+    line = hosted.command_line(process)
+    returncode, said, expired = execute_process(line, process, options.verbose, options.timeout)
+    if expired:
+        print(f"./dev run: not finished after {options.timeout:g} s; log: {process.log}",
+              file=sys.stderr)
+        return 124
+    status, lines = hosted.judge(process, returncode, said)
+    print(*lines, sep="\n", end="\n" if lines else "", file=sys.stderr)
+    return status
+
+
+def main(words):
+    options, command = parse(words)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    return (run_board if options.board else run_hosted)(options, command)
 
 
 if __name__ == "__main__":

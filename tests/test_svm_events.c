@@ -155,6 +155,93 @@ static void test_window_ignores_tpr(void **state)
 	assert_int_equal(rig_run(0).reason, HC_EXIT_WINDOW);
 }
 
+/* One interrupt, whatever comes between: exits before it is taken, and in its delivery. */
+static void test_interrupt_put_off(void **state)
+{
+	static const struct model_step steps[] = {
+		{ .op = OP_FIRST, .code = SVM_EXIT_INTR },
+		{ .op = OP_FIRST, .code = SVM_EXIT_NPF, .info1 = 4, .intinfo = SVM_EVENT_V | 0x31 },
+		{ .op = OP_FIRST, .code = SVM_EXIT_INTR },
+		{ .op = OP_END },
+	};
+
+	rig_state(0)->rflags |= X86_FLAG_IF;
+	assert_int_equal(inject(&intr), 0);
+	model_script(steps);
+	for (unsigned i = 0; i < 3; i++) {
+		rig_run(0);
+		assert_int_equal(model_delivered, 0);
+		assert_int_equal(inject(&intr), -EBUSY);
+		hc_vcpu_need(&rig_vcpus[0].vcpu, X86_G_EVENT);
+		assert_int_equal(rig_state(0)->events.reinject.valid, 1);
+		assert_int_equal(rig_state(0)->events.reinject.vector, 0x31);
+	}
+	rig_run(0);
+	assert_delivered(1, 0x31);
+	assert_int_equal(model_deliveries[0].rip, 0x1000);
+	rig_state(0)->rflags |= X86_FLAG_IF;
+	rig_run(0);
+	assert_int_equal(model_delivered, 1);
+}
+
+/* It is over with its delivery: V_IRQ is a later window's. */
+static void test_window_after_an_interrupt(void **state)
+{
+	static const struct model_step steps[] = {
+		{ .op = OP_FIRST, .code = SVM_EXIT_INTR },
+		{ .op = OP_STI },
+		{ .op = OP_INSN, .len = 1 },
+		{ .op = OP_END },
+	};
+
+	rig_state(0)->rflags |= X86_FLAG_IF;
+	assert_int_equal(inject(&intr), 0);
+	rig_run(0);
+	assert_int_equal(inject(&nmi), 0);
+	window(false);
+	assert_int_equal(rig_run_script(0, steps).reason, HC_EXIT_INTERRUPT);
+	assert_int_equal(rig_run(0).reason, HC_EXIT_WINDOW);
+}
+
+/* A second one waits for its window, which the first leaves alone. */
+static void test_window_behind_an_interrupt(void **state)
+{
+	static const struct model_step steps[] = {
+		{ .op = OP_INSN, .len = 2 },
+		{ .op = OP_IRET },
+		{ .op = OP_END },
+	};
+
+	model_features.repeats_intr = false;
+	rig_state(0)->rflags |= X86_FLAG_IF;
+	assert_int_equal(inject(&intr), 0);
+	window(false);
+	struct hc_exit exit = rig_run_script(0, steps);
+
+	assert_int_equal(exit.reason, HC_EXIT_WINDOW);
+	assert_int_equal(exit.pc, 0x1000);
+	assert_delivered(1, 0x31);
+}
+
+/* A window that nobody waits for any more: the interrupt went in at another exit. */
+static void test_window_overtaken(void **state)
+{
+	static const struct model_step steps[] = {
+		{ .op = OP_STI },
+		{ .op = OP_INSN, .len = 1 },
+		{ .op = OP_FIRST, .code = SVM_EXIT_INTR },
+		{ .op = OP_INSN, .len = 2 },
+		{ .op = OP_IRET },
+		{ .op = OP_END },
+	};
+
+	window(false);
+	assert_int_equal(rig_run_script(0, steps).reason, HC_EXIT_INTERRUPT);
+	assert_int_equal(inject(&intr), 0);
+	assert_int_equal(rig_run(0).reason, HC_EXIT_INTERRUPT);
+	assert_delivered(1, 0x31);
+}
+
 /* An exit in the middle of delivery: the event comes again, first of all. */
 static void interrupted(uint64_t intinfo, unsigned again, uint8_t vector)
 {
@@ -368,6 +455,10 @@ int main(void)
 		T(test_sti_hlt),
 		T(test_window),
 		T(test_window_ignores_tpr),
+		T(test_interrupt_put_off),
+		T(test_window_after_an_interrupt),
+		T(test_window_behind_an_interrupt),
+		T(test_window_overtaken),
 		T(test_delivery_interrupted),
 		T(test_interrupt_waits_for_the_shadow),
 		T(test_nmi_masks_until_iret),

@@ -576,6 +576,79 @@ static void test_apic_page(void **state)
 	hc_vm_destroy(vcpu->vm);
 }
 
+/* --- Accesses that the backend decoded --- */
+
+#define BYTES 64
+
+/* A device that is memory, and says so when an access is not aligned. */
+static uint8_t device_bytes[BYTES];
+
+static uint64_t bytes_read(void *dev, uint64_t offset, unsigned size)
+{
+	uint64_t value = 0;
+
+	assert_int_equal(offset % size, 0);
+	memcpy(&value, device_bytes + offset, size);
+	return value;
+}
+
+static void bytes_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
+{
+	assert_int_equal(offset % size, 0);
+	memcpy(device_bytes + offset, &value, size);
+}
+
+static int bus_access(struct hc_vcpu *vcpu, enum hc_space space, uint64_t address, unsigned width,
+                      bool write, uint64_t *value)
+{
+	const struct hc_exit e = { .reason = HC_EXIT_BUS,
+		                   .u.bus = { address, value, (uint8_t)space, (uint8_t)width,
+		                              write } };
+
+	return x86_env_exit(vcpu, &e);
+}
+
+/* Against an array; RIP does not move. */
+static void test_bus(void **state)
+{
+	static const struct hc_region_ops ops = { bytes_read, bytes_write, 0 };
+	const struct hc_region r = { "bytes", 0xd0001000, BYTES, &ops, NULL };
+	const struct hc_region ports = { "bytes", 0x500, BYTES, &ops, NULL };
+	struct hc_vcpu *vcpu = guest(1);
+	uint8_t expected[BYTES] = { 0 };
+	uint64_t seed = 8088, value = 0;
+
+	assert_int_equal(hc_bus_add(vcpu->vm, HC_SPACE_MEMORY, &r), 0);
+	assert_int_equal(hc_bus_add(vcpu->vm, HC_SPACE_IO, &ports), 0);
+	memset(device_bytes, 0, sizeof(device_bytes));
+	for (unsigned i = 0; i < test_rounds(2000); i++) {
+		bool is_port = test_below(&seed, 2), write = test_below(&seed, 2);
+		unsigned width =
+			is_port ? 1u << test_below(&seed, 3) : 1 + (unsigned)test_below(&seed, 8);
+		uint64_t at = test_below(&seed, BYTES - 8);
+
+		at -= is_port ? at % width : 0;
+		value = test_random(&seed);
+		if (write)
+			memcpy(expected + at, &value, width);
+		assert_int_equal(bus_access(vcpu, is_port ? HC_SPACE_IO : HC_SPACE_MEMORY,
+		                            (is_port ? ports.base : r.base) + at, width, write,
+		                            &value),
+		                 HC_ACT_RESUME);
+		assert_memory_equal(&value, expected + at, width);
+	}
+	assert_memory_equal(device_bytes, expected, BYTES);
+	bus_access(vcpu, HC_SPACE_MEMORY, X86_APIC_BASE + APIC_VERSION, 4, false, &value);
+	assert_int_equal(value, APIC_VERSION_VALUE);
+	assert_int_equal(bus_access(vcpu, HC_SPACE_IO, 0x500, 3, false, &value), -EINVAL);
+	assert_int_equal(bus_access(vcpu, HC_SPACE_IO, 0x500, 8, false, &value), -EINVAL);
+	assert_int_equal(bus_access(vcpu, HC_SPACE_MEMORY, 0x500, 0, false, &value), -EINVAL);
+	assert_int_equal(bus_access(vcpu, HC_SPACE_MEMORY, 0x500, 9, true, &value), -EINVAL);
+	assert_int_equal(bus_access(vcpu, HC_SPACE_COUNT, 0x500, 4, true, &value), -EINVAL);
+	assert_int_equal(x86_state_of(vcpu)->rip, 0x10000);
+	hc_vm_destroy(vcpu->vm);
+}
+
 static void run_one(struct hc_vcpu *vcpu, const struct hc_exit *e)
 {
 	const struct x86_step step = { .exit = *e };
@@ -840,6 +913,13 @@ static void test_random_exits(void **state)
 			}
 			if (e.reason == HC_EXIT_EXCEPTION)
 				e.u.exception.vector &= 31;
+			uint64_t value = test_random(&seed);
+
+			if (e.reason == HC_EXIT_BUS) {
+				e.u.bus.value = &value;
+				e.u.bus.width &= 15;
+				e.u.bus.space &= 3;
+			}
 			if (e.reason == HC_EXIT_STAGE2) {
 				e.u.stage2.gpa.v =
 					test_below(&seed, 2)
@@ -879,6 +959,7 @@ int main(void)
 		cmocka_unit_test(test_string_fault),
 		cmocka_unit_test(test_moves),
 		cmocka_unit_test(test_apic_page),
+		cmocka_unit_test(test_bus),
 		cmocka_unit_test(test_bad_accesses),
 		cmocka_unit_test(test_window),
 		cmocka_unit_test(test_halt),

@@ -166,6 +166,7 @@ const hc_exit_handler x86_exit_handlers[HC_EXIT_REASON_COUNT] = {
 	[HC_EXIT_HALT] = exit_halt,
 	[HC_EXIT_IO] = x86_exit_io,
 	[HC_EXIT_STAGE2] = x86_exit_stage2,
+	[HC_EXIT_BUS] = x86_exit_bus,
 	[HC_EXIT_CPUID] = exit_cpuid,
 	[HC_EXIT_MSR_READ] = x86_exit_msr_read,
 	[HC_EXIT_MSR_WRITE] = x86_exit_msr_write,

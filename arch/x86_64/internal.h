@@ -21,6 +21,9 @@ gva_t x86_code_address(struct hc_vcpu *vcpu);
  * in one piece: undefined, across the end of a page, not mapped, not in RAM. */
 const struct x86_code *x86_code_here(struct hc_vcpu *vcpu);
 
+/* Of a vCPU that is being made: nothing is remembered. */
+void x86_code_forget(struct hc_vcpu *vcpu);
+
 /* mmio.c: a move of 32 bits between memory and a register or from an immediate. */
 bool x86_is_move(const struct x86_insn *insn);
 
@@ -28,12 +31,17 @@ bool x86_is_move(const struct x86_insn *insn);
 uint64_t x86_device_read(struct hc_vcpu *vcpu, uint64_t gpa, unsigned size);
 void x86_device_write(struct hc_vcpu *vcpu, uint64_t gpa, unsigned size, uint64_t value);
 
+/* virt.c: the same for a piece within one page, by aligned accesses of 8, 4, 2 and 1 bytes. */
+void x86_copy_device(struct hc_vcpu *vcpu, uint64_t gpa, uint8_t *buf, unsigned len, bool write);
+
 /* exits.c: one handler per exit reason. */
 extern const hc_exit_handler x86_exit_handlers[HC_EXIT_REASON_COUNT];
 
-/* port_io.c, mmio.c, msr.c: HC_EXIT_IO, HC_EXIT_STAGE2, HC_EXIT_MSR_READ, HC_EXIT_MSR_WRITE */
+/* port_io.c, mmio.c, msr.c: HC_EXIT_IO, HC_EXIT_STAGE2, HC_EXIT_BUS, HC_EXIT_MSR_READ,
+ * HC_EXIT_MSR_WRITE */
 int x86_exit_io(struct hc_vcpu *vcpu, struct hc_exit *exit);
 int x86_exit_stage2(struct hc_vcpu *vcpu, struct hc_exit *exit);
+int x86_exit_bus(struct hc_vcpu *vcpu, struct hc_exit *exit);
 int x86_exit_msr_read(struct hc_vcpu *vcpu, struct hc_exit *exit);
 int x86_exit_msr_write(struct hc_vcpu *vcpu, struct hc_exit *exit);
 

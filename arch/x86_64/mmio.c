@@ -271,3 +271,39 @@ int x86_exit_stage2(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	do_move(vcpu, a->gpa.v, &code->insn);
 	return HC_ACT_RESUME;
 }
+
+/* --- Accesses that the backend decoded --- */
+
+static void access_port(struct hc_vm *vm, const struct hc_exit_bus *b)
+{
+	if (b->write)
+		(void)hc_bus_write(vm, HC_SPACE_IO, b->address, b->width, *b->value);
+	else
+		*b->value = hc_bus_read_value(vm, HC_SPACE_IO, b->address, b->width);
+}
+
+static void access_memory(struct hc_vcpu *vcpu, const struct hc_exit_bus *b)
+{
+	uint8_t bytes[8] = { 0 };
+
+	if (b->write)
+		memcpy(bytes, b->value, sizeof(bytes));
+	x86_copy_device(vcpu, b->address, bytes, b->width, b->write);
+	if (!b->write)
+		memcpy(b->value, bytes, sizeof(bytes));
+}
+
+/* No port access is wider than 4 bytes. */
+int x86_exit_bus(struct hc_vcpu *vcpu, struct hc_exit *exit)
+{
+	const struct hc_exit_bus *b = &exit->u.bus;
+
+	if (b->space == HC_SPACE_IO && (b->width == 1 || b->width == 2 || b->width == 4))
+		access_port(vcpu->vm, b);
+	else if (b->space == HC_SPACE_MEMORY && b->width && b->width <= 8)
+		access_memory(vcpu, b);
+	else
+		return hc_error(-EINVAL, "%s: %u bytes in space %u", vcpu->vm->name, b->width,
+		                b->space);
+	return HC_ACT_RESUME;
+}

@@ -74,8 +74,7 @@ int x86_linear(struct hc_vcpu *vcpu, enum x86_seg seg, uint64_t offset, unsigned
 
 /* --- Data --- */
 
-/* A piece within one page, by aligned accesses of 8, 4, 2 and 1 bytes. */
-static void copy_device(struct hc_vcpu *vcpu, uint64_t gpa, uint8_t *buf, unsigned len, bool write)
+void x86_copy_device(struct hc_vcpu *vcpu, uint64_t gpa, uint8_t *buf, unsigned len, bool write)
 {
 	for (unsigned done = 0, n; done < len; done += n) {
 		uint64_t value = 0;
@@ -98,7 +97,7 @@ static void copy_phys(struct hc_vcpu *vcpu, gpa_t gpa, uint8_t *buf, unsigned le
 	uint8_t *host = hc_mem_ptr(vcpu->vm, gpa, len, write);
 
 	if (!host) {
-		copy_device(vcpu, gpa.v, buf, len, write);
+		x86_copy_device(vcpu, gpa.v, buf, len, write);
 	} else if (write) {
 		memcpy(host, buf, len);
 		hc_mem_wrote(vcpu->vm, gpa, len);

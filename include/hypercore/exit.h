@@ -16,6 +16,7 @@ enum hc_exit_reason {
 	HC_EXIT_HALT,         /* HLT, WFI: next_pc */
 	HC_EXIT_IO,           /* x86 port access: u.io, next_pc */
 	HC_EXIT_STAGE2,       /* access that stage 2 does not allow: u.stage2 */
+	HC_EXIT_BUS,          /* access to a device that the backend decoded: u.bus */
 	HC_EXIT_CPUID,        /* next_pc */
 	HC_EXIT_MSR_READ,     /* index in RCX; next_pc */
 	HC_EXIT_MSR_WRITE,    /* index in RCX, value in RDX:RAX; next_pc */
@@ -37,11 +38,12 @@ enum hc_access { HC_ACCESS_READ = 1, HC_ACCESS_WRITE = 2, HC_ACCESS_EXEC = 4 };
 
 struct hc_exit_io {
 	uint16_t port;
-	uint8_t width;     /* 1, 2 or 4 bytes */
-	uint8_t write;     /* OUT, OUTS */
-	uint8_t string;    /* INS, OUTS */
+	uint8_t width;  /* 1, 2 or 4 bytes */
+	uint8_t write;  /* OUT, OUTS */
+	uint8_t string; /* INS, OUTS */
+	/* String only, else undefined. */
 	uint8_t rep;       /* with a repeat prefix */
-	uint8_t segment;   /* enum x86_seg of OUTS' source */
+	uint8_t segment;   /* enum x86_seg: ES, or of OUTS' source */
 	uint8_t addr_size; /* 2, 4 or 8 bytes: of rSI/rDI and rCX */
 };
 
@@ -54,6 +56,17 @@ struct hc_exit_stage2 {
 	uint8_t insn[15]; /* what the hardware fetched, where it says (decode assists) */
 };
 
+/* A backend that decodes accesses to devices itself, and completes the instruction when it is next
+ * entered or asked for the vCPU's state: the handler makes the access and leaves PC and registers
+ * alone, and asks for no state, which is that of the middle of an instruction. */
+struct hc_exit_bus {
+	uint64_t address;
+	uint64_t *value; /* the backend's: what is written, or where what was read goes */
+	uint8_t space;   /* enum hc_space (core/bus.h) */
+	uint8_t width;   /* bytes: 1, 2 or 4 for ports; 1 to 8 for memory, at any alignment */
+	uint8_t write;
+};
+
 struct hc_exit {
 	enum hc_exit_reason reason;
 	uint64_t pc;      /* guest RIP or PC at the exit */
@@ -62,6 +75,7 @@ struct hc_exit {
 		uint64_t word; /* the first eight bytes of any of these, for traces */
 		struct hc_exit_io io;
 		struct hc_exit_stage2 stage2;
+		struct hc_exit_bus bus;
 		struct {
 			uint64_t value; /* what the guest wants to write */
 			uint8_t number; /* 0, 3, 4, 8 */

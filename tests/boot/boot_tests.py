@@ -37,7 +37,8 @@ def caller():
 
 def dev_run(*options, command=("true",)):
     """./dev run in a folder named after the test; what came of it."""
-    line = ["./dev", "run", "--timeout", str(TIMEOUT), "--directory", str(directory(caller())),
+    backend = [] if "--backend" in options else ["--backend", "svm"]
+    line = ["./dev", "run", *backend, "--timeout", str(TIMEOUT), "--directory", str(directory(caller())),
             *options, "--", *command]
     return subprocess.run(line, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True)
 

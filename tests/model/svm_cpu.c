@@ -441,10 +441,24 @@ static bool virtual_interrupt(struct vmcb *v)
 	if (!(v->v_irq & SVM_V_IRQ) || !above || !(v->rflags & X86_FLAG_IF) ||
 	    (v->int_state & SVM_SHADOW))
 		return false;
-	if (!intercepts(v, SVM_I_VINTR))
+	if (intercepts(v, SVM_I_VINTR)) {
+		set_exit(v, SVM_EXIT_VINTR, 0, 0);
+		return true;
+	}
+	if (!v->v_intr_vector)
 		complain("a virtual interrupt that was meant as a window reached the guest");
-	set_exit(v, SVM_EXIT_VINTR, 0, 0);
-	return true;
+	v->v_irq = 0;
+	deliver(v, (uint64_t)X86_EVENT_INTR << 8 | v->v_intr_vector);
+	return false;
+}
+
+static void exit_first(struct vmcb *v)
+{
+	set_exit(v, script->code, script->info1, script->info2);
+	v->exitintinfo = script->intinfo;
+	if (script->intinfo && !intercepts(v, SVM_I_VINTR) && !model_features.keeps_v_irq)
+		v->v_irq = 0;
+	script++;
 }
 
 /* An instruction completes. True if the trap after it exits. */
@@ -499,6 +513,7 @@ static bool step(struct vmcb *v, uint64_t *gpr)
 		script++;
 		s->fn(v, gpr);
 		return false;
+	case OP_FIRST: exit_first(v); return true;
 	case OP_END:
 	default: set_exit(v, SVM_EXIT_INTR, 0, 0); return true;
 	}
@@ -580,11 +595,14 @@ static void run_guest(struct vmcb *v, uint64_t *gpr)
 		v->int_state = 0;
 	if (event & SVM_EVENT_V)
 		deliver(v, event);
+	if ((event & SVM_EVENT_V) && SVM_EVENT_TYPE(event) == X86_EVENT_INTR &&
+	    model_features.repeats_intr)
+		deliver(v, event);
 	if (!script) {
 		interpret(v, gpr);
 		return;
 	}
-	while (!virtual_interrupt(v) && !step(v, gpr)) {
+	while ((script->op == OP_FIRST || !virtual_interrupt(v)) && !step(v, gpr)) {
 	}
 }
 

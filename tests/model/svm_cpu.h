@@ -27,12 +27,15 @@ struct model_features {
 	bool short_invalid;  /* VMEXIT_INVALID is stored with 32 bits */
 	bool ignores_shadow; /* VMRUN does not load the interrupt shadow */
 	bool keeps_eventinj; /* an exit leaves EVENTINJ as it was */
+	bool keeps_v_irq;    /* so does one V_IRQ that cuts its delivery short */
+	bool repeats_intr;   /* an external interrupt in EVENTINJ is delivered twice */
 	uint32_t asids;
 };
 
 enum model_op {
 	OP_END = 0, /* a host interrupt ends the guest; stays there */
 	OP_EXIT,    /* the instruction at RIP exits: code, info1, info2, len, intinfo */
+	OP_FIRST,   /* the same before V_IRQ is taken, or, with intinfo, while it is delivered */
 	OP_INSN,    /* an instruction of len bytes */
 	OP_STI,     /* STI, one byte */
 	OP_IRET,    /* IRET, two bytes: back to what the last delivered event interrupted */

@@ -73,13 +73,21 @@ static bool make_writable(struct hc_vcpu *vcpu, gpa_t gpa)
 	return rc == 0;
 }
 
-static const struct emu_host_ops host_ops = { translate, make_writable };
+static unsigned read_cr8(struct hc_vcpu *vcpu)
+{
+	return (unsigned)x86_vcpu_of(vcpu)->apic.tpr >> 4;
+}
+
+static const struct emu_host_ops host_ops = { translate, make_writable, read_cr8 };
 
 /* --- The backend --- */
 
 static int probe(struct hc_backend_info *info)
 {
-	hc_snprintf(info->reason, sizeof(info->reason), "software CPU, needs no virtualization");
+	bool vectors = emu_vector_init() == 0;
+
+	hc_snprintf(info->reason, sizeof(info->reason), "software CPU, needs no virtualization%s",
+	            vectors ? "" : "; no executable memory, hence no x87 and no vector registers");
 	info->max_vcpus = X86_MAX_VCPUS;
 	info->gpa_bits = GPA_BITS;
 	return 0;
@@ -87,6 +95,7 @@ static int probe(struct hc_backend_info *info)
 
 static int cpu_enable(struct hc_cpu *cpu)
 {
+	emu_vector_cpu_enable();
 	return 0;
 }
 

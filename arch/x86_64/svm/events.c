@@ -8,6 +8,12 @@
  * that one instruction with RFLAGS.TF set, and the #DB after it is ours:
  *
  *    NMI delivered --> masked --IRET exit--> iret --next exit beyond it, or #DB--> unmasked
+ *
+ * EVENTINJ is where an event waits that is to be delivered. From there, an external interrupt goes
+ * in as a virtual interrupt that is not intercepted (15.21.4), which comes to the same: the guest
+ * can take it, so it does before its first instruction. QEMU (7.2 to 10.0) keeps the vector of an
+ * interrupt that EVENTINJ injected, and delivers it again, with RFLAGS.IF clear, if something asks
+ * for the emulated CPU's attention before the next exception or exit.
  */
 #include <hypercore/errno.h>
 
@@ -54,6 +60,22 @@ uint64_t svm_event_again(uint64_t info)
 	return e.type == X86_EVENT_SOFT_INT ? 0 : svm_event_encode(&e);
 }
 
+/* The local APIC has looked at the TPR already. */
+static void set_virtual_intr(struct vmcb *v, uint8_t vector)
+{
+	v->v_irq = SVM_V_IRQ;
+	v->v_intr_prio = SVM_V_IGN_TPR;
+	v->v_intr_vector = vector;
+	v->clean &= ~SVM_CLEAN_TPR;
+}
+
+void svm_close_window(struct vmcb *v)
+{
+	svm_intercept(v, SVM_I_VINTR, false);
+	v->v_irq = 0;
+	v->clean &= ~SVM_CLEAN_TPR;
+}
+
 static int inject_check(const struct svm_vcpu *sv, const struct x86_state *st, unsigned type)
 {
 	bool shadow = (sv->vmcb->int_state & SVM_SHADOW) != 0;
@@ -91,10 +113,12 @@ int svm_inject(struct hc_vcpu *vcpu, const struct x86_event *event)
 	if (rc)
 		return rc;
 	sv->vmcb->eventinj = field;
+	sv->track = true;
 	vcpu->valid &= ~(uint32_t)X86_G_EVENT;
+	if (event->type == X86_EVENT_INTR)
+		svm_close_window(sv->vmcb); /* who waits still, asks again */
 	if (event->type == X86_EVENT_NMI) {
 		sv->nmi = (struct svm_nmi){ .masked = true };
-		sv->track = true;
 		svm_intercept(sv->vmcb, SVM_I_IRET, true);
 	}
 	return 0;
@@ -117,9 +141,7 @@ void svm_request_window(struct hc_vcpu *vcpu, bool nmi)
 	flush_events(vcpu);
 	if (!nmi) {
 		svm_intercept(v, SVM_I_VINTR, true);
-		v->v_irq = SVM_V_IRQ;
-		v->v_intr_prio = SVM_V_IGN_TPR;
-		v->clean &= ~SVM_CLEAN_TPR;
+		set_virtual_intr(v, 0);
 		return;
 	}
 	sv->nmi.window = true;
@@ -138,10 +160,44 @@ void svm_nmi_iret(struct svm_vcpu *sv)
 		start_step(sv, sv->vmcb->rip, sv->vmcb->rflags);
 }
 
-void svm_nmi_enter(struct svm_vcpu *sv)
+/* With a window open at the same time, V_IRQ is that window's. */
+static bool can_be_virtual(const struct vmcb *v)
+{
+	return (v->eventinj & SVM_EVENT_V) && SVM_EVENT_TYPE(v->eventinj) == X86_EVENT_INTR &&
+	       (v->rflags & X86_FLAG_IF) && !(v->int_state & SVM_SHADOW) && !v->v_irq;
+}
+
+static void intr_enter(struct svm_vcpu *sv)
+{
+	struct vmcb *v = sv->vmcb;
+
+	if (!can_be_virtual(v))
+		return;
+	sv->virtual_intr = v->eventinj;
+	v->eventinj = 0;
+	set_virtual_intr(v, SVM_EVENT_VECTOR(sv->virtual_intr));
+}
+
+/* Still pending: another exit came first. Unless that exit cut its delivery short: then EXITINTINFO
+ * has it, and QEMU leaves V_IRQ set besides. */
+static void intr_leave(struct svm_vcpu *sv)
+{
+	struct vmcb *v = sv->vmcb;
+
+	if (!sv->virtual_intr)
+		return;
+	if (v->v_irq && !(v->exitintinfo & SVM_EVENT_V))
+		v->eventinj = sv->virtual_intr;
+	v->v_irq = 0;
+	v->clean &= ~SVM_CLEAN_TPR;
+	sv->virtual_intr = 0;
+}
+
+void svm_events_enter(struct svm_vcpu *sv)
 {
 	if (sv->nmi.step)
 		sv->vmcb->rflags |= X86_FLAG_TF;
+	intr_enter(sv);
 }
 
 /* The instruction that was stepped over is done: is the #DB the guest's, too? */
@@ -184,17 +240,18 @@ static void end_window(struct hc_vcpu *vcpu, struct svm_nmi *nmi, struct hc_exit
 		atomic_fetch_or(&vcpu->requests, HC_REQ_EVENT);
 }
 
-void svm_nmi_leave(struct hc_vcpu *vcpu, struct hc_exit *exit)
+void svm_events_leave(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
 	struct svm_vcpu *sv = svm_vcpu_of(vcpu);
 	struct x86_state *st = x86_state_of(vcpu);
 	struct svm_nmi *nmi = &sv->nmi;
 
+	intr_leave(sv);
 	if (nmi->step)
 		end_step(sv, st, exit);
 	if (nmi->iret && st->rip != nmi->iret_rip)
 		nmi->masked = nmi->iret = false;
 	if (nmi->window && !nmi->masked && !nmi->step)
 		end_window(vcpu, nmi, exit);
-	sv->track = nmi->masked || nmi->window || nmi->step;
+	sv->track = nmi->masked || nmi->window || nmi->step || (sv->vmcb->eventinj & SVM_EVENT_V);
 }

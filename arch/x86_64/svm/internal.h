@@ -63,8 +63,9 @@ struct svm_vcpu {
 	_Atomic uint64_t tlb_seen; /* svm_vm.tlb_generation at the last flush */
 	_Atomic bool in_guest;
 	bool loaded; /* between load() and put(): FPU, DR0..3 and TSC_AUX are in the CPU */
-	bool track;  /* nmi has work at entries and exits */
+	bool track;  /* events.c has work at entries and exits */
 	struct svm_nmi nmi;
+	uint64_t virtual_intr;         /* what the entry made a virtual interrupt of; 0: nothing */
 	const struct svm_rule *broken; /* by the entry that was refused last */
 };
 
@@ -140,9 +141,12 @@ uint64_t svm_event_encode(const struct x86_event *event); /* 0: not one that can
 void svm_event_decode(uint64_t field, struct x86_event *event);
 /* What to inject at the next entry after an exit interrupted the delivery of exitintinfo. */
 uint64_t svm_event_again(uint64_t exitintinfo);
-/* While sv->track: before an entry; after an exit, which it may turn into another reason. */
-void svm_nmi_enter(struct svm_vcpu *sv);
-void svm_nmi_leave(struct hc_vcpu *vcpu, struct hc_exit *exit);
+/* While sv->track: last thing before an entry; first thing after the exit was decoded, which it may
+ * turn into another reason. */
+void svm_events_enter(struct svm_vcpu *sv);
+void svm_events_leave(struct hc_vcpu *vcpu, struct hc_exit *exit);
+/* No more HC_EXIT_WINDOW for interrupts. */
+void svm_close_window(struct vmcb *v);
 /* IRET was intercepted. */
 void svm_nmi_iret(struct svm_vcpu *sv);
 

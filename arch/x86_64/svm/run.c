@@ -26,10 +26,9 @@ static inline void enter_tlb(struct svm_vcpu *sv, struct svm_cpu *cpu, struct sv
 }
 
 /* All groups but the core's are the hardware's again. */
-static inline void leave_guest(struct hc_vcpu *vcpu, struct svm_vcpu *sv, struct x86_state *st)
+static inline void leave_guest(struct hc_vcpu *vcpu, struct svm_vcpu *sv, struct vmcb *v,
+                               struct x86_state *st)
 {
-	struct vmcb *v = sv->vmcb;
-
 	atomic_store_explicit(&sv->in_guest, false, memory_order_release);
 	vcpu->valid = X86_G_CORE;
 	vcpu->dirty = 0;
@@ -42,12 +41,14 @@ static inline void leave_guest(struct hc_vcpu *vcpu, struct svm_vcpu *sv, struct
 
 /* What must not be there at the next entry. Kept until the exit was decoded: a refused entry is
  * explained by it. */
-static inline void clear_entry_fields(struct vmcb *v)
+static inline void clear_entry_fields(struct svm_vcpu *sv, struct vmcb *v)
 {
 	v->tlb_control = SVM_TLB_NONE;
 	v->eventinj = 0;
-	if (__builtin_expect((v->exitintinfo & SVM_EVENT_V) != 0, 0))
+	if (__builtin_expect((v->exitintinfo & SVM_EVENT_V) != 0, 0)) {
 		v->eventinj = svm_event_again(v->exitintinfo);
+		sv->track = true;
+	}
 }
 
 void svm_run(struct hc_vcpu *vcpu, struct hc_exit *exit)
@@ -65,12 +66,12 @@ void svm_run(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	v->rflags = st->rflags;
 	sync_tpr(vcpu, v);
 	if (__builtin_expect(sv->track, 0))
-		svm_nmi_enter(sv);
+		svm_events_enter(sv);
 	enter_tlb(sv, cpu, sv->vm);
 	svm_hw_enter(st->gpr, sv->vmcb_pa, cpu->host_pa);
-	leave_guest(vcpu, sv, st);
+	leave_guest(vcpu, sv, v, st);
 	svm_decode_exit(vcpu, v, exit);
-	clear_entry_fields(v);
+	clear_entry_fields(sv, v);
 	if (__builtin_expect(sv->track, 0))
-		svm_nmi_leave(vcpu, exit);
+		svm_events_leave(vcpu, exit);
 }

@@ -200,10 +200,9 @@ static void set_event(struct svm_vcpu *sv, struct x86_state *st)
 	/* A software interrupt's RIP is that of its INT instruction, which comes again. */
 	sv->vmcb->eventinj = svm_event_again(svm_event_encode(&st->events.reinject));
 	sv->vmcb->int_state = st->events.interrupt_shadow ? SVM_SHADOW : 0;
-	if (masked != sv->nmi.masked) {
+	sv->track = true;
+	if (masked != sv->nmi.masked)
 		sv->nmi = (struct svm_nmi){ .masked = masked, .window = sv->nmi.window };
-		sv->track = masked || sv->nmi.window;
-	}
 	svm_intercept(sv->vmcb, SVM_I_IRET, masked && !sv->nmi.iret);
 }
 

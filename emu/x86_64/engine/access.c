@@ -7,6 +7,7 @@
 #include <hypercore/freestanding.h>
 
 #include "emu/x86_64/engine/private.h"
+#include "emu/x86_64/engine/system.h"
 
 /* --- Linear addresses --- */
 
@@ -130,8 +131,10 @@ static void locate(struct emu_cpu *c, const struct emu_uop *u, uint64_t va, unsi
 	} else if (!is_canonical(c, va) || !is_canonical(c, last)) {
 		raise_segment(c, u, seg);
 	}
-	if (!(access & EMU_SYSTEM))
+	if (!(access & EMU_SYSTEM)) {
 		check_alignment(c, u, va, size);
+		(void)emu_watch_hit(c, va, size, access);
+	}
 	piece[0].size = first;
 	piece[1].size = size - first;
 	do {

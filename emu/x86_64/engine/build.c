@@ -58,11 +58,6 @@ _Static_assert(sizeof(struct emu_call) % _Alignof(struct emu_call) == 0 &&
                        sizeof(struct emu_code_page) % _Alignof(struct emu_call) == 0,
                "records stay aligned");
 
-void emu_call_undefined(struct emu_cpu *c, const struct x86_insn *in)
-{
-	emu_raise(c, NULL, X86_VEC_UD);
-}
-
 /* Longer than 15 bytes, or beyond the limit of CS. */
 static void call_too_long(struct emu_cpu *c, const struct x86_insn *in)
 {
@@ -249,10 +244,9 @@ static void finish(struct emu_builder *b, const struct source *s, unsigned bytes
 {
 	struct emu_block *block = b->block;
 
-	if (!b->ended) {
-		*b->next = (struct emu_uop){ .fn = emu_uop_next, .pc = (uint16_t)bytes };
-		b->next++;
-	}
+	/* Also behind what ends the block: an instruction that can end in two ways skips to it. */
+	*b->next = (struct emu_uop){ .fn = emu_uop_next, .pc = (uint16_t)bytes };
+	b->next++;
 	block->bytes = (uint16_t)bytes;
 	block->insns = (uint16_t)insns;
 	block->end = b->next;

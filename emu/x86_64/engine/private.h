@@ -111,7 +111,6 @@ struct emu_private {
 	uint64_t next_code_generation;
 	uint64_t cr0, cr3, cr4, efer; /* for which the TLB holds translations */
 	uint32_t cs_limit;
-	bool cr3_loaded, cr3_keep;         /* MOV to CR3 left run(); what it asked for */
 	struct emu_filter executed;        /* pages that code was entered on */
 	struct emu_filter large, gigantic; /* 2 MiB and 1 GiB pieces with parts of large pages */
 	uint64_t gpa[1 << EMU_TLB_BITS];   /* of the pages in c->tlb */

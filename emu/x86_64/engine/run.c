@@ -13,6 +13,7 @@
 #include "core/sched.h"
 #include "core/vm.h"
 #include "emu/x86_64/engine/private.h"
+#include "emu/x86_64/engine/system.h"
 
 /* Blocks between two looks at the world outside: about 50 us. On a board run() is called with
  * interrupts off, so that this bounds how long they wait. */
@@ -52,20 +53,8 @@ void emu_raise_code(struct emu_cpu *c, const struct emu_uop *u, enum x86_vector 
 	unwind(c, u, EMU_UNWOUND_FAULT);
 }
 
-/* A move to CR3 may flush although the value is the same, and bit 63 is not stored. */
-static void note_cr3(struct emu_cpu *c)
-{
-	uint64_t value = c->exit->u.cr.value;
-
-	if (c->exit->reason != HC_EXIT_CR_WRITE || c->exit->u.cr.number != 3)
-		return;
-	c->priv->cr3_loaded = true;
-	c->priv->cr3_keep = c->s->cr4 & X86_CR4_PCIDE && value >> 63;
-}
-
 void emu_leave(struct emu_cpu *c, const struct emu_uop *u)
 {
-	note_cr3(c);
 	unwind(c, u, EMU_UNWOUND_EXIT);
 }
 
@@ -153,18 +142,6 @@ static bool is_time_up(struct emu_cpu *c)
 	return true;
 }
 
-/* SDM Vol. 3B 17.3.1.4: the trap comes after an instruction that began with TF set. */
-static void trap_single_step(struct emu_cpu *c)
-{
-	const struct x86_event db = { .valid = 1,
-		                      .type = X86_EVENT_EXCEPTION,
-		                      .vector = X86_VEC_DB };
-
-	c->s->dr6 |= HC_BIT(14);
-	emu_flags_store(c);
-	after_event(c, emu_deliver_event(c, &db));
-}
-
 static void execute(struct emu_cpu *c, struct emu_block *b)
 {
 	const struct emu_uop *u = b->uops;
@@ -176,26 +153,46 @@ static void execute(struct emu_cpu *c, struct emu_block *b)
 		u = u->fn(c, u, c->s);
 }
 
-/* One instruction, for a single step, or the one after STI while somebody waits for the window. */
-static __attribute__((noinline)) void step(struct emu_cpu *c)
+static void deliver_debug(struct emu_cpu *c, const struct x86_fault *fault)
 {
-	bool trap = c->s->rflags & X86_FLAG_TF;
+	emu_flags_store(c);
+	after_event(c, emu_deliver_fault(c, fault));
+}
 
+static void step_one(struct emu_cpu *c)
+{
 	c->priv->one = true;
 	emu_update_mode(c);
 	c->s->events.interrupt_shadow = 0;
-	c->no_step = false;
 	execute(c, emu_get_block(c));
 	c->priv->one = false;
 	emu_update_mode(c);
-	if (trap && !c->no_step)
-		trap_single_step(c);
 }
 
-static bool wants_steps(const struct emu_cpu *c)
+/* One instruction with all that debugging may want of it, or the one after STI while somebody waits
+ * for the window. */
+static __attribute__((noinline)) void step(struct emu_cpu *c)
 {
-	return c->s->rflags & X86_FLAG_TF ||
-	       (c->s->events.interrupt_shadow && (c->window || c->nmi_window));
+	uint64_t rflags = c->s->rflags;
+	struct x86_fault fault;
+
+	if (emu_debug_active(c->s) && emu_debug_before(c, &fault)) {
+		deliver_debug(c, &fault);
+		return;
+	}
+	step_one(c);
+	if (emu_debug_after(c, rflags, &fault))
+		deliver_debug(c, &fault);
+}
+
+/* RF holds off breakpoints alone: where there are none, it need not be looked at. */
+static bool wants_steps(struct emu_cpu *c)
+{
+	struct x86_state *s = c->s;
+
+	if (s->rflags & X86_FLAG_RF && !(s->dr7 & 0xff))
+		s->rflags &= ~(uint64_t)X86_FLAG_RF;
+	return emu_debug_active(s) || (s->events.interrupt_shadow && (c->window || c->nmi_window));
 }
 
 static void run_blocks(struct emu_cpu *c)
@@ -265,6 +262,8 @@ void emu_run(struct emu_cpu *c, struct hc_exit *exit)
 	emu_enter(c);
 	if (vcpu->dirty == UINT32_MAX)
 		forget_everything(c);
+	if (c->cr_written)
+		emu_control_resync(c);
 	emu_update_mode(c);
 	emu_flags_load(c);
 	emu_vector_enter(c);

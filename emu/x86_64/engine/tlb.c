@@ -11,6 +11,7 @@
 #include <hypercore/freestanding.h>
 
 #include "emu/x86_64/engine/private.h"
+#include "emu/x86_64/engine/system.h"
 
 /* Bits of a tag below the generation. WATCHED is never entered: no access is fast under it. */
 enum { SUPERVISOR, SUPERVISOR_USER_PAGES, USER, WATCHED };
@@ -148,22 +149,12 @@ static void switch_context(struct emu_cpu *c, bool keep)
 	if (!keep || !x->generation)
 		new_generation(c, x);
 	p->cr3 = c->s->cr3;
-	p->cr3_loaded = false;
 	emu_update_tag(c);
 }
 
-/* Of an instruction that leaves run(), CR3 changes later, if it does: see emu_update_mode(). */
 void emu_tlb_load_cr3(struct emu_cpu *c, uint64_t old, uint64_t value, bool keep)
 {
-	struct emu_private *p = c->priv;
-
-	keep = keep && c->s->cr4 & X86_CR4_PCIDE;
-	if ((c->s->cr3 ^ value) << 1) {
-		p->cr3_loaded = true;
-		p->cr3_keep = keep;
-	} else {
-		switch_context(c, keep);
-	}
+	switch_context(c, keep && c->s->cr4 & X86_CR4_PCIDE);
 }
 
 void emu_tlb_init(struct emu_cpu *c)
@@ -209,8 +200,9 @@ static void update_address_space(struct emu_cpu *c)
 	p->cr0 = s->cr0;
 	p->cr4 = s->cr4;
 	p->efer = s->efer;
-	if (p->cr3_loaded || s->cr3 != p->cr3)
-		switch_context(c, p->cr3_loaded && p->cr3_keep);
+	/* Changed without a move to it: a new state altogether. */
+	if (s->cr3 != p->cr3)
+		switch_context(c, false);
 	if (rules) {
 		switch_context(c, false);
 		emu_tlb_flush_all(c);
@@ -323,7 +315,7 @@ bool emu_tlb_fill(struct emu_cpu *c, const struct emu_uop *u, uint64_t va, unsig
 		return false;
 	if (write && !page->host_writable && !c->host->make_writable(c->vcpu, page->gpa))
 		return false;
-	if (access & EMU_SYSTEM || (c->tag & 3) == WATCHED)
+	if (access & EMU_SYSTEM || (c->tag & 3) == WATCHED || emu_watched_page(c, va))
 		return true;
 	struct emu_tlb_entry *e = entry_for(c, va, page);
 

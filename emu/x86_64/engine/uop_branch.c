@@ -65,8 +65,8 @@ static void go_to(struct emu_cpu *c, uint64_t target)
 
 static uint64_t target_of(struct emu_cpu *c, const struct x86_insn *in)
 {
-	uint64_t target = in->form == X86_FORM_D ? relative_target(c, in)
-	                                         : emu_read_operand(c, in, in->opsize);
+	uint64_t target =
+		in->form == X86_FORM_D ? relative_target(c, in) : emu_insn_read(c, in, in->opsize);
 
 	check_target(c, NULL, target);
 	return target;

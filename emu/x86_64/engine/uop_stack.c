@@ -54,7 +54,7 @@ static uint64_t offset_of(const struct emu_cpu *c, const struct x86_insn *in)
 	return a & alu_mask(in->adsize);
 }
 
-uint64_t emu_read_operand(struct emu_cpu *c, const struct x86_insn *in, unsigned width)
+uint64_t emu_insn_read(struct emu_cpu *c, const struct x86_insn *in, unsigned width)
 {
 	if (!in->is_mem)
 		return c->s->gpr[in->rm] & alu_mask(width);

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the files of the KVM backend share.
+ *
+ * KVM decodes accesses to ports, device memory and MSRs, exits in the middle of the instruction,
+ * and finishes it in the next KVM_RUN. Until then the registers are those of the middle:
+ *
+ *   KVM_RUN --exit--> pending --KVM_RUN: finishes it, and on--> guest
+ *                        |
+ *                        +--kvm_settle(): KVM_RUN with immediate_exit--> state is consistent
+ */
+#ifndef PLATFORM_LINUX_KVM_INTERNAL_H
+#define PLATFORM_LINUX_KVM_INTERNAL_H
+
+#include <hypercore/errno.h>
+#include <linux/kvm.h>
+
+#include "core/vm.h"
+#include "platform/linux/kvm.h"
+
+struct kvm_vm {
+	int fd;
+	_Atomic unsigned slots_seen; /* of vm->memory, those that KVM has */
+	uint64_t slot_gpa[HC_MAX_SLOTS];
+};
+
+/* What the next KVM_RUN finishes. */
+enum kvm_pending { KVM_PENDING_NONE, KVM_PENDING_BUS, KVM_PENDING_MSR };
+
+struct kvm_vcpu {
+	int fd;
+	struct kvm_run *run;
+	size_t run_size;
+	bool is_set_up; /* CPUID was given to KVM */
+
+	enum kvm_pending pending;
+	unsigned element; /* of a string instruction's exit */
+	uint64_t value;   /* of the access: struct hc_exit_bus.value */
+	uint64_t msr_next_pc;
+	bool stashed; /* run holds an exit that came while an access was finished */
+
+	bool touched;    /* events or registers were set after KVM_RUN: its flags are old */
+	bool nmi_queued; /* KVM may hold an NMI that the guest has not taken */
+	bool nmi_waits;  /* another one waits until KVM can take it */
+	uint64_t apic_base;
+	struct kvm_sregs sregs;
+	bool sregs_valid; /* fetched or set since KVM_RUN */
+	bool is_refused;  /* KVM did not take a part of the state; failure says which */
+	char failure[96];
+};
+
+static inline struct kvm_vm *kvm_vm_of(struct hc_vm *vm)
+{
+	return hc_vm_part(vm, &kvm_backend);
+}
+
+static inline struct kvm_vcpu *kvm_vcpu_of(struct hc_vcpu *vcpu)
+{
+	return vcpu->backend_data;
+}
+
+/* --- kvm.c: what is the same for all architectures --- */
+
+/* ioctl(2), repeated when a signal interrupts it; a negative errno on failure. */
+int kvm_ioctl(int fd, unsigned long request, void *arg);
+int kvm_ioctl_value(int fd, unsigned long request, unsigned long value);
+
+/* /dev/kvm once kvm_open() succeeded. */
+extern int kvm_fd;
+
+/* Opens /dev/kvm and looks at the interface's version. On failure *why says it: -ENODEV, -EPERM,
+ * -EOPNOTSUPP. */
+int kvm_open(const char **why);
+
+/* Extensions that the backend cannot do without; bits: of the answer, 0 if any will do. */
+struct kvm_extension {
+	int number;
+	int bits;
+	const char *name;
+};
+
+/* 0, or -EOPNOTSUPP with the names of those missing in buf. */
+int kvm_check_extensions(const struct kvm_extension *list, unsigned count, char *buf, size_t size);
+
+/* The VM's file; -ENOMEM or KVM's error. Slots follow when it runs. */
+int kvm_vm_create(struct hc_vm *vm);
+void kvm_vm_destroy(struct hc_vm *vm);
+int kvm_vcpu_create(struct hc_vcpu *vcpu);
+void kvm_vcpu_destroy(struct hc_vcpu *vcpu);
+
+/* Gives KVM the slots that were added since the last time. False: it does not take one, and
+ * kvm_refuse() was called. */
+bool kvm_sync_memory(struct hc_vcpu *vcpu);
+
+/* Notes for explain() why the vCPU cannot be entered. */
+void kvm_refuse(struct kvm_vcpu *kv, const char *what, int err);
+
+/* The calling thread's signals reach kv, or do not. */
+void kvm_attach(struct kvm_vcpu *kv);
+void kvm_detach(void);
+
+/* KVM_RUN. 0 or a negative errno; -EINTR: there was a kick. */
+int kvm_enter(struct hc_vcpu *vcpu);
+
+/* KVM_RUN only as far as it takes to finish what is pending: -EINTR when that is done, 0 if it
+ * comes to another exit, another errno if KVM failed. A kick stays one. */
+int kvm_finish(struct hc_vcpu *vcpu);
+
+/* KVM_EXIT_IO and KVM_EXIT_MMIO. The current access as an exit; the handler's value back into the
+ * kvm_run; on to the next element, false if that was the last. */
+void kvm_bus_exit(struct kvm_vcpu *kv, struct hc_exit *exit);
+void kvm_bus_return(struct kvm_vcpu *kv);
+bool kvm_bus_next(struct kvm_vcpu *kv);
+
+/* Finishes a pending access, and those that the instruction goes on with: devices are called. */
+void kvm_settle_bus(struct hc_vcpu *vcpu);
+
+#endif

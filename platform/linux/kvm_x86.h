@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the files of the KVM backend for x86-64 share. */
+#ifndef PLATFORM_LINUX_KVM_X86_H
+#define PLATFORM_LINUX_KVM_X86_H
+
+#include "arch/x86_64/x86.h"
+#include "platform/linux/kvm_internal.h"
+
+/* --- kvm_x86_setup.c --- */
+
+int kvm_x86_probe(struct hc_backend_info *info);
+
+/* KVM_GET_SUPPORTED_CPUID's answer; zeros where there is none. After probe. */
+void kvm_x86_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
+
+/* State components that KVM's XSAVE has. */
+uint64_t kvm_x86_xcr0(void);
+
+/* What every VM's file wants before it gets a vCPU: places for Intel's real mode, exits for the
+ * MSRs that are ours. 0 or KVM's error. */
+int kvm_x86_prepare(int vm_fd);
+
+/* Gives KVM the VM's CPUID table, which is complete only when all vCPUs were made. A failure is
+ * kvm_refuse()'s. */
+void kvm_x86_set_up(struct hc_vcpu *vcpu);
+
+/* --- kvm_x86_state.c --- */
+
+/* Registers from and to KVM's format. */
+void kvm_x86_from_regs(struct x86_state *st, const struct kvm_regs *regs);
+void kvm_x86_to_regs(struct kvm_regs *regs, const struct x86_state *st);
+
+/* Between the neutral state and KVM, whatever is pending: hc_backend_ops less the settling. Errors
+ * are kvm_refuse()'s. */
+void kvm_x86_fetch(struct hc_vcpu *vcpu, uint32_t groups);
+void kvm_x86_store(struct hc_vcpu *vcpu, uint32_t groups);
+
+/* --- kvm_x86_events.c --- */
+
+void kvm_x86_get_events(struct kvm_vcpu *kv, struct x86_events *ev);
+void kvm_x86_set_events(struct hc_vcpu *vcpu, const struct x86_state *st);
+int kvm_x86_inject(struct hc_vcpu *vcpu, const struct x86_event *event);
+void kvm_x86_request_window(struct hc_vcpu *vcpu, bool nmi);
+
+/* An NMI that KVM still holds becomes the local APIC's again. */
+void kvm_x86_take_nmi_back(struct hc_vcpu *vcpu);
+
+/* --- kvm_x86.c --- */
+
+/* Finishes what is pending, so that state and events can be looked at and changed. */
+void kvm_x86_settle(struct hc_vcpu *vcpu);
+
+#endif
