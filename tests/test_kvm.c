@@ -101,7 +101,7 @@ static void add_devices(void)
 
 static void make_vm(const uint8_t *code, const uint8_t *end)
 {
-	const struct hc_vm_config config = { "test", &x86_arch_ops, &kvm_backend, 1 };
+	const struct hc_vm_config config = { "test", &x86_arch_ops, &kvm_backend, 1, NULL };
 
 	test_platform_init(1);
 	assert_int_equal(hc_vm_create(&vm, &config), 0);
