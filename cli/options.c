@@ -108,15 +108,19 @@ static int take(struct run_options *o, int option, const char *value, unsigned *
 	}
 }
 
+/* getopt_long() leaves the option that it did not like behind. */
 static int bad_option(int result, char **argv)
 {
 	const char *word = argv[optind - 1];
+	bool is_long = !strncmp(word, "--", 2);
 
 	if (result == ':')
 		return cli_usage_error(NAME, "%s wants a value", word);
-	if (optopt && strchr("kiambcstnSqh", optopt))
+	if (is_long && optopt)
 		return cli_usage_error(NAME, "%s: this option has no value", word);
-	return cli_usage_error(NAME, "there is no option %s", word);
+	if (is_long)
+		return cli_usage_error(NAME, "there is no option %s", word);
+	return cli_usage_error(NAME, "there is no option -%c", optopt);
 }
 
 int run_options_parse(struct run_options *o, int argc, char **argv)
@@ -130,7 +134,7 @@ int run_options_parse(struct run_options *o, int argc, char **argv)
 		                   .memory = 512 * HC_MIB,
 		                   .cpus = 1 };
 	optind = 1;
-	while (!rc && (option = getopt_long(argc, argv, ":hqk:i:a:m:c:", options, NULL)) != -1)
+	while (!rc && (option = getopt_long(argc, argv, ":hqk:i:a:m:c:b:", options, NULL)) != -1)
 		rc = option == '?' || option == ':' ? bad_option(option, argv)
 		                                    : take(o, option, optarg, &serials);
 	if (rc || o->help)

@@ -15,8 +15,11 @@
 #include "cli/serial.h"
 #include "core/log.h"
 #include "platform/linux/terminal.h"
+#include "platform/platform.h"
 
 #define FILE_LIMIT (4 * HC_GIB)
+#define DRAIN_MS   100
+#define INSIST_NS  UINT64_C(500000000)
 
 static const char help[] =
 	"Usage: hypercore run --kernel FILE [OPTION...]\n"
@@ -26,7 +29,7 @@ static const char help[] =
 	"  -a, --append TEXT    its command line; \"console=ttyS0\" if not given\n"
 	"  -m, --memory SIZE    512M, 2G, ...: at least 16M, in steps of 2M; 512M\n"
 	"  -c, --cpus N         1 to 32; 1\n"
-	"      --backend NAME   what runs the guest; auto: the fastest by measurement\n"
+	"  -b, --backend NAME   what runs the guest; auto: the fastest by measurement\n"
 	"                       (hypercore caps lists them)\n"
 	"      --serial WHERE   stdio, pty, null or file:FILE; the first one is ttyS0,\n"
 	"                       a second one ttyS1; stdio\n"
@@ -48,8 +51,10 @@ struct run {
 	struct linux_io *io;
 	struct serial serial[2];
 	struct file kernel, initrd;
-	int signals; /* descriptor, -1: none yet */
-	_Atomic int signal;
+	int signals;        /* descriptor, -1: none yet */
+	_Atomic int signal; /* the first that came, and when */
+	uint64_t signal_ns;
+	_Atomic bool leave; /* the user has asked for the end: no more waiting */
 };
 
 /* --- Signals --- */
@@ -63,7 +68,8 @@ static void end_signals(sigset_t *set)
 		sigaddset(set, ends[i]);
 }
 
-/* On the I/O thread. Who insists is not asked to wait for the guest. */
+/* On the I/O thread. Who insists is not asked to wait for the guest; a signal to the process and
+ * its group (timeout(1), a terminal) is no insisting. */
 static enum linux_io_next on_signal(void *arg)
 {
 	struct run *r = arg;
@@ -78,11 +84,15 @@ static enum linux_io_next on_signal(void *arg)
 			linux_terminal_raw(STDIN_FILENO);
 		return LINUX_IO_WAIT;
 	}
-	if (atomic_exchange(&r->signal, number)) {
+	atomic_store(&r->leave, true);
+	if (!atomic_load(&r->signal)) {
+		atomic_store(&r->signal, number);
+		r->signal_ns = hc_platform_now_ns();
+		hypercore_stop(r->vm);
+	} else if (hc_platform_now_ns() - r->signal_ns > INSIST_NS) {
 		linux_terminal_restore();
 		_exit(CLI_SIGNAL + number);
 	}
-	hypercore_stop(r->vm);
 	return LINUX_IO_WAIT;
 }
 
@@ -125,7 +135,10 @@ static void on_command(void *arg, enum escape_action action)
 	struct run *r = arg;
 
 	switch (action) {
-	case ESCAPE_LEAVE: hypercore_stop(r->vm); break;
+	case ESCAPE_LEAVE:
+		atomic_store(&r->leave, true);
+		hypercore_stop(r->vm);
+		break;
 	case ESCAPE_STATS: hypercore_log_stats(r->vm); break;
 	case ESCAPE_HELP:
 		hc_log(HC_LOG_INFO, "Ctrl-a x: end the machine; Ctrl-a s: statistics; "
@@ -224,10 +237,19 @@ static void say_end(const struct run *r, int status)
 	       hypercore_reason(r->vm));
 }
 
-/* The guest has ended: nothing comes in any more, all its output goes out, the terminal is the
+/* Readers may be slow (a pager): as long as the user wants to wait, so does the command. */
+static void drain(struct run *r)
+{
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(r->serial); i++)
+		while (!serial_drain(&r->serial[i], DRAIN_MS) && !atomic_load(&r->leave))
+			;
+}
+
+/* The guest has ended: all its output goes out, nothing comes in any more, the terminal is the
  * user's again. Then what there is to say. */
 static int finish(struct run *r)
 {
+	drain(r);
 	linux_io_destroy(r->io);
 	r->io = NULL;
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(r->serial); i++)

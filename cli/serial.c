@@ -12,9 +12,6 @@
 #include "core/log.h"
 #include "platform/linux/terminal.h"
 
-/* How long the end of a VM waits for output to be taken. */
-#define FLUSH_MS 1000
-
 /* --- What there is to connect to --- */
 
 static int open_stdio(struct serial *s, const char *file)
@@ -155,10 +152,15 @@ int serial_attach(struct serial *s, struct hypercore *vm, struct linux_io *io,
 	return linux_io_add(io, s->in, on_input, s);
 }
 
+bool serial_drain(struct serial *s, unsigned wait_ms)
+{
+	return !s->outlet || linux_outlet_drain(s->outlet, wait_ms);
+}
+
 void serial_close(struct serial *s)
 {
 	if (s->outlet) {
-		uint64_t lost = linux_outlet_close(s->outlet, FLUSH_MS);
+		uint64_t lost = linux_outlet_close(s->outlet);
 
 		if (lost)
 			hc_log(HC_LOG_WARN,

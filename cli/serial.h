@@ -35,8 +35,12 @@ int serial_open(struct serial *s, const char *spec, unsigned port, struct hyperc
 int serial_attach(struct serial *s, struct hypercore *vm, struct linux_io *io,
                   serial_command command, void *arg);
 
-/* The VM has ended: writes what is left and closes. Says so if output was lost. Harmless on a port
- * that was not opened, if the struct was all zero. */
+/* The VM has ended: waits for its output to be taken, wait_ms milliseconds at most. True if it was,
+ * or there is none. */
+bool serial_drain(struct serial *s, unsigned wait_ms);
+
+/* Closes, and says so if output was lost. Harmless on a port that was not opened, if the struct was
+ * all zero. */
 void serial_close(struct serial *s);
 
 #endif

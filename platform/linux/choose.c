@@ -12,23 +12,31 @@ struct candidate {
 	struct linux_speed speed;
 };
 
-static bool usable(const struct hc_backend_ops *b)
-{
-	struct hc_backend_info info = { 0 };
-	int rc = b->probe(&info);
+/* A line that is put together piece by piece; what does not fit is left out. */
+struct text {
+	char buf[192];
+	size_t used;
+};
 
-	if (rc)
-		hc_log(HC_LOG_INFO, "backend %s: not usable: %s", b->name, info.reason);
-	return !rc;
-}
+#define ADD(t, ...)                                                                                \
+	((t)->used += (size_t)hc_snprintf(                                                         \
+		 (t)->buf + hc_min((t)->used, sizeof((t)->buf) - 1),                               \
+		 sizeof((t)->buf) - hc_min((t)->used, sizeof((t)->buf) - 1), __VA_ARGS__))
 
-static unsigned find_usable(struct candidate *c)
+/* Those that cannot be used go into unusable, with the reason. */
+static unsigned find_usable(struct candidate *c, struct text *unusable)
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; linux_backends[i] && n < MAX_BACKENDS; i++)
-		if (usable(linux_backends[i]))
-			c[n++] = (struct candidate){ linux_backends[i], { 0 } };
+	for (unsigned i = 0; linux_backends[i] && n < MAX_BACKENDS; i++) {
+		const struct hc_backend_ops *b = linux_backends[i];
+		struct hc_backend_info info = { 0 };
+
+		if (b->probe(&info))
+			ADD(unusable, "; not %s: %s", b->name, info.reason);
+		else
+			c[n++] = (struct candidate){ b, { 0 } };
+	}
 	return n;
 }
 
@@ -52,30 +60,32 @@ static const struct candidate *fastest(struct candidate *c, unsigned n)
 	return best;
 }
 
-static void say_why(const struct candidate *c, unsigned n, const struct candidate *best)
+static void say_why(const struct candidate *c, unsigned n, const struct candidate *best,
+                    const struct text *unusable)
 {
-	char others[128] = "";
-	int at = 0;
+	struct text others = { 0 };
 
 	for (unsigned i = 0; i < n; i++)
-		if (&c[i] != best && at < (int)sizeof(others))
-			at += hc_snprintf(others + at, sizeof(others) - (size_t)at, "%s%llu by %s",
-			                  at ? ", " : "", millions(&c[i]), c[i].backend->name);
+		if (&c[i] != best)
+			ADD(&others, "%s%llu by %s", others.used ? ", " : "", millions(&c[i]),
+			    c[i].backend->name);
 	hc_log(HC_LOG_INFO,
-	       "backend %s: chosen by measurement: %llu M loop instructions/s against %s",
-	       best->backend->name, millions(best), others);
+	       "backend %s: chosen by measurement: %llu M loop instructions/s against %s%s",
+	       best->backend->name, millions(best), others.buf, unusable->buf);
 }
 
 static int choose_any(const struct hc_backend_ops **chosen)
 {
 	struct candidate c[MAX_BACKENDS];
-	unsigned n = find_usable(c);
+	struct text unusable = { 0 };
+	unsigned n = find_usable(c, &unusable);
 
 	if (!n)
-		return hc_error(-ENODEV, "no backend can run guests on this machine");
+		return hc_error(-ENODEV, "no backend can run guests on this machine%s",
+		                unusable.buf);
 	if (n == 1) {
-		hc_log(HC_LOG_INFO, "backend %s: the only one that can be used here",
-		       c[0].backend->name);
+		hc_log(HC_LOG_INFO, "backend %s: the only one that can be used here%s",
+		       c[0].backend->name, unusable.buf);
 		*chosen = c[0].backend;
 		return 0;
 	}
@@ -83,7 +93,7 @@ static int choose_any(const struct hc_backend_ops **chosen)
 
 	if (!best->speed.instructions)
 		return hc_error(-ENODEV, "no backend could run the measuring guest");
-	say_why(c, n, best);
+	say_why(c, n, best, &unusable);
 	*chosen = best->backend;
 	return 0;
 }

@@ -331,6 +331,16 @@ int linux_cpus_start(const struct hc_backend_ops *backend, unsigned count)
 	return rc;
 }
 
+uint64_t linux_cpu_time_ns(struct hc_cpu *cpu)
+{
+	struct timespec t = { 0 };
+	clockid_t clock;
+
+	if (!pthread_getcpuclockid(linux_cpu_of(cpu)->thread, &clock))
+		clock_gettime(clock, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
 /* --- Once --- */
 
 static int init_error;

@@ -41,6 +41,9 @@ int linux_cpus_start(const struct hc_backend_ops *backend, unsigned count);
 /* Ends the threads that have no vCPU. linux_vm_lock() held. */
 void linux_cpus_stop_unused(void);
 
+/* Nanoseconds of a processor's time that the thread of cpu has had; it has one now. */
+uint64_t linux_cpu_time_ns(struct hc_cpu *cpu);
+
 /* Only one thread at a time makes or destroys a VM. */
 void linux_vm_lock(void);
 void linux_vm_unlock(void);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Lines for people, and the end that a broken invariant of our own is. */
+#include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -9,6 +11,8 @@
 #include "platform/linux/linux.h"
 #include "platform/linux/terminal.h"
 #include "platform/platform.h"
+
+#define PATIENCE_MS 200
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static void (*sink)(void *arg, const char *line, size_t len);
@@ -20,6 +24,18 @@ void linux_log_to(void (*fn)(void *arg, const char *line, size_t len), void *arg
 	sink = fn;
 	sink_arg = arg;
 	pthread_mutex_unlock(&lock);
+}
+
+/* A terminal that was stopped, or a pipe that nobody empties, shall hold nobody up for long: the
+ * lines are lost then, and there is no waiting again until one gets through. */
+static bool takes_lines(void)
+{
+	static _Atomic bool stalled;
+	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
+	bool ready = poll(&p, 1, atomic_load(&stalled) ? 0 : PATIENCE_MS) > 0;
+
+	atomic_store(&stalled, !ready);
+	return ready;
 }
 
 /* One write, so that the lines of several processes on a terminal stay whole. */
@@ -39,7 +55,7 @@ static void write_line(const char *line, size_t len)
 	if (fresh)
 		linux_terminal_set_column(false);
 	/* Nothing is left to be done when it fails. */
-	if (writev(STDERR_FILENO, parts, 3) < 0)
+	if (takes_lines() && writev(STDERR_FILENO, parts, 3) < 0)
 		return;
 }
 

@@ -21,13 +21,13 @@ struct linux_outlet {
 	int fd;
 	pthread_t thread;
 	pthread_mutex_t lock; /* of all that follows */
-	pthread_cond_t data;  /* there is something to write, or closing */
+	pthread_cond_t data;  /* there is something to write, or abandoned */
 	pthread_cond_t space; /* there is room, or the thread is done */
 	uint64_t head, tail;  /* free-running: bytes put in, bytes taken out */
 	uint64_t dropped;
 	bool stalled; /* the descriptor took nothing for a whole wait */
 	bool broken;  /* writing fails: nobody is there any more */
-	bool closing, abandoned, done;
+	bool abandoned, done;
 	uint8_t ring[LINUX_OUTLET_SIZE];
 };
 
@@ -87,14 +87,12 @@ static void take_out(struct linux_outlet *o, size_t n, bool broken)
 static void write_some(struct linux_outlet *o)
 {
 	uint8_t buf[CHUNK];
-	bool broken = false, closing = o->closing;
+	bool broken = false;
 	size_t n;
 
-	if (!closing) {
-		pthread_mutex_unlock(&o->lock);
-		nanosleep(&(struct timespec){ .tv_nsec = GATHER_NS }, NULL);
-		pthread_mutex_lock(&o->lock);
-	}
+	pthread_mutex_unlock(&o->lock);
+	nanosleep(&(struct timespec){ .tv_nsec = GATHER_NS }, NULL);
+	pthread_mutex_lock(&o->lock);
 	n = copy_chunk(o, buf);
 	pthread_mutex_unlock(&o->lock);
 	n = write_chunk(o, buf, n, &broken);
@@ -107,7 +105,7 @@ static void *outlet_thread(void *arg)
 	struct linux_outlet *o = arg;
 
 	pthread_mutex_lock(&o->lock);
-	while (!o->abandoned && !(o->closing && o->head == o->tail)) {
+	while (!o->abandoned) {
 		if (o->head == o->tail)
 			pthread_cond_wait(&o->data, &o->lock);
 		else
@@ -236,18 +234,25 @@ static void abandon(struct linux_outlet *o)
 	}
 }
 
-uint64_t linux_outlet_close(struct linux_outlet *o, unsigned wait_ms)
+bool linux_outlet_drain(struct linux_outlet *o, unsigned wait_ms)
 {
 	struct timespec until = after_ms(wait_ms);
 	int rc = 0;
 
 	pthread_mutex_lock(&o->lock);
-	o->closing = true;
-	pthread_cond_signal(&o->data);
-	while (!o->done && rc != ETIMEDOUT)
+	while (o->head != o->tail && rc != ETIMEDOUT)
 		rc = pthread_cond_timedwait(&o->space, &o->lock, &until);
-	if (!o->done)
-		abandon(o);
+	bool drained = o->head == o->tail;
+
+	pthread_mutex_unlock(&o->lock);
+	return drained;
+}
+
+uint64_t linux_outlet_close(struct linux_outlet *o)
+{
+	pthread_mutex_lock(&o->lock);
+	pthread_cond_signal(&o->data);
+	abandon(o);
 	uint64_t lost = o->dropped + (o->head - o->tail);
 
 	pthread_mutex_unlock(&o->lock);

@@ -24,8 +24,11 @@ int linux_outlet_open(struct linux_outlet **out, int fd);
 /* Any thread. The type is that of hypercore_output; arg is the outlet. */
 void linux_outlet_write(void *arg, const void *data, size_t size);
 
-/* Waits for the rest to be written, wait_ms milliseconds at most, and frees the outlet. Returns how
- * many bytes never were written. */
-uint64_t linux_outlet_close(struct linux_outlet *o, unsigned wait_ms);
+/* Waits for what is in the buffer to be written, wait_ms milliseconds at most. True if it is. */
+bool linux_outlet_drain(struct linux_outlet *o, unsigned wait_ms);
+
+/* Frees the outlet, and what has not been written by now stays so. Returns how many bytes in all
+ * never were. */
+uint64_t linux_outlet_close(struct linux_outlet *o);
 
 #endif
