@@ -164,6 +164,18 @@ bool x86_write_cr(struct hc_vcpu *vcpu, unsigned number, uint64_t value);
 int x86_translate(struct hc_vcpu *vcpu, gva_t gva, unsigned access, bool implicit, gpa_t *gpa,
                   struct x86_fault *fault);
 
+/* What a page of the guest's translates to. */
+struct x86_mapping {
+	gpa_t gpa;     /* of the 4 KiB that hold the address asked for */
+	uint64_t span; /* bytes that the entry which ended the walk maps; 4 KiB without paging */
+	bool global;   /* that entry's G bit, where CR4.PGE gives it a meaning */
+};
+
+/* The same for those who remember translations themselves: always walks. -ENOENT: fault->address is
+ * where the page table would be. */
+int x86_translate_page(struct hc_vcpu *vcpu, gva_t gva, unsigned access, bool implicit,
+                       struct x86_mapping *mapping, struct x86_fault *fault);
+
 /* Up to len bytes of code at linear address gva; may stop early at a page that faults. Returns the
  * count (> 0), or the error of x86_translate for the first byte. */
 int x86_fetch(struct hc_vcpu *vcpu, gva_t gva, uint8_t *buf, unsigned len, struct x86_fault *fault);

@@ -66,7 +66,7 @@ static int fetch_more(struct x86_emulate_ctx *ctx)
 		room = hc_min(room, s->seg[X86_CS].limit - offset + 1);
 		address = gva_of((uint32_t)(s->seg[X86_CS].base + offset));
 	} else {
-		r = emu_linear(ctx, X86_CS, offset, 1, false, &address);
+		r = emu_operand_linear(ctx, X86_CS, offset, 1, false, &address);
 		if (r)
 			return r;
 	}
@@ -153,16 +153,11 @@ static void retire(struct x86_emulate_ctx *ctx)
 	s->rflags &= ~(uint64_t)X86_FLAG_RF;
 }
 
-int x86_emulate_cached(struct x86_emulate_ctx *ctx, struct x86_decode_cache *cache)
+static inline int execute(struct x86_emulate_ctx *ctx)
 {
-	exec_fn *exec;
+	exec_fn *exec = exec_table[ctx->insn.op];
 	int r;
 
-	ctx->mode = x86_state_mode(ctx->state);
-	r = fetch_and_decode(ctx, cache);
-	if (r)
-		return r;
-	exec = exec_table[ctx->insn.op];
 	if (!exec)
 		return -EOPNOTSUPP;
 	ctx->access = ctx->insn.prefixes & X86_PFX_LOCK ? X86_ACCESS_LOCKED : 0;
@@ -170,6 +165,26 @@ int x86_emulate_cached(struct x86_emulate_ctx *ctx, struct x86_decode_cache *cac
 	if (!r)
 		retire(ctx);
 	return r;
+}
+
+int x86_execute(struct x86_emulate_ctx *ctx, enum x86_mode mode)
+{
+	ctx->mode = mode;
+	return execute(ctx);
+}
+
+bool x86_is_executable(enum x86_op op)
+{
+	return exec_table[op];
+}
+
+int x86_emulate_cached(struct x86_emulate_ctx *ctx, struct x86_decode_cache *cache)
+{
+	int r;
+
+	ctx->mode = x86_state_mode(ctx->state);
+	r = fetch_and_decode(ctx, cache);
+	return r ? r : execute(ctx);
 }
 
 int x86_emulate(struct x86_emulate_ctx *ctx)

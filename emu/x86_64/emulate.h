@@ -63,6 +63,8 @@ struct x86_emulate_ctx {
 	 * fetched. Must be set again for each instruction. */
 	uint8_t n_bytes;
 	uint8_t bytes[X86_INSN_MAX];
+	/* Iterations of a repeated string instruction in one call; 0: X86_REPEAT_MAX. */
+	uint16_t repeat;
 
 	/* Result. insn is valid as soon as decoding succeeded, also with -EOPNOTSUPP. */
 	struct x86_insn insn;
@@ -79,6 +81,15 @@ struct x86_emulate_ctx {
  * -EOPNOTSUPP for a valid instruction that is not emulated. Not thread-safe per state.
  */
 int x86_emulate(struct x86_emulate_ctx *ctx);
+
+/*
+ * The same for the instruction in ctx->insn, which was decoded already, in mode: bytes and n_bytes
+ * do not matter, ops->fetch is not called. -EOPNOTSUPP comes without a look at the state.
+ */
+int x86_execute(struct x86_emulate_ctx *ctx, enum x86_mode mode);
+
+/* Whether x86_execute() has the instruction. */
+bool x86_is_executable(enum x86_op op);
 
 /*
  * Instructions decoded before, found again by their bytes. One for each virtual CPU, all zero at

@@ -250,7 +250,7 @@ int emu_exec_push(struct x86_emulate_ctx *ctx)
 	else if (in->form == X86_FORM_M)
 		r = emu_read_rm(ctx, width, &v);
 	if (!r)
-		r = emu_linear(ctx, X86_SS, sp, width, true, &top);
+		r = emu_operand_linear(ctx, X86_SS, sp, width, true, &top);
 	if (!r)
 		r = emu_store(ctx, top, v, width, 0);
 	if (!r)
@@ -267,7 +267,7 @@ int emu_exec_pop(struct x86_emulate_ctx *ctx)
 	uint64_t sp = ctx->state->gpr[X86_RSP] & alu_mask(sp_width);
 	uint64_t v;
 	gva_t top;
-	int r = emu_linear(ctx, X86_SS, sp, width, false, &top);
+	int r = emu_operand_linear(ctx, X86_SS, sp, width, false, &top);
 
 	if (!r)
 		r = emu_load(ctx, top, &v, width, 0);

@@ -29,7 +29,7 @@ static int load(struct x86_emulate_ctx *ctx, unsigned seg, unsigned gpr, uint64_
 {
 	unsigned width = ctx->insn.rm_width;
 	gva_t address;
-	int r = emu_linear(ctx, seg, pointer(ctx, gpr), width, false, &address);
+	int r = emu_operand_linear(ctx, seg, pointer(ctx, gpr), width, false, &address);
 
 	return r ? r : emu_load(ctx, address, v, width, 0);
 }
@@ -38,7 +38,7 @@ static int store(struct x86_emulate_ctx *ctx, uint64_t v)
 {
 	unsigned width = ctx->insn.rm_width;
 	gva_t address;
-	int r = emu_linear(ctx, X86_ES, pointer(ctx, X86_RDI), width, true, &address);
+	int r = emu_operand_linear(ctx, X86_ES, pointer(ctx, X86_RDI), width, true, &address);
 
 	return r ? r : emu_store(ctx, address, v, width, 0);
 }
@@ -90,13 +90,14 @@ int emu_exec_string(struct x86_emulate_ctx *ctx)
 {
 	unsigned steps = steps_of((enum x86_op)ctx->insn.op);
 	unsigned adsize = ctx->insn.adsize;
+	unsigned most = ctx->repeat ? ctx->repeat : X86_REPEAT_MAX;
 
 	if (!(ctx->insn.prefixes & (X86_PFX_F3 | X86_PFX_F2)))
 		return iterate(ctx, steps);
 	for (unsigned i = 0; pointer(ctx, X86_RCX); i++) {
 		int r;
 
-		if (i == X86_REPEAT_MAX)
+		if (i == most)
 			return X86_EMULATE_REPEAT;
 		r = iterate(ctx, steps);
 		if (r)

@@ -86,8 +86,8 @@ static inline int to_linear(struct x86_emulate_ctx *ctx, unsigned seg, uint64_t 
 	return check_alignment(ctx, *linear, width);
 }
 
-int emu_linear(struct x86_emulate_ctx *ctx, unsigned seg, uint64_t offset, unsigned width,
-               bool write, gva_t *linear)
+int emu_operand_linear(struct x86_emulate_ctx *ctx, unsigned seg, uint64_t offset, unsigned width,
+                       bool write, gva_t *linear)
 {
 	return to_linear(ctx, seg, offset, width, write, linear);
 }

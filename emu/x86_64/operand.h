@@ -38,8 +38,8 @@ static inline void emu_set_reg(struct x86_emulate_ctx *ctx, unsigned n, unsigned
 }
 
 /* Segment base plus offset, with all checks of an access of `width` bytes. */
-int emu_linear(struct x86_emulate_ctx *ctx, unsigned seg, uint64_t offset, unsigned width,
-               bool write, gva_t *linear);
+int emu_operand_linear(struct x86_emulate_ctx *ctx, unsigned seg, uint64_t offset, unsigned width,
+                       bool write, gva_t *linear);
 
 /* Computes and checks ctx->operand from the decoded r/m operand or moffs; `bias` is added to the
  * offset. Nothing to do for a register operand. */

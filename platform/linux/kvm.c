@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The KVM backend's files, memory and entry, which are the same for all architectures. */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -12,8 +11,8 @@
 #include "core/sched.h"
 #include "platform/linux/kvm.h"
 #include "platform/linux/kvm_internal.h"
+#include "platform/linux/linux.h"
 
-struct kvm_hooks kvm_hooks;
 int kvm_fd = -1;
 
 /* --- ioctl --- */
@@ -104,7 +103,7 @@ int kvm_vm_create(struct hc_vm *vm)
 		hc_platform_free(k, sizeof(*k));
 		return hc_error(rc, "kvm: KVM_CREATE_VM for VM %s: %s", vm->name, strerror(-rc));
 	}
-	vm->backend_data = k;
+	hc_vm_set_part(vm, &kvm_backend, k);
 	return 0;
 }
 
@@ -116,7 +115,7 @@ void kvm_vm_destroy(struct hc_vm *vm)
 		return;
 	close(k->fd);
 	hc_platform_free(k, sizeof(*k));
-	vm->backend_data = NULL;
+	hc_vm_set_part(vm, &kvm_backend, NULL);
 }
 
 static int map_run(struct kvm_vcpu *kv)
@@ -240,14 +239,12 @@ void kvm_refuse(struct kvm_vcpu *kv, const char *what, int err)
 
 void kvm_attach(struct kvm_vcpu *kv)
 {
-	if (kvm_hooks.set_exit_flag)
-		kvm_hooks.set_exit_flag(&kv->run->immediate_exit);
+	linux_cpu_set_exit_flag(&kv->run->immediate_exit);
 }
 
 void kvm_detach(void)
 {
-	if (kvm_hooks.set_exit_flag)
-		kvm_hooks.set_exit_flag(NULL);
+	linux_cpu_set_exit_flag(NULL);
 }
 
 /* The flag is the kernel's and a signal handler's, too. */

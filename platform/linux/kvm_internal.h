@@ -16,6 +16,7 @@
 #include <linux/kvm.h>
 
 #include "core/vm.h"
+#include "platform/linux/kvm.h"
 
 struct kvm_vm {
 	int fd;
@@ -50,7 +51,7 @@ struct kvm_vcpu {
 
 static inline struct kvm_vm *kvm_vm_of(struct hc_vm *vm)
 {
-	return vm->backend_data;
+	return hc_vm_part(vm, &kvm_backend);
 }
 
 static inline struct kvm_vcpu *kvm_vcpu_of(struct hc_vcpu *vcpu)

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the software CPU is: an AMD one of family 17h. That vendor, because guests then do without
+ * the page-table isolation and buffer clearing that they give Intel's CPUs, and which cost a
+ * software CPU dearly while there is nothing to leak to; that family, because kernels know it well.
+ */
+#include <hypercore/freestanding.h>
+
+#include "arch/x86_64/emu/emu.h"
+
+#define B(n) (1u << (n))
+
+enum { EAX, EBX, ECX, EDX };
+
+struct answer {
+	uint32_t leaf, subleaf;
+	uint32_t regs[4];
+};
+
+#define VENDOR    0x68747541, 0x444d4163, 0x69746e65 /* AuthenticAMD: EBX, ECX, EDX */
+#define SIGNATURE 0x00800f12                         /* family 17h, model 1, stepping 2 */
+
+/* FPU VME DE PSE TSC MSR PAE MCE CX8 APIC SEP MTRR PGE MCA CMOV PAT PSE36 CLFLUSH */
+#define L1_EDX                                                                                     \
+	(B(0) | B(1) | B(2) | B(3) | B(4) | B(5) | B(6) | B(7) | B(8) | B(9) | B(11) | B(12) |     \
+	 B(13) | B(14) | B(15) | B(16) | B(17) | B(19))
+/* CX16 PCID MOVBE POPCNT RDRAND */
+#define L1_ECX (B(13) | B(17) | B(22) | B(23) | B(30))
+/* FSGSBASE BMI1 SMEP BMI2 ERMS INVPCID RDSEED ADX SMAP CLFLUSHOPT CLWB */
+#define L7_EBX (B(0) | B(3) | B(7) | B(8) | B(9) | B(10) | B(18) | B(19) | B(20) | B(23) | B(24))
+/* UMIP RDPID */
+#define L7_ECX (B(2) | B(22))
+/* SYSCALL NX PDPE1GB RDTSCP LM, and leaf 1's */
+#define E1_EDX (0x0003f3ffu & L1_EDX) | B(11) | B(20) | B(26) | B(27) | B(29)
+/* LAHF in 64-bit mode, CR8 is not CR0 with LOCK, LZCNT, PREFETCHW */
+#define E1_ECX (B(0) | B(5) | B(8))
+
+static const struct answer answers[] = {
+	{ 0x0, 0, { 0xd, VENDOR } },
+	{ 0x1, 0, { SIGNATURE, 0x00000800, L1_ECX, L1_EDX } },
+	{ 0x7, 0, { 0, L7_EBX, L7_ECX, 0 } },
+	{ 0x80000000, 0, { 0x8000001e, VENDOR } },
+	{ 0x80000001, 0, { SIGNATURE, 0, E1_ECX, E1_EDX } },
+	/* "Hypercore software CPU" */
+	{ 0x80000002, 0, { 0x65707948, 0x726f6372, 0x6f732065, 0x61777466 } },
+	{ 0x80000003, 0, { 0x43206572, 0x00005550, 0, 0 } },
+	/* Invariant TSC */
+	{ 0x80000007, 0, { 0, 0, 0, B(8) } },
+	/* 40 bits of physical, 48 of linear addresses */
+	{ 0x80000008, 0, { 0x3028, 0, 0, 0 } },
+};
+
+void emu_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+{
+	memset(out, 0, 4 * sizeof(out[0]));
+	for (unsigned i = 0; i < sizeof(answers) / sizeof(answers[0]); i++)
+		if (answers[i].leaf == leaf && answers[i].subleaf == subleaf)
+			memcpy(out, answers[i].regs, sizeof(answers[i].regs));
+}
