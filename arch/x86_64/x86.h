@@ -66,10 +66,12 @@ struct x86_code_key {
 	uint32_t cs_attr, cpl;
 };
 
+/* In cr3: nothing is remembered here. No CR3 has these bits. */
+#define X86_CODE_NONE UINT64_MAX
+
 /* An instruction that was looked at before, and the table entries that led to it (code_cache.h). */
 struct x86_code {
-	struct x86_code_key key;
-	uint64_t epoch; /* x86_walk_epoch(); 0 if the rest may not be used again */
+	struct x86_code_key key; /* cr3 is X86_CODE_NONE if the rest may not be used again */
 	const _Atomic uint64_t *entry[4];
 	uint64_t value[4];
 	const uint8_t *host; /* its X86_INSN_MAX bytes, which lie in one page */
@@ -208,6 +210,8 @@ enum x86_msr_kind {
 	X86_MSR_DIRECT,   /* guest and hardware share it: no exit */
 	X86_MSR_STATE,    /* a member of struct x86_state, checked on writing */
 	X86_MSR_EMULATED, /* a function of arch/x86_64/msr.c */
+	X86_MSR_KEPT,     /* a member of struct x86_vcpu, value bytes from its start; those of the
+	                   * row's further MSRs follow. Checked on writing */
 	X86_MSR_CONSTANT, /* reads give the row's value, writes of it are dropped, others #GP */
 	X86_MSR_IGNORED   /* reads give the row's value, writes are dropped */
 };

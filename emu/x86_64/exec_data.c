@@ -140,7 +140,8 @@ int emu_exec_xadd(struct x86_emulate_ctx *ctx)
 	return 0;
 }
 
-/* The destination is written in either case (SDM Vol. 2A, CMPXCHG). */
+/* A destination in memory is written in either case (SDM Vol. 2A, CMPXCHG); a register is not: the
+ * upper half of a 32-bit one stays as it was. */
 int emu_exec_cmpxchg(struct x86_emulate_ctx *ctx)
 {
 	const struct x86_insn *in = &ctx->insn;
@@ -155,7 +156,8 @@ int emu_exec_cmpxchg(struct x86_emulate_ctx *ctx)
 		return r;
 	alu_sub(accumulator, v, 0, width, &flags);
 	equal = flags & X86_FLAG_ZF;
-	r = emu_write_rm(ctx, width, equal ? emu_get_reg(ctx, in->reg, width) : v);
+	if (in->is_mem || equal)
+		r = emu_write_rm(ctx, width, equal ? emu_get_reg(ctx, in->reg, width) : v);
 	if (r)
 		return r;
 	if (!equal)

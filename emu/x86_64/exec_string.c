@@ -59,10 +59,11 @@ static int iterate(struct x86_emulate_ctx *ctx, unsigned steps)
 	uint64_t b;
 	int r = 0;
 
-	if (steps & READS_SI)
-		r = load(ctx, in->seg, X86_RSI, &a);
-	if (!r && (steps & READS_DI))
+	/* Of CMPS's operands CPUs read ES:rDI first, which shows when neither can be. */
+	if (steps & READS_DI)
 		r = load(ctx, X86_ES, X86_RDI, &b);
+	if (!r && (steps & READS_SI))
+		r = load(ctx, in->seg, X86_RSI, &a);
 	if (!r && (steps & WRITES_DI))
 		r = store(ctx, a);
 	if (r)
@@ -90,6 +91,7 @@ int emu_exec_string(struct x86_emulate_ctx *ctx)
 {
 	unsigned steps = steps_of((enum x86_op)ctx->insn.op);
 	unsigned adsize = ctx->insn.adsize;
+	uint64_t flags = ctx->state->rflags;
 	unsigned most = ctx->repeat ? ctx->repeat : X86_REPEAT_MAX;
 
 	if (!(ctx->insn.prefixes & (X86_PFX_F3 | X86_PFX_F2)))
@@ -100,8 +102,10 @@ int emu_exec_string(struct x86_emulate_ctx *ctx)
 		if (i == most)
 			return X86_EMULATE_REPEAT;
 		r = iterate(ctx, steps);
-		if (r)
+		if (r) { /* a fault leaves the flags as they were before all iterations */
+			ctx->state->rflags = flags;
 			return r;
+		}
 		emu_set_reg(ctx, X86_RCX, adsize, ctx->state->gpr[X86_RCX] - 1);
 		if (condition_ends(ctx, steps))
 			break;

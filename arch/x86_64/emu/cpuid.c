@@ -7,6 +7,7 @@
 #include <hypercore/freestanding.h>
 
 #include "arch/x86_64/emu/emu.h"
+#include "emu/x86_64/engine/engine_api.h"
 
 #define B(n) (1u << (n))
 
@@ -56,4 +57,6 @@ void emu_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 	for (unsigned i = 0; i < sizeof(answers) / sizeof(answers[0]); i++)
 		if (answers[i].leaf == leaf && answers[i].subleaf == subleaf)
 			memcpy(out, answers[i].regs, sizeof(answers[i].regs));
+	for (unsigned reg = EAX; reg <= EDX; reg++)
+		out[reg] |= emu_vector_features(leaf, subleaf, reg);
 }

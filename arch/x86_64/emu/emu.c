@@ -84,7 +84,10 @@ static const struct emu_host_ops host_ops = { translate, make_writable, read_cr8
 
 static int probe(struct hc_backend_info *info)
 {
-	hc_snprintf(info->reason, sizeof(info->reason), "software CPU, needs no virtualization");
+	bool vectors = emu_vector_init() == 0;
+
+	hc_snprintf(info->reason, sizeof(info->reason), "software CPU, needs no virtualization%s",
+	            vectors ? "" : "; no executable memory, hence no x87 and no vector registers");
 	info->max_vcpus = X86_MAX_VCPUS;
 	info->gpa_bits = GPA_BITS;
 	return 0;
@@ -92,6 +95,7 @@ static int probe(struct hc_backend_info *info)
 
 static int cpu_enable(struct hc_cpu *cpu)
 {
+	emu_vector_cpu_enable();
 	return 0;
 }
 

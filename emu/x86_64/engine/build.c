@@ -244,10 +244,9 @@ static void finish(struct emu_builder *b, const struct source *s, unsigned bytes
 {
 	struct emu_block *block = b->block;
 
-	if (!b->ended) {
-		*b->next = (struct emu_uop){ .fn = emu_uop_next, .pc = (uint16_t)bytes };
-		b->next++;
-	}
+	/* Also behind what ends the block: an instruction that can end in two ways skips to it. */
+	*b->next = (struct emu_uop){ .fn = emu_uop_next, .pc = (uint16_t)bytes };
+	b->next++;
 	block->bytes = (uint16_t)bytes;
 	block->insns = (uint16_t)insns;
 	block->end = b->next;

@@ -124,12 +124,14 @@ static void need_osxsave(struct emu_cpu *c)
 void emu_call_xgetbv(struct emu_cpu *c, const struct x86_insn *in)
 {
 	struct x86_state *s = c->s;
+	uint64_t value;
 
 	need_osxsave(c);
 	if ((uint32_t)s->gpr[X86_RCX] > 1)
 		emu_gp(c);
-	s->gpr[X86_RAX] = (uint32_t)s->xcr0;
-	s->gpr[X86_RDX] = s->xcr0 >> 32;
+	value = (uint32_t)s->gpr[X86_RCX] ? s->xcr0 & emu_xinuse(s) : s->xcr0;
+	s->gpr[X86_RAX] = (uint32_t)value;
+	s->gpr[X86_RDX] = value >> 32;
 }
 
 void emu_call_xsetbv(struct emu_cpu *c, const struct x86_insn *in)

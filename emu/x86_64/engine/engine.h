@@ -244,6 +244,13 @@ struct emu_cpu {
 	_Alignas(64) uint8_t operand[64];
 	uint64_t operand_flags;
 
+	/* The guest's MXCSR while its code runs (vector.c): which exceptions it does not mask, as
+	 * flags; what the host's register holds instead, with all masked; what a checked
+	 * instruction raised; and the host's own. */
+	uint32_t mxcsr_unmasked, mxcsr_masked, mxcsr_raised, mxcsr_host;
+	emu_fn *simd_exception; /* where stubs go when something unmasked was raised */
+	bool stub_locked;       /* vector_stub.c */
+
 	struct hc_vcpu *vcpu;
 	const struct emu_host_ops *host;
 	struct emu_vm *vm;
@@ -431,6 +438,7 @@ struct emu_builder {
 	uint64_t pc;                    /* offset in CS of the instruction being translated */
 	bool ended;                     /* the last uop leaves the block */
 	struct emu_notes before, notes; /* translate.c's: of the instruction before; of this one */
+	uint8_t vector_checked;         /* vector.c's: what the block has made sure of */
 };
 
 /* Room for one uop, with pc filled in and everything else 0 but fn. NULL: no room: the caller gives
@@ -481,6 +489,10 @@ struct emu_block *emu_translate(struct emu_cpu *c);
  * back. enter() also sees to it that all components of s->xsave are valid. */
 void emu_vector_enter(struct emu_cpu *c);
 void emu_vector_leave(struct emu_cpu *c);
+
+/* XINUSE (SDM Vol. 1 13.6): the components that are not in their initial configuration. For
+ * XGETBV with ECX = 1, and only between enter() and leave(). */
+uint64_t emu_xinuse(const struct x86_state *s);
 
 /* --- Events (events.c) --- */
 

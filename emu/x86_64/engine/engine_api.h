@@ -64,4 +64,17 @@ void emu_memory_written(struct emu_vm *vm, uint64_t gpa, uint64_t size);
  * in emu_invalidate(). */
 void emu_answer_while_waiting(struct emu_cpu *c);
 
+/* --- x87 and vector instructions: the host's own (vector.c) --- */
+
+/* Gets the memory in which stubs are made, if it is not there yet.
+ * -ENOMEM: no executable memory. Without it the software CPU has no x87 and no vector registers. */
+int emu_vector_init(void);
+
+/* Switches on what stubs need in the calling CPU, where that is not done by an operating system. */
+void emu_vector_cpu_enable(void);
+
+/* The bits of a CPUID register (0: EAX to 3: EDX) that depend on what this file's instructions
+ * cover and the host has: leaves 1, 7.0, 7.1, 0Dh.0 to 0Dh.2 and 80000001h. 0 before init(). */
+uint32_t emu_vector_features(unsigned leaf, unsigned subleaf, unsigned reg);
+
 #endif
