@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""./dev bench: what exits, a boot and the page tables cost, beside KVM on the same machine."""
+"""./dev bench: what exits, a boot and the page tables cost, beside KVM on the same machine; and how
+fast the software CPU is, beside QEMU's."""
 import argparse
 import bisect
 import collections
 import json
+import os
 import re
 import statistics
 import subprocess
 import sys
+import threading
 import time
 
 import common
+import guest
 import machine as machines
 import run
 from common import BUILD, ROOT, Failure, Progress, build_preset, colour
@@ -234,15 +238,119 @@ def bench_mmu():
         raise Failure(f"bench/mmu.py ended with {done.returncode}")
 
 
-BENCHES = {"exits": bench_exits, "boot": bench_boot, "mmu": bench_mmu}
+# What the software CPU is held against: million instructions a second, and times QEMU's boot.
+EMU_GOALS = {"integer": 150}
+EMU_BOOT_GOAL = 3.0
+EMU_GUEST = "bench/guest/bench-emu.bin"
+
+
+def qemu_line(kernel, *words):
+    return [machines.QEMU, "-accel", "tcg", "-machine", "q35", "-cpu", "max", "-smp", "1",
+            "-m", "512", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+            "-device", "isa-debug-exit,iobase=0xf4", "-kernel", str(kernel), *words]
+
+
+def emu_line(kernel, *words):
+    return [str(BUILD / "hosted-release/hypercore"), "run", "--backend", "emu", "--quiet",
+            "--kernel", str(kernel), *words]
+
+
+def timed_lines(line):
+    """Runs a guest; (its serial lines with the time each came at, wall seconds, CPU seconds)."""
+    start, before, found = time.monotonic(), os.times(), []
+    with subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE) as process:
+        timer = threading.Timer(TIMEOUT, process.kill)
+        timer.start()
+        for text in process.stdout:
+            found.append((time.monotonic(), text.decode(errors="replace").strip()))
+        said = process.stderr.read().decode(errors="replace").strip()
+        process.wait()
+        timer.cancel()
+    after = os.times()
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    if process.returncode not in (0, 1): # QEMU's isa-debug-exit gives 1 for 0
+        raise Failure(f"{line[0]} ended with {process.returncode}: {said}")
+    return found, time.monotonic() - start, cpu
+
+
+def kernel_speeds(line):
+    """NAME: million times and million instructions a second, and ticks, of each loop."""
+    speeds, start = {}, 0.0
+    lines, _, _ = timed_lines(line)
+    for at, text in lines:
+        match = re.fullmatch(r"([a-z]+) (\d+) (\d+) (\d+)", text)
+        if text.startswith("start "):
+            start = at
+        elif match:
+            times, seconds = int(match.group(2)), max(at - start, 1e-9)
+            speeds[match.group(1)] = {"times": times / seconds / 1e6,
+                                      "instructions": times * int(match.group(3)) / 10 / seconds / 1e6,
+                                      "tsc_mhz": int(match.group(4)) / seconds / 1e6}
+    if not lines or lines[-1][1] != "done":
+        raise Failure(f"{line[0]}: the guest did not finish; it said:\n" +
+                      "\n".join(text for _, text in lines[-5:]))
+    return speeds
+
+
+def boot_seconds(emulated):
+    """Wall and CPU seconds of a boot of Debian to userspace and off."""
+    append = "console=ttyS0 panic=-1 no_timer_check quiet"
+    archive = OUT / "emu-initrd.img"
+    archive.write_bytes(guest.initramfs().read_bytes() + guest.command_archive(["echo booted"]))
+    line, output = (emu_line, OUT / "emu-boot.log") if emulated else (qemu_line, OUT / "qemu-boot.log")
+    option = "--{}" if emulated else "-{}"
+    output.unlink(missing_ok=True)
+    words = [option.format("initrd"), str(archive), option.format("append"), append,
+             option.format("serial"), "null", option.format("serial"), f"file:{output}"]
+    runs = []
+    for _ in range(WALL_RUNS):
+        _, wall, cpu = timed_lines(line(guest.kernel(), *words))
+        runs.append((wall, cpu))
+        if "booted" not in output.read_text(errors="replace"):
+            raise Failure(f"{line.__name__}: Debian did not get to userspace")
+    return [statistics.median(column) for column in zip(*runs)]
+
+
+def bench_emu():
+    build_preset(machines.BOARD, "bench-emu")
+    build_preset("hosted-release", "hypercore")
+    OUT.mkdir(parents=True, exist_ok=True)
+    image, result = machines.board_file(EMU_GUEST), {"loops": {}, "boot": {}}
+    with Progress("loops"):
+        ours, theirs = kernel_speeds(emu_line(image)), kernel_speeds(qemu_line(image, "-serial", "stdio"))
+    rows = [("million instructions a second", "ours", "QEMU TCG", "ours / QEMU", "goal", "")]
+    for name, speed in ours.items():
+        mine, other = speed["instructions"], theirs[name]["instructions"]
+        goal = EMU_GOALS.get(name)
+        result["loops"][name] = {"ours": speed, "qemu": theirs[name], "ratio": mine / other}
+        rows.append((name, f"{mine:.2f}", f"{other:.2f}", f"{mine / other:.2f}", str(goal or ""),
+                     met(goal, mine) if goal else ""))
+    table(rows)
+    with Progress("booting Debian"):
+        boots = {"ours": boot_seconds(True), "qemu": boot_seconds(False)}
+    ratio = boots["ours"][1] / boots["qemu"][1]
+    result["boot"] = {name: {"wall_seconds": wall, "cpu_seconds": cpu}
+                      for name, (wall, cpu) in boots.items()} | {"cpu_ratio": ratio}
+    print()
+    table([("Debian to userspace and off, 1 CPU", "ours", "QEMU TCG", "ratio", "goal", ""),
+           ("CPU seconds", f"{boots['ours'][1]:.2f}", f"{boots['qemu'][1]:.2f}", f"{ratio:.2f}",
+            f"{EMU_BOOT_GOAL}", met(ratio, EMU_BOOT_GOAL)),
+           ("wall seconds", f"{boots['ours'][0]:.2f}", f"{boots['qemu'][0]:.2f}",
+            f"{boots['ours'][0] / boots['qemu'][0]:.2f}", "", "")])
+    write("emu", result)
+
+
+BENCHES = {"exits": bench_exits, "boot": bench_boot, "mmu": bench_mmu, "emu": bench_emu}
 
 
 def main(words):
     parser = argparse.ArgumentParser(
         prog="./dev bench",
         description="Prints tables and writes build/bench/NAME.json. exits: host instructions per "
-        "exit; boot: Debian bare and in a VM, by instructions and wall time; mmu: mapping 1 GiB.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="exits, boot, mmu (all)")
+        "exit; boot: Debian bare and in a VM, by instructions and wall time; mmu: mapping 1 GiB; "
+        "emu: loops and Debian on the software CPU and on QEMU's.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHES)} (all)")
     names = parser.parse_args(words).names or list(BENCHES)
     for name in names:
         if name not in BENCHES:

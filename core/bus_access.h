@@ -26,20 +26,20 @@ static inline const struct hc_region *hc_bus_hinted(struct hc_bus *bus, uint64_t
                                                     unsigned size)
 {
 	unsigned i = atomic_load_explicit(hc_bus_hint(bus, addr), memory_order_relaxed);
-	const struct hc_region *r = &bus->regions[i];
+	bool takes_it = (bus->sizes[i] & size) != 0;
+	const struct hc_region *r = bus->regions + i;
 	uint64_t offset = addr - r->base;
 
-	return offset < r->len && size <= r->len - offset && bus->sizes[i] & size ? r : NULL;
+	return takes_it && offset < r->len && size <= r->len - offset ? r : NULL;
 }
 
-/* Internal to this header: the long way of hc_bus_read_value(). */
+/* Internal to this header: the long way. */
 uint64_t hc_bus_read_any(struct hc_vm *vm, enum hc_space space, uint64_t addr, unsigned size);
 
-/* The value of hc_bus_read(), for those to whom it is the same whether a device answered. */
-static inline __attribute__((always_inline)) uint64_t hc_bus_read_value(struct hc_vm *vm,
-                                                                        enum hc_space space,
-                                                                        uint64_t addr,
-                                                                        unsigned size)
+/* hc_bus_read_value() with anything above the low size bytes. */
+static inline __attribute__((always_inline)) uint64_t hc_bus_read_raw(struct hc_vm *vm,
+                                                                      enum hc_space space,
+                                                                      uint64_t addr, unsigned size)
 {
 	const struct hc_region *r = hc_bus_hinted(&vm->bus[space], addr, size);
 
@@ -49,7 +49,16 @@ static inline __attribute__((always_inline)) uint64_t hc_bus_read_value(struct h
 	uint64_t value = r->ops->read(r->dev, addr - r->base, size);
 
 	hc_unlock(&vm->device_lock);
-	return value & hc_bus_mask(size);
+	return value;
+}
+
+/* The value of hc_bus_read(), for those to whom it is the same whether a device answered. */
+static inline __attribute__((always_inline)) uint64_t hc_bus_read_value(struct hc_vm *vm,
+                                                                        enum hc_space space,
+                                                                        uint64_t addr,
+                                                                        unsigned size)
+{
+	return hc_bus_read_raw(vm, space, addr, size) & hc_bus_mask(size);
 }
 
 #endif

@@ -18,11 +18,19 @@ struct hc_lock {
 	_Atomic bool held;
 };
 
-static inline void hc_lock(struct hc_lock *l)
+/* Out of line: waiting may take registers and time, a free lock should take neither. */
+static __attribute__((noinline, unused)) void hc_lock_wait(struct hc_lock *l)
 {
-	while (atomic_exchange_explicit(&l->held, true, memory_order_acquire))
+	do {
 		while (atomic_load_explicit(&l->held, memory_order_relaxed))
 			hc_platform_relax();
+	} while (atomic_exchange_explicit(&l->held, true, memory_order_acquire));
+}
+
+static inline void hc_lock(struct hc_lock *l)
+{
+	if (__builtin_expect(atomic_exchange_explicit(&l->held, true, memory_order_acquire), 0))
+		hc_lock_wait(l);
 }
 
 static inline void hc_unlock(struct hc_lock *l)

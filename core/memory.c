@@ -258,6 +258,13 @@ int hc_mem_read(struct hc_vm *vm, gpa_t gpa, void *buf, uint64_t len)
 	return 0;
 }
 
+void hc_mem_wrote(struct hc_vm *vm, gpa_t gpa, uint64_t len)
+{
+	for (unsigned i = 0; i < HC_VM_BACKENDS && vm->parts[i].ops; i++)
+		if (vm->parts[i].ops->written)
+			vm->parts[i].ops->written(vm, gpa, len);
+}
+
 int hc_mem_write(struct hc_vm *vm, gpa_t gpa, const void *buf, uint64_t len)
 {
 	uint64_t n = 0;
@@ -269,5 +276,6 @@ int hc_mem_write(struct hc_vm *vm, gpa_t gpa, const void *buf, uint64_t len)
 
 		memcpy(p, (const uint8_t *)buf + done, n);
 	}
+	hc_mem_wrote(vm, gpa, len);
 	return 0;
 }

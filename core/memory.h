@@ -43,8 +43,12 @@ int hc_vm_init_memory(struct hc_vm *vm, unsigned gpa_bits);
 void hc_vm_free_memory(struct hc_vm *vm);
 
 /* Host pointer to [gpa, gpa + len), or NULL if that is not within one slot of RAM (want_write: of
- * writable RAM). */
+ * writable RAM). Who writes through it while the VM runs calls hc_mem_wrote() afterwards. */
 void *hc_mem_ptr(struct hc_vm *vm, gpa_t gpa, uint64_t len, bool want_write);
+
+/* The range, all of it RAM, was written by something else than a vCPU, which may hold code that was
+ * translated from there. hc_mem_write() tells by itself. */
+void hc_mem_wrote(struct hc_vm *vm, gpa_t gpa, uint64_t len);
 
 /* Copy; the range may span slots. -EFAULT if any part of it is not RAM; nothing is copied then. */
 int hc_mem_read(struct hc_vm *vm, gpa_t gpa, void *buf, uint64_t len);

@@ -23,6 +23,11 @@ void hc_platform_free_pages(void *p, unsigned order);
 void *hc_platform_alloc(size_t size);
 void hc_platform_free(void *p, size_t size);
 
+/* size bytes, a power of two of pages, zeroed, for code made at run time. They are mapped twice:
+ * executable but not writable (returned), and writable but not executable (*writable). For good: to
+ * be called once, at start-up. NULL: there are none, or the system forbids it. */
+void *hc_platform_alloc_code(size_t size, void **writable);
+
 hpa_t hc_platform_to_hpa(const void *p);
 void *hc_platform_from_hpa(hpa_t pa);
 

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#define _GNU_SOURCE /* memfd_create */
 #include "tests/platform.h"
 
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 uint64_t test_now_ns;
 uint64_t test_deadline_ns[TEST_CPUS];
@@ -83,6 +86,19 @@ void hc_platform_free(void *p, size_t size)
 {
 	test_allocated -= p ? size : 0;
 	free(p);
+}
+
+void *hc_platform_alloc_code(size_t size, void **writable)
+{
+	int fd = failing() ? -1 : memfd_create("test code", MFD_CLOEXEC);
+	void *code;
+
+	if (fd < 0 || ftruncate(fd, (off_t)size))
+		return NULL;
+	*writable = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	code = mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+	close(fd);
+	return code == MAP_FAILED || *writable == MAP_FAILED ? NULL : code;
 }
 
 hpa_t hc_platform_to_hpa(const void *p)

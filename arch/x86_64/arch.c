@@ -102,6 +102,7 @@ static int vcpu_init(struct hc_vcpu *vcpu)
 	vcpu->state = &x->state;
 	x86_cpuid_set_cpus(vcpu->vm, vcpu->id + 1); /* vCPUs are made in order */
 	x86_apic_init(vcpu);
+	x86_code_forget(vcpu);
 	x86_vcpu_reset(vcpu, true);
 	if (vcpu->id)
 		atomic_store(&x->mp_state, X86_MP_WAIT_SIPI);

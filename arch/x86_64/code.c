@@ -89,7 +89,7 @@ static __attribute__((noinline)) const struct x86_code *learn(struct hc_vcpu *vc
 	struct x86_fault fault;
 	int rc;
 
-	c->epoch = 0;
+	c->key.cr3 = X86_CODE_NONE;
 	if (HC_PAGE_SIZE - gva.v % HC_PAGE_SIZE < X86_INSN_MAX)
 		return NULL;
 	c->host = x86_code_ptr(vcpu, gva, &rc, &fault);
@@ -99,9 +99,8 @@ static __attribute__((noinline)) const struct x86_code *learn(struct hc_vcpu *vc
 	if (x86_decode(&c->insn, c->bytes, X86_INSN_MAX, (enum x86_mode)bits) < 0)
 		return NULL;
 	c->is_move = x86_is_move(&c->insn);
-	c->key = key_of(s);
 	if (take_path(vcpu, c, gva))
-		c->epoch = x86_walk_epoch(vcpu->vm);
+		c->key = key_of(s);
 	return c;
 }
 
@@ -112,6 +111,12 @@ const struct x86_code *x86_code_here(struct hc_vcpu *vcpu)
 	const struct x86_code *c = x86_code_find(vcpu, &key);
 
 	return c ? c : learn(vcpu);
+}
+
+void x86_code_forget(struct hc_vcpu *vcpu)
+{
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(x86_vcpu_of(vcpu)->code); i++)
+		x86_vcpu_of(vcpu)->code[i].key.cr3 = X86_CODE_NONE;
 }
 
 /* --- Lengths --- */

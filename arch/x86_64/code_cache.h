@@ -4,7 +4,8 @@
  *
  * Nothing has to be invalidated: a remembered instruction counts only while the registers that
  * select mode, address space and rights, the entries of the page tables on the way, and the bytes
- * themselves are what they were. In a header, since every instruction here is paid by each exit of
+ * themselves are what they were; memory that tables or code lie in stays as long as the VM lives
+ * (x86_walk_epoch). In a header, since every instruction here is paid by each exit of
  * CPUs that do not save the next RIP, and by each access to a device.
  */
 #ifndef ARCH_X86_64_CODE_CACHE_H
@@ -52,13 +53,12 @@ static inline __attribute__((always_inline)) const struct x86_code *x86_code_fin
 {
 	const struct x86_code *c = x86_code_slot(vcpu, key->rip);
 
-	if (x86_code_key_differs(&c->key, key) | (c->epoch ^ x86_walk_epoch(vcpu->vm)))
+	if (x86_code_key_differs(&c->key, key))
 		return NULL;
 	if (x86_code_entry_differs(c, 0) | x86_code_entry_differs(c, 1) |
-	    x86_code_entry_differs(c, 2) | x86_code_entry_differs(c, 3) |
-	    x86_code_bytes_differ(c->bytes, c->host))
+	    x86_code_entry_differs(c, 2) | x86_code_entry_differs(c, 3))
 		return NULL;
-	return c;
+	return x86_code_bytes_differ(c->bytes, c->host) ? NULL : c;
 }
 
 #endif

@@ -21,6 +21,9 @@ gva_t x86_code_address(struct hc_vcpu *vcpu);
  * in one piece: undefined, across the end of a page, not mapped, not in RAM. */
 const struct x86_code *x86_code_here(struct hc_vcpu *vcpu);
 
+/* Of a vCPU that is being made: nothing is remembered. */
+void x86_code_forget(struct hc_vcpu *vcpu);
+
 /* mmio.c: a move of 32 bits between memory and a register or from an immediate. */
 bool x86_is_move(const struct x86_insn *insn);
 

@@ -40,26 +40,28 @@ enum {
 #define MTRR_FIXED (2 * MTRR_PAIRS) /* index in x86_vcpu.mtrr of the first fixed range */
 #define MTRR_CAP   (MTRR_PAIRS | HC_BIT(8) | HC_BIT(10)) /* fixed ranges; WC */
 
+#define KEPT(member) X86_MSR_KEPT, offsetof(struct x86_vcpu, member)
+
 /* Sorted by number; the first kind that matches counts. */
 const struct x86_msr_policy x86_msr_policy[] = {
 	{ 0x00, 0x01, X86_MSR_IGNORED, 0, "P5_MC", "machine checks of the Pentium: none" },
 	{ MSR_TSC, MSR_TSC, X86_MSR_EMULATED, 0, "TSC", "has an offset" },
 	{ 0x17, 0x17, X86_MSR_CONSTANT, 0, "PLATFORM_ID", "tells microcode variants apart" },
-	{ MSR_APIC_BASE, MSR_APIC_BASE, X86_MSR_EMULATED, 0, "APIC_BASE", "local APIC" },
+	{ MSR_APIC_BASE, MSR_APIC_BASE, KEPT(apic.base), "APIC_BASE", "local APIC" },
 	{ 0x8b, 0x8b, X86_MSR_IGNORED, 0, "PATCH_LEVEL", "microcode is the host's" },
 	{ MSR_MTRRCAP, MSR_MTRRCAP, X86_MSR_EMULATED, 0, "MTRRCAP", "read-only" },
 	{ MSR_SYSENTER_CS, MSR_SYSENTER_EIP, X86_MSR_DIRECT, 0, "SYSENTER_*", "switched" },
 	{ 0x179, 0x179, X86_MSR_CONSTANT, 0, "MCG_CAP", "no machine-check banks" },
-	{ MSR_MCG_STATUS, MSR_MCG_STATUS, X86_MSR_EMULATED, 0, "MCG_STATUS", "holds zero" },
-	{ MSR_MISC_ENABLE, MSR_MISC_ENABLE, X86_MSR_EMULATED, 0, "MISC_ENABLE", "kept" },
+	{ MSR_MCG_STATUS, MSR_MCG_STATUS, KEPT(msr_mcg_status), "MCG_STATUS", "holds zero" },
+	{ MSR_MISC_ENABLE, MSR_MISC_ENABLE, KEPT(msr_misc_enable), "MISC_ENABLE", "kept" },
 	{ MSR_DEBUGCTL, MSR_DEBUGCTL, X86_MSR_STATE, 0, "DEBUGCTL", "LBR and BTF" },
 	{ 0x1db, 0x1de, X86_MSR_IGNORED, 0, "LASTBRANCH", "not recorded" },
-	{ MSR_MTRR_PHYS, 0x20f, X86_MSR_EMULATED, 0, "MTRR_PHYS*", "kept: stage 2 decides" },
-	{ MSR_MTRR_FIX64K, 0x250, X86_MSR_EMULATED, 0, "MTRR_FIX64K", "the same" },
-	{ MSR_MTRR_FIX16K, 0x259, X86_MSR_EMULATED, 0, "MTRR_FIX16K", "the same" },
-	{ MSR_MTRR_FIX4K, 0x26f, X86_MSR_EMULATED, 0, "MTRR_FIX4K", "the same" },
+	{ MSR_MTRR_PHYS, 0x20f, KEPT(mtrr[0]), "MTRR_PHYS*", "kept: stage 2 decides" },
+	{ MSR_MTRR_FIX64K, 0x250, KEPT(mtrr[MTRR_FIXED]), "MTRR_FIX64K", "the same" },
+	{ MSR_MTRR_FIX16K, 0x259, KEPT(mtrr[MTRR_FIXED + 1]), "MTRR_FIX16K", "the same" },
+	{ MSR_MTRR_FIX4K, 0x26f, KEPT(mtrr[MTRR_FIXED + 3]), "MTRR_FIX4K", "the same" },
 	{ MSR_PAT, MSR_PAT, X86_MSR_STATE, 0, "PAT", "types are checked" },
-	{ MSR_MTRR_DEF_TYPE, MSR_MTRR_DEF_TYPE, X86_MSR_EMULATED, 0, "MTRR_DEF_TYPE", "kept" },
+	{ MSR_MTRR_DEF_TYPE, MSR_MTRR_DEF_TYPE, KEPT(msr_mtrr_def_type), "MTRR_DEF_TYPE", "kept" },
 	{ MSR_TSC_DEADLINE, MSR_TSC_DEADLINE, X86_MSR_EMULATED, 0, "TSC_DEADLINE", "local APIC" },
 	{ MSR_X2APIC, 0x8ff, X86_MSR_EMULATED, 0, "x2APIC", "local APIC" },
 	{ MSR_EFER, MSR_EFER, X86_MSR_STATE, 0, "EFER", "SVME and modes are checked" },
@@ -130,7 +132,22 @@ static inline const struct x86_msr_policy *row_of(struct hc_vcpu *vcpu, uint32_t
 
 	if (i >= HC_ARRAY_SIZE(x->msr_row))
 		return x86_msr_find(msr);
-	return x->msr_row[i] ? &x86_msr_policy[x->msr_row[i] - 1] : NULL;
+	return x->msr_row[i] ? x86_msr_policy + x->msr_row[i] - 1 : NULL;
+}
+
+/* --- Members of struct x86_vcpu --- */
+
+static inline void *kept_of(struct x86_vcpu *x, const struct x86_msr_policy *p, uint32_t msr)
+{
+	return (uint8_t *)x + p->value + (uint64_t)(msr - p->first) * sizeof(uint64_t);
+}
+
+static inline uint64_t read_kept(struct hc_vcpu *vcpu, const struct x86_msr_policy *p, uint32_t msr)
+{
+	uint64_t value;
+
+	__builtin_memcpy(&value, kept_of(x86_vcpu_of(vcpu), p, msr), sizeof(value));
+	return value;
 }
 
 /* --- Members of struct x86_state --- */
@@ -232,17 +249,6 @@ static __attribute__((noinline)) int read_member(struct hc_vcpu *vcpu, uint32_t 
 /* --- MTRRs (SDM Vol. 3A 11.11): kept for the guest. All its memory is RAM, and devices are reached
  * by exits, so that they change nothing. --- */
 
-static uint64_t *mtrr_of(struct x86_vcpu *x, uint32_t msr)
-{
-	if (msr < MSR_MTRR_PHYS + MTRR_FIXED)
-		return &x->mtrr[msr - MSR_MTRR_PHYS];
-	if (msr == MSR_MTRR_FIX64K)
-		return &x->mtrr[MTRR_FIXED];
-	if (msr < MSR_MTRR_FIX4K)
-		return &x->mtrr[MTRR_FIXED + 1 + (msr - MSR_MTRR_FIX16K)];
-	return &x->mtrr[MTRR_FIXED + 3 + (msr - MSR_MTRR_FIX4K)];
-}
-
 static bool is_memory_type(uint64_t type)
 {
 	return type < 7 && type != 2 && type != 3;
@@ -256,7 +262,8 @@ static bool check_fixed(uint64_t value)
 	return true;
 }
 
-static int write_mtrr(struct hc_vcpu *vcpu, uint32_t msr, uint64_t value)
+static int write_mtrr(struct hc_vcpu *vcpu, const struct x86_msr_policy *p, uint32_t msr,
+                      uint64_t value)
 {
 	uint64_t address = x86_vm_of(vcpu->vm)->gpa_mask & ~UINT64_C(0xfff);
 	bool ok;
@@ -269,7 +276,7 @@ static int write_mtrr(struct hc_vcpu *vcpu, uint32_t msr, uint64_t value)
 		ok = !(value & ~(address | 0xff)) && is_memory_type(value & 0xff);
 	if (!ok)
 		return -EINVAL;
-	*mtrr_of(x86_vcpu_of(vcpu), msr) = value;
+	memcpy(kept_of(x86_vcpu_of(vcpu), p, msr), &value, sizeof(value));
 	return 0;
 }
 
@@ -308,20 +315,13 @@ static void write_tsc(struct hc_vcpu *vcpu, uint64_t value)
 	x86_apic_write_deadline(vcpu, x86_apic_read_deadline(vcpu));
 }
 
-static inline __attribute__((always_inline)) int read_emulated(struct hc_vcpu *vcpu, uint32_t msr,
-                                                               uint64_t *value)
+static int read_emulated(struct hc_vcpu *vcpu, uint32_t msr, uint64_t *value)
 {
-	struct x86_vcpu *x = x86_vcpu_of(vcpu);
-
 	switch (msr) {
 	case MSR_TSC: *value = read_tsc(vcpu); return 0;
-	case MSR_APIC_BASE: *value = x->apic.base; return 0;
 	case MSR_MTRRCAP: *value = MTRR_CAP; return 0;
-	case MSR_MCG_STATUS: *value = x->msr_mcg_status; return 0;
-	case MSR_MISC_ENABLE: *value = x->msr_misc_enable; return 0;
-	case MSR_MTRR_DEF_TYPE: *value = x->msr_mtrr_def_type; return 0;
 	case MSR_TSC_DEADLINE: *value = x86_apic_read_deadline(vcpu); return 0;
-	default: *value = *mtrr_of(x, msr); return 0;
+	default: return x86_x2apic_read(vcpu, msr, value);
 	}
 }
 
@@ -335,7 +335,8 @@ static int write_misc_enable(struct x86_vcpu *x, uint64_t value)
 	return 0;
 }
 
-static int write_emulated(struct hc_vcpu *vcpu, uint32_t msr, uint64_t value)
+static int write_emulated(struct hc_vcpu *vcpu, const struct x86_msr_policy *p, uint32_t msr,
+                          uint64_t value)
 {
 	struct x86_vcpu *x = x86_vcpu_of(vcpu);
 
@@ -351,7 +352,7 @@ static int write_emulated(struct hc_vcpu *vcpu, uint32_t msr, uint64_t value)
 	case MSR_MISC_ENABLE: return write_misc_enable(x, value);
 	case MSR_MTRR_DEF_TYPE: return write_mtrr_def_type(vcpu, value);
 	case MSR_TSC_DEADLINE: x86_apic_write_deadline(vcpu, value); return 0;
-	default: return write_mtrr(vcpu, msr, value);
+	default: return write_mtrr(vcpu, p, msr, value);
 	}
 }
 
@@ -366,8 +367,7 @@ static int unknown(struct hc_vcpu *vcpu)
 	return -EINVAL;
 }
 
-static inline __attribute__((always_inline)) int read_msr(struct hc_vcpu *vcpu, uint32_t msr,
-                                                          uint64_t *value)
+int x86_msr_read(struct hc_vcpu *vcpu, uint32_t msr, uint64_t *value)
 {
 	if (is_x2apic(msr))
 		return x86_x2apic_read(vcpu, msr, value);
@@ -379,13 +379,9 @@ static inline __attribute__((always_inline)) int read_msr(struct hc_vcpu *vcpu, 
 	case X86_MSR_DIRECT:
 	case X86_MSR_STATE: return read_member(vcpu, msr, value);
 	case X86_MSR_EMULATED: return read_emulated(vcpu, msr, value);
+	case X86_MSR_KEPT: *value = read_kept(vcpu, p, msr); return 0;
 	default: *value = p->value; return 0;
 	}
-}
-
-int x86_msr_read(struct hc_vcpu *vcpu, uint32_t msr, uint64_t *value)
-{
-	return read_msr(vcpu, msr, value);
 }
 
 int x86_msr_write(struct hc_vcpu *vcpu, uint32_t msr, uint64_t value)
@@ -403,7 +399,8 @@ int x86_msr_write(struct hc_vcpu *vcpu, uint32_t msr, uint64_t value)
 	switch (p->kind) {
 	case X86_MSR_DIRECT:
 	case X86_MSR_STATE: return write_member(vcpu, msr, value);
-	case X86_MSR_EMULATED: return write_emulated(vcpu, msr, value);
+	case X86_MSR_EMULATED:
+	case X86_MSR_KEPT: return write_emulated(vcpu, p, msr, value);
 	case X86_MSR_CONSTANT: return value == p->value ? 0 : -EINVAL;
 	default: return 0;
 	}
@@ -411,17 +408,35 @@ int x86_msr_write(struct hc_vcpu *vcpu, uint32_t msr, uint64_t value)
 
 /* --- Exits --- */
 
-int x86_exit_msr_read(struct hc_vcpu *vcpu, struct hc_exit *exit)
+static inline void put_edx_eax(uint64_t *gpr, uint64_t value)
 {
-	uint64_t *gpr = x86_state_of(vcpu)->gpr;
+	gpr[X86_RDX] = value >> 32;
+	gpr[X86_RAX] = (uint32_t)value;
+}
 
-	/* Which stays as it is if the MSR cannot be read. */
-	if (read_msr(vcpu, (uint32_t)gpr[X86_RCX], &gpr[X86_RAX])) {
+static __attribute__((noinline)) int read_any(struct hc_vcpu *vcpu, const struct hc_exit *exit)
+{
+	uint64_t *gpr = x86_state_of(vcpu)->gpr, value;
+
+	if (x86_msr_read(vcpu, (uint32_t)gpr[X86_RCX], &value)) {
 		x86_raise_gp(vcpu);
 		return HC_ACT_RESUME;
 	}
-	gpr[X86_RDX] = gpr[X86_RAX] >> 32;
-	gpr[X86_RAX] = (uint32_t)gpr[X86_RAX];
+	put_edx_eax(gpr, value);
+	x86_skip(vcpu, exit->next_pc);
+	return HC_ACT_RESUME;
+}
+
+/* Here only those that are a load from memory, without a call. */
+int x86_exit_msr_read(struct hc_vcpu *vcpu, struct hc_exit *exit)
+{
+	uint64_t *gpr = x86_state_of(vcpu)->gpr;
+	uint32_t msr = (uint32_t)gpr[X86_RCX];
+	const struct x86_msr_policy *p = row_of(vcpu, msr);
+
+	if (!p || p->kind != X86_MSR_KEPT)
+		return read_any(vcpu, exit);
+	put_edx_eax(gpr, read_kept(vcpu, p, msr));
 	x86_skip(vcpu, exit->next_pc);
 	return HC_ACT_RESUME;
 }

@@ -10,19 +10,24 @@
  * with what is left in rCX, and interrupts come in between. */
 #define MAX_BURST 128
 
-static int single(struct hc_vcpu *vcpu, const struct hc_exit *exit)
+/* A port where nothing answers is the bus's business. */
+static __attribute__((noinline)) int out(struct hc_vcpu *vcpu, const struct hc_exit *exit)
 {
-	uint64_t *rax = &x86_state_of(vcpu)->gpr[X86_RAX];
 	const struct hc_exit_io *io = &exit->u.io;
 
-	/* A port where nothing answers is the bus's business. */
-	if (io->write)
-		(void)hc_bus_write(vcpu->vm, HC_SPACE_IO, io->port, io->width,
-		                   x86_low_bytes(*rax, io->width));
-	else
-		*rax = x86_merge(*rax,
-		                 hc_bus_read_value(vcpu->vm, HC_SPACE_IO, io->port, io->width),
-		                 io->width);
+	(void)hc_bus_write(vcpu->vm, HC_SPACE_IO, io->port, io->width,
+	                   x86_low_bytes(x86_state_of(vcpu)->gpr[X86_RAX], io->width));
+	x86_skip(vcpu, exit->next_pc);
+	return HC_ACT_RESUME;
+}
+
+static int in(struct hc_vcpu *vcpu, const struct hc_exit *exit)
+{
+	const struct hc_exit_io *io = &exit->u.io;
+	uint64_t value = hc_bus_read_raw(vcpu->vm, HC_SPACE_IO, io->port, io->width);
+	uint64_t *rax = &x86_state_of(vcpu)->gpr[X86_RAX];
+
+	*rax = x86_merge(*rax, value, io->width);
 	x86_skip(vcpu, exit->next_pc);
 	return HC_ACT_RESUME;
 }
@@ -95,5 +100,7 @@ static __attribute__((noinline)) int string(struct hc_vcpu *vcpu, const struct h
 
 int x86_exit_io(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
-	return exit->u.io.string ? string(vcpu, exit) : single(vcpu, exit);
+	if (__builtin_expect(exit->u.io.string, 0))
+		return string(vcpu, exit);
+	return exit->u.io.write ? out(vcpu, exit) : in(vcpu, exit);
 }

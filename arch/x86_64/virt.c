@@ -96,12 +96,14 @@ static void copy_phys(struct hc_vcpu *vcpu, gpa_t gpa, uint8_t *buf, unsigned le
 {
 	uint8_t *host = hc_mem_ptr(vcpu->vm, gpa, len, write);
 
-	if (!host)
+	if (!host) {
 		x86_copy_device(vcpu, gpa.v, buf, len, write);
-	else if (write)
+	} else if (write) {
 		memcpy(host, buf, len);
-	else
+		hc_mem_wrote(vcpu->vm, gpa, len);
+	} else {
 		memcpy(buf, host, len);
+	}
 }
 
 static int copy_virt(struct hc_vcpu *vcpu, gva_t gva, uint8_t *buf, unsigned len, bool write,

@@ -19,6 +19,7 @@
 #define PTE_A  HC_BIT(5)
 #define PTE_D  HC_BIT(6)
 #define PTE_PS HC_BIT(7)
+#define PTE_G  HC_BIT(8)
 #define PTE_NX HC_BIT(63)
 
 /* Bits 12 to 51: more than any guest physical address has. */
@@ -58,6 +59,7 @@ struct walk {
 	void *entry[5]; /* by level */
 	uint64_t value[5];
 	uint64_t gpa;
+	unsigned leaf; /* level of the entry that ended the walk */
 };
 
 static int fault_pf(const struct walk *w, struct x86_fault *fault, uint32_t code)
@@ -221,8 +223,10 @@ static int walk_once(struct walk *w, struct x86_fault *fault)
 	for (unsigned level = w->p->levels - 1u;; level--) {
 		int rc = load_entry(w, entry_gpa(w, table, level), level, &entry);
 
-		if (rc)
+		if (rc) {
+			fault->address = entry_gpa(w, table, level);
 			return rc;
+		}
 		if (!(entry & PTE_P))
 			return fault_pf(w, fault, 0);
 		bool leaf = is_leaf(w, entry, level);
@@ -238,6 +242,7 @@ static int walk_once(struct walk *w, struct x86_fault *fault)
 			if (!is_allowed(w, rights, exec_disabled))
 				return fault_pf(w, fault, X86_PF_P);
 			w->gpa = leaf_address(w, entry, level);
+			w->leaf = level;
 			return mark_used(w, level) ? 0 : -EAGAIN;
 		}
 		table = entry & ADDR_MASK &
@@ -276,18 +281,13 @@ static void remember(const struct walk *w, unsigned access)
 
 /* --- Entry points --- */
 
-static __attribute__((noinline)) int translate(struct hc_vcpu *vcpu, gva_t gva, unsigned access,
-                                               bool implicit, gpa_t *gpa, struct x86_fault *fault)
+static int walk(struct walk *w, struct hc_vcpu *vcpu, gva_t gva, unsigned access, bool implicit,
+                struct x86_fault *fault)
 {
 	const struct x86_state *s = x86_state_of(vcpu);
 	int rc;
 
-	if (!(s->cr0 & X86_CR0_PG)) {
-		/* Addresses have 32 bits then. */
-		gpa->v = (uint32_t)gva.v;
-		return 0;
-	}
-	struct walk w = {
+	*w = (struct walk){
 		.s = s,
 		.vcpu = vcpu,
 		.p = paging_of(s),
@@ -298,13 +298,52 @@ static __attribute__((noinline)) int translate(struct hc_vcpu *vcpu, gva_t gva, 
 		.user = s->cpl == 3 && !implicit,
 		.implicit = implicit,
 	};
-	w.nx = w.p->entry_size == 8 && s->efer & X86_EFER_NXE;
-	while ((rc = walk_once(&w, fault)) == -EAGAIN)
+	w->nx = w->p->entry_size == 8 && s->efer & X86_EFER_NXE;
+	while ((rc = walk_once(w, fault)) == -EAGAIN)
 		continue;
+	return rc;
+}
+
+static __attribute__((noinline)) int translate(struct hc_vcpu *vcpu, gva_t gva, unsigned access,
+                                               bool implicit, gpa_t *gpa, struct x86_fault *fault)
+{
+	struct walk w;
+	int rc;
+
+	if (!(x86_state_of(vcpu)->cr0 & X86_CR0_PG)) {
+		/* Addresses have 32 bits then. */
+		gpa->v = (uint32_t)gva.v;
+		return 0;
+	}
+	rc = walk(&w, vcpu, gva, access, implicit, fault);
 	if (rc)
 		return rc;
 	remember(&w, access);
 	*gpa = gpa_of(w.gpa);
+	return 0;
+}
+
+int x86_translate_page(struct hc_vcpu *vcpu, gva_t gva, unsigned access, bool implicit,
+                       struct x86_mapping *mapping, struct x86_fault *fault)
+{
+	const struct x86_state *s = x86_state_of(vcpu);
+	struct walk w;
+	int rc;
+
+	hc_vcpu_need(vcpu, X86_G_CR);
+	if (!(s->cr0 & X86_CR0_PG)) {
+		*mapping = (struct x86_mapping){ gpa_of((uint32_t)gva.v & ~(HC_PAGE_SIZE - 1)),
+			                         HC_PAGE_SIZE, false };
+		return 0;
+	}
+	rc = walk(&w, vcpu, gva, access, implicit, fault);
+	if (rc)
+		return rc;
+	*mapping = (struct x86_mapping){
+		.gpa = gpa_of(HC_ALIGN_DOWN(w.gpa, HC_PAGE_SIZE)),
+		.span = HC_BIT(shift_of(w.p, w.leaf)),
+		.global = w.value[w.leaf] & PTE_G && s->cr4 & X86_CR4_PGE,
+	};
 	return 0;
 }
 

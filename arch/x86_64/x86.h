@@ -66,10 +66,12 @@ struct x86_code_key {
 	uint32_t cs_attr, cpl;
 };
 
+/* In cr3: nothing is remembered here. No CR3 has these bits. */
+#define X86_CODE_NONE UINT64_MAX
+
 /* An instruction that was looked at before, and the table entries that led to it (code_cache.h). */
 struct x86_code {
-	struct x86_code_key key;
-	uint64_t epoch; /* x86_walk_epoch(); 0 if the rest may not be used again */
+	struct x86_code_key key; /* cr3 is X86_CODE_NONE if the rest may not be used again */
 	const _Atomic uint64_t *entry[4];
 	uint64_t value[4];
 	const uint8_t *host; /* its X86_INSN_MAX bytes, which lie in one page */
@@ -164,6 +166,18 @@ bool x86_write_cr(struct hc_vcpu *vcpu, unsigned number, uint64_t value);
 int x86_translate(struct hc_vcpu *vcpu, gva_t gva, unsigned access, bool implicit, gpa_t *gpa,
                   struct x86_fault *fault);
 
+/* What a page of the guest's translates to. */
+struct x86_mapping {
+	gpa_t gpa;     /* of the 4 KiB that hold the address asked for */
+	uint64_t span; /* bytes that the entry which ended the walk maps; 4 KiB without paging */
+	bool global;   /* that entry's G bit, where CR4.PGE gives it a meaning */
+};
+
+/* The same for those who remember translations themselves: always walks. -ENOENT: fault->address is
+ * where the page table would be. */
+int x86_translate_page(struct hc_vcpu *vcpu, gva_t gva, unsigned access, bool implicit,
+                       struct x86_mapping *mapping, struct x86_fault *fault);
+
 /* Up to len bytes of code at linear address gva; may stop early at a page that faults. Returns the
  * count (> 0), or the error of x86_translate for the first byte. */
 int x86_fetch(struct hc_vcpu *vcpu, gva_t gva, uint8_t *buf, unsigned len, struct x86_fault *fault);
@@ -196,6 +210,8 @@ enum x86_msr_kind {
 	X86_MSR_DIRECT,   /* guest and hardware share it: no exit */
 	X86_MSR_STATE,    /* a member of struct x86_state, checked on writing */
 	X86_MSR_EMULATED, /* a function of arch/x86_64/msr.c */
+	X86_MSR_KEPT,     /* a member of struct x86_vcpu, value bytes from its start; those of the
+	                   * row's further MSRs follow. Checked on writing */
 	X86_MSR_CONSTANT, /* reads give the row's value, writes of it are dropped, others #GP */
 	X86_MSR_IGNORED   /* reads give the row's value, writes are dropped */
 };

@@ -46,16 +46,10 @@ static void set_cf_of(uint64_t cf, uint64_t of, uint64_t *rflags)
 /* Rotates leave SF, ZF, AF and PF alone (SDM Vol. 2B, RCL/RCR/ROL/ROR). */
 static uint64_t rotate(enum x86_op op, uint64_t a, unsigned count, unsigned width, uint64_t *rflags)
 {
-	unsigned bits = alu_bits(width);
-	unsigned left = (op == X86_OP_ROL ? count : bits - count % bits) % bits;
-	uint64_t r = a;
-	uint64_t cf;
+	struct alu_shifted x = alu_rotate_by(op, a, count, width);
 
-	if (left)
-		r = (a << left | a >> (bits - left)) & alu_mask(width);
-	cf = op == X86_OP_ROL ? r & 1 : alu_msb(r, width);
-	set_cf_of(cf, alu_msb(r, width) ^ (op == X86_OP_ROL ? cf : alu_msb(r << 1, width)), rflags);
-	return r;
+	set_cf_of(x.cf, x.of, rflags);
+	return x.r;
 }
 
 /* Rotates of bits + 1 bits, the carry flag above the operand: by `count`, 1 to bits, to the left.
@@ -86,27 +80,11 @@ static uint64_t rotate_carry(enum x86_op op, uint64_t a, unsigned count, unsigne
 /* SHL, SHR, SAR by `count`, 1 to 63. */
 static uint64_t shift(enum x86_op op, uint64_t a, unsigned count, unsigned width, uint64_t *rflags)
 {
-	uint64_t cf, of, r;
+	struct alu_shifted x = alu_shift_by(op, a, count, width);
 
-	if (op == X86_OP_SHR || op == X86_OP_SAR) {
-		uint64_t v = op == X86_OP_SAR ? alu_sign_extend(a, width) : a;
-
-		of = op == X86_OP_SAR ? 0 : alu_msb(a, width);
-		v = (uint64_t)((int64_t)v >> (count - 1));
-		if (op == X86_OP_SHR)
-			v = a >> (count - 1);
-		cf = v & 1;
-		r = op == X86_OP_SAR ? (uint64_t)((int64_t)v >> 1) : v >> 1;
-	} else {
-		uint64_t v = a << (count - 1);
-
-		cf = alu_msb(v, width);
-		r = v << 1;
-		of = cf ^ alu_msb(r, width);
-	}
-	r = alu_logic(r, width, rflags);
-	set_cf_of(cf, of, rflags);
-	return r;
+	alu_logic(x.r, width, rflags);
+	set_cf_of(x.cf, x.of, rflags);
+	return x.r;
 }
 
 uint64_t alu_shift(enum x86_op op, uint64_t a, unsigned count, unsigned width, uint64_t *rflags)

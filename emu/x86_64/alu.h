@@ -54,18 +54,37 @@ static inline uint64_t alu_flags_szp(uint64_t r, unsigned width)
 	return flags;
 }
 
+/* The carries out of each bit of r = a + b + carry, and the borrows of r = a - b - borrow: CF is
+ * the most significant bit's, AF bit 3's, and OF is CF unlike the carry into the most significant
+ * bit (SDM Vol. 1 3.4.3.1, appendix A). */
+static inline uint64_t alu_carries(uint64_t a, uint64_t b, uint64_t r)
+{
+	return (a & b) | ((a | b) & ~r);
+}
+
+static inline uint64_t alu_borrows(uint64_t a, uint64_t b, uint64_t r)
+{
+	return (~a & b) | ((~a | b) & r);
+}
+
+/* All status flags of an addition or a subtraction. */
+static inline uint64_t alu_flags(uint64_t r, uint64_t carries, unsigned width)
+{
+	uint64_t flags = alu_flags_szp(r, width);
+
+	flags |= alu_msb(carries, width) * X86_FLAG_CF;
+	flags |= alu_msb(carries ^ carries << 1, width) * X86_FLAG_OF;
+	flags |= carries << 1 & X86_FLAG_AF;
+	return flags;
+}
+
 /* ADD and ADC: a + b + carry (0 or 1). */
 static inline uint64_t alu_add(uint64_t a, uint64_t b, uint64_t carry, unsigned width,
                                uint64_t *rflags)
 {
 	uint64_t r = (a + b + carry) & alu_mask(width);
-	uint64_t carries = (a & b) | ((a | b) & ~r);
-	uint64_t flags = alu_flags_szp(r, width);
 
-	flags |= alu_msb(carries, width) * X86_FLAG_CF;
-	flags |= alu_msb((a ^ r) & (b ^ r), width) * X86_FLAG_OF;
-	flags |= (a ^ b ^ r) & X86_FLAG_AF;
-	*rflags = (*rflags & ~ALU_FLAGS) | flags;
+	*rflags = (*rflags & ~ALU_FLAGS) | alu_flags(r, alu_carries(a, b, r), width);
 	return r;
 }
 
@@ -74,13 +93,8 @@ static inline uint64_t alu_sub(uint64_t a, uint64_t b, uint64_t borrow, unsigned
                                uint64_t *rflags)
 {
 	uint64_t r = (a - b - borrow) & alu_mask(width);
-	uint64_t borrows = (~a & b) | ((~a | b) & r);
-	uint64_t flags = alu_flags_szp(r, width);
 
-	flags |= alu_msb(borrows, width) * X86_FLAG_CF;
-	flags |= alu_msb((a ^ b) & (a ^ r), width) * X86_FLAG_OF;
-	flags |= (a ^ b ^ r) & X86_FLAG_AF;
-	*rflags = (*rflags & ~ALU_FLAGS) | flags;
+	*rflags = (*rflags & ~ALU_FLAGS) | alu_flags(r, alu_borrows(a, b, r), width);
 	return r;
 }
 
@@ -97,6 +111,53 @@ uint64_t alu_binary(enum x86_op op, uint64_t a, uint64_t b, unsigned width, uint
 
 /* INC, DEC, NEG, NOT. INC and DEC keep CF, NOT keeps all flags. */
 uint64_t alu_unary(enum x86_op op, uint64_t a, unsigned width, uint64_t *rflags);
+
+/* A shifted operand, zero-extended, and the flags CF and OF that are left. */
+struct alu_shifted {
+	uint64_t r;
+	bool cf, of;
+};
+
+/* SHL (and SAL), SHR, SAR of a, which is zero-extended, by count, 1 to 63. */
+static inline struct alu_shifted alu_shift_by(enum x86_op op, uint64_t a, unsigned count,
+                                              unsigned width)
+{
+	struct alu_shifted x;
+
+	if (op == X86_OP_SHR) {
+		x.of = alu_msb(a, width);
+		a >>= count - 1;
+		x.cf = a & 1;
+		x.r = a >> 1;
+	} else if (op == X86_OP_SAR) {
+		int64_t v = (int64_t)alu_sign_extend(a, width) >> (count - 1);
+
+		x.cf = v & 1;
+		x.r = (uint64_t)(v >> 1) & alu_mask(width);
+		x.of = false;
+	} else {
+		a <<= count - 1;
+		x.cf = alu_msb(a, width);
+		x.r = a << 1 & alu_mask(width);
+		x.of = x.cf != alu_msb(x.r, width);
+	}
+	return x;
+}
+
+/* ROL and ROR of a, which is zero-extended, by count, 1 to 63. */
+static inline struct alu_shifted alu_rotate_by(enum x86_op op, uint64_t a, unsigned count,
+                                               unsigned width)
+{
+	unsigned bits = alu_bits(width);
+	unsigned left = (op == X86_OP_ROL ? count : bits - count % bits) % bits;
+	struct alu_shifted x = { .r = a };
+
+	if (left)
+		x.r = (a << left | a >> (bits - left)) & alu_mask(width);
+	x.cf = op == X86_OP_ROL ? x.r & 1 : alu_msb(x.r, width);
+	x.of = alu_msb(x.r, width) != (op == X86_OP_ROL ? x.cf : alu_msb(x.r << 1, width));
+	return x;
+}
 
 /* ROL, ROR, RCL, RCR, SHL, SAL, SHR, SAR; masks the count as the CPU does. */
 uint64_t alu_shift(enum x86_op op, uint64_t a, unsigned count, unsigned width, uint64_t *rflags);

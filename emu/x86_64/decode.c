@@ -156,9 +156,10 @@ static const struct x86_opcode *vex_row(struct cursor *c, struct x86_insn *in, e
 	in->map = (uint8_t)m;
 	in->prefixes |= X86_PFX_VEX | pp_prefix[last & 3];
 	in->vvvv = (~last >> 3) & 0xf;
+	in->vex = last & (X86_VEX_W | X86_VEX_L);
 	in->rex = (uint8_t)((~rxb >> 5 & 7) | (last >> 7) << 3);
 	if (mode != X86_MODE_64) {
-		in->rex = 0; /* W is ignored, the rest is fixed; 8 registers (SDM Vol. 2A 2.3.5) */
+		in->rex = 0; /* no 64-bit operands and 8 registers (SDM Vol. 2A 2.3.5) */
 		in->vvvv &= 7;
 	}
 	in->opcode = take8(c);

@@ -36,6 +36,10 @@ enum x86_mode { X86_MODE_16 = 16, X86_MODE_32 = 32, X86_MODE_64 = 64 };
 #define X86_REG_RIP  0x10u /* base only: the address of the next instruction */
 #define X86_REG_NONE 0xffu
 
+/* x86_insn.vex */
+#define X86_VEX_W 0x80u
+#define X86_VEX_L 0x04u /* 256 bits */
+
 struct x86_insn {
 	uint16_t op;       /* enum x86_op */
 	uint8_t length;    /* bytes, 1 to 15 */
@@ -57,6 +61,7 @@ struct x86_insn {
 	uint8_t scale;     /* log2 of the index's factor: 0 to 3 */
 	uint8_t seg;       /* enum x86_seg: default or override; moffs and string sources too */
 	uint8_t vvvv;      /* VEX.vvvv, the register it means: 0 to 15 */
+	uint8_t vex;       /* X86_VEX_W, X86_VEX_L as encoded, W also where rex does not have it */
 	uint16_t imm2;     /* second immediate: far selector, ENTER's level */
 	int32_t disp;      /* displacement, sign-extended */
 	uint64_t imm;      /* immediate, branch displacement (sign-extended) or moffs address */

@@ -11,34 +11,105 @@ typedef int exec_fn(struct x86_emulate_ctx *ctx);
 
 /* An empty row is an instruction that is not emulated. */
 static exec_fn *const exec_table[X86_OP_COUNT] = {
-	[X86_OP_ADD] = emu_exec_binary,        [X86_OP_OR] = emu_exec_binary,
-	[X86_OP_ADC] = emu_exec_binary,        [X86_OP_SBB] = emu_exec_binary,
-	[X86_OP_AND] = emu_exec_binary,        [X86_OP_SUB] = emu_exec_binary,
-	[X86_OP_XOR] = emu_exec_binary,        [X86_OP_CMP] = emu_exec_compare,
-	[X86_OP_TEST] = emu_exec_compare,      [X86_OP_ROL] = emu_exec_shift,
-	[X86_OP_ROR] = emu_exec_shift,         [X86_OP_RCL] = emu_exec_shift,
-	[X86_OP_RCR] = emu_exec_shift,         [X86_OP_SHL] = emu_exec_shift,
-	[X86_OP_SHR] = emu_exec_shift,         [X86_OP_SAL] = emu_exec_shift,
-	[X86_OP_SAR] = emu_exec_shift,         [X86_OP_SHLD] = emu_exec_double_shift,
-	[X86_OP_SHRD] = emu_exec_double_shift, [X86_OP_BT] = emu_exec_bit,
-	[X86_OP_BTS] = emu_exec_bit,           [X86_OP_BTR] = emu_exec_bit,
-	[X86_OP_BTC] = emu_exec_bit,           [X86_OP_MOV] = emu_exec_mov,
-	[X86_OP_MOVNTI] = emu_exec_mov,        [X86_OP_MOVZX] = emu_exec_extend,
-	[X86_OP_MOVSX] = emu_exec_extend,      [X86_OP_MOVSXD] = emu_exec_extend,
-	[X86_OP_MOVBE] = emu_exec_movbe,       [X86_OP_MOV_FROM_SREG] = emu_exec_mov_from_sreg,
-	[X86_OP_XCHG] = emu_exec_xchg,         [X86_OP_XADD] = emu_exec_xadd,
-	[X86_OP_CMPXCHG] = emu_exec_cmpxchg,   [X86_OP_CMPXCHG8B] = emu_exec_cmpxchg_pair,
-	[X86_OP_INC] = emu_exec_unary,         [X86_OP_DEC] = emu_exec_unary,
-	[X86_OP_NEG] = emu_exec_unary,         [X86_OP_NOT] = emu_exec_unary,
-	[X86_OP_MUL] = emu_exec_multiply,      [X86_OP_IMUL] = emu_exec_multiply,
-	[X86_OP_DIV] = emu_exec_divide,        [X86_OP_IDIV] = emu_exec_divide,
-	[X86_OP_SETCC] = emu_exec_setcc,       [X86_OP_CMOVCC] = emu_exec_cmovcc,
-	[X86_OP_BSF] = emu_exec_scan,          [X86_OP_BSR] = emu_exec_scan,
-	[X86_OP_TZCNT] = emu_exec_scan,        [X86_OP_LZCNT] = emu_exec_scan,
-	[X86_OP_POPCNT] = emu_exec_scan,       [X86_OP_PUSH] = emu_exec_push,
-	[X86_OP_POP] = emu_exec_pop,           [X86_OP_MOVS] = emu_exec_string,
-	[X86_OP_CMPS] = emu_exec_string,       [X86_OP_STOS] = emu_exec_string,
-	[X86_OP_LODS] = emu_exec_string,       [X86_OP_SCAS] = emu_exec_string,
+	[X86_OP_ADD] = emu_exec_binary,
+	[X86_OP_OR] = emu_exec_binary,
+	[X86_OP_ADC] = emu_exec_binary,
+	[X86_OP_SBB] = emu_exec_binary,
+	[X86_OP_AND] = emu_exec_binary,
+	[X86_OP_SUB] = emu_exec_binary,
+	[X86_OP_XOR] = emu_exec_binary,
+	[X86_OP_CMP] = emu_exec_compare,
+	[X86_OP_TEST] = emu_exec_compare,
+	[X86_OP_ROL] = emu_exec_shift,
+	[X86_OP_ROR] = emu_exec_shift,
+	[X86_OP_RCL] = emu_exec_shift,
+	[X86_OP_RCR] = emu_exec_shift,
+	[X86_OP_SHL] = emu_exec_shift,
+	[X86_OP_SHR] = emu_exec_shift,
+	[X86_OP_SAL] = emu_exec_shift,
+	[X86_OP_SAR] = emu_exec_shift,
+	[X86_OP_SHLD] = emu_exec_double_shift,
+	[X86_OP_SHRD] = emu_exec_double_shift,
+	[X86_OP_BT] = emu_exec_bit,
+	[X86_OP_BTS] = emu_exec_bit,
+	[X86_OP_BTR] = emu_exec_bit,
+	[X86_OP_BTC] = emu_exec_bit,
+	[X86_OP_MOV] = emu_exec_mov,
+	[X86_OP_MOVNTI] = emu_exec_mov,
+	[X86_OP_MOVZX] = emu_exec_extend,
+	[X86_OP_MOVSX] = emu_exec_extend,
+	[X86_OP_MOVSXD] = emu_exec_extend,
+	[X86_OP_MOVBE] = emu_exec_movbe,
+	[X86_OP_MOV_FROM_SREG] = emu_exec_mov_from_sreg,
+	[X86_OP_XCHG] = emu_exec_xchg,
+	[X86_OP_XADD] = emu_exec_xadd,
+	[X86_OP_CMPXCHG] = emu_exec_cmpxchg,
+	[X86_OP_CMPXCHG8B] = emu_exec_cmpxchg_pair,
+	[X86_OP_INC] = emu_exec_unary,
+	[X86_OP_DEC] = emu_exec_unary,
+	[X86_OP_NEG] = emu_exec_unary,
+	[X86_OP_NOT] = emu_exec_unary,
+	[X86_OP_MUL] = emu_exec_multiply,
+	[X86_OP_IMUL] = emu_exec_multiply,
+	[X86_OP_DIV] = emu_exec_divide,
+	[X86_OP_IDIV] = emu_exec_divide,
+	[X86_OP_SETCC] = emu_exec_setcc,
+	[X86_OP_CMOVCC] = emu_exec_cmovcc,
+	[X86_OP_BSF] = emu_exec_scan,
+	[X86_OP_BSR] = emu_exec_scan,
+	[X86_OP_TZCNT] = emu_exec_scan,
+	[X86_OP_LZCNT] = emu_exec_scan,
+	[X86_OP_POPCNT] = emu_exec_scan,
+	[X86_OP_PUSH] = emu_exec_push,
+	[X86_OP_POP] = emu_exec_pop,
+	[X86_OP_MOVS] = emu_exec_string,
+	[X86_OP_CMPS] = emu_exec_string,
+	[X86_OP_STOS] = emu_exec_string,
+	[X86_OP_LODS] = emu_exec_string,
+	[X86_OP_SCAS] = emu_exec_string,
+	[X86_OP_PUSHA] = emu_exec_pusha,
+	[X86_OP_POPA] = emu_exec_popa,
+	[X86_OP_ENTER] = emu_exec_enter,
+	[X86_OP_LEAVE] = emu_exec_leave,
+	[X86_OP_ANDN] = emu_exec_andn,
+	[X86_OP_BLSR] = emu_exec_lowest_bit,
+	[X86_OP_BLSMSK] = emu_exec_lowest_bit,
+	[X86_OP_BLSI] = emu_exec_lowest_bit,
+	[X86_OP_BEXTR] = emu_exec_bit_field,
+	[X86_OP_BZHI] = emu_exec_bit_field,
+	[X86_OP_PDEP] = emu_exec_deposit,
+	[X86_OP_PEXT] = emu_exec_deposit,
+	[X86_OP_SARX] = emu_exec_shift_vex,
+	[X86_OP_SHLX] = emu_exec_shift_vex,
+	[X86_OP_SHRX] = emu_exec_shift_vex,
+	[X86_OP_RORX] = emu_exec_shift_vex,
+	[X86_OP_MULX] = emu_exec_mulx,
+	[X86_OP_ADCX] = emu_exec_add_flag,
+	[X86_OP_ADOX] = emu_exec_add_flag,
+	[X86_OP_CRC32] = emu_exec_crc32,
+	[X86_OP_NOP] = emu_exec_nop,
+	[X86_OP_PREFETCH] = emu_exec_nop,
+	[X86_OP_LEA] = emu_exec_lea,
+	[X86_OP_BSWAP] = emu_exec_bswap,
+	[X86_OP_CBW] = emu_exec_widen,
+	[X86_OP_CWD] = emu_exec_widen,
+	[X86_OP_SAHF] = emu_exec_flag,
+	[X86_OP_LAHF] = emu_exec_flag,
+	[X86_OP_CLC] = emu_exec_flag,
+	[X86_OP_STC] = emu_exec_flag,
+	[X86_OP_CMC] = emu_exec_flag,
+	[X86_OP_CLD] = emu_exec_flag,
+	[X86_OP_STD] = emu_exec_flag,
+	[X86_OP_XLAT] = emu_exec_xlat,
+	[X86_OP_BOUND] = emu_exec_bound,
+	[X86_OP_AAA] = emu_exec_ascii_adjust,
+	[X86_OP_AAS] = emu_exec_ascii_adjust,
+	[X86_OP_DAA] = emu_exec_decimal_adjust,
+	[X86_OP_DAS] = emu_exec_decimal_adjust,
+	[X86_OP_AAM] = emu_exec_ascii_multiply,
+	[X86_OP_AAD] = emu_exec_ascii_multiply,
+	[X86_OP_SALC] = emu_exec_salc,
+	[X86_OP_MOVDIRI] = emu_exec_mov,
 };
 
 enum x86_mode x86_state_mode(const struct x86_state *state)
@@ -66,7 +137,7 @@ static int fetch_more(struct x86_emulate_ctx *ctx)
 		room = hc_min(room, s->seg[X86_CS].limit - offset + 1);
 		address = gva_of((uint32_t)(s->seg[X86_CS].base + offset));
 	} else {
-		r = emu_linear(ctx, X86_CS, offset, 1, false, &address);
+		r = emu_operand_linear(ctx, X86_CS, offset, 1, false, &address);
 		if (r)
 			return r;
 	}
@@ -153,16 +224,11 @@ static void retire(struct x86_emulate_ctx *ctx)
 	s->rflags &= ~(uint64_t)X86_FLAG_RF;
 }
 
-int x86_emulate_cached(struct x86_emulate_ctx *ctx, struct x86_decode_cache *cache)
+static inline int execute(struct x86_emulate_ctx *ctx)
 {
-	exec_fn *exec;
+	exec_fn *exec = exec_table[ctx->insn.op];
 	int r;
 
-	ctx->mode = x86_state_mode(ctx->state);
-	r = fetch_and_decode(ctx, cache);
-	if (r)
-		return r;
-	exec = exec_table[ctx->insn.op];
 	if (!exec)
 		return -EOPNOTSUPP;
 	ctx->access = ctx->insn.prefixes & X86_PFX_LOCK ? X86_ACCESS_LOCKED : 0;
@@ -170,6 +236,26 @@ int x86_emulate_cached(struct x86_emulate_ctx *ctx, struct x86_decode_cache *cac
 	if (!r)
 		retire(ctx);
 	return r;
+}
+
+int x86_execute(struct x86_emulate_ctx *ctx, enum x86_mode mode)
+{
+	ctx->mode = mode;
+	return execute(ctx);
+}
+
+bool x86_is_executable(enum x86_op op)
+{
+	return exec_table[op];
+}
+
+int x86_emulate_cached(struct x86_emulate_ctx *ctx, struct x86_decode_cache *cache)
+{
+	int r;
+
+	ctx->mode = x86_state_mode(ctx->state);
+	r = fetch_and_decode(ctx, cache);
+	return r ? r : execute(ctx);
 }
 
 int x86_emulate(struct x86_emulate_ctx *ctx)

@@ -2,9 +2,9 @@
 /*
  * Executes one guest instruction in software, on an x86_state and three callbacks for memory.
  *
- * For exits where the hardware cannot: accesses to device memory. Every integer instruction that
- * can have an operand in memory is here, in 16-, 32- and 64-bit mode, but for those that load
- * segment registers or transfer control. x86_emulate() says -EOPNOTSUPP to the rest.
+ * For exits where the hardware cannot: accesses to device memory; and what the software CPU has no
+ * faster way for. The integer instructions are here, in 16-, 32- and 64-bit mode, but for those
+ * that load segment registers or transfer control. x86_emulate() says -EOPNOTSUPP to the rest.
  *
  * An instruction either completes or leaves registers, flags and RIP as they were. The exceptions
  * are the architecture's own: each finished iteration of a repeated string instruction counts. An
@@ -63,6 +63,8 @@ struct x86_emulate_ctx {
 	 * fetched. Must be set again for each instruction. */
 	uint8_t n_bytes;
 	uint8_t bytes[X86_INSN_MAX];
+	/* Iterations of a repeated string instruction in one call; 0: X86_REPEAT_MAX. */
+	uint16_t repeat;
 
 	/* Result. insn is valid as soon as decoding succeeded, also with -EOPNOTSUPP. */
 	struct x86_insn insn;
@@ -79,6 +81,15 @@ struct x86_emulate_ctx {
  * -EOPNOTSUPP for a valid instruction that is not emulated. Not thread-safe per state.
  */
 int x86_emulate(struct x86_emulate_ctx *ctx);
+
+/*
+ * The same for the instruction in ctx->insn, which was decoded already, in mode: bytes and n_bytes
+ * do not matter, ops->fetch is not called. -EOPNOTSUPP comes without a look at the state.
+ */
+int x86_execute(struct x86_emulate_ctx *ctx, enum x86_mode mode);
+
+/* Whether x86_execute() has the instruction. */
+bool x86_is_executable(enum x86_op op);
 
 /*
  * Instructions decoded before, found again by their bytes. One for each virtual CPU, all zero at

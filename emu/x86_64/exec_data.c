@@ -140,7 +140,8 @@ int emu_exec_xadd(struct x86_emulate_ctx *ctx)
 	return 0;
 }
 
-/* The destination is written in either case (SDM Vol. 2A, CMPXCHG). */
+/* A destination in memory is written in either case (SDM Vol. 2A, CMPXCHG); a register is not: the
+ * upper half of a 32-bit one stays as it was. */
 int emu_exec_cmpxchg(struct x86_emulate_ctx *ctx)
 {
 	const struct x86_insn *in = &ctx->insn;
@@ -155,7 +156,8 @@ int emu_exec_cmpxchg(struct x86_emulate_ctx *ctx)
 		return r;
 	alu_sub(accumulator, v, 0, width, &flags);
 	equal = flags & X86_FLAG_ZF;
-	r = emu_write_rm(ctx, width, equal ? emu_get_reg(ctx, in->reg, width) : v);
+	if (in->is_mem || equal)
+		r = emu_write_rm(ctx, width, equal ? emu_get_reg(ctx, in->reg, width) : v);
 	if (r)
 		return r;
 	if (!equal)
@@ -224,61 +226,5 @@ int emu_exec_cmovcc(struct x86_emulate_ctx *ctx)
 	if (!alu_condition(in->opcode & 0xf, ctx->state->rflags))
 		v = emu_get_reg(ctx, in->reg, width);
 	emu_set_reg(ctx, in->reg, width, v);
-	return 0;
-}
-
-/* Bytes of the stack pointer in use (SDM Vol. 1 6.2.3). */
-static unsigned stack_width(const struct x86_emulate_ctx *ctx)
-{
-	if (ctx->mode == X86_MODE_64)
-		return 8;
-	return ctx->state->seg[X86_SS].attr & X86_ATTR_DB ? 4 : 2;
-}
-
-int emu_exec_push(struct x86_emulate_ctx *ctx)
-{
-	const struct x86_insn *in = &ctx->insn;
-	unsigned width = in->opsize;
-	unsigned sp_width = stack_width(ctx);
-	uint64_t sp = (ctx->state->gpr[X86_RSP] - width) & alu_mask(sp_width);
-	uint64_t v = in->imm;
-	gva_t top;
-	int r = 0;
-
-	if (in->form == X86_FORM_O)
-		v = emu_get_reg(ctx, in->reg, width);
-	else if (in->form == X86_FORM_M)
-		r = emu_read_rm(ctx, width, &v);
-	if (!r)
-		r = emu_linear(ctx, X86_SS, sp, width, true, &top);
-	if (!r)
-		r = emu_store(ctx, top, v, width, 0);
-	if (!r)
-		emu_set_reg(ctx, X86_RSP, sp_width, sp);
-	return r;
-}
-
-/* An address based on rSP uses the value after the increment (SDM Vol. 2B, POP). */
-int emu_exec_pop(struct x86_emulate_ctx *ctx)
-{
-	const struct x86_insn *in = &ctx->insn;
-	unsigned width = in->opsize;
-	unsigned sp_width = stack_width(ctx);
-	uint64_t sp = ctx->state->gpr[X86_RSP] & alu_mask(sp_width);
-	uint64_t v;
-	gva_t top;
-	int r = emu_linear(ctx, X86_SS, sp, width, false, &top);
-
-	if (!r)
-		r = emu_load(ctx, top, &v, width, 0);
-	if (!r && in->form == X86_FORM_M)
-		r = emu_locate(ctx, width, true, in->base == X86_RSP ? width : 0);
-	if (!r && in->is_mem)
-		r = emu_write_rm(ctx, width, v);
-	if (r)
-		return r;
-	emu_set_reg(ctx, X86_RSP, sp_width, sp + width);
-	if (!in->is_mem)
-		emu_set_reg(ctx, in->form == X86_FORM_O ? in->reg : in->rm, width, v);
 	return 0;
 }

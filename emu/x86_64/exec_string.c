@@ -29,7 +29,7 @@ static int load(struct x86_emulate_ctx *ctx, unsigned seg, unsigned gpr, uint64_
 {
 	unsigned width = ctx->insn.rm_width;
 	gva_t address;
-	int r = emu_linear(ctx, seg, pointer(ctx, gpr), width, false, &address);
+	int r = emu_operand_linear(ctx, seg, pointer(ctx, gpr), width, false, &address);
 
 	return r ? r : emu_load(ctx, address, v, width, 0);
 }
@@ -38,7 +38,7 @@ static int store(struct x86_emulate_ctx *ctx, uint64_t v)
 {
 	unsigned width = ctx->insn.rm_width;
 	gva_t address;
-	int r = emu_linear(ctx, X86_ES, pointer(ctx, X86_RDI), width, true, &address);
+	int r = emu_operand_linear(ctx, X86_ES, pointer(ctx, X86_RDI), width, true, &address);
 
 	return r ? r : emu_store(ctx, address, v, width, 0);
 }
@@ -59,10 +59,11 @@ static int iterate(struct x86_emulate_ctx *ctx, unsigned steps)
 	uint64_t b;
 	int r = 0;
 
-	if (steps & READS_SI)
-		r = load(ctx, in->seg, X86_RSI, &a);
-	if (!r && (steps & READS_DI))
+	/* Of CMPS's operands CPUs read ES:rDI first, which shows when neither can be. */
+	if (steps & READS_DI)
 		r = load(ctx, X86_ES, X86_RDI, &b);
+	if (!r && (steps & READS_SI))
+		r = load(ctx, in->seg, X86_RSI, &a);
 	if (!r && (steps & WRITES_DI))
 		r = store(ctx, a);
 	if (r)
@@ -90,17 +91,21 @@ int emu_exec_string(struct x86_emulate_ctx *ctx)
 {
 	unsigned steps = steps_of((enum x86_op)ctx->insn.op);
 	unsigned adsize = ctx->insn.adsize;
+	uint64_t flags = ctx->state->rflags;
+	unsigned most = ctx->repeat ? ctx->repeat : X86_REPEAT_MAX;
 
 	if (!(ctx->insn.prefixes & (X86_PFX_F3 | X86_PFX_F2)))
 		return iterate(ctx, steps);
 	for (unsigned i = 0; pointer(ctx, X86_RCX); i++) {
 		int r;
 
-		if (i == X86_REPEAT_MAX)
+		if (i == most)
 			return X86_EMULATE_REPEAT;
 		r = iterate(ctx, steps);
-		if (r)
+		if (r) { /* a fault leaves the flags as they were before all iterations */
+			ctx->state->rflags = flags;
 			return r;
+		}
 		emu_set_reg(ctx, X86_RCX, adsize, ctx->state->gpr[X86_RCX] - 1);
 		if (condition_ends(ctx, steps))
 			break;

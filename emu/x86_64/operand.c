@@ -58,13 +58,13 @@ static bool within_limit(const struct x86_segment *s, uint64_t offset, unsigned 
 	return last <= s->limit;
 }
 
-/* #AC, which only user mode knows (SDM Vol. 3A 6.15). */
+/* #AC, which only user mode knows (SDM Vol. 3A 6.15); CMPXCHG16B's 16 bytes have a #GP instead. */
 static inline int check_alignment(struct x86_emulate_ctx *ctx, gva_t linear, unsigned width)
 {
 	const struct x86_state *s = ctx->state;
 
-	if (!(linear.v & (width - 1)) || !(s->rflags & X86_FLAG_AC) || !(s->cr0 & X86_CR0_AM) ||
-	    s->cpl != 3)
+	if (!(linear.v & (width - 1)) || width == 16 || !(s->rflags & X86_FLAG_AC) ||
+	    !(s->cr0 & X86_CR0_AM) || s->cpl != 3)
 		return 0;
 	return emu_fault_code(ctx, X86_VEC_AC, 0);
 }
@@ -86,8 +86,8 @@ static inline int to_linear(struct x86_emulate_ctx *ctx, unsigned seg, uint64_t 
 	return check_alignment(ctx, *linear, width);
 }
 
-int emu_linear(struct x86_emulate_ctx *ctx, unsigned seg, uint64_t offset, unsigned width,
-               bool write, gva_t *linear)
+int emu_operand_linear(struct x86_emulate_ctx *ctx, unsigned seg, uint64_t offset, unsigned width,
+                       bool write, gva_t *linear)
 {
 	return to_linear(ctx, seg, offset, width, write, linear);
 }
@@ -105,6 +105,11 @@ static inline uint64_t effective_address(const struct x86_emulate_ctx *ctx, uint
 	if (in->index != X86_REG_NONE)
 		a += s->gpr[in->index] << in->scale;
 	return a & alu_mask(in->adsize);
+}
+
+uint64_t emu_effective_address(const struct x86_emulate_ctx *ctx, uint64_t bias)
+{
+	return effective_address(ctx, bias);
 }
 
 static inline int locate(struct x86_emulate_ctx *ctx, unsigned width, bool write, uint64_t bias)

@@ -89,6 +89,10 @@ struct hc_backend_ops {
 	 * an old one. Called with the VM's memory lock held. */
 	void (*invalidate)(struct hc_vm *vm, gpa_t gpa, uint64_t size);
 
+	/* Any CPU. [gpa, gpa + size) of RAM was written by something else than the VM's CPUs. NULL:
+	 * CPUs find out by themselves. */
+	void (*written)(struct hc_vm *vm, gpa_t gpa, uint64_t size);
+
 	/* One line about a refused entry or unknown exit, for the VM's failure reason. */
 	void (*explain)(struct hc_vcpu *vcpu, const struct hc_exit *exit, char *buf, size_t size);
 };

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "core/log.h"
 #include "platform/linux/linux.h"
@@ -161,6 +162,29 @@ void *hc_platform_alloc(size_t size)
 void hc_platform_free(void *p, size_t size)
 {
 	free(p);
+}
+
+static void *map_file(int fd, size_t size, int protection)
+{
+	void *p = mmap(NULL, size, protection, MAP_SHARED, fd, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+void *hc_platform_alloc_code(size_t size, void **writable)
+{
+	int fd = memfd_create("hypercore code", MFD_CLOEXEC);
+	void *code = NULL;
+
+	if (fd < 0)
+		return NULL;
+	*writable = ftruncate(fd, (off_t)size) ? NULL : map_file(fd, size, PROT_READ | PROT_WRITE);
+	if (*writable)
+		code = map_file(fd, size, PROT_READ | PROT_EXEC);
+	if (*writable && !code)
+		munmap(*writable, size);
+	close(fd);
+	return code;
 }
 
 hpa_t hc_platform_to_hpa(const void *p)

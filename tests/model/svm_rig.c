@@ -132,6 +132,8 @@ static void make_vm(void)
 		vcpu->id = i;
 		vcpu->backend = &svm_backend;
 		vcpu->state = &rig_vcpus[i].state;
+		for (unsigned slot = 0; slot < HC_ARRAY_SIZE(rig_vcpus[i].code); slot++)
+			rig_vcpus[i].code[slot].key.cr3 = X86_CODE_NONE;
 		assert_int_equal(svm_backend.vcpu_create(vcpu), 0);
 		vcpu->parts[0] = (struct hc_backend_part){ vcpu->backend, vcpu->backend_data };
 		rig_long_mode(&rig_vcpus[i].state);

@@ -16,20 +16,26 @@ static void decode_nothing(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit 
 {
 }
 
-/* The length of the instruction that exited. Another vCPU may have changed the code since it was
- * executed: then it is taken to have been the plain one. */
-static __attribute__((noinline)) unsigned look_up_length(struct hc_vcpu *vcpu, unsigned plain)
+/* Another vCPU may have changed the code since it was executed: then it is taken to have been the
+ * plain one, of length bytes. */
+static __attribute__((noinline, cold)) void look_up_next_pc(struct hc_vcpu *vcpu,
+                                                            struct hc_exit *exit, unsigned length)
 {
 	svm_get_code_state(vcpu);
 	int found = x86_insn_length(vcpu);
 
-	return found > 0 ? (unsigned)found : plain;
+	exit->next_pc = exit->pc + (found > 0 ? (unsigned)found : length);
 }
 
-static inline __attribute__((always_inline)) unsigned insn_length(struct hc_vcpu *vcpu,
-                                                                  const struct vmcb *v,
-                                                                  unsigned plain)
+/* next_pc of an instruction that has length bytes without prefixes. */
+static inline __attribute__((always_inline)) void set_next_pc(struct hc_vcpu *vcpu,
+                                                              const struct vmcb *v,
+                                                              struct hc_exit *exit, unsigned length)
 {
+	if (svm_caps.nrip) {
+		exit->next_pc = v->nrip;
+		return;
+	}
 	const struct x86_code_key key = {
 		.rip = v->rip,
 		.cs_base = v->cs.base,
@@ -42,14 +48,10 @@ static inline __attribute__((always_inline)) unsigned insn_length(struct hc_vcpu
 	};
 	const struct x86_code *code = x86_code_find(vcpu, &key);
 
-	return code ? code->insn.length : look_up_length(vcpu, plain);
-}
-
-/* next_pc of an instruction that has length bytes without prefixes. */
-static inline void set_next_pc(struct hc_vcpu *vcpu, const struct vmcb *v, struct hc_exit *exit,
-                               unsigned length)
-{
-	exit->next_pc = svm_caps.nrip ? v->nrip : v->rip + insn_length(vcpu, v, length);
+	if (__builtin_expect(code != NULL, 1))
+		exit->next_pc = key.rip + code->insn.length;
+	else
+		look_up_next_pc(vcpu, exit, length);
 }
 
 static void decode_insn1(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exit)
@@ -164,34 +166,43 @@ static uint8_t io_segment(struct hc_vcpu *vcpu, const struct vmcb *v)
 {
 	uint64_t info = v->exitinfo1;
 
-	if (!(info & SVM_IOIO_STR) || (info & SVM_IOIO_IN))
-		return (info & SVM_IOIO_STR) ? X86_ES : X86_DS;
+	if (info & SVM_IOIO_IN)
+		return X86_ES;
 	if (!svm_caps.decode_assists)
 		return outs_segment(vcpu, v);
 	return SVM_IOIO_SEG(info) <= X86_GS ? SVM_IOIO_SEG(info) : X86_DS;
+}
+
+static __attribute__((noinline)) void decode_string(struct hc_vcpu *vcpu, struct vmcb *v,
+                                                    struct hc_exit *exit)
+{
+	uint64_t info = v->exitinfo1;
+	struct hc_exit_io *io = &exit->u.io;
+
+	io->rep = (info & SVM_IOIO_REP) != 0;
+	io->addr_size = info & SVM_IOIO_A64 ? 8 : info & SVM_IOIO_A16 ? 2 : 4;
+	io->segment = io_segment(vcpu, v);
 }
 
 static void decode_io(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exit)
 {
 	uint64_t info = v->exitinfo1;
 	uint8_t width = SVM_IOIO_SIZE(info);
-	struct hc_exit_io *io = &exit->u.io;
 
-	if (width != 1 && width != 2 && width != 4) {
+	if (__builtin_expect(width != 1 && width != 2 && width != 4, 0)) {
 		exit->reason = HC_EXIT_UNKNOWN;
 		decode_raw(vcpu, v, exit);
 		return;
 	}
 	exit->next_pc = v->exitinfo2;
-	io->port = SVM_IOIO_PORT(info);
-	io->width = width;
-	io->write = !(info & SVM_IOIO_IN);
-	io->string = (info & SVM_IOIO_STR) != 0;
-	io->rep = (info & SVM_IOIO_REP) != 0;
-	io->addr_size = info & SVM_IOIO_A64 ? 8 : info & SVM_IOIO_A16 ? 2 : 4;
-	io->segment = X86_DS;
-	if (io->string)
-		io->segment = io_segment(vcpu, v);
+	exit->u.io = (struct hc_exit_io){
+		.port = SVM_IOIO_PORT(info),
+		.width = width,
+		.write = !(info & SVM_IOIO_IN),
+		.string = (info & SVM_IOIO_STR) != 0,
+	};
+	if (__builtin_expect((info & SVM_IOIO_STR) != 0, 0))
+		decode_string(vcpu, v, exit);
 }
 
 /* The GPR that MOV to CR8 reads; SP and up count by REX.B (or REX.R of LOCK MOV CR0). */

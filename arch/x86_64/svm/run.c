@@ -26,10 +26,9 @@ static inline void enter_tlb(struct svm_vcpu *sv, struct svm_cpu *cpu, struct sv
 }
 
 /* All groups but the core's are the hardware's again. */
-static inline void leave_guest(struct hc_vcpu *vcpu, struct svm_vcpu *sv, struct x86_state *st)
+static inline void leave_guest(struct hc_vcpu *vcpu, struct svm_vcpu *sv, struct vmcb *v,
+                               struct x86_state *st)
 {
-	struct vmcb *v = sv->vmcb;
-
 	atomic_store_explicit(&sv->in_guest, false, memory_order_release);
 	vcpu->valid = X86_G_CORE;
 	vcpu->dirty = 0;
@@ -70,7 +69,7 @@ void svm_run(struct hc_vcpu *vcpu, struct hc_exit *exit)
 		svm_events_enter(sv);
 	enter_tlb(sv, cpu, sv->vm);
 	svm_hw_enter(st->gpr, sv->vmcb_pa, cpu->host_pa);
-	leave_guest(vcpu, sv, st);
+	leave_guest(vcpu, sv, v, st);
 	svm_decode_exit(vcpu, v, exit);
 	clear_entry_fields(sv, v);
 	if (__builtin_expect(sv->track, 0))

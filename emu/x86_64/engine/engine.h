@@ -204,7 +204,11 @@ struct emu_block {
 	uint16_t bytes;   /* of guest code; at most two pages are touched */
 	uint16_t insns;
 	struct emu_link next[2]; /* 0: fall-through or only target, 1: branch taken */
-	struct emu_block *same_hash, *same_page; /* block.c's */
+	/* block.c's: the limit of CS that was checked, the second page or EMU_NO_PAGE */
+	uint32_t cs_limit;
+	uint64_t second;
+	struct emu_block *same_hash, *same_page[2]; /* by page */
+	struct emu_uop *end;
 	struct emu_uop uops[]; /* the first becomes emu_uop_stale when the code changes */
 };
 
@@ -214,17 +218,22 @@ struct emu_block {
 /* --- The CPU --- */
 
 struct emu_jump {          /* recently entered blocks by address */
-	uint64_t rip, tag; /* tag: code_tag | mode */
+	uint64_t rip, tag; /* tag: code_tag */
 	struct emu_block *block;
 };
 
 #define EMU_JUMP_BITS 12
 
+static inline unsigned emu_jump_index(uint64_t rip)
+{
+	return (unsigned)(rip ^ rip >> EMU_JUMP_BITS) & ((1u << EMU_JUMP_BITS) - 1);
+}
+
 struct emu_cpu {
 	/* Hot: in the order of use. */
 	struct x86_state *s;
 	uint64_t tag;      /* of entries that data accesses may use now */
-	uint64_t code_tag; /* of entries that fetches may use; also of links and jumps */
+	uint64_t code_tag; /* of links and jumps: address space, CS base, user or not, mode */
 	struct emu_flags flags;
 	struct emu_block *block;       /* being executed */
 	const _Atomic bool *attention; /* somebody wants this CPU: leave the chain of blocks */
@@ -234,6 +243,13 @@ struct emu_cpu {
 	/* A vector or x87 operand on its way to or from memory. */
 	_Alignas(64) uint8_t operand[64];
 	uint64_t operand_flags;
+
+	/* The guest's MXCSR while its code runs (vector.c): which exceptions it does not mask, as
+	 * flags; what the host's register holds instead, with all masked; what a checked
+	 * instruction raised; and the host's own. */
+	uint32_t mxcsr_unmasked, mxcsr_masked, mxcsr_raised, mxcsr_host;
+	emu_fn *simd_exception; /* where stubs go when something unmasked was raised */
+	bool stub_locked;       /* vector_stub.c */
 
 	struct hc_vcpu *vcpu;
 	const struct emu_host_ops *host;
@@ -245,10 +261,15 @@ struct emu_cpu {
 	struct hc_exit *exit; /* filled in by whoever calls emu_leave() */
 
 	/* Events (events.c). */
-	struct x86_event inject; /* to be delivered at the next entry */
 	bool window, nmi_window; /* HC_EXIT_WINDOW is wanted */
-	bool resync;             /* state was changed from outside */
-	uint8_t delivering;      /* depth of exceptions, for #DF and shutdown */
+	bool delivering;         /* an event other than INT n: EXT in error codes */
+	uint8_t watch_hits;      /* data breakpoints that this instruction met: DR6 bits 3:0 */
+	bool no_step;            /* this instruction leaves no single-step trap (INT n) */
+	uint32_t pauses;         /* PAUSE instructions, for yielding now and then */
+
+	/* A move to CRn left run() (bit n), and what it wanted (control.c). */
+	uint32_t cr_written;
+	uint64_t cr_old, cr_value;
 
 	struct emu_private *priv; /* tlb.c's, block.c's and run.c's own */
 
@@ -401,12 +422,23 @@ const struct emu_uop *emu_find_next(struct emu_cpu *c, struct emu_link *link);
 
 /* --- Translation --- */
 
+/* What the integer instructions know of the one before (uop.h, uop_note_...). */
+struct emu_notes {
+	const struct emu_uop *at; /* where they end: what another part translates voids them */
+	struct emu_uop *setter;   /* sets flags that nothing has read yet, or NULL */
+	emu_fn *without;          /* its handler for the case that nothing does */
+	struct emu_uop *fusable;  /* the last one, if it can branch as well, or NULL */
+	emu_fn *const *by_condition;
+};
+
 struct emu_builder {
 	struct emu_cpu *c;
 	struct emu_block *block;
-	struct emu_uop *next, *end; /* where the next goes, and where the room ends */
-	uint64_t pc;                /* offset in CS of the instruction being translated */
-	bool ended;                 /* the last uop leaves the block */
+	struct emu_uop *next, *end;     /* where the next goes, and where the room ends */
+	uint64_t pc;                    /* offset in CS of the instruction being translated */
+	bool ended;                     /* the last uop leaves the block */
+	struct emu_notes before, notes; /* translate.c's: of the instruction before; of this one */
+	uint8_t vector_checked;         /* vector.c's: what the block has made sure of */
 };
 
 /* Room for one uop, with pc filled in and everything else 0 but fn. NULL: no room: the caller gives
@@ -450,6 +482,17 @@ void emu_call_undefined(struct emu_cpu *c, const struct x86_insn *in);
 /* Translates the block at s->rip into room for uops that run.c has; never fails but by unwinding
  * with the fault of its first instruction (fetch, #UD is an instruction). */
 struct emu_block *emu_translate(struct emu_cpu *c);
+
+/* --- Vector registers (vector.c) --- */
+
+/* Around a stay in the handlers, also one that is unwound: the host's MXCSR is the guest's, and
+ * back. enter() also sees to it that all components of s->xsave are valid. */
+void emu_vector_enter(struct emu_cpu *c);
+void emu_vector_leave(struct emu_cpu *c);
+
+/* XINUSE (SDM Vol. 1 13.6): the components that are not in their initial configuration. For
+ * XGETBV with ECX = 1, and only between enter() and leave(). */
+uint64_t emu_xinuse(const struct x86_state *s);
 
 /* --- Events (events.c) --- */
 

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The measured operations: void (void), nothing else clobbered than the ABI allows. */
+
+	.text
+	.macro operation name
+	.globl op_\name
+op_\name:
+	.endm
+
+operation nothing
+	ret
+
+operation cpuid
+	movq %rbx, %r8
+	xorl %eax, %eax
+	cpuid
+	movq %r8, %rbx
+	ret
+
+operation vmmcall
+	movl $0x7fffffff, %eax	/* no such call */
+	vmmcall
+	ret
+
+operation rdmsr
+	movl $0x1b, %ecx	/* IA32_APIC_BASE */
+	rdmsr
+	ret
+
+operation port_in
+	inb $0x21, %al		/* the 8259's mask */
+	ret
+
+operation lapic_read
+	movl 0xfee00030, %eax	/* version */
+	ret
+
+operation ioapic_read
+	movl 0xfec00010, %eax	/* the selected register */
+	ret
+
+operation self_ipi
+	movl $0x400f0, %eax	/* shorthand self, vector 0xf0 */
+	movl %eax, 0xfee00300
+	sti
+	hlt
+	cli
+	ret
+
+	.globl handle_ipi, handle_ud, handle_other
+handle_ipi:
+	pushq %rax
+	xorl %eax, %eax
+	movl %eax, 0xfee000b0	/* EOI */
+	popq %rax
+	iretq
+
+	/* VMMCALL where there is no hypervisor: skip its three bytes. */
+handle_ud:
+	addq $3, (%rsp)
+	iretq
+
+handle_other:
+	call unexpected
+
+	.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * x87 instructions. Those that compute are executed by the host (vector_stub.c); what reads or
+ * writes the control and status words alone is in x87_env.c.
+ *
+ * An exception that the guest does not mask stays flagged in the image and is raised by the next
+ * instruction that waits, as on the CPU. Always as #MF: the external interrupt that CR0.NE = 0
+ * asks for is not there.
+ */
+#include <hypercore/freestanding.h>
+
+#include "emu/x86_64/engine/vector.h"
+
+void emu_x87_init(struct x86_state *s)
+{
+	const uint16_t fcw = XSAVE_FCW_INIT;
+
+	memset(s->xsave, 0, XSAVE_MXCSR);
+	memcpy(s->xsave + XSAVE_FCW, &fcw, sizeof(fcw));
+	memset(s->xsave + XSAVE_ST, 0, XSAVE_XMM - XSAVE_ST);
+}
+
+void emu_x87_summary(struct x86_state *s)
+{
+	uint8_t *fsw = s->xsave + XSAVE_FSW;
+
+	fsw[0] &= (uint8_t)~FSW_ES;
+	fsw[1] &= (uint8_t) ~(FSW_B >> 8);
+	if (vec_x87_pending(s)) {
+		fsw[0] |= (uint8_t)FSW_ES;
+		fsw[1] |= (uint8_t)(FSW_B >> 8);
+	}
+}
+
+/* Bytes in memory by opcode (D8 to DF) and ModRM.reg; negative: written. 0: in x87_env.c, or
+ * undefined. */
+static const int8_t memory_width[8][8] = {
+	{ 4, 4, 4, 4, 4, 4, 4, 4 }, { 4, 0, -4, -4, 0, 0, 0, 0 },
+	{ 4, 4, 4, 4, 4, 4, 4, 4 }, { 4, -4, -4, -4, 0, 10, 0, -10 },
+	{ 8, 8, 8, 8, 8, 8, 8, 8 }, { 8, -8, -8, -8, 0, 0, 0, 0 },
+	{ 2, 2, 2, 2, 2, 2, 2, 2 }, { 2, -2, -2, -2, 10, 8, -10, -8 },
+};
+
+/* FISTTP is SSE3's. */
+static bool is_fisttp(const struct x86_insn *in)
+{
+	unsigned esc = in->opcode & 7u;
+
+	return in->is_mem && (in->modrm >> 3 & 7) == 1 && (esc == 3 || esc == 5 || esc == 7);
+}
+
+static bool is_environment(const struct x86_insn *in)
+{
+	unsigned esc = in->opcode & 7u;
+
+	if (in->is_mem)
+		return !memory_width[esc][in->modrm >> 3 & 7];
+	/* FNENI, FNDISI, FNCLEX, FNINIT, FNSETPM; FNSTSW AX */
+	return (esc == 3 && in->modrm >= 0xe0 && in->modrm <= 0xe4) ||
+	       (esc == 7 && in->modrm == 0xe0);
+}
+
+/* FNOP, and nothing else the host executes, leaves the pointers alone. */
+static bool sets_pointers(const struct x86_insn *in)
+{
+	return !(in->opcode == 0xd9 && in->modrm == 0xd0);
+}
+
+struct pointers {
+	uint8_t fop[2], fip[8], fdp[8];
+};
+
+static struct pointers pointers_of(const struct x86_state *s)
+{
+	struct pointers p;
+
+	memcpy(p.fop, s->xsave + XSAVE_FOP, sizeof(p.fop));
+	memcpy(p.fip, s->xsave + XSAVE_FIP, sizeof(p.fip));
+	memcpy(p.fdp, s->xsave + XSAVE_FDP, sizeof(p.fdp));
+	return p;
+}
+
+/* The guest's instead of the stub's (SDM Vol. 1 8.1.8). FCS and FDS are 0, as CPUID says. */
+static void put_pointers(struct emu_cpu *c, const struct x86_insn *in, struct pointers p,
+                         uint64_t offset)
+{
+	struct x86_state *s = c->s;
+	unsigned fop = (in->opcode & 7u) << 8 | in->modrm;
+
+	if (sets_pointers(in)) {
+		p.fop[0] = (uint8_t)fop;
+		p.fop[1] = (uint8_t)(fop >> 8);
+		vec_put64(p.fip, s->rip);
+		if (in->is_mem)
+			vec_put64(p.fdp, offset);
+	}
+	memcpy(s->xsave + XSAVE_FOP, p.fop, sizeof(p.fop));
+	memcpy(s->xsave + XSAVE_FIP, p.fip, sizeof(p.fip));
+	memcpy(s->xsave + XSAVE_FDP, p.fdp, sizeof(p.fdp));
+}
+
+static void call_stub(struct emu_cpu *c, const struct x86_insn *in)
+{
+	struct vec_key key = { .opcode = in->opcode,
+		               .modrm = in->is_mem ? in->modrm & 0x38 : in->modrm };
+	static const struct vec_row none;
+	emu_fn *fn = emu_stub(&key, &none);
+
+	c->operand_flags = (c->s->rflags & ALU_FLAGS) | X86_FLAG_1;
+	emu_vec_mxcsr_store(c); /* the image's is loaded by FXRSTOR */
+	if (fn)
+		(void)fn(c, NULL, c->s);
+	else
+		emu_stub_once(c, &key, &none);
+	emu_vec_mxcsr_load(c);
+	c->s->rflags = (c->s->rflags & ~ALU_FLAGS) | (c->operand_flags & ALU_FLAGS);
+}
+
+/* Invalid, overflow and underflow, when not masked, keep a store from being done. */
+static bool store_was_done(const struct x86_state *s)
+{
+	const unsigned keep = 1 | 8 | 16;
+
+	return !(s->xsave[XSAVE_FSW] & ~s->xsave[XSAVE_FCW] & keep);
+}
+
+static void execute(struct emu_cpu *c, const struct x86_insn *in)
+{
+	int width = in->is_mem ? memory_width[in->opcode & 7][in->modrm >> 3 & 7] : 0;
+	unsigned size = (unsigned)(width < 0 ? -width : width);
+	struct pointers p = pointers_of(c->s);
+	uint64_t va = 0, offset = 0;
+
+	emu_vec_check_x87(c, true);
+	if (width) {
+		offset = emu_vec_offset(c, in);
+		va = emu_vec_linear(c, in, size, width < 0 ? EMU_WRITE : EMU_READ);
+	}
+	if (width > 0)
+		emu_read(c, va, c->operand, size, EMU_READ);
+	else if (width < 0)
+		emu_probe(c, NULL, va, size, EMU_WRITE);
+	call_stub(c, in);
+	put_pointers(c, in, p, offset);
+	if (width < 0 && store_was_done(c->s))
+		emu_write(c, va, c->operand, size, EMU_WRITE);
+}
+
+bool emu_translate_x87(struct emu_builder *b, const struct x86_insn *in)
+{
+	emu_call_fn *fn = execute;
+
+	if (!emu_vec_has(VEC_FPU) || !emu_vec_has(VEC_FXSR) ||
+	    (is_fisttp(in) && !emu_vec_has(VEC_SSE3)))
+		fn = emu_call_undefined;
+	else if (is_environment(in))
+		fn = emu_x87_environment;
+	return emu_emit_call(b, fn, in, EMU_CALL);
+}
+
+void emu_fwait(struct emu_cpu *c, const struct x86_insn *in)
+{
+	if ((c->s->cr0 & (X86_CR0_MP | X86_CR0_TS)) == (X86_CR0_MP | X86_CR0_TS))
+		emu_raise(c, NULL, X86_VEC_NM);
+	if (vec_x87_pending(c->s))
+		emu_raise(c, NULL, X86_VEC_MF);
+}

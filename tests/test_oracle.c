@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A short, repeatable slice of what the program `oracle` does for as long as one likes: generated
+ * instructions on the host CPU and on this project's executors. HC_TEST_FACTOR=n: n times as many.
+ */
+#include "tests/oracle/oracle.h"
+#include "tests/unit.h"
+
+#define CASES 6400
+
+struct run {
+	const struct oracle_executor *executor;
+	enum x86_mode mode;
+};
+
+static struct oracle_case cases[ORACLE_BATCH];
+static struct oracle_outcome judged[ORACLE_BATCH], executed[ORACLE_BATCH];
+static enum oracle_result judge_results[ORACLE_BATCH], results[ORACLE_BATCH];
+
+/* One comparison; whether there was something to compare. */
+static bool judge(const struct oracle_executor *executor, unsigned i, unsigned *different)
+{
+	char text[4096], what[512];
+
+	assert_int_not_equal(judge_results[i], ORACLE_LOST);
+	assert_int_not_equal(results[i], ORACLE_LOST);
+	if (results[i] == ORACLE_UNSUPPORTED)
+		return false;
+	if (!oracle_same(&cases[i], executor, &judged[i], &executed[i], text, sizeof(text))) {
+		oracle_describe(&cases[i], what, sizeof(what));
+		print_error("%s\n%s", what, text);
+		(*different)++;
+	}
+	return true;
+}
+
+static void test_against_host(void **state)
+{
+	const struct run *run = *state;
+	unsigned different = 0, compared = 0, n = test_rounds(CASES);
+
+	if (oracle_native.open() || run->executor->open())
+		skip();
+	assert_int_not_equal(oracle_list(NULL, run->executor->has_vectors, run->mode), 0);
+	for (unsigned i = 0; i < n && different < 10; i += ORACLE_BATCH) {
+		for (unsigned k = 0; k < ORACLE_BATCH; k++)
+			oracle_generate(&cases[k], 1, i + k, run->mode);
+		oracle_native.run(cases, judged, judge_results, ORACLE_BATCH);
+		run->executor->run(cases, executed, results, ORACLE_BATCH);
+		for (unsigned k = 0; k < ORACLE_BATCH; k++)
+			compared += judge(run->executor, k, &different);
+	}
+	run->executor->close();
+	oracle_native.close();
+	assert_int_equal(different, 0);
+	assert_true(compared > n / 4);
+}
+
+int main(void)
+{
+	static struct run emulate_64 = { &oracle_emulate, X86_MODE_64 };
+	static struct run emulate_32 = { &oracle_emulate, X86_MODE_32 };
+	const struct CMUnitTest tests[] = {
+		{ "x86_emulate, 64-bit mode", test_against_host, NULL, NULL, &emulate_64 },
+		{ "x86_emulate, 32-bit mode", test_against_host, NULL, NULL, &emulate_32 },
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
