@@ -449,10 +449,123 @@ static void test_rows(void **state)
 	assert_true(tried > 5000);
 }
 
+static void small_indices(unsigned index_register)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		uint8_t *half = start.xsave + (i < 2 ? XSAVE_XMM : XSAVE_YMM);
+
+		vec_put64(half + 16 * index_register + 8 * (i & 1), below(64) | below(64) << 32);
+	}
+}
+
+static void try_masked(struct form f)
+{
+	bool qword_index = f.vsib && f.opcode & 1;
+	struct code code;
+	struct x86_insn in;
+
+	random_start();
+	f.l = below(2);
+	f.w = f.vex && below(2);
+	random_registers(&f, NULL);
+	if (f.vex && (f.opcode == 0x77 || f.opcode == 0xf7) && below(8))
+		f.vvvv = 0;
+	if (f.vsib) {
+		small_indices(f.rm);
+		for (unsigned i = 0; qword_index && i < 2; i++) {
+			vec_put32(start.xsave + XSAVE_XMM + 16 * f.rm + 8 * i + 4, 0);
+			vec_put32(start.xsave + XSAVE_YMM + 16 * f.rm + 8 * i + 4, 0);
+		}
+	}
+	offset = random_offset();
+	encode(&code, &f);
+	if (decode(&code, &in))
+		check(&code);
+}
+
+/* Bit patterns of masked moves' and gathers' operands do what they like; VSIB's must be small. */
+static void test_masked(void **state)
+{
+	static const struct form forms[] = {
+		{ .map = 1, .pp = 0, .opcode = 0x77, .vex = true },
+		{ .map = 1, .pp = 0, .opcode = 0x77 },
+		{ .map = 1, .pp = 1, .opcode = 0xf7, .vex = true },
+		{ .map = 1, .pp = 1, .opcode = 0xf7 },
+		{ .map = 1, .pp = 0, .opcode = 0xf7 },
+		{ .map = 2, .pp = 1, .opcode = 0x2c, .vex = true, .mem = true },
+		{ .map = 2, .pp = 1, .opcode = 0x2d, .vex = true, .mem = true },
+		{ .map = 2, .pp = 1, .opcode = 0x2e, .vex = true, .mem = true },
+		{ .map = 2, .pp = 1, .opcode = 0x2f, .vex = true, .mem = true },
+		{ .map = 2, .pp = 1, .opcode = 0x8c, .vex = true, .mem = true },
+		{ .map = 2, .pp = 1, .opcode = 0x8e, .vex = true, .mem = true },
+		{ .map = 2, .pp = 1, .opcode = 0x90, .vex = true, .mem = true, .vsib = true },
+		{ .map = 2, .pp = 1, .opcode = 0x91, .vex = true, .mem = true, .vsib = true },
+		{ .map = 2, .pp = 1, .opcode = 0x92, .vex = true, .mem = true, .vsib = true },
+		{ .map = 2, .pp = 1, .opcode = 0x93, .vex = true, .mem = true, .vsib = true },
+	};
+
+	native_start();
+	for (unsigned i = 0; i < test_rounds(100) * HC_ARRAY_SIZE(forms); i++)
+		try_masked(forms[i % HC_ARRAY_SIZE(forms)]);
+	native_stop();
+}
+
+/* --- x87 --- */
+
+static void random_x87(void)
+{
+	uint16_t fcw = 0x37f, fsw = (uint16_t)(below(8) << 11 | (random_bits() & 0x4700));
+
+	if (!below(3))
+		fcw = (uint16_t)((random_bits() & 0x1f3f) | 0x40);
+	else if (below(2))
+		fcw = (uint16_t)(0x7f | (random_bits() & 0x0f00));
+	if (!below(6)) /* something pending, perhaps */
+		fsw |= (uint16_t)(random_bits() & 0x7f);
+	if (fsw & ~fcw & 0x3f)
+		fsw |= 0x8080;
+	memcpy(start.xsave + XSAVE_FCW, &fcw, 2);
+	memcpy(start.xsave + XSAVE_FSW, &fsw, 2);
+	start.xsave[XSAVE_FTW] = (uint8_t)(below(3) ? 0xff : random_bits());
+}
+
+static void try_x87(unsigned opcode, unsigned modrm)
+{
+	struct code code = { .bytes = { (uint8_t)opcode, (uint8_t)modrm }, .length = 2 };
+
+	if (modrm < 0xc0) {
+		code.bytes[1] = (uint8_t)(0x40 | (modrm & 0x38) | DATA_REG);
+		code.bytes[code.length++] = 0x20;
+	}
+	random_start();
+	random_x87();
+	offset = random_offset();
+	for (unsigned i = 0; i < DATA_SIZE; i += 32) /* some are numbers with 80 bits */
+		fill_st(start_data + i);
+	if (opcode == 0xdf && modrm < 0xc0 && (modrm & 0x38) == 0x20) /* FBLD takes digits */
+		for (unsigned i = 0; i < DATA_SIZE; i++)
+			start_data[i] = (uint8_t)(below(10) << 4 | below(10));
+	check(&code);
+}
+
+static void test_x87(void **state)
+{
+	native_start();
+	for (unsigned i = 0; i < test_rounds(20); i++)
+		for (unsigned opcode = 0xd8; opcode <= 0xdf; opcode++)
+			for (unsigned modrm = 0; modrm < 256; modrm += modrm < 0xc0 ? 8 : 1)
+				if (x86_x87_defined(opcode & 7, (uint8_t)modrm) &&
+				    (modrm < 0x40 || modrm >= 0xc0))
+					try_x87(opcode, modrm);
+	native_stop();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_masked),
+		cmocka_unit_test(test_x87),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
