@@ -2,9 +2,9 @@
 /*
  * Executes one guest instruction in software, on an x86_state and three callbacks for memory.
  *
- * For exits where the hardware cannot: accesses to device memory. Every integer instruction that
- * can have an operand in memory is here, in 16-, 32- and 64-bit mode, but for those that load
- * segment registers or transfer control. x86_emulate() says -EOPNOTSUPP to the rest.
+ * For exits where the hardware cannot: accesses to device memory; and what the software CPU has no
+ * faster way for. The integer instructions are here, in 16-, 32- and 64-bit mode, but for those
+ * that load segment registers or transfer control. x86_emulate() says -EOPNOTSUPP to the rest.
  *
  * An instruction either completes or leaves registers, flags and RIP as they were. The exceptions
  * are the architecture's own: each finished iteration of a repeated string instruction counts. An

@@ -107,6 +107,11 @@ static inline uint64_t effective_address(const struct x86_emulate_ctx *ctx, uint
 	return a & alu_mask(in->adsize);
 }
 
+uint64_t emu_effective_address(const struct x86_emulate_ctx *ctx, uint64_t bias)
+{
+	return effective_address(ctx, bias);
+}
+
 static inline int locate(struct x86_emulate_ctx *ctx, unsigned width, bool write, uint64_t bias)
 {
 	const struct x86_insn *in = &ctx->insn;

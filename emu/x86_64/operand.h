@@ -45,6 +45,9 @@ int emu_operand_linear(struct x86_emulate_ctx *ctx, unsigned seg, uint64_t offse
  * offset. Nothing to do for a register operand. */
 int emu_locate(struct x86_emulate_ctx *ctx, unsigned width, bool write, uint64_t bias);
 
+/* The offset of the r/m operand in its segment. */
+uint64_t emu_effective_address(const struct x86_emulate_ctx *ctx, uint64_t bias);
+
 /* Memory at a linear address. */
 int emu_load(struct x86_emulate_ctx *ctx, gva_t address, uint64_t *v, unsigned width,
              unsigned access);
@@ -81,5 +84,28 @@ int emu_exec_scan(struct x86_emulate_ctx *ctx);
 int emu_exec_multiply(struct x86_emulate_ctx *ctx);
 int emu_exec_divide(struct x86_emulate_ctx *ctx);
 int emu_exec_string(struct x86_emulate_ctx *ctx);
+int emu_exec_pusha(struct x86_emulate_ctx *ctx);
+int emu_exec_popa(struct x86_emulate_ctx *ctx);
+int emu_exec_enter(struct x86_emulate_ctx *ctx);
+int emu_exec_leave(struct x86_emulate_ctx *ctx);
+int emu_exec_andn(struct x86_emulate_ctx *ctx);
+int emu_exec_lowest_bit(struct x86_emulate_ctx *ctx);
+int emu_exec_bit_field(struct x86_emulate_ctx *ctx);
+int emu_exec_deposit(struct x86_emulate_ctx *ctx);
+int emu_exec_shift_vex(struct x86_emulate_ctx *ctx);
+int emu_exec_mulx(struct x86_emulate_ctx *ctx);
+int emu_exec_add_flag(struct x86_emulate_ctx *ctx);
+int emu_exec_crc32(struct x86_emulate_ctx *ctx);
+int emu_exec_nop(struct x86_emulate_ctx *ctx);
+int emu_exec_lea(struct x86_emulate_ctx *ctx);
+int emu_exec_bswap(struct x86_emulate_ctx *ctx);
+int emu_exec_widen(struct x86_emulate_ctx *ctx);
+int emu_exec_flag(struct x86_emulate_ctx *ctx);
+int emu_exec_xlat(struct x86_emulate_ctx *ctx);
+int emu_exec_bound(struct x86_emulate_ctx *ctx);
+int emu_exec_ascii_adjust(struct x86_emulate_ctx *ctx);
+int emu_exec_decimal_adjust(struct x86_emulate_ctx *ctx);
+int emu_exec_ascii_multiply(struct x86_emulate_ctx *ctx);
+int emu_exec_salc(struct x86_emulate_ctx *ctx);
 
 #endif
