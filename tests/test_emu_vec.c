@@ -23,6 +23,7 @@ static _Alignas(4096) uint8_t native_area[DATA_SIZE];
 struct code {
 	uint8_t bytes[32];
 	unsigned length;
+	bool is_dot; /* DPPS, DPPD */
 };
 
 /* What both began with. */
@@ -229,6 +230,22 @@ static void forget_pointers(uint8_t *xsave)
 	memset(xsave + XSAVE_MASK, 0, 4);
 }
 
+/* What cannot be told from a masked execution (docs/CAVEATS.md): whether an overflow that is not
+ * masked was inexact too, and which step of a dot product the first exception was in. */
+static void forgive_flags(const struct code *code)
+{
+	uint8_t *emu = by_emu.xsave + XSAVE_MXCSR, *native = by_native.xsave + XSAVE_MXCSR;
+	uint8_t forgiven = 0;
+
+	if (by_native.vector != X86_VEC_XM)
+		return;
+	if (native[0] & 8)
+		forgiven |= 0x20;
+	if (code->is_dot)
+		forgiven |= MXCSR_FLAGS;
+	emu[0] = (uint8_t)((emu[0] & ~forgiven) | (native[0] & forgiven));
+}
+
 static void compare(const struct code *code)
 {
 	struct native first = start;
@@ -240,6 +257,7 @@ static void compare(const struct code *code)
 		         vec_u32(start.xsave + XSAVE_MXCSR), vec_u32(by_emu.xsave + XSAVE_MXCSR),
 		         vec_u32(by_native.xsave + XSAVE_MXCSR));
 	first.gpr[DATA_REG] = first.gpr[X86_RDI] = 0;
+	forgive_flags(code);
 	forget_pointers(by_emu.xsave);
 	forget_pointers(by_native.xsave);
 	same(code, "gpr", (uint8_t *)by_emu.gpr, (uint8_t *)by_native.gpr, (uint8_t *)first.gpr,
@@ -301,6 +319,7 @@ static void put_opcode(struct code *code, const struct form *f)
 static void encode(struct code *code, const struct form *f)
 {
 	code->length = 0;
+	code->is_dot = f->map == 3 && (f->opcode == 0x40 || f->opcode == 0x41);
 	put_opcode(code, f);
 	if (!f->mem) {
 		put(code, 0xc0 | (f->reg & 7) << 3 | (f->rm & 7));
