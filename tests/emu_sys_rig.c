@@ -148,6 +148,11 @@ void emu_update_tag(struct emu_cpu *c)
 	/* emu_read() and emu_write() look at CPL. */
 }
 
+uint64_t emu_xinuse(const struct x86_state *s)
+{
+	return s->xcr0;
+}
+
 void emu_tlb_flush_all(struct emu_cpu *c)
 {
 	rig.flush_all++;

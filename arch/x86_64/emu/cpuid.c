@@ -7,6 +7,7 @@
 #include <hypercore/freestanding.h>
 
 #include "arch/x86_64/emu/emu.h"
+#include "emu/x86_64/emulate.h"
 #include "emu/x86_64/engine/engine_api.h"
 
 #define B(n) (1u << (n))
@@ -25,16 +26,16 @@ struct answer {
 #define L1_EDX                                                                                     \
 	(B(0) | B(1) | B(2) | B(3) | B(4) | B(5) | B(6) | B(7) | B(8) | B(9) | B(11) | B(12) |     \
 	 B(13) | B(14) | B(15) | B(16) | B(17) | B(19))
-/* CX16 PCID MOVBE POPCNT RDRAND */
-#define L1_ECX (B(13) | B(17) | B(22) | B(23) | B(30))
-/* FSGSBASE BMI1 SMEP BMI2 ERMS INVPCID RDSEED ADX SMAP CLFLUSHOPT CLWB */
-#define L7_EBX (B(0) | B(3) | B(7) | B(8) | B(9) | B(10) | B(18) | B(19) | B(20) | B(23) | B(24))
+/* CX16 PCID */
+#define L1_ECX (B(13) | B(17))
+/* FSGSBASE SMEP ERMS INVPCID SMAP CLFLUSHOPT CLWB */
+#define L7_EBX (B(0) | B(7) | B(9) | B(10) | B(20) | B(23) | B(24))
 /* UMIP RDPID */
 #define L7_ECX (B(2) | B(22))
 /* SYSCALL NX PDPE1GB RDTSCP LM, and leaf 1's */
 #define E1_EDX (0x0003f3ffu & L1_EDX) | B(11) | B(20) | B(26) | B(27) | B(29)
-/* LAHF in 64-bit mode, CR8 is not CR0 with LOCK, LZCNT, PREFETCHW */
-#define E1_ECX (B(0) | B(5) | B(8))
+/* LAHF in 64-bit mode, PREFETCHW */
+#define E1_ECX (B(0) | B(8))
 
 static const struct answer answers[] = {
 	{ 0x0, 0, { 0xd, VENDOR } },
@@ -51,12 +52,34 @@ static const struct answer answers[] = {
 	{ 0x80000008, 0, { 0x3028, 0, 0, 0 } },
 };
 
+/* Extensions of the integer instructions: offered as far as they are executed. */
+static const struct {
+	uint32_t leaf;
+	uint8_t reg, bit;
+	uint16_t op; /* one of them */
+} extensions[] = {
+	{ 0x1, ECX, 22, X86_OP_MOVBE },       { 0x1, ECX, 23, X86_OP_POPCNT },
+	{ 0x1, ECX, 30, X86_OP_RDRAND },      { 0x7, EBX, 3, X86_OP_ANDN },
+	{ 0x7, EBX, 8, X86_OP_PDEP },         { 0x7, EBX, 18, X86_OP_RDSEED },
+	{ 0x7, EBX, 19, X86_OP_ADCX },        { 0x7, ECX, 27, X86_OP_MOVDIRI },
+	{ 0x80000001, ECX, 5, X86_OP_LZCNT },
+};
+
+static void add_extensions(uint32_t leaf, uint32_t out[4])
+{
+	for (unsigned i = 0; i < sizeof(extensions) / sizeof(extensions[0]); i++)
+		if (extensions[i].leaf == leaf && x86_is_executable(extensions[i].op))
+			out[extensions[i].reg] |= B(extensions[i].bit);
+}
+
 void emu_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
 	memset(out, 0, 4 * sizeof(out[0]));
 	for (unsigned i = 0; i < sizeof(answers) / sizeof(answers[0]); i++)
 		if (answers[i].leaf == leaf && answers[i].subleaf == subleaf)
 			memcpy(out, answers[i].regs, sizeof(answers[i].regs));
+	if (!subleaf)
+		add_extensions(leaf, out);
 	for (unsigned reg = EAX; reg <= EDX; reg++)
 		out[reg] |= emu_vector_features(leaf, subleaf, reg);
 }
