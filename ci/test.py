@@ -136,24 +136,7 @@ def boot(report, patterns):
             report.add(Result("boot", test.__name__, FAILED, 0, "no image to boot"))
         return
     for test in tests:
-        name = test.__name__.replace("_", " ")
-        report.run("boot", name, lambda: patiently(name, test))
-
-
-# docs/CAVEATS.md, "Known to go wrong": about one boot in fifty ends wrongly, for now without an
-# explanation. What fails for a reason of its own fails every time.
-BOOT_TRIES = 3
-
-
-def patiently(name, test):
-    """Runs a boot test again when it fails, and says so."""
-    for left in reversed(range(BOOT_TRIES)):
-        try:
-            return test()
-        except (Failure, AssertionError) as error:
-            if not left:
-                raise
-            print(f"again   boot: {name}: {str(error).strip().splitlines()[-1:]}", flush=True)
+        report.run("boot", test.__name__.replace("_", " "), test)
 
 
 def prepare_boot():

@@ -147,7 +147,7 @@ static void list_backends(void)
 	for (unsigned i = 0; (rc = hypercore_backend(i, &name, how, sizeof(how))) != -ENOENT; i++) {
 		snprintf(what, sizeof(what), "backend %s", name);
 		snprintf(found, sizeof(found), "%s, %s", rc ? "no" : "yes", how);
-		line(what, found, rc ? "its probe" : "its probe, which ran a guest");
+		line(what, found, "its probe");
 		if (rc)
 			continue;
 		int64_t speed = hypercore_backend_speed(i);

@@ -6,11 +6,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/log.h"
 #include "platform/linux/terminal.h"
+
+#define PTY_DRAIN_MS 300
 
 /* --- What there is to connect to --- */
 
@@ -152,9 +156,26 @@ int serial_attach(struct serial *s, struct hypercore *vm, struct linux_io *io,
 	return linux_io_add(io, s->in, on_input, s);
 }
 
+/* What a pty holds is lost when its master is closed; but there may be nobody who reads it. */
+static void drain_pty(const struct serial *s)
+{
+	int unread = 0;
+
+	for (unsigned ms = 0; ms < PTY_DRAIN_MS; ms++) {
+		if (ioctl(s->slave, FIONREAD, &unread) || !unread)
+			return;
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	}
+}
+
 bool serial_drain(struct serial *s, unsigned wait_ms)
 {
-	return !s->outlet || linux_outlet_drain(s->outlet, wait_ms);
+	bool drained = !s->outlet || linux_outlet_drain(s->outlet, wait_ms);
+
+	if (s->slave < 0 || !s->outlet)
+		return drained;
+	drain_pty(s);
+	return true;
 }
 
 void serial_close(struct serial *s)

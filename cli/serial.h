@@ -36,7 +36,7 @@ int serial_attach(struct serial *s, struct hypercore *vm, struct linux_io *io,
                   serial_command command, void *arg);
 
 /* The VM has ended: waits for its output to be taken, wait_ms milliseconds at most. True if it was,
- * or there is none. */
+ * or there is none, or nobody can be expected to take it (pty). */
 bool serial_drain(struct serial *s, unsigned wait_ms);
 
 /* Closes, and says so if output was lost. Harmless on a port that was not opened, if the struct was

@@ -229,6 +229,29 @@ bool kvm_sync_memory(struct hc_vcpu *vcpu)
 	return !rc;
 }
 
+/* KVM has no call for it, but taking a slot away does it. Another vCPU may be running. */
+void kvm_forget_tables(struct hc_vcpu *vcpu)
+{
+	static _Alignas(HC_PAGE_SIZE) uint8_t page[HC_PAGE_SIZE];
+	struct hc_vm *vm = vcpu->vm;
+	struct kvm_userspace_memory_region region = {
+		.slot = HC_MAX_SLOTS,
+		.guest_phys_addr = HC_BIT(vm->gpa_bits) - HC_PAGE_SIZE,
+		.memory_size = HC_PAGE_SIZE,
+		.userspace_addr = (uintptr_t)page,
+	};
+
+	hc_lock(&vm->memory_lock);
+	int rc = kvm_ioctl(kvm_vm_of(vm)->fd, KVM_SET_USER_MEMORY_REGION, &region);
+
+	region.memory_size = 0;
+	if (!rc)
+		rc = kvm_ioctl(kvm_vm_of(vm)->fd, KVM_SET_USER_MEMORY_REGION, &region);
+	hc_unlock(&vm->memory_lock);
+	if (rc)
+		kvm_refuse(kvm_vcpu_of(vcpu), "KVM_SET_USER_MEMORY_REGION", rc);
+}
+
 /* --- Entry --- */
 
 void kvm_refuse(struct kvm_vcpu *kv, const char *what, int err)

@@ -39,6 +39,7 @@ struct kvm_vcpu {
 	uint64_t msr_next_pc;
 	bool stashed; /* run holds an exit that came while an access was finished */
 
+	bool was_entered;
 	bool touched;    /* events or registers were set after KVM_RUN: its flags are old */
 	bool nmi_queued; /* KVM may hold an NMI that the guest has not taken */
 	bool nmi_waits;  /* another one waits until KVM can take it */
@@ -91,6 +92,10 @@ void kvm_vcpu_destroy(struct hc_vcpu *vcpu);
 /* Gives KVM the slots that were added since the last time. False: it does not take one, and
  * kvm_refuse() was called. */
 bool kvm_sync_memory(struct hc_vcpu *vcpu);
+
+/* Drops what KVM derived from the guest's page tables, for hosts where it does so: they may have
+ * been changed where it did not see it. */
+void kvm_forget_tables(struct hc_vcpu *vcpu);
 
 /* Notes for explain() why the vCPU cannot be entered. */
 void kvm_refuse(struct kvm_vcpu *kv, const char *what, int err);

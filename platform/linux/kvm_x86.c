@@ -90,12 +90,15 @@ static bool hand_back(struct hc_vcpu *vcpu)
 	return !kvm_bus_next(kv);
 }
 
-/* The core's registers go and come in kvm_run. */
+/* The core's registers go and come in kvm_run. A vCPU all of whose state is new comes from another
+ * backend, on which the guest may have changed its tables. */
 static void flush(struct hc_vcpu *vcpu)
 {
 	struct kvm_vcpu *kv = kvm_vcpu_of(vcpu);
 	uint32_t rest = vcpu->dirty & X86_G_ALL & ~(uint32_t)X86_G_CORE;
 
+	if (kv->was_entered && (vcpu->dirty & X86_G_ALL) == X86_G_ALL)
+		kvm_x86_forget_translations(vcpu);
 	if (rest || kv->apic_base != x86_vcpu_of(vcpu)->apic.base)
 		kvm_x86_store(vcpu, rest);
 	kv->run->kvm_dirty_regs = 0;
@@ -122,6 +125,7 @@ static void leave(struct hc_vcpu *vcpu)
 {
 	struct kvm_vcpu *kv = kvm_vcpu_of(vcpu);
 
+	kv->was_entered = true;
 	kv->touched = kv->sregs_valid = false;
 	vcpu->valid = X86_G_CORE;
 	vcpu->dirty = 0;

@@ -16,6 +16,9 @@ void kvm_x86_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
 /* State components that KVM's XSAVE has. */
 uint64_t kvm_x86_xcr0(void);
 
+/* Does the CPU walk the guest's tables itself (EPT, NPT), or does KVM keep shadows of them? */
+bool kvm_x86_has_nested_paging(void);
+
 /* What every VM's file wants before it gets a vCPU: places for Intel's real mode, exits for the
  * MSRs that are ours. 0 or KVM's error. */
 int kvm_x86_prepare(int vm_fd);
@@ -34,6 +37,9 @@ void kvm_x86_to_regs(struct kvm_regs *regs, const struct x86_state *st);
  * are kvm_refuse()'s. */
 void kvm_x86_fetch(struct hc_vcpu *vcpu, uint32_t groups);
 void kvm_x86_store(struct hc_vcpu *vcpu, uint32_t groups);
+
+/* Makes KVM forget the vCPU's translations. The control registers have to be stored after it. */
+void kvm_x86_forget_translations(struct hc_vcpu *vcpu);
 
 /* --- kvm_x86_events.c --- */
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What KVM offers, found out by running a guest, and what it is told before it runs ours. */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -297,6 +298,26 @@ static bool cpu_has_extensions(void)
 	return basic[2] >> 5 & 1 || extended[2] >> 2 & 1;
 }
 
+static bool has_nested_paging;
+
+bool kvm_x86_has_nested_paging(void)
+{
+	return has_nested_paging;
+}
+
+static bool is_yes(const char *parameter)
+{
+	int fd = open(parameter, O_RDONLY | O_CLOEXEC);
+	char c = 'N';
+
+	if (fd < 0)
+		return false;
+	if (read(fd, &c, 1) != 1)
+		c = 'N';
+	close(fd);
+	return c == 'Y' || c == '1';
+}
+
 static struct hc_backend_info found;
 static int found_rc;
 
@@ -327,6 +348,8 @@ static void probe_once(void)
 
 	found.max_vcpus = max > 0 ? (unsigned)max : 4; /* what the interface promises */
 	found.gpa_bits = gpa_bits();
+	has_nested_paging = is_yes("/sys/module/kvm_intel/parameters/ept") ||
+	                    is_yes("/sys/module/kvm_amd/parameters/npt");
 	hc_snprintf(found.reason, sizeof(found.reason),
 	            "KVM, %u-bit guest addresses, ran a test guest%s", found.gpa_bits,
 	            cpu_has_extensions()

@@ -198,6 +198,19 @@ static void set_sregs(struct hc_vcpu *vcpu, uint32_t groups)
 	KVM_CALL(kv, KVM_SET_SREGS, k);
 }
 
+/* A change of CR4.PGE has to do it (SDM Vol. 3A 4.10.4.1). */
+void kvm_x86_forget_translations(struct hc_vcpu *vcpu)
+{
+	struct kvm_vcpu *kv = kvm_vcpu_of(vcpu);
+
+	fetch_sregs(kv);
+	kv->sregs.cr4 ^= X86_CR4_PGE;
+	memset(kv->sregs.interrupt_bitmap, 0, sizeof(kv->sregs.interrupt_bitmap));
+	KVM_CALL(kv, KVM_SET_SREGS, &kv->sregs);
+	if (!kvm_x86_has_nested_paging())
+		kvm_forget_tables(vcpu);
+}
+
 /* --- Debug registers --- */
 
 static void get_dr(struct hc_vcpu *vcpu, struct x86_state *st)

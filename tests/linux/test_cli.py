@@ -85,6 +85,15 @@ class Case(unittest.TestCase):
         self.addCleanup(child.kill)
         return child
 
+    def read_until(self, fd, pattern):
+        got = b""
+        while not re.search(pattern, got):
+            self.assertTrue(select.select([fd], [], [], PATIENCE)[0], got)
+            piece = os.read(fd, 4096)
+            self.assertTrue(piece, got)
+            got += piece
+        return got
+
     def kernel(self, *parts):
         return self.file(image(b"".join(parts)))
 
@@ -284,9 +293,7 @@ class Serial(Case):
         name = re.search(rb"serial port 0 is (/dev/pts/\d+)", child.stderr.readline())[1]
         fd = os.open(name, os.O_RDWR | os.O_NOCTTY)
         os.write(fd, b"\x01xq")  # no escape key here, and no echo by the terminal
-        got = b""
-        while not got.endswith(b"q") and select.select([fd], [], [], PATIENCE)[0]:
-            got += os.read(fd, 100)
+        got = self.read_until(fd, rb"q$")
         self.assertEqual(got, b"up\n\x01xq")
         self.assertEqual(child.wait(PATIENCE), 0)
         os.close(fd)
@@ -302,11 +309,7 @@ class Terminal(Case):
                                 stderr=self.slave)
 
     def expect(self, pattern):
-        got = b""
-        while not re.search(pattern, got):
-            self.assertTrue(select.select([self.master], [], [], PATIENCE)[0], got)
-            got += os.read(self.master, 4096)
-        return got
+        return self.read_until(self.master, pattern)
 
     def type(self, keys):
         os.write(self.master, keys)

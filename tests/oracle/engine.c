@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "tests/emu_rig.h"
-#include "tests/oracle/oracle.h"
+#include "tests/oracle/process.h"
 
 /* RAM, which supervisor mode sees from here on. */
 #define HIGH UINT64_C(0xffff800000000000)
@@ -73,17 +73,12 @@ static void make_handlers(void)
 	emu_rig_put(&rig, RIG_TSS + 4, HIGH + RIG_STACK, 8);
 }
 
-static int engine_open(void)
+static bool prepare(void)
 {
 	emu_rig_start(&rig, RIG_LONG, 1);
 	make_tables();
 	make_handlers();
-	return 0;
-}
-
-static void engine_close(void)
-{
-	emu_rig_stop(&rig);
+	return true;
 }
 
 static void load_segments(struct x86_state *s, const struct oracle_case *c)
@@ -177,26 +172,36 @@ static void take_outcome(const struct oracle_case *c, struct oracle_outcome *o)
 		o->vector = ORACLE_COMPLETED;
 }
 
-static void run_one(const struct oracle_case *c, struct oracle_outcome *o)
+static enum oracle_result run(const struct oracle_case *c, struct oracle_outcome *o)
 {
 	load_state(rig.s, c);
 	place(c);
 	if (emu_rig_run(&rig) == HC_EXIT_HALT && rig.s->rip - (HIGH + HANDLERS) < 32) {
 		take_outcome(c, o);
-		return;
+		return ORACLE_RAN;
 	}
 	o->vector = EXITED;
 	o->error_code = rig.exit.reason;
 	o->state.rip = rig.s->rip;
+	return ORACLE_RAN;
+}
+
+static struct oracle_process process = { .prepare = prepare, .run = run };
+
+static int engine_open(void)
+{
+	return oracle_process_open(&process);
+}
+
+static void engine_close(void)
+{
+	oracle_process_close(&process);
 }
 
 static void engine_run(const struct oracle_case *cases, struct oracle_outcome *outcomes,
                        enum oracle_result *results, unsigned n)
 {
-	for (unsigned i = 0; i < n; i++) {
-		run_one(&cases[i], &outcomes[i]);
-		results[i] = ORACLE_RAN;
-	}
+	oracle_process_run(&process, cases, outcomes, results, n);
 }
 
 const struct oracle_executor oracle_engine = {

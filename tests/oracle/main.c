@@ -22,7 +22,7 @@ struct options {
 	uint64_t cases, seed, first, seconds;
 	enum x86_mode mode;
 	unsigned most; /* disagreements to print of one instruction */
-	bool all_ops, integer;
+	bool all_ops, integer, show;
 };
 
 static struct {
@@ -41,6 +41,7 @@ static const char usage[] =
 	"                 mnemonic begins so\n"
 	"  --mode N       64 (default) or 32\n"
 	"  --most N       print at most N disagreements of one instruction (default 2)\n"
+	"  --show         print each case before it is run\n"
 	"  --integer      no SIMD and x87\n"
 	"  --table        print the table of all instructions, not only of those that differ\n";
 
@@ -64,6 +65,7 @@ static void parse(struct options *o, int argc, char **argv)
 		{ "mode", required_argument, NULL, 'm' },
 		{ "most", required_argument, NULL, 'p' },
 		{ "seconds", required_argument, NULL, 't' },
+		{ "show", no_argument, NULL, 'w' },
 		{ "table", no_argument, NULL, 'a' },
 		{ "integer", no_argument, NULL, 'i' },
 		{ "help", no_argument, NULL, 'h' },
@@ -86,6 +88,7 @@ static void parse(struct options *o, int argc, char **argv)
 			o->seconds = n;
 			o->cases = UINT64_MAX;
 			break;
+		case 'w': o->show = true; break;
 		case 'i': o->integer = true; break;
 		case 'a': o->all_ops = true; break;
 		case 'h': fputs(usage, stdout); exit(0);
@@ -125,10 +128,23 @@ static void judge(const struct options *o, unsigned i, uint64_t index)
 	printf("case %lu: %s\n%s", index, what, difference);
 }
 
+static void show(const struct oracle_case *c, uint64_t index)
+{
+	char what[512];
+
+	oracle_describe(c, what, sizeof(what));
+	printf("case %lu: %s\n", index, what);
+	for (unsigned i = 0; i < X86_GPR_COUNT; i++)
+		printf("  %2u %016lx%s", i, c->state.gpr[i], i % 4 == 3 ? "\n" : "");
+	printf("  rip %lx rflags %lx\n", c->state.rip, c->state.rflags);
+}
+
 static void run_batch(const struct options *o, uint64_t first, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
 		oracle_generate(&cases[i], o->seed, first + i, o->mode);
+	for (unsigned i = 0; i < n && o->show; i++)
+		show(&cases[i], first + i);
 	oracle_native.run(cases, judged, judge_results, n);
 	o->executor->run(cases, executed, results, n);
 	for (unsigned i = 0; i < n; i++)
@@ -157,10 +173,12 @@ static void print_table(const struct options *o)
 
 int main(int argc, char **argv)
 {
-	struct options o = { executors[0], NULL, 100000, 1, 0, 0, X86_MODE_64, 2, false, false };
+	struct options o = { executors[0], NULL, 100000, 1,     0,    0,
+		             X86_MODE_64,  2,    false,  false, false };
 	time_t start = time(NULL);
 	int r;
 
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	parse(&o, argc, argv);
 	r = oracle_native.open();
 	if (!r)

@@ -1,25 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The host CPU as an executor. A child process has the case's address space; it takes batches from
- * shared memory and runs each instruction by itself: followed by a jump back, or, branches, with
- * RFLAGS.TF. Faults come as signals, with vector, error code and CR2 as the kernel saw them.
+ * The host CPU as an executor. A child process has the case's address space; it runs each
+ * instruction by itself: followed by a jump back, or, branches, with RFLAGS.TF. Faults come as
+ * signals, with vector, error code and CR2 as the kernel saw them.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <signal.h>
-#include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/time.h>
-#include <sys/wait.h>
 #include <ucontext.h>
 #include <unistd.h>
 
 #include "tests/oracle/native.h"
+#include "tests/oracle/process.h"
 
 /* Linux's flat selectors of user mode. */
 #define CS_32 0x23
@@ -30,29 +26,15 @@
 #define BACK_64 ORACLE_CODE        /* JMP [RIP+2] and, aligned (AC may be set), the address */
 #define BACK_32 (ORACLE_CODE + 16) /* the same after a far jump to 64-bit code */
 
-#define ALT_STACK_SIZE  65536
-#define TIMEOUT_SECONDS 10
+#define ALT_STACK_SIZE 65536
 
 #ifndef HWCAP2_FSGSBASE
 #define HWCAP2_FSGSBASE 2
 #endif
 
-/* What parent and child share. */
-struct shared {
-	unsigned n;
-	_Atomic unsigned done; /* cases that have come back */
-	struct oracle_case cases[ORACLE_BATCH];
-	struct oracle_outcome outcomes[ORACLE_BATCH];
-};
-
-static struct shared *shared;
-static pid_t child;
-static int to_child = -1, from_child = -1;
-
-/* --- In the child --- */
-
 static uint8_t *code_alias; /* writable */
 static uint8_t *data_alias;
+static const struct oracle_case *running;
 static struct oracle_outcome *outcome; /* of the case that runs */
 
 /* XSAVE leaves components in their initial state as they were (SDM Vol. 1 13.6). */
@@ -112,7 +94,7 @@ void native_on_signal(int signal, void *info, void *context)
 	outcome->vector = (uint8_t)regs[REG_TRAPNO];
 	outcome->error_code = (uint32_t)regs[REG_ERR];
 	outcome->cr2 = (uint64_t)regs[REG_CR2];
-	if (has_completed(&shared->cases[shared->done], regs))
+	if (has_completed(running, regs))
 		outcome->vector = ORACLE_COMPLETED;
 	regs[REG_RIP] = (greg_t)(uintptr_t)native_aborted;
 	regs[REG_RSP] = (greg_t)native_host_rsp;
@@ -168,6 +150,7 @@ static void run_one(const struct oracle_case *c, struct oracle_outcome *o)
 	o->vector = ORACLE_COMPLETED;
 	o->state.rip = c->state.rip + c->insn.length;
 	native_out.rip = 0;
+	running = c;
 	outcome = o;
 	native_out.cs = 1; /* native_return does not touch it, nor the handler */
 	native_out.rflags = 0;
@@ -241,124 +224,38 @@ static bool prepare_signals(void)
 	return true;
 }
 
-static _Noreturn void serve(int in, int out)
+static bool prepare(void)
 {
-	static const struct itimerval none;
-	const struct itimerval limit = { .it_value = { .tv_sec = TIMEOUT_SECONDS } };
-	char byte = 'r';
-
 	if (!prepare_memory() || !prepare_signals())
-		_exit(1);
+		return false;
 	__asm__ volatile("mov %0, %%ds; mov %0, %%es" : : "r"(DATA));
-	while (write(out, &byte, 1) == 1 && read(in, &byte, 1) == 1) {
-		setitimer(ITIMER_REAL, &limit, NULL);
-		while (shared->done < shared->n) {
-			run_one(&shared->cases[shared->done], &shared->outcomes[shared->done]);
-			shared->done++;
-		}
-		setitimer(ITIMER_REAL, &none, NULL);
-	}
-	_exit(0);
+	return true;
 }
 
-/* --- In the parent --- */
-
-static void close_pipes(void)
+static enum oracle_result run(const struct oracle_case *c, struct oracle_outcome *o)
 {
-	if (to_child >= 0)
-		close(to_child);
-	if (from_child >= 0)
-		close(from_child);
-	to_child = from_child = -1;
+	run_one(c, o);
+	return ORACLE_RAN;
 }
 
-/* The child says a byte when it is ready for a batch. */
-static bool wait_ready(void)
+static struct oracle_process process = { .prepare = prepare, .run = run };
+
+static int native_open(void)
 {
-	char byte;
-
-	return read(from_child, &byte, 1) == 1;
-}
-
-static int start_child(void)
-{
-	int down[2], up[2];
-
-	if (pipe(down) || pipe(up))
-		return -errno;
-	child = fork();
-	if (child < 0)
-		return -errno;
-	if (child == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		close(down[1]);
-		close(up[0]);
-		serve(down[0], up[1]);
-	}
-	close(down[0]);
-	close(up[1]);
-	to_child = down[1];
-	from_child = up[0];
-	return wait_ready() ? 0 : -EOPNOTSUPP;
+	if (!(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE) || !__builtin_cpu_supports("avx2"))
+		return -EOPNOTSUPP;
+	return oracle_process_open(&process);
 }
 
 static void native_close(void)
 {
-	close_pipes();
-	if (child > 0)
-		waitpid(child, NULL, 0);
-	child = 0;
-	if (shared)
-		munmap(shared, sizeof(*shared));
-	shared = NULL;
-}
-
-static int native_open(void)
-{
-	int r;
-
-	if (!(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE) || !__builtin_cpu_supports("avx2"))
-		return -EOPNOTSUPP;
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-	              0);
-	if (shared == MAP_FAILED) {
-		shared = NULL;
-		return -ENOMEM;
-	}
-	signal(SIGPIPE, SIG_IGN);
-	r = start_child();
-	if (r)
-		native_close();
-	return r;
-}
-
-/* Has shared->cases from shared->done on run; false: the child has died in case shared->done. */
-static bool run_some(void)
-{
-	char byte = 'g';
-
-	return write(to_child, &byte, 1) == 1 && wait_ready();
+	oracle_process_close(&process);
 }
 
 static void native_run(const struct oracle_case *cases, struct oracle_outcome *outcomes,
                        enum oracle_result *results, unsigned n)
 {
-	memcpy(shared->cases, cases, n * sizeof(*cases));
-	shared->n = n;
-	shared->done = 0;
-	for (unsigned i = 0; i < n; i++)
-		results[i] = ORACLE_RAN;
-	while (!run_some()) {
-		close_pipes();
-		waitpid(child, NULL, 0);
-		if (shared->done < n)
-			results[shared->done++] = ORACLE_LOST;
-		if (start_child()) {
-			fprintf(stderr, "the process of the native executor does not start\n");
-			exit(2);
-		}
-	}
-	memcpy(outcomes, shared->outcomes, n * sizeof(*outcomes));
+	oracle_process_run(&process, cases, outcomes, results, n);
 }
 
 const struct oracle_executor oracle_native = {

@@ -355,6 +355,10 @@ void oracle_suit(struct oracle_case *c, uint64_t *r)
 		if (in->base != X86_RAX && in->base != X86_RDX)
 			suit_division(c, r);
 		break;
+	case X86_OP_POPF: /* RFLAGS.TF would have the next instruction trap */
+		if (c->state.gpr[X86_RSP] - ORACLE_DATA < ORACLE_DATA_SIZE - 1)
+			c->memory[c->state.gpr[X86_RSP] - ORACLE_DATA + 1] &= 0xfe;
+		break;
 	case X86_OP_CMPXCHG:
 		if (in->is_mem && one_in(r, 2) && in->base != X86_RAX && in->index != X86_RAX)
 			set_low(&gpr[X86_RAX], in->reg_width,

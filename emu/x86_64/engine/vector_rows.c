@@ -118,7 +118,7 @@ static const struct vec_row rows_0f[256][4] = {
 	[0x17] = { [NP] = ROW(X, X, 8, TO_RM, F_SSE_L0), [P66] = ROW(X, X, 8, TO_RM, F_SSE2_L0) },
 	[0x28] = PACKED(ALIGN | MOVE),
 	[0x29] = PACKED(ALIGN | MOVE | TO_RM),
-	[0x2a] = { [NP] = ROW(X, P, 8, FP, F_MSSE), /* CVTPI2PS, CVTPI2PD */
+	[0x2a] = { [NP] = ROW(X, P, 8, FP | VEC_NO_MMX, F_MSSE), /* CVTPI2PS, CVTPI2PD */
 	           [P66] = ROW(X, P, 8, VEC_NO_MMX, F_MSSE2),
 	           [F3] = ROW(X, G, Y, NDS | LIG | FP, F_SSE),
 	           [F2] = ROW(X, G, Y, NDS | LIG | FP, F_SSE2) },

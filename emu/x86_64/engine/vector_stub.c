@@ -352,11 +352,11 @@ static void land(const struct out *o, uint8_t *from)
  *       LDMXCSR mxcsr_masked        all masked, no flags
  *       the instruction
  *       STMXCSR mxcsr_raised
- *       MOV  EAX, mxcsr_raised
- *       AND  EAX, 3F
- *       TEST EAX, mxcsr_unmasked
+ *       MOV  ECX, mxcsr_raised      EAX may be the result
+ *       AND  ECX, 3F
+ *       TEST ECX, mxcsr_unmasked
  *       JNE  raise
- *       OR   s->mxcsr, EAX
+ *       OR   s->mxcsr, ECX
  *       JMP  done
  * raise: JMP  [simd_exception]       puts into s->mxcsr what is to be seen
  * plain: the instruction
@@ -375,12 +375,12 @@ static void put_checked(struct out *o)
 	put_execution(o);
 	PUT(o, 0x0f);
 	put_cpu32(o, 0xae, 3, offsetof(struct emu_cpu, mxcsr_raised));
-	put_cpu32(o, 0x8b, RAX, offsetof(struct emu_cpu, mxcsr_raised));
-	PUT(o, 0x83, 0xe0, MXCSR_FLAGS); /* AND EAX, imm8 */
-	put_cpu32(o, 0x85, RAX, offsetof(struct emu_cpu, mxcsr_unmasked));
+	put_cpu32(o, 0x8b, RCX, offsetof(struct emu_cpu, mxcsr_raised));
+	PUT(o, 0x83, 0xe1, MXCSR_FLAGS); /* AND ECX, imm8 */
+	put_cpu32(o, 0x85, RCX, offsetof(struct emu_cpu, mxcsr_unmasked));
 	raise = put_forward(o, CC_NE);
-	put1(o, 0x09); /* OR mem, EAX */
-	put_mem(o, RAX, RDX, mxcsr);
+	put1(o, 0x09); /* OR mem, ECX */
+	put_mem(o, RCX, RDX, mxcsr);
 	PUT(o, 0xe9, 0, 0, 0, 0); /* JMP rel32 */
 	done = o->p;
 	land(o, raise);
