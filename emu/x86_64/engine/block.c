@@ -341,8 +341,6 @@ static void fetch_first(struct emu_cpu *c)
 	int rc;
 
 	emu_flags_store(c);
-	if (c->s->rip > c->priv->cs_limit && !(c->mode & EMU_MODE_64))
-		emu_raise_code(c, NULL, X86_VEC_GP, 0);
 	/* A branch may have come to an address that is not canonical. */
 	if (c->mode & EMU_MODE_64)
 		(void)emu_linear(c, NULL, X86_CS, va, 1, EMU_READ);
@@ -359,6 +357,10 @@ struct emu_block *emu_get_block(struct emu_cpu *c)
 
 	if (b)
 		return b;
+	if (c->s->rip > c->priv->cs_limit && !(c->mode & EMU_MODE_64)) {
+		emu_flags_store(c);
+		emu_raise_code(c, NULL, X86_VEC_GP, 0);
+	}
 	if (!emu_tlb_code(c, emu_code_address(c, 0)))
 		fetch_first(c);
 	b = find_by_page(c, true);
