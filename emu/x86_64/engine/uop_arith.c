@@ -310,7 +310,7 @@ static inline uint64_t ones(uint64_t v)
 	uop_put##bits(s, u->dst, r);
 #define POPCNT_BODY(bits, v)                                                                       \
 	uint64_t r = ones(v);                                                                      \
-	c->flags.aux = r ? 0x100 : 0;                                                              \
+	c->flags.aux = 0x100;                                                                      \
 	c->flags.result = r ? 0x10000 : 0;                                                         \
 	uop_put##bits(s, u->dst, r);
 
