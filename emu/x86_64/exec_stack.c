@@ -135,6 +135,18 @@ static int enter_levels(struct x86_emulate_ctx *ctx, unsigned levels, uint64_t f
 	return r ? r : store_at(ctx, *sp, frame);
 }
 
+/* Faults as a write to the new top of the stack does, which ENTER would be the first to know of. */
+static int probe_at(struct x86_emulate_ctx *ctx, uint64_t sp)
+{
+	unsigned width = ctx->insn.opsize;
+	gva_t address;
+	uint64_t v;
+	int r = emu_operand_linear(ctx, X86_SS, sp & alu_mask(stack_width(ctx)), width, true,
+	                           &address);
+
+	return r ? r : emu_load(ctx, address, &v, width, X86_ACCESS_RMW);
+}
+
 int emu_exec_enter(struct x86_emulate_ctx *ctx)
 {
 	const struct x86_insn *in = &ctx->insn;
@@ -145,6 +157,8 @@ int emu_exec_enter(struct x86_emulate_ctx *ctx)
 
 	if (!r && levels)
 		r = enter_levels(ctx, levels, frame, &sp);
+	if (!r)
+		r = probe_at(ctx, sp - in->imm);
 	if (r)
 		return r;
 	emu_set_reg(ctx, X86_RBP, stack_width(ctx), frame);
