@@ -147,7 +147,6 @@ static void execute(struct emu_cpu *c, struct emu_block *b)
 	const struct emu_uop *u = b->uops;
 
 	c->block = b;
-	c->priv->block_died = false;
 	c->budget--;
 	while (u)
 		u = u->fn(c, u, c->s);
