@@ -141,10 +141,18 @@ int emu_exec_enter(struct x86_emulate_ctx *ctx)
 	unsigned levels = in->imm2 & 31;
 	uint64_t sp = ctx->state->gpr[X86_RSP] - in->opsize;
 	uint64_t frame = sp;
+	uint64_t ignored;
+	gva_t top;
 	int r = store_at(ctx, sp, ctx->state->gpr[X86_RBP]);
 
 	if (!r && levels)
 		r = enter_levels(ctx, levels, frame, &sp);
+	/* The new top of the stack has to be writable (SDM Vol. 2A, ENTER). */
+	if (!r)
+		r = emu_operand_linear(ctx, X86_SS, (sp - in->imm) & alu_mask(stack_width(ctx)),
+		                       in->opsize, true, &top);
+	if (!r)
+		r = emu_load(ctx, top, &ignored, in->opsize, X86_ACCESS_RMW);
 	if (r)
 		return r;
 	emu_set_reg(ctx, X86_RBP, stack_width(ctx), frame);

@@ -51,7 +51,7 @@ static void advance(struct x86_emulate_ctx *ctx, unsigned gpr)
 	emu_set_reg(ctx, gpr, ctx->insn.adsize, ctx->state->gpr[gpr] + step);
 }
 
-static int iterate(struct x86_emulate_ctx *ctx, unsigned steps)
+static int iterate(struct x86_emulate_ctx *ctx, unsigned steps, uint64_t *flags)
 {
 	const struct x86_insn *in = &ctx->insn;
 	unsigned width = in->rm_width;
@@ -69,7 +69,7 @@ static int iterate(struct x86_emulate_ctx *ctx, unsigned steps)
 	if (r)
 		return r;
 	if (steps & COMPARES)
-		alu_sub(a, b, 0, width, &ctx->state->rflags);
+		alu_sub(a, b, 0, width, flags);
 	if (in->op == X86_OP_LODS)
 		emu_set_reg(ctx, X86_RAX, width, a);
 	if (steps & READS_SI)
@@ -80,9 +80,9 @@ static int iterate(struct x86_emulate_ctx *ctx, unsigned steps)
 }
 
 /* REPE stops at ZF = 0, REPNE at ZF = 1; only CMPS and SCAS look. */
-static bool condition_ends(const struct x86_emulate_ctx *ctx, unsigned steps)
+static bool condition_ends(const struct x86_emulate_ctx *ctx, unsigned steps, uint64_t flags)
 {
-	bool zf = ctx->state->rflags & X86_FLAG_ZF;
+	bool zf = flags & X86_FLAG_ZF;
 
 	return (steps & COMPARES) && zf == !(ctx->insn.prefixes & X86_PFX_F3);
 }
@@ -95,20 +95,18 @@ int emu_exec_string(struct x86_emulate_ctx *ctx)
 	unsigned most = ctx->repeat ? ctx->repeat : X86_REPEAT_MAX;
 
 	if (!(ctx->insn.prefixes & (X86_PFX_F3 | X86_PFX_F2)))
-		return iterate(ctx, steps);
+		return iterate(ctx, steps, &ctx->state->rflags);
 	for (unsigned i = 0; pointer(ctx, X86_RCX); i++) {
-		int r;
+		int r = i == most ? X86_EMULATE_REPEAT : iterate(ctx, steps, &flags);
 
-		if (i == most)
-			return X86_EMULATE_REPEAT;
-		r = iterate(ctx, steps);
-		if (r) { /* a fault leaves the flags as they were before all iterations */
+		if (r == X86_EMULATE_REPEAT)
 			ctx->state->rflags = flags;
+		if (r) /* a fault leaves the flags as they were before all iterations */
 			return r;
-		}
 		emu_set_reg(ctx, X86_RCX, adsize, ctx->state->gpr[X86_RCX] - 1);
-		if (condition_ends(ctx, steps))
+		if (condition_ends(ctx, steps, flags))
 			break;
 	}
+	ctx->state->rflags = flags;
 	return 0;
 }

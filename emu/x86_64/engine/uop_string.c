@@ -99,7 +99,8 @@ static bool repeat(struct emu_cpu *c, const struct emu_uop *u)
 /* The micro-operation behind it is the instruction as a function, for what is left of it. */
 UOP(rep)
 {
-	if (!(s->rflags & X86_FLAG_DF) && repeat(c, u)) {
+	/* With AC every access would have to be checked for alignment. */
+	if (!(s->rflags & (X86_FLAG_DF | X86_FLAG_AC)) && repeat(c, u)) {
 		u += 2;
 		EMU_GOTO(c, u, s);
 	}
