@@ -311,18 +311,7 @@ enum rig_result rig_do(const void *bytes, unsigned n)
 	return rig_step();
 }
 
-/* x87 and SSE are in use. */
-uint64_t emu_xinuse(const struct x86_state *s)
-{
-	return 3;
-}
-
 bool rig_deliver(void)
 {
 	return emu_deliver_fault(&rig_cpu, &rig_cpu.fault);
-}
-
-uint64_t emu_xinuse(const struct x86_state *s)
-{
-	return s->xcr0;
 }

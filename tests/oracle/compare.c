@@ -49,7 +49,8 @@ static uint32_t error_code(const struct oracle_outcome *o)
 }
 
 static void compare_vector(struct report *r, const struct oracle_executor *e,
-                           const struct oracle_outcome *judge, const struct oracle_outcome *other)
+                           const struct oracle_leeway *leeway, const struct oracle_outcome *judge,
+                           const struct oracle_outcome *other)
 {
 	char theirs[64], ours[64];
 	bool same = judge->vector == other->vector;
@@ -58,7 +59,7 @@ static void compare_vector(struct report *r, const struct oracle_executor *e,
 		same = (judge->vector == ORACLE_COMPLETED) == (other->vector == ORACLE_COMPLETED);
 	else if (same && judge->vector != ORACLE_COMPLETED)
 		same = error_code(judge) == error_code(other) &&
-		       (judge->vector != X86_VEC_PF || judge->cr2 == other->cr2);
+		       (judge->vector != X86_VEC_PF || leeway->address || judge->cr2 == other->cr2);
 	if (same)
 		return;
 	say(judge, theirs, sizeof(theirs));
@@ -174,7 +175,7 @@ bool oracle_same(const struct oracle_case *c, const struct oracle_executor *exec
 	text[0] = '\0';
 	if (leeway.all)
 		return true;
-	compare_vector(&r, executor, judge, other);
+	compare_vector(&r, executor, &leeway, judge, other);
 	if (r.differs || (!executor->has_faults && judge->vector != ORACLE_COMPLETED))
 		return !r.differs; /* the rest follows from that, or is not told */
 	compare_registers(&r, c, &leeway, judge, other);

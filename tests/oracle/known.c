@@ -122,6 +122,7 @@ static const struct exclusion exclusions[] = {
 	{ X86_OP_SKINIT, MISSING },
 	{ X86_OP_INVLPGA, MISSING },
 	{ X86_OP_EVEX, MISSING },
+	{ X86_OP_XRSTOR, "reads components of the host's" },
 	{ X86_OP_XSAVE, "writes components of the host's" },
 	{ X86_OP_XSAVEOPT, "writes what was modified as the host sees it" },
 	{ X86_OP_XSAVEC, "writes components of the host's" },
@@ -217,6 +218,8 @@ enum condition {
 	NO_BIT_SET,  /* the judge says ZF */
 	SHORT_NONE,  /* the address size is 32 bits, and a fault or a count of 0 left it at that */
 	NOT_ALIGNED, /* the judge raised #GP */
+	BY_16_BITS,  /* the operand size is 16 bits */
+	ALIGNMENT,   /* alignment is checked */
 	AROUND_END   /* in 32-bit mode, around the end of the segment */
 };
 
@@ -279,6 +282,22 @@ static const struct known known[] = {
 	  AROUND_END,
 	  { .all = true },
 	  "Vol. 3A 5.3: whether an access around the end of a segment of 4 GiB faults" },
+	{ X86_OP_BSWAP, X86_OP_BSWAP, BY_16_BITS, { .destination = true }, "BSWAP of 16 bits" },
+	{ X86_OP_FXSAVE,
+	  X86_OP_FXRSTOR,
+	  ALIGNMENT,
+	  { .all = true },
+	  "FXSAVE, FXRSTOR: not aligned, #AC or #GP" },
+	{ X86_OP_FXSAVE,
+	  X86_OP_FXRSTOR,
+	  NOT_ALIGNED,
+	  { .all = true },
+	  "Vol. 3A 6.9: #GP if not aligned, #SS if not canonical, of the same class" },
+	{ X86_OP_FXSAVE,
+	  X86_OP_FXRSTOR,
+	  ALWAYS,
+	  { .address = true },
+	  "Vol. 3A 6.15: which of the pages that are absent CR2 names" },
 	{ X86_OP_FXSAVE,
 	  X86_OP_FXSAVE,
 	  ALWAYS,
@@ -318,6 +337,8 @@ static bool holds(enum condition condition, const struct oracle_case *c,
 		return c->insn.adsize == 4 &&
 		       (judge->vector != ORACLE_COMPLETED || !(uint32_t)c->state.gpr[X86_RCX]);
 	case NOT_ALIGNED: return judge->vector == X86_VEC_GP;
+	case BY_16_BITS: return c->insn.opsize == 2;
+	case ALIGNMENT: return c->state.rflags & X86_FLAG_AC;
 	case AROUND_END:
 		return c->mode == X86_MODE_32 && judge->vector == X86_VEC_PF &&
 		       judge->cr2 > UINT32_MAX - 64;
@@ -341,6 +362,7 @@ struct oracle_leeway oracle_known(const struct oracle_case *c, const struct orac
 		sum.all |= k->leeway.all;
 		sum.destination |= k->leeway.destination;
 		sum.upper_halves |= k->leeway.upper_halves;
+		sum.address |= k->leeway.address;
 		sum.environment |= k->leeway.environment;
 	}
 	return sum;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "arch/x86_64/emu/emu.h"
 #include "arch/x86_64/svm/svm.h"
 #include "platform/board/board.h"
 
 /* In the order in which `backend = auto` tries them. */
 const struct hc_backend_ops *const board_backends[] = {
 	&svm_backend,
+	&emu_backend,
 	NULL,
 };
