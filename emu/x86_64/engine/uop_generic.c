@@ -149,9 +149,9 @@ const struct emu_uop *emu_interpret(struct emu_cpu *c, const struct emu_uop *u, 
 	if (r == X86_EMULATE_FAULT)
 		emu_raise_fault(c, NULL, &ctx.fault);
 	emu_flags_load(c);
-	/* Again, if it takes another round, other bytes are there than were translated, or they
-	 * cannot be read any more: the loop finds out. On, if the block itself was written to. */
-	if (r || c->priv->block_died)
+	/* It takes another round, other bytes are there than were translated, or they cannot be
+	 * read any more: the loop finds out. */
+	if (r)
 		return NULL;
 	do
 		u++;
