@@ -95,12 +95,29 @@ static uint8_t *code;
 static const int signals[] = { SIGFPE, SIGSEGV, SIGILL, SIGBUS };
 static struct sigaction before[sizeof(signals) / sizeof(signals[0])];
 
+/* The frame's XSTATE_BV: what is in its initial configuration there, is not written. */
+static void complete_legacy(uint64_t xstate_bv)
+{
+	static const uint16_t fcw = 0x37f;
+
+	if (!(xstate_bv & 1)) {
+		memset(legacy, 0, 24);
+		memset(legacy + 32, 0, 128);
+		memcpy(legacy, &fcw, sizeof(fcw));
+	}
+	if (!(xstate_bv & 2))
+		memset(legacy + 160, 0, 256);
+}
+
 static void on_signal(int number, siginfo_t *info, void *context)
 {
 	const ucontext_t *uc = context;
+	uint64_t xstate_bv;
 
 	vector = (int)uc->uc_mcontext.gregs[REG_TRAPNO];
 	memcpy(legacy, uc->uc_mcontext.fpregs, sizeof(legacy));
+	memcpy(&xstate_bv, (const uint8_t *)uc->uc_mcontext.fpregs + 512, sizeof(xstate_bv));
+	complete_legacy(xstate_bv);
 	siglongjmp(escape, 1);
 }
 

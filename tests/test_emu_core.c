@@ -405,6 +405,110 @@ static void test_pcid(void **state)
 	emu_rig_stop(&r);
 }
 
+/* Two levels, and 4 MiB pages, one of which is split and joined again. */
+static void test_legacy_paging(void **state)
+{
+	const uint64_t directory = RIG_TABLES + 0x8000, table = RIG_TABLES + 0xa000;
+	struct emu_rig r;
+
+	emu_rig_start(&r, RIG_PAGED, 1);
+	/* mov al, [ebx]; hlt, and invlpg [ebx]; hlt */
+	emu_rig_code(&r, 0x8a, 0x03, 0xf4);
+	emu_rig_poke(&r, RIG_CODE + 0x40, "\x0f\x01\x3b\xf4", 4);
+	for (unsigned i = 0; i < 1024; i++)
+		emu_rig_put(&r, table + 4 * i, (0x800000 + 0x1000 * (1023 - i)) | P | W | A, 4);
+	for (unsigned i = 0; i < 1024; i++)
+		emu_rig_put(&r, 0x800000 + 0x1000 * i, i % 251, 1);
+	for (unsigned n = 0; n < 300; n++) {
+		uint64_t page = test_below(&seed, 1024), va = 0x40000000 + page * HC_PAGE_SIZE;
+		bool split = test_below(&seed, 2);
+
+		emu_rig_put(&r, directory + 4 * (va >> 22),
+		            split ? table | P | W : 0x800000 | P | W | PS, 4);
+		r.s->rip = RIG_CODE + 0x40;
+		r.s->gpr[X86_RBX] = 0x40000000 + test_below(&seed, 1024) * HC_PAGE_SIZE;
+		assert_int_equal(emu_rig_run(&r), HC_EXIT_HALT);
+		/* Of the pages of a split one, INVLPG has dropped that one alone. */
+		r.s->rip = RIG_CODE + 0x40;
+		r.s->gpr[X86_RBX] = va;
+		assert_int_equal(emu_rig_run(&r), HC_EXIT_HALT);
+		r.s->rip = RIG_CODE;
+		assert_int_equal(emu_rig_run(&r), HC_EXIT_HALT);
+		assert_int_equal((uint8_t)r.s->gpr[X86_RAX], (split ? 1023 - page : page) % 251);
+		assert_true(
+			emu_rig_get(&r, split ? table + 4 * page : directory + 4 * (va >> 22), 1) &
+			A);
+	}
+	emu_rig_stop(&r);
+}
+
+/* Code up to the limit of CS, and not beyond it; another limit is another meaning. */
+static void test_code_limit(void **state)
+{
+	struct emu_rig r;
+
+	emu_rig_start(&r, RIG_FLAT, 1);
+	emu_rig_gate(&r, X86_VEC_GP, RIG_CODE, 0, 0);
+	emu_rig_code(&r, 0xf4);
+	/* inc eax; inc eax; mov ecx, imm32; hlt */
+	emu_rig_poke(&r, 0x20000, "\x40\x40\xb9\x01\x02\x03\x04\xf4", 8);
+	for (unsigned n = 0; n < 60; n++) {
+		unsigned bytes = (unsigned)test_below(&seed, 10);
+		unsigned done = bytes < 2 ? bytes : 2;
+
+		emu_rig_reset(&r, 0);
+		emu_rig_gate(&r, X86_VEC_GP, RIG_CODE, 0, 0);
+		r.s->rip = 0x20000;
+		r.s->seg[X86_CS].limit = 0x20000 + bytes - 1;
+		assert_int_equal(emu_rig_run(&r), HC_EXIT_HALT);
+		assert_int_equal(r.s->gpr[X86_RAX], done);
+		/* The handler's frame: error code, EIP. */
+		if (bytes < 8)
+			assert_int_equal(emu_rig_get(&r, r.s->gpr[X86_RSP] + 4, 4),
+			                 0x20000 + (bytes < 7 ? done : 7));
+		assert_int_equal(r.s->rip, bytes < 8 ? RIG_CODE : 0x20007);
+		assert_int_equal(r.s->gpr[X86_RCX], bytes < 7 ? 0 : 0x04030201);
+	}
+	emu_rig_stop(&r);
+}
+
+/* The same bytes in the three sizes of code are three blocks. */
+static void test_modes(void **state)
+{
+	/* mov eax or ax, imm; hlt where that ends in 16 bits, or two bytes later */
+	static const uint8_t code[] = { 0xb8, 0x11, 0x22, 0xf4, 0x33, 0xf4 };
+	struct emu_rig r;
+
+	emu_rig_start(&r, RIG_FLAT, 1);
+	emu_rig_poke(&r, RIG_CODE, code, sizeof(code));
+	for (unsigned n = 0; n < 40; n++) {
+		bool wide = test_below(&seed, 2);
+
+		r.s->rip = RIG_CODE;
+		r.s->gpr[X86_RAX] = 0;
+		r.s->seg[X86_CS].attr = wide ? 0xc9b : 0x89b;
+		assert_int_equal(emu_rig_run(&r), HC_EXIT_HALT);
+		assert_int_equal(r.s->gpr[X86_RAX], wide ? 0x33f42211 : 0x2211);
+	}
+	emu_rig_stop(&r);
+}
+
+/* Real mode, with the loop's target below where the segment begins in memory by wrapping IP. */
+static void test_real(void **state)
+{
+	struct emu_rig r;
+
+	emu_rig_start(&r, RIG_REAL, 1);
+	/* mov cx, 100; 1: add ax, cx; push ax; pop bx; loop 1b; mov [0x1234], bx; hlt */
+	emu_rig_code(&r, 0xb9, 100, 0, 0x01, 0xc8, 0x50, 0x5b, 0xe2, 0xfa, 0x89, 0x1e, 0x34, 0x12,
+	             0xf4);
+	assert_int_equal(emu_rig_run(&r), HC_EXIT_HALT);
+	assert_int_equal(r.s->gpr[X86_RAX], 5050);
+	assert_int_equal(emu_rig_get(&r, 0x1234, 2), 5050);
+	assert_int_equal(r.s->rip, 13);
+	emu_rig_stop(&r);
+}
+
 /* --- Accesses across a page border --- */
 
 /* Two pages side by side, each writable, readable or not there: all of a store or nothing of it. */
@@ -711,7 +815,7 @@ static void test_locked(void **state)
 	/* 1: lock inc qword [rbx]; dec ecx; jnz 1b; hlt */
 	emu_rig_code(&r, 0xf0, 0x48, 0xff, 0x03, 0xff, 0xc9, 0x75, 0xf8, 0xf4);
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(offsets); i++) {
-		unsigned count = offsets[i] == HC_PAGE_SIZE - 3 ? 500 : 20000;
+		unsigned count = offsets[i] == HC_PAGE_SIZE - 3 ? 5000 : 20000;
 
 		emu_rig_put(&r, RIG_DATA + offsets[i], 0, 8);
 		for (unsigned cpu = 0; cpu < 2; cpu++) {
@@ -805,6 +909,10 @@ int main(void)
 		cmocka_unit_test(test_paging),
 		cmocka_unit_test(test_large_page),
 		cmocka_unit_test(test_pcid),
+		cmocka_unit_test(test_legacy_paging),
+		cmocka_unit_test(test_code_limit),
+		cmocka_unit_test(test_modes),
+		cmocka_unit_test(test_real),
 		cmocka_unit_test(test_crossing),
 		cmocka_unit_test(test_code_crossing),
 		cmocka_unit_test(test_own_code),

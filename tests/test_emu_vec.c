@@ -449,10 +449,448 @@ static void test_rows(void **state)
 	assert_true(tried > 5000);
 }
 
+static void small_indices(unsigned index_register)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		uint8_t *half = start.xsave + (i < 2 ? XSAVE_XMM : XSAVE_YMM);
+
+		vec_put64(half + 16 * index_register + 8 * (i & 1), below(64) | below(64) << 32);
+	}
+}
+
+static void try_masked(struct form f)
+{
+	bool qword_index = f.vsib && f.opcode & 1;
+	struct code code;
+	struct x86_insn in;
+
+	random_start();
+	f.l = below(2);
+	f.w = f.vex && below(2);
+	random_registers(&f, NULL);
+	if (f.vex && (f.opcode == 0x77 || f.opcode == 0xf7) && below(8))
+		f.vvvv = 0;
+	if (f.vsib) {
+		small_indices(f.rm);
+		for (unsigned i = 0; qword_index && i < 2; i++) {
+			vec_put32(start.xsave + XSAVE_XMM + 16 * f.rm + 8 * i + 4, 0);
+			vec_put32(start.xsave + XSAVE_YMM + 16 * f.rm + 8 * i + 4, 0);
+		}
+	}
+	offset = random_offset();
+	encode(&code, &f);
+	if (decode(&code, &in))
+		check(&code);
+}
+
+/* Bit patterns of masked moves' and gathers' operands do what they like; VSIB's must be small. */
+static void test_masked(void **state)
+{
+	static const struct form forms[] = {
+		{ .map = 1, .pp = 0, .opcode = 0x77, .vex = true },
+		{ .map = 1, .pp = 0, .opcode = 0x77 },
+		{ .map = 1, .pp = 1, .opcode = 0xf7, .vex = true },
+		{ .map = 1, .pp = 1, .opcode = 0xf7 },
+		{ .map = 1, .pp = 0, .opcode = 0xf7 },
+		{ .map = 2, .pp = 1, .opcode = 0x2c, .vex = true, .mem = true },
+		{ .map = 2, .pp = 1, .opcode = 0x2d, .vex = true, .mem = true },
+		{ .map = 2, .pp = 1, .opcode = 0x2e, .vex = true, .mem = true },
+		{ .map = 2, .pp = 1, .opcode = 0x2f, .vex = true, .mem = true },
+		{ .map = 2, .pp = 1, .opcode = 0x8c, .vex = true, .mem = true },
+		{ .map = 2, .pp = 1, .opcode = 0x8e, .vex = true, .mem = true },
+		{ .map = 2, .pp = 1, .opcode = 0x90, .vex = true, .mem = true, .vsib = true },
+		{ .map = 2, .pp = 1, .opcode = 0x91, .vex = true, .mem = true, .vsib = true },
+		{ .map = 2, .pp = 1, .opcode = 0x92, .vex = true, .mem = true, .vsib = true },
+		{ .map = 2, .pp = 1, .opcode = 0x93, .vex = true, .mem = true, .vsib = true },
+	};
+
+	native_start();
+	for (unsigned i = 0; i < test_rounds(100) * HC_ARRAY_SIZE(forms); i++)
+		try_masked(forms[i % HC_ARRAY_SIZE(forms)]);
+	native_stop();
+}
+
+/* --- x87 --- */
+
+static void random_x87(void)
+{
+	uint16_t fcw = 0x37f, fsw = (uint16_t)(below(8) << 11 | (random_bits() & 0x4700));
+
+	if (!below(3))
+		fcw = (uint16_t)((random_bits() & 0x1f3f) | 0x40);
+	else if (below(2))
+		fcw = (uint16_t)(0x7f | (random_bits() & 0x0f00));
+	if (!below(6)) /* something pending, perhaps */
+		fsw |= (uint16_t)(random_bits() & 0x7f);
+	if (fsw & ~fcw & 0x3f)
+		fsw |= 0x8080;
+	memcpy(start.xsave + XSAVE_FCW, &fcw, 2);
+	memcpy(start.xsave + XSAVE_FSW, &fsw, 2);
+	start.xsave[XSAVE_FTW] = (uint8_t)(below(3) ? 0xff : random_bits());
+}
+
+static void try_x87(unsigned opcode, unsigned modrm)
+{
+	struct code code = { .bytes = { (uint8_t)opcode, (uint8_t)modrm }, .length = 2 };
+
+	if (modrm < 0xc0) {
+		code.bytes[1] = (uint8_t)(0x40 | (modrm & 0x38) | DATA_REG);
+		code.bytes[code.length++] = 0x20;
+	}
+	random_start();
+	random_x87();
+	offset = random_offset();
+	for (unsigned i = 0; i < DATA_SIZE; i += 32) /* some are numbers with 80 bits */
+		fill_st(start_data + i);
+	if (opcode == 0xdf && modrm < 0xc0 && (modrm & 0x38) == 0x20) /* FBLD takes digits */
+		for (unsigned i = 0; i < DATA_SIZE; i++)
+			start_data[i] = (uint8_t)(below(10) << 4 | below(10));
+	check(&code);
+}
+
+static void test_x87(void **state)
+{
+	native_start();
+	for (unsigned i = 0; i < test_rounds(20); i++)
+		for (unsigned opcode = 0xd8; opcode <= 0xdf; opcode++)
+			for (unsigned modrm = 0; modrm < 256; modrm += modrm < 0xc0 ? 8 : 1)
+				if (x86_x87_defined(opcode & 7, (uint8_t)modrm) &&
+				    (modrm < 0x40 || modrm >= 0xc0))
+					try_x87(opcode, modrm);
+	native_stop();
+}
+
+/* --- Saving and restoring --- */
+
+/* Components in their initial configuration, and known to be. */
+static void random_init(void)
+{
+	uint64_t in_use = random_bits() & XSTATE_ALL;
+
+	if (below(3))
+		return;
+	if (!(in_use & XSTATE_X87)) {
+		memset(start.xsave, 0, XSAVE_MXCSR);
+		start.xsave[0] = 0x7f;
+		start.xsave[1] = 3;
+		memset(start.xsave + XSAVE_ST, 0, 128);
+	}
+	if (!(in_use & XSTATE_SSE))
+		memset(start.xsave + XSAVE_XMM, 0, 256);
+	if (!(in_use & XSTATE_AVX))
+		memset(start.xsave + XSAVE_YMM, 0, 256);
+	vec_put64(start.xsave + XSAVE_HEADER, in_use);
+	if (!below(3))
+		vec_put32(start.xsave + XSAVE_MXCSR, MXCSR_INIT);
+}
+
+/* An image to be restored, in either format, sometimes one that is not taken. */
+static void random_image(uint8_t *image)
+{
+	uint8_t *header = image + XSAVE_HEADER;
+	uint64_t bv = random_bits() & XSTATE_ALL;
+
+	for (unsigned i = 0; i < 8; i++)
+		fill_st(image + XSAVE_ST + 16 * i);
+	image[XSAVE_FCW + 1] &= 0x1f;
+	memset(image + XSAVE_FTW + 1, 0, XSAVE_MXCSR - XSAVE_FTW - 1);
+	vec_put32(image + XSAVE_MXCSR, random_mxcsr() | (below(8) ? 0 : 0x10000));
+	memset(header, 0, 64);
+	vec_put64(header, bv);
+	if (below(2))
+		vec_put64(header + 8, bv | (random_bits() & XSTATE_ALL) | HC_BIT(63));
+	if (!below(8))
+		header[below(64)] ^= (uint8_t)(1u << below(below(2) ? 3 : 8));
+	header[0] &= 7; /* the host may have more components than the guest */
+	if (!(header[15] & 0x80))
+		header[8] = 0;
+	header[8] &= 7;
+	header[1] = header[2] = header[9] = header[10] = 0;
+}
+
+static void try_save(unsigned opcode, unsigned reg, bool w)
+{
+	struct code code = { .length = 0 };
+
+	if (w)
+		put(&code, 0x48);
+	put(&code, 0x0f);
+	put(&code, opcode);
+	put(&code, 0x40 | reg << 3 | DATA_REG);
+	put(&code, 0x20);
+	random_start();
+	random_init();
+	start.gpr[X86_RAX] = random_bits() & XSTATE_ALL;
+	start.gpr[X86_RDX] = 0;
+	offset = 64 * below(100) + 32 + (below(8) ? 0 : UINT64_C(8) << below(3));
+	random_image(start_data + offset + 32);
+	run_native(&code);
+	run_emu(&code);
+	/* What is not in use may change when the host's kernel takes the CPU away meanwhile. */
+	for (unsigned i = 0; i < 5 && memcmp(emu_data, native_data, DATA_SIZE); i++)
+		run_native(&code);
+	/* CPUs may have loaded some components before they find fault with MXCSR. */
+	if (by_native.vector < 0 || by_emu.vector != by_native.vector)
+		compare(&code);
+}
+
+static void test_save(void **state)
+{
+	native_start();
+	for (unsigned i = 0; i < test_rounds(200); i++) {
+		for (unsigned reg = 0; reg < 7; reg++)
+			try_save(0xae, reg, i & 1);
+		try_save(0xc7, 4, i & 1);
+	}
+	native_stop();
+}
+
+/* --- Who may --- */
+
+enum use { USE_X87, USE_FWAIT, USE_MMX, USE_SSE, USE_AVX, USE_FXSAVE, USE_XSAVE, USES };
+
+static const struct code uses[USES] = {
+	{ { 0xd9, 0xe8 }, 2, false },             /* FLD1 */
+	{ { 0x9b }, 1, false },                   /* FWAIT */
+	{ { 0x0f, 0xef, 0xc0 }, 3, false },       /* PXOR MM0, MM0 */
+	{ { 0x0f, 0x57, 0xc0 }, 3, false },       /* XORPS XMM0, XMM0 */
+	{ { 0xc5, 0xf8, 0x57, 0xc0 }, 4, false }, /* VXORPS XMM0, XMM0, XMM0 */
+	{ { 0x0f, 0xae, 0x03 }, 3, false },       /* FXSAVE [RBX] */
+	{ { 0x0f, 0xae, 0x23 }, 3, false },       /* XSAVE [RBX] */
+};
+
+/* What the use raises (SDM Vol. 3A 2.5, 13.1, table 2-2; Vol. 1 13.5, 14.3); -1: nothing. */
+static int expected(enum use use, uint64_t cr0, uint64_t cr4, uint64_t xcr0, bool pending)
+{
+	bool em = cr0 & X86_CR0_EM, ts = cr0 & X86_CR0_TS;
+	bool waits = use == USE_X87 || use == USE_FWAIT || use == USE_MMX;
+
+	switch (use) {
+	case USE_X87:
+		if (em || ts)
+			return X86_VEC_NM;
+		break;
+	case USE_FWAIT:
+		if (ts && cr0 & X86_CR0_MP)
+			return X86_VEC_NM;
+		break;
+	case USE_SSE:
+		if (em || !(cr4 & X86_CR4_OSFXSR))
+			return X86_VEC_UD;
+		break;
+	case USE_AVX:
+		if (!(cr4 & X86_CR4_OSXSAVE) || (xcr0 & 6) != 6)
+			return X86_VEC_UD;
+		break;
+	case USE_XSAVE:
+		if (!(cr4 & X86_CR4_OSXSAVE))
+			return X86_VEC_UD;
+		break;
+	case USE_MMX:
+	case USE_FXSAVE:
+	case USES:
+	default:
+		if (em)
+			return X86_VEC_UD;
+		break;
+	}
+	if (ts && use != USE_FWAIT)
+		return X86_VEC_NM;
+	return waits && pending ? X86_VEC_MF : -1;
+}
+
+static void try_use(enum use use, uint64_t cr0, uint64_t cr4, uint64_t xcr0, bool pending)
+{
+	struct x86_state *s = rig.s;
+	static const uint8_t hlt = 0xf4;
+	int got;
+
+	emu_rig_reset(&rig, 0);
+	s->idtr = (struct x86_dtable){ RIG_IDT, 0xfff };
+	s->cr0 = (s->cr0 & ~(X86_CR0_EM | X86_CR0_TS | X86_CR0_MP)) | cr0;
+	s->cr4 = (s->cr4 & ~(X86_CR4_OSFXSR | X86_CR4_OSXSAVE)) | cr4;
+	s->xcr0 = xcr0;
+	s->gpr[DATA_REG] = RIG_DATA;
+	s->xsave[XSAVE_FCW] = pending ? 0x7e : 0x7f;
+	s->xsave[XSAVE_FSW] = pending ? 0x81 : 0;
+	vec_put64(s->xsave + XSAVE_HEADER, XSTATE_ALL);
+	emu_rig_poke(&rig, RIG_CODE, uses[use].bytes, uses[use].length);
+	emu_rig_poke(&rig, RIG_CODE + uses[use].length, &hlt, 1);
+	assert_int_equal(emu_rig_run(&rig), HC_EXIT_HALT);
+	got = rig.exit.pc < HANDLERS ? -1 : (int)(rig.exit.pc - HANDLERS) / 16;
+	if (got != expected(use, cr0, cr4, xcr0, pending))
+		fail_msg("use %d, cr0 %llx, cr4 %llx, xcr0 %llx, pending %d: %d, not %d", use,
+		         (unsigned long long)cr0, (unsigned long long)cr4, (unsigned long long)xcr0,
+		         pending, got, expected(use, cr0, cr4, xcr0, pending));
+}
+
+static void test_who_may(void **state)
+{
+	for (unsigned i = 0; i < 128; i++)
+		for (unsigned use = 0; use < USES; use++)
+			try_use((enum use)use,
+			        (i & 1 ? X86_CR0_EM : 0) | (i & 2 ? X86_CR0_TS : 0) |
+			                (i & 4 ? X86_CR0_MP : 0),
+			        (i & 8 ? X86_CR4_OSFXSR : 0) | (i & 16 ? X86_CR4_OSXSAVE : 0),
+			        i & 32 ? 7u : 3u, i & 64);
+}
+
+/* --- The table and the decoder --- */
+
+/* What the decoder knows and the guest is not offered. */
+static bool is_left_out(const struct x86_insn *in)
+{
+	unsigned op = in->opcode;
+
+	if (!(in->prefixes & X86_PFX_VEX)) /* SSE4A */
+		return in->map == 1 && (op == 0x78 || op == 0x79);
+	if (in->map == 1) /* the AVX-512 mask instructions */
+		return (op >= 0x41 && op <= 0x4b) || (op >= 0x90 && op <= 0x99);
+	/* the same; FMA4 and VPERMIL2 */
+	return in->map == 3 &&
+	       ((op >= 0x30 && op <= 0x33) || op == 0x48 || op == 0x49 ||
+	        (op >= 0x5c && op <= 0x5f) || (op >= 0x68 && op <= 0x6f) || op >= 0x78);
+}
+
+static void check_known(const struct form *f)
+{
+	struct code code;
+	struct x86_insn in;
+
+	encode(&code, f);
+	if (!decode(&code, &in) || in.op != X86_OP_SIMD || is_left_out(&in))
+		return;
+	if (!emu_vec_row(f->map, f->pp, f->opcode) && !emu_vec_function(&in))
+		fail_msg("%s: neither a row nor a function nor left out",
+		         hex(code.bytes, code.length));
+}
+
+static void test_table_is_complete(void **state)
+{
+	for (unsigned i = 0; i < 3 * 4 * 256 * 4; i++) {
+		struct form f = { .map = 1 + i / 4096,
+			          .pp = i / 1024 % 4,
+			          .opcode = i / 4 % 256,
+			          .vex = i & 1,
+			          .mem = i & 2,
+			          .reg = 2 };
+
+		check_known(&f);
+		f.reg = 6;
+		check_known(&f);
+	}
+}
+
+/* --- No room for stubs --- */
+
+static void try_once(unsigned opcode, unsigned pp, bool mem)
+{
+	const struct vec_row *row = emu_vec_row(1, pp, opcode);
+	struct emu_cpu *c = rig.vcpu->backend_data;
+	struct vec_key key = { .map = 1,
+		               .pp = (uint8_t)pp,
+		               .opcode = (uint8_t)opcode,
+		               .modrm = mem ? 0 : 0xc0,
+		               .reg = 1,
+		               .rm = 2 };
+	struct code code = { .length = 0 };
+	struct form f = { .map = 1, .pp = pp, .opcode = opcode, .mem = mem, .reg = 1, .rm = 2 };
+
+	random_start();
+	vec_put32(start.xsave + XSAVE_MXCSR, MXCSR_INIT);
+	offset = 0;
+	encode(&code, &f);
+	code.length--;
+	run_native(&code);
+	memcpy(rig.s->xsave, start.xsave, sizeof(start.xsave));
+	memcpy(c->operand, start_data + 0x20, 16);
+	emu_vector_enter(c);
+	emu_stub_once(c, &key, row);
+	emu_vector_leave(c);
+	assert_false(c->stub_locked);
+	memcpy(by_emu.xsave, rig.s->xsave, sizeof(by_emu.xsave));
+	same(&code, "xmm", by_emu.xsave + XSAVE_XMM, by_native.xsave + XSAVE_XMM,
+	     start.xsave + XSAVE_XMM, 256, 16);
+	assert_int_equal(vec_u32(by_emu.xsave + XSAVE_MXCSR),
+	                 vec_u32(by_native.xsave + XSAVE_MXCSR));
+}
+
+static void test_stub_used_once(void **state)
+{
+	native_start();
+	for (unsigned i = 0; i < 64; i++) {
+		try_once(0x58 + i % 2, i / 2 % 4, i & 8); /* ADD, MUL */
+		try_once(0xfe, 1, i & 1);                 /* PADDD */
+	}
+	native_stop();
+}
+
+/* --- Faults on the way --- */
+
+/* The operand's second page is not there: the fault is that page's, and nothing has changed. */
+static void try_page_fault(const struct code *code, bool write)
+{
+	const uint64_t entry = RIG_TABLES + 0x2000; /* of the first 2 MiB pages */
+	struct x86_state *s = rig.s;
+	struct native before;
+
+	random_start();
+	emu_rig_reset(&rig, 0);
+	s->cr4 |= X86_CR4_OSXSAVE;
+	s->xcr0 = XSTATE_ALL;
+	s->idtr = (struct x86_dtable){ RIG_IDT, 0xfff };
+	start.gpr[DATA_REG] = start.gpr[X86_RDI] = 4 * HC_MIB - 0x20 - 8;
+	memcpy(s->gpr, start.gpr, sizeof(s->gpr));
+	memcpy(s->xsave, start.xsave, sizeof(s->xsave));
+	before = start;
+	emu_rig_put(&rig, entry + 16, 0, 8);
+	emu_rig_poke(&rig, RIG_CODE, code->bytes, code->length);
+	assert_int_equal(emu_rig_run(&rig), HC_EXIT_HALT);
+	assert_int_equal(rig.exit.pc, HANDLERS + 16 * X86_VEC_PF);
+	assert_int_equal(s->cr2, 4 * HC_MIB);
+	assert_int_equal(emu_rig_get(&rig, s->gpr[X86_RSP], 8), write ? X86_PF_W : 0u);
+	before.gpr[X86_RSP] = s->gpr[X86_RSP];
+	assert_memory_equal(s->gpr, before.gpr, sizeof(before.gpr));
+	assert_memory_equal(s->xsave + XSAVE_ST, before.xsave + XSAVE_ST, XSAVE_LEGACY - XSAVE_ST);
+	assert_memory_equal(s->xsave + XSAVE_YMM, before.xsave + XSAVE_YMM, 256);
+	assert_memory_equal(s->xsave, before.xsave, 6);
+}
+
+static void test_page_faults(void **state)
+{
+	static const struct {
+		struct code code;
+		bool write;
+	} cases[] = {
+		{ { { 0x0f, 0x10, 0x4b, 0x20 }, 4, false }, false },       /* MOVUPS load */
+		{ { { 0x0f, 0x11, 0x4b, 0x20 }, 4, false }, true },        /* MOVUPS store */
+		{ { { 0xc5, 0xfc, 0x10, 0x4b, 0x20 }, 5, false }, false }, /* VMOVUPS load */
+		{ { { 0xc5, 0xfc, 0x58, 0x4b, 0x20 }, 5, false }, false }, /* VADDPS */
+		{ { { 0xc5, 0xfc, 0x11, 0x4b, 0x20 }, 5, false }, true },
+		{ { { 0xdb, 0x6b, 0x20 }, 3, false }, false },                     /* FLD m80 */
+		{ { { 0xdb, 0x7b, 0x20 }, 3, false }, true },                      /* FSTP m80 */
+		{ { { 0xdd, 0x63, 0x20 }, 3, false }, false },                     /* FRSTOR */
+		{ { { 0xdd, 0x73, 0x20 }, 3, false }, true },                      /* FNSAVE */
+		{ { { 0xc4, 0xe3, 0x7d, 0x1d, 0x4b, 0x20, 0 }, 7, false }, true }, /* VCVTPS2PH */
+	};
+	uint64_t old = emu_rig_get(&rig, RIG_TABLES + 0x2010, 8);
+
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(cases); i++)
+		try_page_fault(&cases[i].code, cases[i].write);
+	emu_rig_put(&rig, RIG_TABLES + 0x2010, old, 8);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_masked),
+		cmocka_unit_test(test_x87),
+		cmocka_unit_test(test_save),
+		cmocka_unit_test(test_who_may),
+		cmocka_unit_test(test_table_is_complete),
+		cmocka_unit_test(test_stub_used_once),
+		cmocka_unit_test(test_page_faults),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -372,9 +372,12 @@ static bool undefined_result(const struct x86_insn *in, unsigned count)
 	return (in->op == X86_OP_SHLD || in->op == X86_OP_SHRD) && count > 8u * in->rm_width;
 }
 
-/* The destination's upper half after a 32-bit BSF or BSR of 0: AMD CPUs leave it, Unicorn not. */
+/* The destination's upper half after a 32-bit BSF or BSR of 0, or a CMPXCHG with a register that
+ * does not match: CPUs leave it, Unicorn not. */
 static bool undefined_upper_half(const struct x86_insn *in, const struct x86_state *after)
 {
+	if (in->op == X86_OP_CMPXCHG && !in->is_mem)
+		return in->reg_width == 4 && !(after->rflags & X86_FLAG_ZF);
 	return (in->op == X86_OP_BSF || in->op == X86_OP_BSR) && in->reg_width == 4 &&
 	       (after->rflags & X86_FLAG_ZF);
 }

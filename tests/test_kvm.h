@@ -49,6 +49,10 @@ extern struct guest {
 	uint8_t *exit_flag; /* what a signal handler sets when the guest is to be left */
 } guest;
 
+/* Does the host's CPU have VT-x or AMD-V? A KVM without shows the host's features in CPUID, for it
+ * cannot hide what runs on the CPU itself, and does not offset the TSC. */
+bool guest_has_extensions(void);
+
 /* The access number i was this one. */
 void guest_expect(unsigned i, bool write, uint64_t offset, unsigned size, uint64_t value);
 

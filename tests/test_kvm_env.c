@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "arch/x86_64/hw.h"
 #include "platform/linux/linux.h"
 
 struct guest guest;
@@ -86,7 +87,7 @@ void guest_make(const uint8_t *code, const uint8_t *end)
 }
 
 /* Selectors 8: 64-bit code, 10h: data, 18h: 32-bit code. */
-static const uint64_t gdt[] = { 0, 0x00209b0000000000, 0x00cf93000000ffff, 0x00cf9b000000ffff };
+static const uint64_t gdt[] = { 0, 0x00af9b000000ffff, 0x00cf93000000ffff, 0x00cf9b000000ffff };
 
 static struct x86_segment flat(unsigned selector)
 {
@@ -195,6 +196,15 @@ uint64_t guest_result(unsigned i)
 
 	memcpy(&value, guest.ram + RESULTS + i * 8, sizeof(value));
 	return value;
+}
+
+bool guest_has_extensions(void)
+{
+	uint32_t basic[4], extended[4];
+
+	x86_host_cpuid(1, 0, basic);
+	x86_host_cpuid(0x80000001, 0, extended);
+	return basic[2] >> 5 & 1 || extended[2] >> 2 & 1;
 }
 
 bool guest_can_run(void)

@@ -41,15 +41,26 @@ static void random_segments(uint64_t *seed)
 static void random_msrs(uint64_t *seed)
 {
 	uint64_t *const addresses[] = { &guest.st->msr_lstar, &guest.st->msr_cstar,
-		                        &guest.st->msr_kernel_gs_base, &guest.st->msr_sysenter_esp,
-		                        &guest.st->msr_sysenter_eip };
+		                        &guest.st->msr_kernel_gs_base };
 
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(addresses); i++)
 		*addresses[i] = canonical(seed);
 	guest.st->msr_star = test_random(seed);
 	guest.st->msr_sfmask = (uint32_t)test_random(seed);
+	/* AMD's CPUs have 32 bits of these. */
+	guest.st->msr_sysenter_esp = (uint32_t)test_random(seed);
+	guest.st->msr_sysenter_eip = (uint32_t)test_random(seed);
 	guest.st->msr_sysenter_cs = (uint16_t)test_random(seed);
 	guest.st->msr_pat = test_below(seed, 2) ? 0x0007040600070406 : 0x0001050600070406;
+}
+
+/* The upper halves of the YMM registers (SDM Vol. 1 13.5.3). */
+#define AVX      576
+#define AVX_SIZE 256
+
+static bool has_avx(void)
+{
+	return x86_vm_of(guest.vm)->xcr0_mask & 4;
 }
 
 static void random_fpu(uint64_t *seed)
@@ -62,6 +73,12 @@ static void random_fpu(uint64_t *seed)
 	for (unsigned i = 0; i < 8; i++)
 		fill(guest.st->xsave + 32 + 16 * i, 10, seed); /* ST */
 	guest.st->xsave[512] = 3;
+	if (x86_vm_of(guest.vm)->xcr0_mask)
+		guest.st->xcr0 = test_below(seed, 2) ? x86_vm_of(guest.vm)->xcr0_mask : 1;
+	if (!has_avx())
+		return;
+	guest.st->xsave[512] |= 4;
+	fill(guest.st->xsave + AVX, AVX_SIZE, seed);
 }
 
 static void random_state(uint64_t *seed)
@@ -111,9 +128,9 @@ static void test_state(void **state)
 		guest.vcpu->dirty = 0;
 		guest.vcpu->valid = X86_G_ALL;
 		kvm_backend.set_state(guest.vcpu, X86_G_ALL);
-		expected->tsc_offset = guest.st->tsc_offset;
+		if (guest_has_extensions())
+			assert_int_equal(guest.st->tsc_offset, expected->tsc_offset);
 		memset(guest.st, 0xee, sizeof(*guest.st));
-		guest.st->tsc_offset = expected->tsc_offset;
 		guest.vcpu->valid = 0;
 		kvm_backend.get_state(guest.vcpu, X86_G_ALL);
 		assert_memory_equal(guest.st->gpr, expected->gpr, sizeof(guest.st->gpr));
@@ -136,6 +153,8 @@ static void test_state(void **state)
 		assert_memory_equal(&guest.st->events, &expected->events,
 		                    offsetof(struct x86_events, nmi_masked) + 1);
 		assert_memory_equal(guest.st->xsave, expected->xsave, 520);
+		if (has_avx())
+			assert_memory_equal(guest.st->xsave + AVX, expected->xsave + AVX, AVX_SIZE);
 		assert_int_equal(guest.st->xcr0, expected->xcr0);
 	}
 	free(expected);
@@ -181,8 +200,8 @@ static void move(void)
 	uint8_t *memory = malloc(RAM_SIZE);
 	unsigned count;
 
+	hc_vcpu_need(guest.vcpu, X86_G_ALL);
 	kvm_backend.put(guest.vcpu);
-	kvm_backend.get_state(guest.vcpu, X86_G_ALL);
 	memcpy(saved, guest.st, sizeof(*guest.st));
 	memcpy(memory, guest.ram, RAM_SIZE);
 	count = guest.access_count;
@@ -270,6 +289,81 @@ static void test_arrival(void **state)
 	guest_end();
 }
 
+/* --- What was injected and not delivered --- */
+
+static int inject(enum x86_event_type type, uint8_t vector)
+{
+	const struct x86_event event = { .valid = 1, .type = (uint8_t)type, .vector = vector };
+
+	return kvm_backend.inject(guest.vcpu, &event);
+}
+
+static void test_inject(void **state)
+{
+	guest_make(looks_64, looks_64_end);
+	guest_long_mode();
+	guest.st->rflags |= X86_FLAG_IF;
+	guest.vcpu->cpu = hc_sched_cpu(0);
+	exits_left = 1;
+	/* A page fault on the way would be a triple fault. */
+	((uint64_t *)(void *)(guest.ram + TABLES + 0x2000))[2] = 0x83;
+	assert_true(step());
+	hc_vcpu_need(guest.vcpu, X86_G_EVENT);
+	assert_false(guest.st->events.reinject.valid);
+	assert_int_equal(inject(X86_EVENT_INTR, 0x40), 0);
+	hc_vcpu_need(guest.vcpu, X86_G_EVENT);
+	assert_int_equal(guest.st->events.reinject.valid, 1);
+	assert_int_equal(guest.st->events.reinject.type, X86_EVENT_INTR);
+	assert_int_equal(guest.st->events.reinject.vector, 0x40);
+	assert_int_equal(inject(X86_EVENT_INTR, 0x41), -EBUSY);
+	assert_int_equal(inject(X86_EVENT_EXCEPTION, X86_VEC_UD), -EBUSY);
+	/* KVM keeps one NMI for later, and gives it back when the vCPU goes. */
+	assert_int_equal(inject(X86_EVENT_NMI, X86_VEC_NMI), 0);
+	assert_int_equal(inject(X86_EVENT_NMI, X86_VEC_NMI), -EBUSY);
+	assert_false(atomic_load(&x86_vcpu_of(guest.vcpu)->nmi_pending));
+	kvm_backend.put(guest.vcpu);
+	assert_true(atomic_load(&x86_vcpu_of(guest.vcpu)->nmi_pending));
+	hc_vcpu_need(guest.vcpu, X86_G_EVENT);
+	assert_int_equal(guest.st->events.reinject.vector, 0x40);
+	guest.st->events.reinject.valid = 0;
+	guest.st->rflags &= ~(uint64_t)X86_FLAG_IF;
+	hc_vcpu_dirty(guest.vcpu, X86_G_CORE | X86_G_EVENT);
+	assert_int_equal(inject(X86_EVENT_INTR, 0x41), -EAGAIN);
+	guest.st->rflags |= X86_FLAG_IF;
+	guest.st->events.interrupt_shadow = 1;
+	hc_vcpu_dirty(guest.vcpu, X86_G_EVENT);
+	assert_int_equal(inject(X86_EVENT_INTR, 0x41), -EAGAIN);
+	guest_end();
+}
+
+GUEST(ports_64, "64", "1: out %al, $0x80; nop; jmp 1b");
+
+/* Is the next exit one, or one after which events are looked at? */
+static bool next_is_window(void)
+{
+	struct hc_exit exit;
+
+	atomic_store(&guest.vcpu->requests, 0);
+	kvm_backend.run(guest.vcpu, &exit);
+	return exit.reason == HC_EXIT_WINDOW || atomic_load(&guest.vcpu->requests) & HC_REQ_EVENT;
+}
+
+/* One window for one request: soon, and no other. */
+static void test_window(void **state)
+{
+	guest_make(ports_64, ports_64_end);
+	guest_long_mode();
+	guest.st->rflags |= X86_FLAG_IF;
+	guest.vcpu->cpu = hc_sched_cpu(0);
+	for (unsigned i = 0; i < 3; i++) {
+		kvm_backend.request_window(guest.vcpu, false);
+		assert_true(next_is_window());
+		for (unsigned n = 0; n < 4; n++)
+			assert_false(next_is_window());
+	}
+	guest_end();
+}
+
 /* --- Kicks --- */
 
 GUEST(forever_64, "64", "1: jmp 1b");
@@ -300,9 +394,9 @@ static void test_kicked(void **state)
 		assert_int_equal(hc_vm_start(guest.vm), 0);
 		test_on_irq_window = stop_vm;
 		test_on_idle = guest_stop_loop;
-		if (early)
-			atomic_store(&guest.vcpu->cpu->attention, true);
-		else
+		/* Starting it was a kick. */
+		atomic_store(&guest.vcpu->cpu->attention, early);
+		if (!early)
 			setitimer(ITIMER_REAL, &soon, NULL);
 		guest_loop();
 		assert_int_equal(hc_vm_state(guest.vm), HC_VM_STOPPED);
@@ -316,10 +410,9 @@ static void test_kicked(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_state),
-		cmocka_unit_test(test_move),
-		cmocka_unit_test(test_arrival),
-		cmocka_unit_test(test_kicked),
+		cmocka_unit_test(test_state),   cmocka_unit_test(test_move),
+		cmocka_unit_test(test_arrival), cmocka_unit_test(test_inject),
+		cmocka_unit_test(test_window),  cmocka_unit_test(test_kicked),
 	};
 
 	return GUEST_TESTS(tests);

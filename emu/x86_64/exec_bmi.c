@@ -2,12 +2,12 @@
 /* BMI1, BMI2, ADX, CRC32. With a VEX prefix there is a third operand, VEX.vvvv. */
 #include "emu/x86_64/operand.h"
 
-/* VEX is not known in real and virtual-8086 mode (SDM Vol. 2A 2.3.1). */
+/* VEX is not known in real and virtual-8086 mode, and VEX.L is 0 (SDM Vol. 2A 2.3.1, 2.5.1). */
 static int read_vex(struct x86_emulate_ctx *ctx, uint64_t *v)
 {
 	const struct x86_state *s = ctx->state;
 
-	if (!(s->cr0 & X86_CR0_PE) || s->rflags & X86_FLAG_VM)
+	if (!(s->cr0 & X86_CR0_PE) || s->rflags & X86_FLAG_VM || ctx->insn.vex & X86_VEX_L)
 		return emu_fault(ctx, X86_VEC_UD);
 	return emu_read_rm(ctx, ctx->insn.rm_width, v);
 }
@@ -132,8 +132,12 @@ int emu_exec_shift_vex(struct x86_emulate_ctx *ctx)
 	unsigned count = (unsigned)(in->form == X86_FORM_RMI ? in->imm : vvvv(ctx)) & 0xff;
 	uint64_t flags = 0;
 	uint64_t v;
-	int r = read_vex(ctx, &v);
+	int r = 0;
 
+	if (in->form == X86_FORM_RMI && in->vvvv) /* not used: all ones as encoded */
+		r = emu_fault(ctx, X86_VEC_UD);
+	if (!r)
+		r = read_vex(ctx, &v);
 	if (r)
 		return r;
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(plain); i++)

@@ -13,12 +13,14 @@ int emu_exec_lea(struct x86_emulate_ctx *ctx)
 	return 0;
 }
 
+/* Of 16 bits the result is undefined; CPUs give 0. */
 int emu_exec_bswap(struct x86_emulate_ctx *ctx)
 {
 	const struct x86_insn *in = &ctx->insn;
+	uint64_t v = emu_get_reg(ctx, in->reg, in->reg_width);
 
 	emu_set_reg(ctx, in->reg, in->reg_width,
-	            alu_byte_swap(emu_get_reg(ctx, in->reg, in->reg_width), in->reg_width));
+	            in->reg_width == 2 ? 0 : alu_byte_swap(v, in->reg_width));
 	return 0;
 }
 

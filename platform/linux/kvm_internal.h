@@ -43,7 +43,7 @@ struct kvm_vcpu {
 	bool touched;    /* events or registers were set after KVM_RUN: its flags are old */
 	bool nmi_queued; /* KVM may hold an NMI that the guest has not taken */
 	bool nmi_waits;  /* another one waits until KVM can take it */
-	uint64_t apic_base;
+	uint64_t apic_base, debugctl; /* as KVM has them */
 	struct kvm_sregs sregs;
 	bool sregs_valid; /* fetched or set since KVM_RUN */
 	bool is_refused;  /* KVM did not take a part of the state; failure says which */

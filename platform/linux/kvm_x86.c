@@ -27,11 +27,11 @@ static bool msr_is_done(struct hc_vcpu *vcpu)
 	       x86_state_of(vcpu)->rip == kvm_vcpu_of(vcpu)->msr_next_pc;
 }
 
-/* KVM's completion is all that is left of it: nothing else is to be set, no trap follows. */
+/* KVM's completion is all that is left of it: nothing else is to be set. After a single step it is
+ * not, for that is in DR6: KVM's own trap has to go. */
 static bool msr_is_plain(struct hc_vcpu *vcpu)
 {
-	return vcpu->dirty == X86_G_CORE && msr_is_done(vcpu) &&
-	       !(x86_state_of(vcpu)->rflags & X86_FLAG_TF);
+	return vcpu->dirty == X86_G_CORE && msr_is_done(vcpu);
 }
 
 /* The neutral registers win over what KVM makes of the instruction, which cannot be taken back
@@ -121,6 +121,7 @@ static bool prepare(struct hc_vcpu *vcpu)
 	return !kv->is_refused;
 }
 
+/* The window may open by whatever exit there is, rather than by one of its own. */
 static void leave(struct hc_vcpu *vcpu)
 {
 	struct kvm_vcpu *kv = kvm_vcpu_of(vcpu);
@@ -132,8 +133,10 @@ static void leave(struct hc_vcpu *vcpu)
 	kvm_x86_from_regs(x86_state_of(vcpu), &kv->run->s.regs.regs);
 	if (kv->run->cr8 != x86_apic_cr8(vcpu))
 		x86_apic_set_cr8(vcpu, (unsigned)kv->run->cr8);
-	if (kv->nmi_waits) {
+	if (kv->nmi_waits ||
+	    (kv->run->request_interrupt_window && kv->run->ready_for_interrupt_injection)) {
 		kv->nmi_waits = false;
+		kv->run->request_interrupt_window = 0;
 		x86_request_event(vcpu);
 	}
 }

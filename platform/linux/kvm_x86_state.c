@@ -251,8 +251,8 @@ static const struct {
 	MSR(0x175, msr_sysenter_esp),
 	MSR(0x176, msr_sysenter_eip),
 	MSR(0x277, msr_pat),
-	MSR(0x1d9, msr_debugctl),
 	MSR(0xc0000103, msr_tsc_aux),
+	MSR(0x1d9, msr_debugctl), /* last: set_msr() */
 };
 
 #define MSR_COUNT HC_ARRAY_SIZE(msrs)
@@ -264,15 +264,16 @@ union msr_list {
 };
 
 /* KVM stops at one that it does not have: it is left as it was, and the others follow. */
-static void transfer_msrs(struct kvm_vcpu *kv, unsigned long request, struct x86_state *st)
+static void transfer_msrs(struct kvm_vcpu *kv, unsigned long request, struct x86_state *st,
+                          unsigned count)
 {
 	unsigned done = 0;
 
-	while (done < MSR_COUNT) {
-		union msr_list list = { .head = { .nmsrs = MSR_COUNT - done } };
+	while (done < count) {
+		union msr_list list = { .head = { .nmsrs = count - done } };
 		struct kvm_msr_entry *e = list.head.entries;
 
-		for (unsigned i = done; i < MSR_COUNT; i++) {
+		for (unsigned i = done; i < count; i++) {
 			e[i - done].index = msrs[i].index;
 			memcpy(&e[i - done].data, (char *)st + msrs[i].offset, sizeof(e->data));
 		}
@@ -286,7 +287,7 @@ static void transfer_msrs(struct kvm_vcpu *kv, unsigned long request, struct x86
 			return;
 		}
 		done += (unsigned)n;
-		if (done < MSR_COUNT)
+		if (done < count)
 			hc_log(HC_LOG_DEBUG, "kvm: MSR %#x is not transferred", msrs[done].index);
 		done++;
 	}
@@ -317,17 +318,22 @@ static void get_msr(struct hc_vcpu *vcpu, struct x86_state *st)
 {
 	struct kvm_vcpu *kv = kvm_vcpu_of(vcpu);
 
-	transfer_msrs(kv, KVM_GET_MSRS, st);
-	/* The offset is never KVM's own doing. */
+	/* The TSC's offset is never KVM's own doing. */
+	transfer_msrs(kv, KVM_GET_MSRS, st, MSR_COUNT);
+	kv->debugctl = st->msr_debugctl;
 }
 
-/* A KVM without hardware extensions may be unable to offset the counter. The guest then sees the
+/* AMD's KVM complains to the kernel's log about DEBUGCTL, even about zero.
+ *
+ * A KVM without hardware extensions may be unable to offset the counter. The guest then sees the
  * host's, and what is derived from it has to agree. */
 static void set_msr(struct hc_vcpu *vcpu, struct x86_state *st)
 {
 	struct kvm_vcpu *kv = kvm_vcpu_of(vcpu);
 
-	transfer_msrs(kv, KVM_SET_MSRS, st);
+	transfer_msrs(kv, KVM_SET_MSRS, st,
+	              (unsigned)MSR_COUNT - (st->msr_debugctl == kv->debugctl));
+	kv->debugctl = st->msr_debugctl;
 	if (transfer_tsc_offset(kv, KVM_SET_DEVICE_ATTR, &st->tsc_offset) < 0)
 		set_tsc(kv, st->tsc_offset);
 	else

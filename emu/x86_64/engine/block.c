@@ -223,18 +223,15 @@ static struct emu_block *find_at(struct emu_cpu *c, uint64_t gpa)
 
 /* --- Written code --- */
 
-/* Instructions after u's, of the block being executed, are not to be: they are old. */
+/* Instructions after u's, or the one at s->rip, of the block being executed, are not to be: they
+ * are old. */
 static void cut_current(struct emu_cpu *c, const struct emu_uop *u)
 {
 	struct emu_block *b = c->block;
-	struct emu_uop *next;
+	uint64_t pc = u ? u->pc : c->s->rip - b->rip;
+	struct emu_uop *next = b->uops;
 
-	if (!u) {
-		c->priv->block_died = true;
-		return;
-	}
-	next = &b->uops[u - b->uops];
-	while (next < b->end && next->pc == u->pc)
+	while (next < b->end && next->pc <= pc)
 		next++;
 	if (next < b->end)
 		next->fn = emu_uop_stale;
@@ -341,8 +338,6 @@ static void fetch_first(struct emu_cpu *c)
 	int rc;
 
 	emu_flags_store(c);
-	if (c->s->rip > c->priv->cs_limit && !(c->mode & EMU_MODE_64))
-		emu_raise_code(c, NULL, X86_VEC_GP, 0);
 	/* A branch may have come to an address that is not canonical. */
 	if (c->mode & EMU_MODE_64)
 		(void)emu_linear(c, NULL, X86_CS, va, 1, EMU_READ);
@@ -359,6 +354,10 @@ struct emu_block *emu_get_block(struct emu_cpu *c)
 
 	if (b)
 		return b;
+	if (c->s->rip > c->priv->cs_limit && !(c->mode & EMU_MODE_64)) {
+		emu_flags_store(c);
+		emu_raise_code(c, NULL, X86_VEC_GP, 0);
+	}
 	if (!emu_tlb_code(c, emu_code_address(c, 0)))
 		fetch_first(c);
 	b = find_by_page(c, true);

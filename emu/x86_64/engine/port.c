@@ -22,7 +22,7 @@ static void check_bitmap(struct emu_cpu *c, uint16_t port, unsigned width)
 
 	read_tss(c, TSS_IO_MAP_BASE, &base);
 	read_tss(c, base + port / 8u, &bits);
-	if (bits >> port % 8 & ((1u << width) - 1))
+	if ((uint32_t)bits >> port % 8 & ((1u << width) - 1))
 		emu_gp(c);
 }
 

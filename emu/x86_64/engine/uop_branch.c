@@ -35,12 +35,14 @@ static inline bool is_48_bits(uint64_t a)
 }
 
 /* #GP(0) if target is nowhere code can be (SDM Vol. 2A, JMP). */
+static bool is_target(const struct emu_cpu *c, uint64_t target)
+{
+	return c->mode & EMU_MODE_64 ? is_canonical(c, target) : target <= c->s->seg[X86_CS].limit;
+}
+
 static void check_target(struct emu_cpu *c, const struct emu_uop *u, uint64_t target)
 {
-	bool good =
-		c->mode & EMU_MODE_64 ? is_canonical(c, target) : target <= c->s->seg[X86_CS].limit;
-
-	if (!good)
+	if (!is_target(c, target))
 		emu_raise_code(c, u, X86_VEC_GP, 0);
 }
 
@@ -65,23 +67,28 @@ static void go_to(struct emu_cpu *c, uint64_t target)
 
 static uint64_t target_of(struct emu_cpu *c, const struct x86_insn *in)
 {
-	uint64_t target =
-		in->form == X86_FORM_D ? relative_target(c, in) : emu_insn_read(c, in, in->opsize);
-
-	check_target(c, NULL, target);
-	return target;
+	return in->form == X86_FORM_D ? relative_target(c, in) : emu_insn_read(c, in, in->opsize);
 }
 
 static void call_jmp(struct emu_cpu *c, const struct x86_insn *in)
 {
-	go_to(c, target_of(c, in));
+	uint64_t target = target_of(c, in);
+
+	check_target(c, NULL, target);
+	go_to(c, target);
 }
 
+/* CPUs look at the target when they have written the return address. */
 static void call_call(struct emu_cpu *c, const struct x86_insn *in)
 {
 	uint64_t target = target_of(c, in);
+	uint64_t rsp = c->s->gpr[X86_RSP];
 
 	emu_push(c, (c->s->rip + in->length) & alu_mask(in->opsize), in->opsize);
+	if (!is_target(c, target)) {
+		c->s->gpr[X86_RSP] = rsp;
+		emu_raise_code(c, NULL, X86_VEC_GP, 0);
+	}
 	go_to(c, target);
 }
 
@@ -216,6 +223,7 @@ static __attribute__((noinline)) const struct emu_uop *enter_slow(struct emu_cpu
                                                                   uint64_t target)
 {
 	emu_store64(c, u, s->gpr[X86_RSP] - 8, c->block->rip + c->block->bytes);
+	check_target(c, u, target); /* as late as in call_call() */
 	s->gpr[X86_RSP] -= 8;
 	s->rip = target;
 	return emu_follow(c, NULL, s);
@@ -243,15 +251,6 @@ static __attribute__((noinline)) const struct emu_uop *jump_slow(struct emu_cpu 
 	return emu_follow(c, NULL, s);
 }
 
-static __attribute__((noinline)) const struct emu_uop *call_slow(struct emu_cpu *c,
-                                                                 const struct emu_uop *u,
-                                                                 struct x86_state *s,
-                                                                 uint64_t target)
-{
-	check_target(c, u, target);
-	return enter_slow(c, u, s, target);
-}
-
 /* Declares p: the host's memory for the return address. */
 #define PUSH_HOST(p, slow)                                                                         \
 	uint64_t p##_va = s->gpr[X86_RSP] - 8;                                                     \
@@ -272,10 +271,10 @@ UOP(call)
 UOP(call_r)
 {
 	uint64_t target = EMU_R64(s, u->src);
-	PUSH_HOST(p, call_slow(c, u, s, target));
+	PUSH_HOST(p, enter_slow(c, u, s, target));
 
 	if (EMU_UNLIKELY(!is_48_bits(target)))
-		return call_slow(c, u, s, target);
+		return enter_slow(c, u, s, target);
 	*p = c->block->rip + c->block->bytes;
 	s->gpr[X86_RSP] = p_va;
 	s->rip = target;
@@ -304,7 +303,7 @@ UOP(call_m)
 {
 	uint64_t va = uop_full(c, u, s);
 
-	return call_slow(c, u + 1, s, emu_load64(c, u, va));
+	return enter_slow(c, u + 1, s, emu_load64(c, u, va));
 }
 
 /* imm: bytes of arguments to drop as well. */

@@ -3,9 +3,11 @@
  * Instructions as functions: those without a handler, and those whose handler met memory that the
  * TLB does not give. The same functions that emulate device accesses execute them (emulate.h).
  */
+#include <hypercore/errno.h>
 #include <hypercore/freestanding.h>
 
 #include "emu/x86_64/emulate.h"
+#include "emu/x86_64/engine/private.h"
 #include "emu/x86_64/engine/uop.h"
 
 /* --- Memory for x86_execute(). Faults unwind. --- */
@@ -19,10 +21,20 @@ static int port_fetch(void *opaque, gva_t address, void *bytes, unsigned len,
                       struct x86_fault *fault)
 {
 	struct port *p = opaque;
+	const struct emu_tlb_entry *e = emu_tlb_code(p->c, address.v);
+	struct emu_page page = { .host = NULL };
+	const void *host;
 
-	/* Bytes, whose alignment nobody checks. */
-	for (unsigned i = 0; i < len; i++)
-		emu_read(p->c, address.v + i, (uint8_t *)bytes + i, 1, EMU_READ);
+	if (e) {
+		host = (const void *)(uintptr_t)(address.v + e->addend);
+	} else {
+		if (emu_tlb_fill_code(p->c, address.v, &page, fault) == -EFAULT)
+			return X86_EMULATE_FAULT;
+		if (!page.host)
+			return X86_EMULATE_REPEAT;
+		host = page.host + (address.v & ~EMU_PAGE_MASK);
+	}
+	memcpy(bytes, host, len);
 	return 0;
 }
 
@@ -129,21 +141,17 @@ const struct emu_uop *emu_interpret(struct emu_cpu *c, const struct emu_uop *u, 
 {
 	struct port port = { .c = c };
 	struct x86_emulate_ctx ctx = { .ops = &port_ops, .opaque = &port, .state = s };
-	emu_fn *first = c->block->uops[0].fn;
 	int r;
 
 	emu_commit_pc(c, u);
 	emu_flags_store(c);
-	do {
-		ctx.n_bytes = 0;
-		r = x86_emulate(&ctx);
-	} while (r == X86_EMULATE_REPEAT);
+	r = x86_emulate(&ctx);
 	if (r == X86_EMULATE_FAULT)
 		emu_raise_fault(c, NULL, &ctx.fault);
-	if (r < 0) /* other bytes than were translated */
-		return NULL;
 	emu_flags_load(c);
-	if (c->block->uops[0].fn != first) /* the block itself was written to */
+	/* Again, if it takes another round, other bytes are there than were translated, or they
+	 * cannot be read any more: the loop finds out. */
+	if (r)
 		return NULL;
 	do
 		u++;

@@ -289,7 +289,7 @@ bool uop_tr_xchg(struct emu_builder *b, const struct x86_insn *in)
 
 UOP(bswap16)
 {
-	EMU_R16(s, u->dst) = __builtin_bswap16(EMU_R16(s, u->dst));
+	EMU_R16(s, u->dst) = 0; /* undefined; what CPUs do */
 	EMU_NEXT(c, u, s);
 }
 

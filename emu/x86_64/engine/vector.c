@@ -92,23 +92,10 @@ static const struct emu_uop *check_mmx(struct emu_cpu *c, const struct emu_uop *
 
 /* --- MMX registers are x87's (SDM Vol. 1 9.6.2, Vol. 3A 12.2) --- */
 
-/* The image has ST(0) first, MMX instructions want physical register 0 there: turns it by TOP. */
-static void turn_registers(struct x86_state *s, unsigned top)
-{
-	uint8_t old[128];
-
-	memcpy(old, s->xsave + XSAVE_ST, sizeof(old));
-	for (unsigned i = 0; i < 8; i++)
-		memcpy(s->xsave + XSAVE_ST + 16 * ((i + top) & 7), old + 16 * i, 16);
-}
-
 void emu_vec_to_mmx(struct x86_state *s)
 {
-	unsigned top = s->xsave[XSAVE_FSW + 1] >> 3 & 7;
-
-	if (top)
-		turn_registers(s, top);
-	s->xsave[XSAVE_FSW + 1] &= (uint8_t)~0x38u;
+	if (s->xsave[XSAVE_FSW + 1] & 0x38)
+		emu_x87_set_top(s, 0);
 	s->xsave[XSAVE_FTW] = 0xff;
 }
 

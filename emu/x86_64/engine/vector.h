@@ -242,8 +242,10 @@ static inline bool vec_x87_pending(const struct x86_state *s)
 
 /* FSW.ES and B, which follow from the flags and FCW. */
 void emu_x87_summary(struct x86_state *s);
-/* As FNINIT leaves it. */
+/* As after reset: FNINIT's, and registers that are 0. */
 void emu_x87_init(struct x86_state *s);
+/* Another TOP. The image has ST(0) first, the registers stay what they are: they are turned. */
+void emu_x87_set_top(struct x86_state *s, unsigned top);
 
 /* --- Instructions that are functions --- */
 

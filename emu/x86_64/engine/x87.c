@@ -20,6 +20,17 @@ void emu_x87_init(struct x86_state *s)
 	memset(s->xsave + XSAVE_ST, 0, XSAVE_XMM - XSAVE_ST);
 }
 
+void emu_x87_set_top(struct x86_state *s, unsigned top)
+{
+	uint8_t *fsw = s->xsave + XSAVE_FSW + 1, *st = s->xsave + XSAVE_ST, old[128];
+	unsigned by = top - (*fsw >> 3);
+
+	memcpy(old, st, sizeof(old));
+	for (unsigned i = 0; i < 8; i++)
+		memcpy(st + 16 * i, old + 16 * ((i + by) & 7), 16);
+	*fsw = (uint8_t)((*fsw & ~0x38u) | (top & 7) << 3);
+}
+
 void emu_x87_summary(struct x86_state *s)
 {
 	uint8_t *fsw = s->xsave + XSAVE_FSW;

@@ -102,6 +102,7 @@ static void pack32(const struct x86_state *s, uint8_t *e)
 static void set_words(struct x86_state *s, unsigned fcw, unsigned fsw, unsigned tags)
 {
 	put16(s->xsave + XSAVE_FCW, (fcw & 0x1f3f) | 0x40);
+	emu_x87_set_top(s, fsw >> 11);
 	put16(s->xsave + XSAVE_FSW, fsw);
 	s->xsave[XSAVE_FTW] = abridged_tags(tags);
 	emu_x87_summary(s);
@@ -155,7 +156,15 @@ static void unpack(struct x86_state *s, const struct x86_insn *in, const uint8_t
 		unpack32(s, e);
 }
 
-/* --- Instructions; `va` of their operand in memory --- */
+/* --- Instructions --- */
+
+/* The registers' contents stay. */
+static void fninit(struct x86_state *s)
+{
+	emu_x87_set_top(s, 0);
+	put16(s->xsave + XSAVE_FCW, XSAVE_FCW_INIT);
+	memset(s->xsave + XSAVE_FSW, 0, XSAVE_MXCSR - XSAVE_FSW);
+}
 
 static void fldenv(struct emu_cpu *c, const struct x86_insn *in)
 {
@@ -207,8 +216,7 @@ static void fnsave(struct emu_cpu *c, const struct x86_insn *in)
 	for (unsigned i = 0; i < 8; i++)
 		emu_write(c, va + size + REGISTER * i, c->s->xsave + XSAVE_ST + 16 * i, REGISTER,
 		          EMU_WRITE);
-	put16(c->s->xsave + XSAVE_FCW, XSAVE_FCW_INIT);
-	memset(c->s->xsave + XSAVE_FSW, 0, XSAVE_MXCSR - XSAVE_FSW);
+	fninit(c->s);
 }
 
 static void fldcw(struct emu_cpu *c, const struct x86_insn *in)
@@ -232,12 +240,6 @@ static void fnclex(struct x86_state *s)
 {
 	s->xsave[XSAVE_FSW] = 0;
 	s->xsave[XSAVE_FSW + 1] &= (uint8_t) ~(FSW_B >> 8);
-}
-
-static void fninit(struct x86_state *s)
-{
-	put16(s->xsave + XSAVE_FCW, XSAVE_FCW_INIT);
-	memset(s->xsave + XSAVE_FSW, 0, XSAVE_MXCSR - XSAVE_FSW);
 }
 
 /* FNSTSW AX; FNCLEX, FNINIT; the rest did something on the 8087 and the 287. */
