@@ -149,8 +149,8 @@ const struct emu_uop *emu_interpret(struct emu_cpu *c, const struct emu_uop *u, 
 	if (r == X86_EMULATE_FAULT)
 		emu_raise_fault(c, NULL, &ctx.fault);
 	emu_flags_load(c);
-	/* Again, if it takes another round, other bytes are there than were translated, or they
-	 * cannot be read any more: the loop finds out. */
+	/* It takes another round, other bytes are there than were translated, or they cannot be
+	 * read any more: the loop finds out. */
 	if (r)
 		return NULL;
 	do
