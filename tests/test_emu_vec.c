@@ -622,7 +622,7 @@ static void try_save(unsigned opcode, unsigned reg, bool w)
 	random_init();
 	start.gpr[X86_RAX] = random_bits() & XSTATE_ALL;
 	start.gpr[X86_RDX] = 0;
-	offset = 64 * below(100) + 32 + (below(8) ? 0 : 8 << below(3));
+	offset = 64 * below(100) + 32 + (below(8) ? 0 : UINT64_C(8) << below(3));
 	random_image(start_data + offset + 32);
 	run_native(&code);
 	run_emu(&code);
@@ -732,7 +732,7 @@ static void test_who_may(void **state)
 			        (i & 1 ? X86_CR0_EM : 0) | (i & 2 ? X86_CR0_TS : 0) |
 			                (i & 4 ? X86_CR0_MP : 0),
 			        (i & 8 ? X86_CR4_OSFXSR : 0) | (i & 16 ? X86_CR4_OSXSAVE : 0),
-			        i & 32 ? 7 : 3, i & 64);
+			        i & 32 ? 7u : 3u, i & 64);
 }
 
 /* --- The table and the decoder --- */
@@ -848,7 +848,7 @@ static void try_page_fault(const struct code *code, bool write)
 	assert_int_equal(emu_rig_run(&rig), HC_EXIT_HALT);
 	assert_int_equal(rig.exit.pc, HANDLERS + 16 * X86_VEC_PF);
 	assert_int_equal(s->cr2, 4 * HC_MIB);
-	assert_int_equal(emu_rig_get(&rig, s->gpr[X86_RSP], 8), write ? X86_PF_W : 0);
+	assert_int_equal(emu_rig_get(&rig, s->gpr[X86_RSP], 8), write ? X86_PF_W : 0u);
 	before.gpr[X86_RSP] = s->gpr[X86_RSP];
 	assert_memory_equal(s->gpr, before.gpr, sizeof(before.gpr));
 	assert_memory_equal(s->xsave + XSAVE_ST, before.xsave + XSAVE_ST, XSAVE_LEGACY - XSAVE_ST);
