@@ -322,6 +322,139 @@ static void test_vm86(void **state)
 	check_raised(DO(0xcd, 0x20), X86_VEC_GP, 0x102);
 }
 
+/* --- Anything, anywhere --- */
+
+/* Bytes that begin system instructions; what follows is random. */
+static const uint8_t openings[][3] = {
+	{ 1, 0x06 },       { 1, 0x07 },       { 1, 0x17 },       { 1, 0x1f },
+	{ 1, 0x63 },       { 1, 0x8c },       { 1, 0x8e },       { 1, 0x8e },
+	{ 1, 0x9a },       { 1, 0x9c },       { 1, 0x9d },       { 1, 0xc4 },
+	{ 1, 0xca },       { 1, 0xcb },       { 1, 0xcc },       { 1, 0xcd },
+	{ 1, 0xce },       { 1, 0xcf },       { 1, 0xcf },       { 1, 0xea },
+	{ 1, 0xfa },       { 1, 0xfb },       { 1, 0xff },       { 1, 0xec },
+	{ 2, 0x0f, 0x00 }, { 2, 0x0f, 0x01 }, { 2, 0x0f, 0x02 }, { 2, 0x0f, 0x03 },
+	{ 2, 0x0f, 0x05 }, { 2, 0x0f, 0x07 }, { 2, 0x0f, 0x20 }, { 2, 0x0f, 0x22 },
+	{ 2, 0x0f, 0x23 }, { 2, 0x0f, 0x34 }, { 2, 0x0f, 0x35 }, { 2, 0x0f, 0xa1 },
+	{ 2, 0x0f, 0xb2 }, { 2, 0x0f, 0xb4 }, { 1, 0xf1 },
+};
+
+static uint64_t any_value(uint64_t *seed)
+{
+	switch (test_below(seed, 6)) {
+	case 0: return test_random(seed);
+	case 1: return test_below(seed, 0x100) & ~4ull; /* a selector */
+	case 2: return HC_BIT(47) - 1 + test_below(seed, 3);
+	default: return test_below(seed, RIG_MEMORY);
+	}
+}
+
+static void any_machine(uint64_t *seed)
+{
+	struct x86_state *s = &rig.state;
+	unsigned kind = (unsigned)test_below(seed, 8);
+
+	if (kind == 0)
+		rig_reset();
+	else if (kind == 1)
+		vm86((unsigned)test_below(seed, 4));
+	else
+		flat(kind < 4 ? 32 : kind == 4 ? 16 : 64, (unsigned)test_below(seed, 4));
+	for (unsigned i = 0; i < 0x100; i += 8)
+		rig_descriptor(GDT + i, (uint32_t)test_below(seed, 0x1000),
+		               (uint32_t)test_random(seed) & 0xfffff,
+		               (unsigned)test_random(seed) & 0xfff);
+	for (unsigned i = 0; i < 0x1000; i += 8)
+		rig_put(IDT + i,
+		        test_below(seed, 0x10000) | test_below(seed, 0x100) << 16 |
+		                (test_random(seed) & 0x6f) << 40 | UINT64_C(0x8e) << 40,
+		        8);
+	for (unsigned i = 0; i < 0x70; i += 4)
+		rig_put(TSS + i, any_value(seed), 4);
+	for (unsigned i = 0; i < 64; i++)
+		rig_put(STACK + 2 * i, any_value(seed), 2);
+	for (unsigned i = 0; i < X86_GPR_COUNT; i++)
+		s->gpr[i] = any_value(seed);
+	s->gpr[X86_RSP] = test_below(seed, 4) ? STACK : any_value(seed);
+	s->efer |= test_below(seed, 2) ? X86_EFER_SCE : 0;
+	s->msr_star = test_random(seed);
+	s->msr_lstar = s->msr_cstar = CODE;
+	s->msr_sysenter_cs = any_value(seed);
+	s->rflags |= test_random(seed) & 0x247fd5;
+	s->rip = CODE;
+}
+
+/* Whatever happened, the registers are such that a CPU can have them. */
+static void check_sane(void)
+{
+	const struct x86_state *s = &rig.state;
+	const struct x86_segment *cs = &s->seg[X86_CS], *ss = &s->seg[X86_SS];
+
+	assert_true(s->rflags & X86_FLAG_1);
+	assert_int_equal(s->rflags & ~UINT64_C(0x3f7fd7), 0); /* SYSRET loads VIF and VIP */
+	if (!(s->cr0 & X86_CR0_PE)) {
+		assert_int_equal(s->cpl, 0);
+		return;
+	}
+	if (s->rflags & X86_FLAG_VM) {
+		assert_int_equal(s->cpl, 3);
+		assert_int_equal(cs->attr, 0xf3);
+		assert_int_equal(cs->base, (uint64_t)cs->selector << 4);
+		return;
+	}
+	assert_int_equal(cs->selector & 3, s->cpl);
+	assert_int_equal(cs->attr & 0x98, 0x98);
+	assert_true(X86_ATTR_DPL(cs->attr) == s->cpl ||
+	            (cs->attr & 4 && X86_ATTR_DPL(cs->attr) < s->cpl));
+	assert_int_equal(X86_ATTR_DPL(ss->attr), s->cpl);
+	if (ss->attr & X86_ATTR_P)
+		assert_int_equal(ss->attr & 0x1a, 0x12);
+	else
+		assert_true(s->efer & X86_EFER_LMA);
+	if (rig_cpu.mode & EMU_MODE_64)
+		assert_true(emu_is_canonical(s, s->rip));
+	else
+		assert_int_equal(s->rip >> 32, 0);
+}
+
+static bool can_fetch(void)
+{
+	const struct x86_state *s = &rig.state;
+	uint64_t base = rig_cpu.mode & EMU_MODE_64 ? 0 : s->seg[X86_CS].base;
+
+	return s->rip < RIG_MEMORY && base + s->rip + 2 * X86_INSN_MAX < RIG_MEMORY;
+}
+
+static void any_insn(uint64_t *seed)
+{
+	const uint8_t *opening = openings[test_below(seed, HC_ARRAY_SIZE(openings))];
+	uint8_t bytes[X86_INSN_MAX];
+	unsigned n = 0;
+
+	if (test_below(seed, 4) == 0)
+		bytes[n++] = 0x66;
+	if (test_below(seed, 3) == 0 && rig_cpu.mode & EMU_MODE_64)
+		bytes[n++] = 0x48;
+	memcpy(bytes + n, opening + 1, opening[0]);
+	n += opening[0];
+	while (n < sizeof(bytes))
+		bytes[n++] = (uint8_t)test_random(seed);
+	if (rig_do(bytes, sizeof(bytes)) == RIG_FAULT)
+		rig_deliver();
+}
+
+static void test_anything(void **state)
+{
+	uint64_t seed = 7;
+
+	for (unsigned i = 0; i < test_rounds(10000); i++) {
+		any_machine(&seed);
+		for (unsigned n = 0; n < 8 && can_fetch(); n++) {
+			any_insn(&seed);
+			check_sane();
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -329,6 +462,7 @@ int main(void)
 		cmocka_unit_test(test_lldt_ltr),      cmocka_unit_test(test_lgdt),
 		cmocka_unit_test(test_push_pop_sreg), cmocka_unit_test(test_real_mode),
 		cmocka_unit_test(test_real_far),      cmocka_unit_test(test_vm86),
+		cmocka_unit_test(test_anything),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

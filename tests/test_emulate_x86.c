@@ -509,7 +509,8 @@ static bool oracle_errs(const struct x86_insn *in)
 	    in->op == X86_OP_LZCNT || in->op == X86_OP_ADCX || in->op == X86_OP_ADOX ||
 	    in->op == X86_OP_MOVDIRI)
 		return true;
-	/* It clears the upper half of a 32-bit register that CMPXCHG does not change; CPUs do not. */
+	/* It clears the upper half of a 32-bit register that CMPXCHG does not change; CPUs do not.
+	 */
 	if (in->op == X86_OP_CMPXCHG && !in->is_mem && in->opsize == 4)
 		return true;
 	/* It raises #UD for hints with a register; the result of a 16-bit BSWAP is undefined. */

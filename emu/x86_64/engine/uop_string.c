@@ -99,8 +99,10 @@ static bool repeat(struct emu_cpu *c, const struct emu_uop *u)
 /* The micro-operation behind it is the instruction as a function, for what is left of it. */
 UOP(rep)
 {
-	/* With AC every access would have to be checked for alignment. */
-	if (!(s->rflags & (X86_FLAG_DF | X86_FLAG_AC)) && repeat(c, u)) {
+	/* Where alignment is checked, x86_execute() does it. */
+	bool plain = !(s->rflags & X86_FLAG_DF) && !(s->rflags & X86_FLAG_AC && s->cpl == 3);
+
+	if (plain && repeat(c, u)) {
 		u += 2;
 		EMU_GOTO(c, u, s);
 	}
