@@ -119,6 +119,9 @@ void hc_vcpu_request(struct hc_vcpu *vcpu, uint32_t requests)
 	uint32_t state = atomic_load_explicit(&vcpu->run_state, memory_order_relaxed);
 
 	if (state == HC_VCPU_HALTED) {
+		/* It may have taken the requests already and gone to sleep over them: then there is
+		 * nothing to wake up for, which before_entry finds out. */
+		atomic_fetch_or(&vcpu->requests, HC_REQ_EVENT);
 		make_ready_locked(cpu, vcpu, true);
 		kick = true;
 	} else {

@@ -297,6 +297,26 @@ static void no_lost_wakeup(void **state)
 	hc_vm_destroy(vm);
 }
 
+/* The requests were taken before the sleeper was seen to sleep: it must not enter the guest. */
+static void a_wake_for_nothing_enters_no_guest(void **state)
+{
+	struct hc_vm *vm = observed_vm(1);
+	struct fake_vcpu *f = fake_of(vm->vcpus[0]);
+	unsigned entries;
+
+	fake_script(vm, 0, cpuid_then_off, 0);
+	assert_int_equal(hc_vm_start(vm), 0);
+	fake_run_cpu(0);
+	assert_int_equal(vm->vcpus[0]->run_state, HC_VCPU_HALTED);
+	entries = f->entries;
+	hc_vcpu_request(vm->vcpus[0], 0);
+	fake_run_cpu(0);
+	assert_int_equal(f->entries, entries + 1);
+	assert_int_equal(hc_vm_stop(vm, HC_STOP_REQUEST, 0), 0);
+	fake_run_cpu(0);
+	assert_int_equal(hc_vm_destroy(vm), 0);
+}
+
 static void bad_configurations(void **state)
 {
 	struct hc_vm_config c = { "x", &fake_arch, &fake_backend, 1, NULL };
@@ -359,6 +379,7 @@ int main(void)
 		cmocka_unit_test_setup(cpus_are_kept_in_order, setup),
 		cmocka_unit_test_setup(halted_vcpu_wakes_on_request, setup),
 		cmocka_unit_test_setup(no_lost_wakeup, setup),
+		cmocka_unit_test_setup(a_wake_for_nothing_enters_no_guest, setup),
 		cmocka_unit_test_setup(bad_configurations, setup),
 		cmocka_unit_test_setup(creation_survives_exhaustion, setup),
 	};
