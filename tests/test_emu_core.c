@@ -333,7 +333,7 @@ static void test_paging(void **state)
 		emu_rig_put(&r, PT + 8 * i, random_entry(), 8);
 	for (unsigned n = 0; n < test_rounds(30000); n++) {
 		uint64_t page = test_below(&seed, PAGE_COUNT), va = AREA + page * HC_PAGE_SIZE;
-		enum access_kind kind = test_below(&seed, ACCESS_KINDS);
+		enum access_kind kind = (enum access_kind)test_below(&seed, ACCESS_KINDS);
 
 		if (!test_below(&seed, 10)) {
 			emu_rig_put(&r, PT + 8 * page, random_entry(), 8);
@@ -815,7 +815,7 @@ static void test_locked(void **state)
 	/* 1: lock inc qword [rbx]; dec ecx; jnz 1b; hlt */
 	emu_rig_code(&r, 0xf0, 0x48, 0xff, 0x03, 0xff, 0xc9, 0x75, 0xf8, 0xf4);
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(offsets); i++) {
-		unsigned count = offsets[i] == HC_PAGE_SIZE - 3 ? 500 : 20000;
+		unsigned count = offsets[i] == HC_PAGE_SIZE - 3 ? 5000 : 20000;
 
 		emu_rig_put(&r, RIG_DATA + offsets[i], 0, 8);
 		for (unsigned cpu = 0; cpu < 2; cpu++) {

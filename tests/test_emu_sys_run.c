@@ -42,7 +42,8 @@ PROGRAM(code_db, "push %rax; push %rcx\n"
                  "pop %rcx; pop %rax; iretq");
 
 /* Traps at the numbers. */
-PROGRAM(code_step, "pushfq; orl $0x100, (%rsp); popfq\n"
+PROGRAM(code_step, "int $0x40\n"
+                   "pushfq; orl $0x100, (%rsp); popfq\n"
                    "nop\n"                      /* 1 */
                    "inc %eax\n"                 /* 2 */
                    "call 1f\n"                  /* 3 */
@@ -81,7 +82,7 @@ static void test_single_step(void **state)
 	for (unsigned i = 1; i <= 15; i++)
 		assert_int_equal(emu_rig_get(&r, LOG + 0x400 + 8 * i, 8), 0xffff4ff0);
 	assert_int_equal(noted(&r, 0), 15);
-	assert_int_equal(noted(&r, 1), RIG_CODE + 10);
+	assert_int_equal(noted(&r, 1), RIG_CODE + 12);
 	emu_rig_stop(&r);
 }
 
@@ -147,6 +148,46 @@ static void test_user_mode(void **state)
 	assert_int_equal(r.s->gpr[X86_RSP], RIG_STACK - 40);
 	assert_int_equal(emu_rig_get(&r, RIG_STACK - 8, 8), 0x4b);
 	assert_int_equal(emu_rig_get(&r, RIG_STACK - 32, 8), 0x53);
+	emu_rig_stop(&r);
+}
+
+/* 32-bit user code of a kernel whose tables and stack lie in the upper half. */
+PROGRAM(code_compat, "push $0x4b; push $0x70000; push $2; push $0x53\n"
+                     "pushq $(0x10000 + code_compat_in - code_compat); iretq\n"
+                     ".code32\n"
+                     "code_compat_in: mov $5, %ecx; 1: int $0x80; loop 1b; int $0x81\n"
+                     ".code64\n"
+                     ".globl code_compat_80; code_compat_80: inc %rax; iretq\n"
+                     ".globl code_compat_81; code_compat_81: hlt");
+extern const uint8_t code_compat_80[], code_compat_81[];
+
+/* Where the RAM is once more; not where it is with bits 63:32 cut off. */
+#define UPPER UINT64_C(0xffff800140000000)
+
+static void test_compatibility_mode(void **state)
+{
+	struct emu_rig r;
+
+	emu_rig_start(&r, RIG_LONG, 1);
+	LOAD(&r, code_compat);
+	uint64_t pdpt = emu_rig_get(&r, RIG_TABLES, 8);
+
+	emu_rig_put(&r, RIG_TABLES + 8 * 256, pdpt, 8);
+	pdpt &= ~UINT64_C(0xfff);
+	emu_rig_put(&r, pdpt + 8 * 5, emu_rig_get(&r, pdpt, 8), 8);
+	emu_rig_put(&r, RIG_GDT + 0x48, UINT64_C(0x00cff3000000ffff), 8);
+	emu_rig_put(&r, RIG_GDT + 0x50, UINT64_C(0x00cffb000000ffff), 8);
+	emu_rig_put(&r, RIG_TSS + 4, UPPER + RIG_STACK - 0x1000, 8);
+	emu_rig_gate(&r, 0x80, UPPER + RIG_CODE + (uint64_t)(code_compat_80 - code_compat), 3, 0);
+	emu_rig_gate(&r, 0x81, UPPER + RIG_CODE + (uint64_t)(code_compat_81 - code_compat), 3, 0);
+	r.s->idtr.base += UPPER;
+	r.s->gdtr.base += UPPER;
+	r.s->seg[X86_TR].base += UPPER;
+	assert_int_equal(emu_rig_run(&r), HC_EXIT_HALT);
+	assert_int_equal(r.s->gpr[X86_RAX], 5);
+	assert_int_equal(r.s->gpr[X86_RSP], UPPER + RIG_STACK - 0x1000 - 40);
+	assert_int_equal(emu_rig_get(&r, RIG_STACK - 0x1000 - 32, 8), 0x53);
+	assert_int_equal(emu_rig_get(&r, RIG_STACK - 0x1000 - 8, 8), 0x4b);
 	emu_rig_stop(&r);
 }
 
@@ -243,7 +284,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_single_step), cmocka_unit_test(test_breakpoints),
 		cmocka_unit_test(test_user_mode),   cmocka_unit_test(test_double_fault),
-		cmocka_unit_test(test_modes),
+		cmocka_unit_test(test_modes),       cmocka_unit_test(test_compatibility_mode),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -91,10 +91,10 @@ static void look_up(struct emu_cpu *c, const struct emu_uop *u, uint64_t va, uns
 {
 	const struct emu_tlb_entry *e = emu_tlb_of(c, va);
 	uint64_t have = access & EMU_WRITE ? e->write : e->read;
-	uint64_t offset = va & ~EMU_PAGE_MASK;
+	uint64_t offset = va & ~EMU_PAGE_MASK, tag = access & EMU_SYSTEM ? c->system_tag : c->tag;
 	struct emu_page page;
 
-	if (have == ((va & EMU_PAGE_MASK) | c->tag) && !(access & EMU_SYSTEM)) {
+	if (have == ((va & EMU_PAGE_MASK) | tag)) {
 		piece->host = (uint8_t *)(uintptr_t)(va + e->addend);
 		piece->gpa = c->priv->gpa[emu_tlb_index(va)] | offset;
 		return;
@@ -125,7 +125,8 @@ static void locate(struct emu_cpu *c, const struct emu_uop *u, uint64_t va, unsi
 	unsigned first = (unsigned)hc_min(size, HC_PAGE_SIZE - (va & ~EMU_PAGE_MASK));
 	unsigned seg = u ? u->seg : X86_DS;
 
-	if (!(c->mode & EMU_MODE_64)) {
+	/* Tables and inner stacks of long mode lie anywhere, also while 32-bit code runs. */
+	if (!(c->mode & EMU_MODE_64) && !(access & EMU_SYSTEM && c->s->efer & X86_EFER_LMA)) {
 		va = (uint32_t)va;
 		last = (uint32_t)last;
 	} else if (!is_canonical(c, va) || !is_canonical(c, last)) {

@@ -223,18 +223,15 @@ static struct emu_block *find_at(struct emu_cpu *c, uint64_t gpa)
 
 /* --- Written code --- */
 
-/* Instructions after u's, of the block being executed, are not to be: they are old. */
+/* Instructions after u's, or the one at s->rip, of the block being executed, are not to be: they
+ * are old. */
 static void cut_current(struct emu_cpu *c, const struct emu_uop *u)
 {
 	struct emu_block *b = c->block;
-	struct emu_uop *next;
+	uint64_t pc = u ? u->pc : c->s->rip - b->rip;
+	struct emu_uop *next = b->uops;
 
-	if (!u) {
-		c->priv->block_died = true;
-		return;
-	}
-	next = &b->uops[u - b->uops];
-	while (next < b->end && next->pc == u->pc)
+	while (next < b->end && next->pc <= pc)
 		next++;
 	if (next < b->end)
 		next->fn = emu_uop_stale;

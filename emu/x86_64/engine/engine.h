@@ -232,8 +232,9 @@ static inline unsigned emu_jump_index(uint64_t rip)
 struct emu_cpu {
 	/* Hot: in the order of use. */
 	struct x86_state *s;
-	uint64_t tag;      /* of entries that data accesses may use now */
-	uint64_t code_tag; /* of links and jumps: address space, CS base, user or not, mode */
+	uint64_t tag;        /* of entries that data accesses may use now */
+	uint64_t system_tag; /* the same, of EMU_SYSTEM accesses */
+	uint64_t code_tag;   /* of links and jumps: address space, CS base, user or not, mode */
 	struct emu_flags flags;
 	struct emu_block *block;       /* being executed */
 	const _Atomic bool *attention; /* somebody wants this CPU: leave the chain of blocks */

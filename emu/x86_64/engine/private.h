@@ -118,9 +118,8 @@ struct emu_private {
 	/* block.c */
 	uint8_t *cache, *low, *high, *cache_end; /* blocks below low, records above high */
 	unsigned cache_order;
-	bool flush_wanted; /* all blocks are to be dropped, when nothing runs in them */
-	bool block_died;   /* the current block was, and shall be left after this instruction */
-	uint64_t flushes;  /* of the whole cache */
+	bool flush_wanted;         /* all blocks are to be dropped, when nothing runs in them */
+	uint64_t flushes;          /* of the whole cache */
 	struct emu_link *unlinked; /* what led to the block that is looked for */
 	uint64_t unlinked_flushes, unlinked_tag, unlinked_rip;
 	struct emu_block *hash[1 << EMU_HASH_BITS];

@@ -147,7 +147,6 @@ static void execute(struct emu_cpu *c, struct emu_block *b)
 	const struct emu_uop *u = b->uops;
 
 	c->block = b;
-	c->priv->block_died = false;
 	c->budget--;
 	while (u)
 		u = u->fn(c, u, c->s);
@@ -180,7 +179,7 @@ static __attribute__((noinline)) void step(struct emu_cpu *c)
 		deliver_debug(c, &fault);
 		return;
 	}
-	c->no_step = false; /* of an instruction before */
+	c->no_step = false; /* of an INT n before that was not stepped */
 	step_one(c);
 	if (emu_debug_after(c, rflags, &fault))
 		deliver_debug(c, &fault);

@@ -179,6 +179,7 @@ void emu_update_tag(struct emu_cpu *c)
 	else if (ac || !(s->cr4 & X86_CR4_SMAP))
 		kind = SUPERVISOR_USER_PAGES;
 	c->tag = tag_of(c, kind);
+	c->system_tag = tag_of(c, SUPERVISOR);
 	c->code_tag = c->priv->context->code_generation << EMU_CODE_GENERATION | base << 8 |
 	              (uint64_t)user << 7 | c->mode;
 }
@@ -297,7 +298,7 @@ static _Noreturn void leave_in_walk(struct emu_cpu *c, const struct emu_uop *u, 
 	emu_leave(c, u);
 }
 
-/* EMU_SYSTEM accesses are not entered: their rights are not those of the current tag. */
+/* EMU_SYSTEM accesses have the rights of supervisor code under SMAP, whatever AC is. */
 bool emu_tlb_fill(struct emu_cpu *c, const struct emu_uop *u, uint64_t va, unsigned access,
                   struct emu_page *page)
 {
@@ -315,11 +316,13 @@ bool emu_tlb_fill(struct emu_cpu *c, const struct emu_uop *u, uint64_t va, unsig
 		return false;
 	if (write && !page->host_writable && !c->host->make_writable(c->vcpu, page->gpa))
 		return false;
-	if (access & EMU_SYSTEM || (c->tag & 3) == WATCHED || emu_watched_page(c, va))
+	uint64_t tag = access & EMU_SYSTEM ? c->system_tag : c->tag;
+
+	if ((tag & 3) == WATCHED || emu_watched_page(c, va))
 		return true;
 	struct emu_tlb_entry *e = entry_for(c, va, page);
 
-	e->read = (va & EMU_PAGE_MASK) | c->tag;
+	e->read = (va & EMU_PAGE_MASK) | tag;
 	if (write && page->host_writable && emu_may_write_fast(c, page->gpa.v))
 		e->write = e->read;
 	return true;

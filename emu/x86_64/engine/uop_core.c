@@ -19,8 +19,7 @@ const struct emu_uop *emu_uop_stale(struct emu_cpu *c, const struct emu_uop *u, 
 	EMU_GOTO(c, u, s);
 }
 
-/* False: the block is not to be gone on with. */
-static __attribute__((noinline)) bool call(struct emu_cpu *c, const struct emu_uop *u)
+static __attribute__((noinline)) void call(struct emu_cpu *c, const struct emu_uop *u)
 {
 	const struct emu_call *record = u->ptr;
 
@@ -28,27 +27,17 @@ static __attribute__((noinline)) bool call(struct emu_cpu *c, const struct emu_u
 	emu_flags_store(c);
 	record->fn(c, &record->in);
 	emu_flags_load(c);
-	if (EMU_LIKELY(!c->priv->block_died))
-		return true;
-	emu_advance(c, &record->in);
-	return false;
 }
 
 const struct emu_uop *emu_uop_call(struct emu_cpu *c, const struct emu_uop *u, struct x86_state *s)
 {
-	if (EMU_UNLIKELY(!call(c, u)))
-		return NULL;
+	call(c, u);
 	EMU_NEXT(c, u, s);
 }
 
 const struct emu_uop *emu_uop_call_end(struct emu_cpu *c, const struct emu_uop *u,
                                        struct x86_state *s)
 {
-	const struct emu_call *record = u->ptr;
-
-	emu_commit_pc(c, u);
-	emu_flags_store(c);
-	record->fn(c, &record->in);
-	emu_flags_load(c);
+	call(c, u);
 	return NULL;
 }
