@@ -87,8 +87,8 @@ HYPERCORE_API int hypercore_stop(struct hypercore *vm);
 HYPERCORE_API int hypercore_pause(struct hypercore *vm);
 HYPERCORE_API int hypercore_resume(struct hypercore *vm);
 
-/* Every CPU of it goes on on the other of its two backends. -EOPNOTSUPP (it has one), -EBUSY (it
- * does not run). */
+/* Its CPUs go on on the other of its two backends, none before the last one has moved.
+ * -EOPNOTSUPP (it has one), -EBUSY (it does not run, or moves already). */
 HYPERCORE_API int hypercore_move(struct hypercore *vm);
 
 /* Bytes from outside for serial port 0 or 1. Returns how many were taken: the guest may be behind

@@ -8,6 +8,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "core/log.h"
 #include "platform/linux/linux.h"
 #include "platform/linux/terminal.h"
 #include "platform/platform.h"
@@ -71,14 +72,11 @@ void hc_platform_log(const char *line, size_t len)
 
 void hc_platform_panic(const char *message)
 {
-	static const char prefix[] = "hypercore: panic: ";
 	char line[512];
-	size_t len = hc_min(strlen(message), sizeof(line) - sizeof(prefix));
 
 	linux_terminal_restore();
-	memcpy(line, prefix, sizeof(prefix) - 1);
-	memcpy(line + sizeof(prefix) - 1, message, len);
+	hc_snprintf(line, sizeof(line), "hypercore: panic: %s", message);
 	/* Without the lock: its holder may be who panics. */
-	write_line(line, sizeof(prefix) - 1 + len);
+	write_line(line, strlen(line));
 	abort();
 }
