@@ -34,8 +34,8 @@ def parse(words):
                                      usage="./dev run [OPTION...] [-- COMMAND...]",
                                      description="Boots Debian's Linux in a virtual machine.")
     add = parser.add_argument
-    add("--backend", default="svm", metavar="NAME",
-        help="what executes the guest's code: auto, emu, kvm, svm; two as in svm,emu (svm)")
+    add("--backend", default="auto", metavar="NAME",
+        help="what executes the guest's code: auto, emu, kvm, svm; two as in svm,emu (auto)")
     add("--cpus", default="1", metavar="N", help="the guest's CPUs (1)")
     add("--memory", default="512M", metavar="SIZE", help="the guest's memory (512M)")
     add("--switch-every", default="", metavar="TIME",

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Moves of running vCPUs from one backend to another.
+ * Moves of a running VM from one backend to another.
  *
  * The neutral state is all there is to a vCPU besides what the VM and the architecture hold anyway:
  * the old backend gives it up whole, the new one takes it as if it had come from a snapshot.
  * Windows that were asked for are asked for anew, as events are looked at before the next entry.
+ *
+ * The vCPUs of a VM move together. A software CPU remembers code, and learns of what is written to
+ * it from the other vCPUs only as long as these are software as well. So a vCPU that has moved
+ * gives way to others, and does not enter the guest, until hc_vm.move_left is 0.
  */
 #include <hypercore/errno.h>
 
@@ -12,11 +16,10 @@
 #include "core/sched.h"
 #include "core/vm.h"
 
-void hc_vcpu_move(struct hc_vcpu *vcpu)
+static void change_backend(struct hc_vcpu *vcpu)
 {
 	struct hc_backend_part *part = &vcpu->parts[vcpu->backend == vcpu->parts[0].ops];
 
-	atomic_fetch_and(&vcpu->requests, ~(uint32_t)HC_REQ_MOVE);
 	hc_vcpu_need(vcpu, ~UINT32_C(0));
 	vcpu->backend->put(vcpu);
 	vcpu->backend = part->ops;
@@ -26,11 +29,43 @@ void hc_vcpu_move(struct hc_vcpu *vcpu)
 	vcpu->stats.moves++;
 }
 
+bool hc_vcpu_move(struct hc_vcpu *vcpu)
+{
+	struct hc_vm *vm = vcpu->vm;
+	uint32_t wanted = atomic_load(&vm->moves);
+
+	if (vcpu->moves != wanted) {
+		vcpu->moves = wanted;
+		change_backend(vcpu);
+		atomic_fetch_sub(&vm->move_left, 1);
+	}
+	if (atomic_load(&vm->move_left))
+		return false;
+	atomic_fetch_and(&vcpu->requests, ~(uint32_t)HC_REQ_MOVE);
+	/* The next move may have begun before the request was cleared. */
+	if (atomic_load(&vm->moves) == wanted)
+		return true;
+	atomic_fetch_or(&vcpu->requests, HC_REQ_MOVE);
+	return false;
+}
+
+static int check_two(const struct hc_vm *vm)
+{
+	return vm->parts[1].ops ? 0
+	                        : hc_error(-EOPNOTSUPP, "vm %s: has no backend but %s to move to",
+	                                   vm->name, vm->parts[0].ops->name);
+}
+
 int hc_vm_move(struct hc_vm *vm)
 {
-	if (!vm->parts[1].ops)
-		return hc_error(-EOPNOTSUPP, "vm %s: has no backend but %s to move to", vm->name,
-		                vm->parts[0].ops->name);
+	uint32_t none = 0;
+	int rc = check_two(vm);
+
+	if (rc)
+		return rc;
+	if (!atomic_compare_exchange_strong(&vm->move_left, &none, vm->cpu_count))
+		return -EBUSY;
+	atomic_fetch_add(&vm->moves, 1);
 	for (unsigned i = 0; i < vm->cpu_count; i++)
 		hc_vcpu_request(vm->vcpus[i], HC_REQ_MOVE | HC_REQ_EVENT);
 	return 0;
@@ -38,25 +73,22 @@ int hc_vm_move(struct hc_vm *vm)
 
 static void period_is_over(struct hc_timer *timer, uint64_t now_ns)
 {
-	struct hc_vcpu *vcpu = timer->home;
+	struct hc_vm *vm = timer->home->vm;
 
-	hc_vcpu_request(vcpu, HC_REQ_MOVE | HC_REQ_EVENT);
-	hc_timer_arm(timer, now_ns + vcpu->vm->switch_ns);
+	(void)hc_vm_move(vm); /* on the move still: the next time */
+	hc_timer_arm(timer, now_ns + vm->switch_ns);
 }
 
 int hc_vm_switch_every(struct hc_vm *vm, uint64_t period_ns)
 {
-	if (!vm->parts[1].ops)
-		return hc_error(-EOPNOTSUPP, "vm %s: has no backend but %s to move to", vm->name,
-		                vm->parts[0].ops->name);
+	int rc = check_two(vm);
+
+	if (rc)
+		return rc;
 	if (!period_ns)
 		return hc_error(-EINVAL, "vm %s: cannot move every 0 ns", vm->name);
 	vm->switch_ns = period_ns;
-	for (unsigned i = 0; i < vm->cpu_count; i++) {
-		struct hc_vcpu *vcpu = vm->vcpus[i];
-
-		hc_timer_init(&vcpu->move_timer, vcpu, false, period_is_over);
-		hc_timer_arm(&vcpu->move_timer, hc_platform_now_ns() + period_ns);
-	}
+	hc_timer_init(&vm->move_timer, vm->vcpus[0], false, period_is_over);
+	hc_timer_arm(&vm->move_timer, hc_platform_now_ns() + period_ns);
 	return 0;
 }

@@ -62,8 +62,10 @@ static int take_requests(struct hc_vcpu *vcpu, uint32_t requests, enum hc_vcpu_r
 		return HC_ACT_YIELD;
 	}
 	/* Before events are looked at: what was injected and not delivered goes along. */
-	if (requests & HC_REQ_MOVE)
-		hc_vcpu_move(vcpu);
+	if (requests & HC_REQ_MOVE && !hc_vcpu_move(vcpu)) {
+		*next = HC_VCPU_READY;
+		return HC_ACT_YIELD;
+	}
 	/* Cleared first: what comes in from here on is seen in the next round. */
 	atomic_fetch_and(&vcpu->requests, ~(uint32_t)HC_REQ_EVENT);
 	int action = vcpu->vm->arch->before_entry(vcpu);

@@ -40,7 +40,7 @@ struct hc_vcpu {
 	const struct hc_backend_ops *backend; /* that it is on now, */
 	void *backend_data;                   /* and what that one keeps for it */
 	struct hc_backend_part parts[HC_VM_BACKENDS];
-	struct hc_timer move_timer;                     /* core/move.c's */
+	uint32_t moves;                                 /* hc_vm.moves as of its last one */
 	hc_exit_handler handlers[HC_EXIT_REASON_COUNT]; /* none is NULL */
 
 	/* The neutral state (struct x86_state, struct a64_state), inside the architecture's struct.
@@ -96,8 +96,9 @@ struct hc_vcpu *hc_vcpu_current(void);
 /* Internal to the core: takes the architecture's handlers over, and fills the gaps. */
 void hc_vcpu_set_handlers(struct hc_vcpu *vcpu, const hc_exit_handler *handlers);
 
-/* Internal to the core, between load() and put(): the vCPU is on the other backend from here on. */
-void hc_vcpu_move(struct hc_vcpu *vcpu);
+/* Internal to the core: HC_REQ_MOVE is set, between load() and put(). False: the vCPU has moved,
+ * but must not run until all others of its VM have. */
+bool hc_vcpu_move(struct hc_vcpu *vcpu);
 
 /* Runs vcpu until it halts, yields, parks or its VM fails. Called by the scheduler with host
  * interrupts off. Returns the reason as the state it is to enter next. */

@@ -69,12 +69,13 @@ int hc_vm_start(struct hc_vm *vm);
 int hc_vm_pause(struct hc_vm *vm);
 int hc_vm_resume(struct hc_vm *vm);
 
-/* Every vCPU goes on on the VM's other backend, each before its next entry. Any context.
- * -EOPNOTSUPP if the VM has one backend only. */
+/* The vCPUs go on on the VM's other backend, before their next entry and all together: none runs
+ * until the last one has moved. Any context. -EOPNOTSUPP if the VM has one backend only; -EBUSY if
+ * they are on the move already. */
 int hc_vm_move(struct hc_vm *vm);
 
-/* Before start: each vCPU moves by itself every period_ns nanoseconds. -EOPNOTSUPP as above,
- * -EINVAL for 0. */
+/* Before start: the VM moves by itself every period_ns nanoseconds. -EOPNOTSUPP as above, -EINVAL
+ * for 0. */
 int hc_vm_switch_every(struct hc_vm *vm, uint64_t period_ns);
 
 /* Asks the VM to stop; it has when the observers say so. From any context. status matters for

@@ -35,11 +35,11 @@ def caller():
     return sys._getframe(2).f_code.co_name
 
 
-def dev_run(*options, command=("true",)):
+def dev_run(*options, command=("true",), timeout=TIMEOUT):
     """./dev run in a folder named after the test; what came of it."""
     backend = [] if "--backend" in options else ["--backend", "svm"]
-    line = ["./dev", "run", *backend, "--timeout", str(TIMEOUT), "--directory", str(directory(caller())),
-            *options, "--", *command]
+    line = ["./dev", "run", *backend, "--timeout", str(timeout),
+            "--directory", str(directory(caller())), *options, "--", *command]
     return subprocess.run(line, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True)
 
 
@@ -307,9 +307,7 @@ class Terminal:
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
-@boot_test
-def interactive_console():
-    terminal = Terminal("--directory", str(directory("interactive_console")))
+def use_console(terminal):
     terminal.expect(b"# ")
     terminal.type(b"echo $((6 * 7))-answer\r")
     terminal.expect(b"42-answer")
@@ -323,8 +321,74 @@ def interactive_console():
 
 
 @boot_test
+def interactive_console():
+    use_console(Terminal("--backend", "svm", "--directory", str(directory("interactive_console"))))
+
+
+@boot_test
 def leaving_by_ctrl_a_x():
-    terminal = Terminal("--directory", str(directory("leaving_by_ctrl_a_x")))
+    terminal = Terminal("--backend", "svm", "--directory", str(directory("leaving_by_ctrl_a_x")))
     terminal.expect(b"# ")
     terminal.type(b"\x01x")
     check_equal(terminal.end(), 0, "status")
+
+
+# The software CPU, in a process and on the board.
+
+
+@boot_test
+def software_cpu_is_what_remains():
+    done = dev_run("--backend", "auto", command=[FACTS])
+    check_facts(done, 1)
+    log = (directory("software_cpu_is_what_remains") / "hypercore.log").read_text()
+    assert re.search(r"^hypercore: backend \w+: .*(measure|only)", log, re.M), log
+
+
+@boot_test
+def software_cpu_two():
+    check_facts(dev_run("--backend", "emu", "--cpus", "2", command=[FACTS]), 2)
+
+
+@boot_test
+def software_cpu_four():
+    check_facts(dev_run("--backend", "emu", "--cpus", "4", command=[FACTS]), 4)
+
+
+@boot_test
+def software_cpu_status_and_bytes():
+    done = dev_run("--backend", "emu", command=["printf 'a\\000b\\n\\377'; exit 9"])
+    check_equal((done.returncode, done.stdout), (9, b"a\0b\n\xff"), "status and output")
+
+
+@boot_test
+def software_cpu_console():
+    use_console(Terminal("--backend", "emu", "--directory", str(directory("software_cpu_console"))))
+
+
+@boot_test
+def software_cpu_leaving_by_ctrl_a_x():
+    terminal = Terminal("--backend", "emu", "--directory",
+                        str(directory("software_cpu_leaving_by_ctrl_a_x")))
+    terminal.expect(b"# ")
+    terminal.type(b"\x01x")
+    check_equal(terminal.end(), 0, "status")
+
+
+@boot_test
+def software_cpu_on_a_board_without_svm():
+    done = dev_run("--board", "--backend", "auto", "--cpu-model", "qemu64,-svm", "--append", "quiet",
+                   command=["uname -m; nproc"], timeout=2 * TIMEOUT)
+    check_ok(done, b"x86_64\n1\n")
+    log = (directory("software_cpu_on_a_board_without_svm") / "hypercore.log").read_text()
+    assert "backend svm: not usable: the CPU has no AMD-V" in log, log
+    assert "backend emu runs guests" in log, log
+
+
+@boot_test
+def moves_between_svm_and_the_software_cpu():
+    done = dev_run("--backend", "svm,emu", "--switch-every", "100ms", "--cpus", "2", "--stats",
+                   "--append", "quiet", command=["uname -m; nproc"], timeout=2 * TIMEOUT)
+    check_ok(done, b"x86_64\n2\n")
+    log = (directory("moves_between_svm_and_the_software_cpu") / "hypercore.log").read_text()
+    moves = re.findall(r"vm debian: .* (\d+) moves", log)
+    assert moves and int(moves[-1]) >= 10, log

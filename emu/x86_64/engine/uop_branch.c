@@ -211,7 +211,7 @@ bool uop_tr_loop(struct emu_builder *b, const struct x86_insn *in)
 
 	if (!direct_target(b, in, &target))
 		return emu_emit_call(b, call_loop, in, EMU_CALL_END);
-	return emit_direct(b, loop, target, in->opcode & 3, (unsigned)in->adsize << 4);
+	return emit_direct(b, loop, target, in->opcode & 3u, (unsigned)in->adsize << 4);
 }
 
 /* --- CALL, RET and indirect JMP in 64-bit mode --- */
