@@ -118,7 +118,8 @@ static int decode_at(struct source *s, unsigned at, enum x86_mode mode, struct x
 		return -EPROTO;
 	if (!open_second(s))
 		return -EFAULT;
-	rc = x86_decode(in, bytes, bytes_at(s, at, buf, &bytes, true), mode);
+	n = bytes_at(s, at, buf, &bytes, true);
+	rc = x86_decode(in, bytes, n, mode);
 	return rc == -EAGAIN ? -EPROTO : rc;
 }
 
