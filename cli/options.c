@@ -51,6 +51,19 @@ static int take_cpus(struct run_options *o, const char *text)
 	return 0;
 }
 
+static int take_period(struct run_options *o, const char *text)
+{
+	char *end;
+	unsigned long n = isdigit((unsigned char)*text) ? strtoul(text, &end, 10) : 0;
+	uint64_t unit = !n ? 0 : !strcmp(end, "ms") ? 1000000 : !strcmp(end, "s") ? 1000000000 : 0;
+
+	if (!unit || n > 1000000)
+		return cli_usage_error(NAME, "--switch-every %s: wants a time such as 100ms or 2s",
+		                       text);
+	o->switch_ns = n * unit;
+	return 0;
+}
+
 static bool is_serial(const char *text)
 {
 	return !strcmp(text, "stdio") || !strcmp(text, "pty") || !strcmp(text, "null") ||
@@ -81,6 +94,7 @@ static const struct option options[] = {
 	{ "name", required_argument, NULL, 'n' },
 	{ "stats", no_argument, NULL, 'S' },
 	{ "quiet", no_argument, NULL, 'q' },
+	{ "switch-every", required_argument, NULL, 'w' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
@@ -99,6 +113,7 @@ static int take(struct run_options *o, int option, const char *value, unsigned *
 	case 'm': return take_memory(o, value);
 	case 'c': return take_cpus(o, value);
 	case 's': return take_serial(o, serials, value);
+	case 'w': return take_period(o, value);
 	case 'n':
 		o->name = value;
 		if (!*value || strlen(value) > 31)
@@ -143,6 +158,9 @@ int run_options_parse(struct run_options *o, int argc, char **argv)
 		return cli_usage_error(NAME, "%s: is not an option", argv[optind]);
 	if (!o->kernel)
 		return cli_usage_error(NAME, "--kernel FILE is missing");
+	if (o->switch_ns && !strchr(o->backend, ','))
+		return cli_usage_error(NAME, "--switch-every wants two backends, as in "
+		                             "--backend kvm,emu");
 	if (!serials)
 		o->serial[0] = "stdio";
 	return 0;

@@ -9,6 +9,7 @@ struct run_options {
 	const char *name, *kernel, *initrd, *append, *backend, *trace;
 	const char *serial[2]; /* NULL: the port is not there */
 	uint64_t memory;
+	uint64_t switch_ns; /* 0: never */
 	unsigned cpus;
 	bool stats, quiet;
 	bool help; /* was asked for; nothing else matters then */

@@ -30,14 +30,14 @@ static const char help[] =
 	"  -m, --memory SIZE    512M, 2G, ...: at least 16M, in steps of 2M; 512M\n"
 	"  -c, --cpus N         1 to 32; 1\n"
 	"  -b, --backend NAME   what runs the guest; auto: the fastest by measurement\n"
-	"                       (hypercore caps lists them)\n"
+	"                       (hypercore caps lists them); or two, as in kvm,emu\n"
+	"      --switch-every T of two backends, take the other every 100ms, 2s, ...\n"
 	"      --serial WHERE   stdio, pty, null or file:FILE; the first one is ttyS0,\n"
 	"                       a second one ttyS1; stdio\n"
 	"      --name TEXT      for messages; guest\n"
 	"      --stats          print statistics at the end\n"
 	"      --trace FILE     write the last events of each CPU there at the end\n"
 	"  -q, --quiet          only warnings and errors\n"
-	"\n"
 	"Keys on a terminal: Ctrl-a x ends the machine, Ctrl-a s prints statistics,\n"
 	"Ctrl-a h lists the keys, Ctrl-a Ctrl-a sends Ctrl-a.\n"
 	"\n"
@@ -178,6 +178,7 @@ static int create(struct run *r)
 	c.initrd = r->initrd.data;
 	c.initrd_size = r->initrd.size;
 	c.cmdline = o->append;
+	c.switch_ns = o->switch_ns;
 	c.exit_port = CLI_EXIT_PORT;
 	for (unsigned i = 0; !rc && i < HC_ARRAY_SIZE(o->serial) && o->serial[i]; i++)
 		rc = serial_open(&r->serial[i], o->serial[i], i, &c);

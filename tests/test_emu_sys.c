@@ -647,6 +647,117 @@ static void test_interrupts(void **state)
 	}
 }
 
+/* --- Stacks of inner levels --- */
+
+struct stack_case {
+	unsigned selector, attr; /* in the TSS; of its descriptor, at FREE2 */
+	unsigned limit;          /* of the stack segment, 0: none */
+	unsigned tss_limit;      /* 0: enough */
+	unsigned sp;
+};
+
+/* SDM Vol. 2A, INT n, "Inter-privilege-level interrupt", and CALL, "More privilege": from level 3
+ * to 0. */
+static struct verdict model_inner(const struct stack_case *k, unsigned frame)
+{
+	unsigned limit = k->limit ? k->limit : UINT32_MAX;
+
+	if (k->tss_limit && k->tss_limit < 9)
+		return (struct verdict){ X86_VEC_TS, 0x70 };
+	if (!(k->selector & ~3u))
+		return (struct verdict){ X86_VEC_TS, 0 };
+	if ((k->selector & ~3u) != FREE2 || (k->selector & 3) || (k->attr & 0x1a) != 0x12 ||
+	    k->attr & 0x60)
+		return (struct verdict){ X86_VEC_TS, k->selector & ~3u };
+	if (!(k->attr & 0x80))
+		return (struct verdict){ X86_VEC_SS, FREE2 };
+	if (k->attr & 4 ? k->sp - frame <= limit : k->sp - 1 > limit)
+		return (struct verdict){ X86_VEC_SS, FREE2 };
+	return fine;
+}
+
+static void try_inner(const struct stack_case *k, bool call)
+{
+	static const uint8_t int_40[] = { 0xcd, 0x40 }, call_gate[] = { 0xff, 0x18 };
+	struct x86_state *s = &rig.state;
+	struct verdict v = model_inner(k, call ? 16 : 20);
+
+	make_machine(32, 3);
+	rig_descriptor(GDT + FREE2, 0, k->limit ? k->limit : 0xfffff,
+	               k->attr | X86_ATTR_DB | (k->limit ? 0 : X86_ATTR_G));
+	put_gate(32, 0x40, CODE_OF(0), 0xee, 0x5678, 0);
+	rig_put(GDT + GATE, 0x5678 | CODE_OF(0) << 16 | 0xecull << 40, 8);
+	rig_put(0x6004, GATE | 3, 2);
+	s->gpr[X86_RAX] = 0x6000;
+	rig_put(TSS + 4, k->sp, 4);
+	rig_put(TSS + 8, k->selector, 2);
+	if (k->tss_limit)
+		s->seg[X86_TR].limit = k->tss_limit;
+	check_fault(call ? rig_do(call_gate, 2) : rig_do(int_40, 2), v);
+	if (v.vector == NO_FAULT) {
+		assert_int_equal(s->seg[X86_SS].selector, FREE2);
+		assert_int_equal(s->gpr[X86_RSP], k->sp - (call ? 16 : 20));
+	}
+}
+
+static void test_inner_stacks(void **state)
+{
+	static const unsigned selectors[] = { 0, 3, FREE2, FREE2 | 1, FREE2 | 3, 0x1f0 };
+
+	for (unsigned i = 0; i < 256 * HC_ARRAY_SIZE(selectors); i++) {
+		struct stack_case k = { .selector = selectors[i / 256],
+			                .attr = i % 256,
+			                .sp = 0xc000 };
+
+		try_inner(&k, false);
+		try_inner(&k, true);
+	}
+	for (unsigned limit = 0xbfe0; limit < 0xc004; limit++) {
+		struct stack_case k = { .selector = FREE2, .attr = 0x93, .sp = 0xc000 };
+
+		k.limit = limit;
+		try_inner(&k, false);
+		try_inner(&k, true);
+		k.attr = 0x97; /* expand-down */
+		try_inner(&k, false);
+		try_inner(&k, true);
+	}
+	for (unsigned limit = 1; limit < 16; limit++) {
+		struct stack_case k = { .selector = FREE2, .attr = 0x93, .sp = 0xc000 };
+
+		k.tss_limit = limit;
+		try_inner(&k, false);
+		try_inner(&k, true);
+	}
+}
+
+/* Of long mode: no selector, but canonical pointers, and a TSS that holds them. */
+static void test_inner_stacks_long(void **state)
+{
+	static const uint8_t int_40[] = { 0xcd, 0x40 };
+	struct x86_state *s = &rig.state;
+
+	for (unsigned ist = 0; ist < 8; ist++)
+		for (unsigned i = 0; i < 4; i++) {
+			unsigned at = ist ? 0x24 + 8 * (ist - 1) : 4;
+
+			make_machine(64, 3);
+			put_gate(64, 0x40, CODE_OF(0), 0xee, 0x5678, ist);
+			rig_put(TSS + at, i == 1 ? HC_BIT(47) + 16 : 0xc00f, 8);
+			s->seg[X86_TR].limit = at + 7 - (i == 2);
+			s->seg[X86_TR].attr &= i == 3 ? 0xff7f : 0xffff;
+			if (i == 0)
+				check_fault(rig_do(int_40, 2), fine);
+			else if (i == 1)
+				check_fault(rig_do(int_40, 2), (struct verdict){ X86_VEC_SS, 0 });
+			else
+				check_fault(rig_do(int_40, 2),
+				            (struct verdict){ X86_VEC_TS, 0x70 });
+			if (i == 0)
+				assert_int_equal(s->gpr[X86_RSP], 0xc000 - 40);
+		}
+}
+
 /* The error codes that faults on the way have, seen by a handler of theirs. */
 static void test_error_codes(void **state)
 {
@@ -778,11 +889,18 @@ static void test_exit_while_delivering(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_segment_loads), cmocka_unit_test(test_segment_tables),
-		cmocka_unit_test(test_far_code),      cmocka_unit_test(test_far_limits),
-		cmocka_unit_test(test_gates),         cmocka_unit_test(test_returns),
-		cmocka_unit_test(test_interrupts),    cmocka_unit_test(test_error_codes),
-		cmocka_unit_test(test_double_faults), cmocka_unit_test(test_exit_while_delivering),
+		cmocka_unit_test(test_segment_loads),
+		cmocka_unit_test(test_segment_tables),
+		cmocka_unit_test(test_far_code),
+		cmocka_unit_test(test_far_limits),
+		cmocka_unit_test(test_gates),
+		cmocka_unit_test(test_returns),
+		cmocka_unit_test(test_interrupts),
+		cmocka_unit_test(test_inner_stacks),
+		cmocka_unit_test(test_inner_stacks_long),
+		cmocka_unit_test(test_error_codes),
+		cmocka_unit_test(test_double_faults),
+		cmocka_unit_test(test_exit_while_delivering),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,6 +16,7 @@
 #define DATA_REG  X86_RBX
 
 static struct emu_rig rig;
+static enum rig_mode mode;
 static uint64_t seed = 0x9e3779b97f4a7c15;
 static uint8_t *native_data; /* DATA_SIZE bytes, page-aligned */
 static _Alignas(4096) uint8_t native_area[DATA_SIZE];
@@ -133,13 +134,18 @@ static uint32_t random_mxcsr(void)
 	return v;
 }
 
+static uint64_t gpr_mask(void)
+{
+	return mode == RIG_LONG ? UINT64_MAX : UINT32_MAX;
+}
+
 static void random_start(void)
 {
 	const uint16_t fcw = 0x37f;
 
 	memset(&start, 0, sizeof(start));
 	for (unsigned i = 0; i < 16; i++)
-		start.gpr[i] = below(3) ? random_word() : below(40) - 20;
+		start.gpr[i] = (below(3) ? random_word() : below(40) - 20) & gpr_mask();
 	start.gpr[X86_RSP] = RIG_STACK;
 	start.rflags = (random_bits() & ALU_FLAGS) | 0x202;
 	memcpy(start.xsave, &fcw, 2);
@@ -174,7 +180,7 @@ static void run_emu(const struct code *code)
 	static const uint8_t hlt = 0xf4;
 
 	emu_rig_reset(&rig, 0);
-	s->cr4 |= X86_CR4_OSXSAVE;
+	s->cr4 |= X86_CR4_OSXSAVE | X86_CR4_OSFXSR | CR4_OSXMMEXCPT;
 	s->xcr0 = XSTATE_ALL;
 	s->idtr = (struct x86_dtable){ RIG_IDT, 0xfff };
 	memcpy(s->gpr, start.gpr, sizeof(s->gpr));
@@ -337,11 +343,19 @@ static void encode(struct code *code, const struct form *f)
 /* The length that the decoder gives it; false: it does not know the instruction. */
 static bool decode(struct code *code, struct x86_insn *in)
 {
-	int rc = x86_decode(in, code->bytes, sizeof(code->bytes), X86_MODE_64);
+	int rc = x86_decode(in, code->bytes, sizeof(code->bytes),
+	                    mode == RIG_LONG ? X86_MODE_64 : X86_MODE_32);
 
 	if (rc > 0)
 		code->length = (unsigned)rc;
 	return rc > 0;
+}
+
+/* Outside 64-bit mode there are eight. The bytes of an instruction on those, with a base register
+ * and a displacement, are the same in both modes. */
+static unsigned any_register(void)
+{
+	return (unsigned)below(mode == RIG_LONG ? 16 : 8);
 }
 
 /* A register that is neither RSP nor points at the data. */
@@ -350,7 +364,7 @@ static unsigned plain_gpr(void)
 	unsigned n;
 
 	do
-		n = (unsigned)below(16);
+		n = any_register();
 	while (n == X86_RSP || n == DATA_REG || n == X86_RDI);
 	return n;
 }
@@ -370,9 +384,9 @@ static bool is_gpr(unsigned class)
 
 static void random_registers(struct form *f, const struct vec_row *row)
 {
-	f->vvvv = (unsigned)below(16);
-	f->reg = row && is_gpr(row->reg) ? plain_gpr() : (unsigned)below(16);
-	f->rm = row && is_gpr(row->rm) && !f->mem ? plain_gpr() : (unsigned)below(16);
+	f->vvvv = any_register();
+	f->reg = row && is_gpr(row->reg) ? plain_gpr() : any_register();
+	f->rm = row && is_gpr(row->rm) && !f->mem ? plain_gpr() : any_register();
 	if (row && row->reg == VEC_CLASS_NONE)
 		f->reg = (unsigned)below(8);
 	if (f->vex && row && !(row->flags & (VEC_NDS | VEC_TO_VVVV)) &&
@@ -382,9 +396,10 @@ static void random_registers(struct form *f, const struct vec_row *row)
 
 /* --- Tests --- */
 
-static int set_up(void **state)
+static void start_rig(enum rig_mode wanted)
 {
-	emu_rig_start(&rig, RIG_LONG, 1);
+	mode = wanted;
+	emu_rig_start(&rig, mode, 1);
 	assert_int_equal(emu_vector_init(), 0);
 	for (unsigned v = 0; v < 32; v++) {
 		static const uint8_t hlt = 0xf4;
@@ -392,6 +407,11 @@ static int set_up(void **state)
 		emu_rig_gate(&rig, v, HANDLERS + 16 * v, 0, 0);
 		emu_rig_poke(&rig, HANDLERS + 16 * v, &hlt, 1);
 	}
+}
+
+static int set_up(void **state)
+{
+	start_rig(RIG_LONG);
 	native_data = native_area;
 	return 0;
 }
@@ -403,6 +423,14 @@ static int tear_down(void **state)
 }
 
 static unsigned tried;
+
+/* What other bytes would say outside 64-bit mode. */
+static bool is_of_mode(const struct form *f, const struct vec_row *row)
+{
+	if (mode == RIG_LONG || !f->w)
+		return true;
+	return f->vex && !is_gpr(row->reg) && !is_gpr(row->rm);
+}
 
 /* With the form's registers and all else random. */
 static void try_form(struct form *f, const struct vec_row *row)
@@ -433,11 +461,12 @@ static void try_row(unsigned map, unsigned pp, unsigned opcode, unsigned rounds)
 			          .l = i & 4,
 			          .w = i & 8 };
 
-		try_form(&f, row);
+		if (is_of_mode(&f, row))
+			try_form(&f, row);
 	}
 }
 
-static void test_rows(void **state)
+static void try_all_rows(void)
 {
 	native_start();
 	tried = 0;
@@ -447,6 +476,20 @@ static void test_rows(void **state)
 				try_row(map, pp, opcode, test_rounds(2));
 	native_stop();
 	assert_true(tried > 5000);
+}
+
+static void test_rows(void **state)
+{
+	try_all_rows();
+}
+
+static void test_rows_in_32_bits(void **state)
+{
+	emu_rig_stop(&rig);
+	start_rig(RIG_FLAT);
+	try_all_rows();
+	emu_rig_stop(&rig);
+	start_rig(RIG_LONG);
 }
 
 static void small_indices(unsigned index_register)
@@ -884,6 +927,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_rows_in_32_bits),
 		cmocka_unit_test(test_masked),
 		cmocka_unit_test(test_x87),
 		cmocka_unit_test(test_save),

@@ -148,6 +148,10 @@ static void test_cpuid(void **state)
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(rows); i++) {
 		bool is_all = !rows[i].is_features || guest_has_extensions();
 
+		/* KVM has the area's size there also if there is no XSAVE. */
+		if (rows[i].leaf == 0xd && !x86_vm_of(guest.vm)->xcr0_mask)
+			continue;
+
 		x86_cpuid(guest.vcpu, rows[i].leaf, rows[i].subleaf, regs);
 		assert_memory_equal(guest.ram + RESULTS + 16 * i, regs, is_all ? sizeof(regs) : 0);
 	}
@@ -234,13 +238,15 @@ static void test_exceptions(void **state)
 	guest_end();
 }
 
-/* Every instruction between the two POPFQ traps once, whoever carries it out. (KVM itself forgets
- * the trap of a write that it leaves to its user.) */
+/* Every instruction between the two POPFQ traps once, whoever carries it out. (Not tried is what
+ * KVM does alone: it forgets the trap of a write that it leaves to its user.) */
 GUEST(steps_64, "64",
       "mov $0xd0000000, %ebx; mov $0x1b, %ecx; mov $0x508, %edx; pushfq; orl $0x100, (%rsp); popfq;"
-      "nop; mov %edx, %esi; rdmsr; mov %esi, %edx; in %dx, %al; mov (%rbx), %eax;"
+      "nop; mov %edx, %esi; rdmsr; mov %esi, %edx; mov (%rbx), %eax;"
       "pushfq; andl $~0x100, (%rsp); popfq; hlt");
-GUEST(on_step, "64", "push %rax; incl 0x4000; mov %dr6, %rax; mov %rax, 0x4008; pop %rax; iretq");
+GUEST(on_step, "64",
+      "push %rax; push %rbx; mov %dr6, %rax; mov %rax, 0x4008; incl 0x4000; mov 0x4000, %ebx;"
+      "mov 16(%rsp), %rax; mov %rax, 0x4100(,%rbx,8); pop %rbx; pop %rax; iretq");
 
 static void test_single_steps(void **state)
 {
@@ -248,9 +254,11 @@ static void test_single_steps(void **state)
 	guest_long_mode();
 	guest_handler(X86_VEC_DB, on_step, on_step_end);
 	guest_run();
-	assert_int_equal((uint32_t)guest_result(0), 9);
+	for (unsigned i = 0x22; i <= 0x20 + (uint32_t)guest_result(0); i++)
+		assert_true(guest_result(i) > guest_result(i - 1));
+	assert_int_equal((uint32_t)guest_result(0), 8);
 	assert_int_equal(guest_result(1) & 0x4000, 0x4000);
-	assert_int_equal(guest.access_count, 2);
+	assert_int_equal(guest.access_count, 1);
 	guest_end();
 }
 

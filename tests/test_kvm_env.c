@@ -87,7 +87,7 @@ void guest_make(const uint8_t *code, const uint8_t *end)
 }
 
 /* Selectors 8: 64-bit code, 10h: data, 18h: 32-bit code. */
-static const uint64_t gdt[] = { 0, 0x00209b0000000000, 0x00cf93000000ffff, 0x00cf9b000000ffff };
+static const uint64_t gdt[] = { 0, 0x00af9b000000ffff, 0x00cf93000000ffff, 0x00cf9b000000ffff };
 
 static struct x86_segment flat(unsigned selector)
 {

@@ -366,7 +366,7 @@ static void test_window(void **state)
 
 /* --- Kicks --- */
 
-GUEST(forever_64, "64", "1: jmp 1b");
+GUEST(forever_64, "64", "1: inc %rax; jmp 1b");
 
 static void on_alarm(int number)
 {

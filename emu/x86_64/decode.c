@@ -411,6 +411,19 @@ static bool is_defined(const struct x86_insn *in, enum x86_mode mode, unsigned f
 	return !(in->prefixes & X86_PFX_LOCK) || lock_allowed(in, flags);
 }
 
+/* VEX.L and VEX.vvvv of what is no vector instruction: L is 0, and vvvv is 1111b where it names no
+ * operand (SDM Vol. 2A 2.6.3, Vol. 2 on each instruction). */
+static bool vex_fields_allowed(const struct x86_insn *in)
+{
+	switch (in->op) {
+	case X86_OP_SIMD: return true;
+	case X86_OP_RORX:
+	case X86_OP_LDMXCSR:
+	case X86_OP_STMXCSR: return !(in->vex & X86_VEX_L) && !in->vvvv;
+	default: return !(in->vex & X86_VEX_L);
+	}
+}
+
 int x86_decode(struct x86_insn *restrict in, const uint8_t *restrict bytes, size_t n,
                enum x86_mode mode)
 {
@@ -446,6 +459,8 @@ int x86_decode(struct x86_insn *restrict in, const uint8_t *restrict bytes, size
 	if (row->op == X86_OP_UNDEFINED)
 		return -EINVAL;
 	if (((flags & CONDITIONS) || (in->prefixes & X86_PFX_LOCK)) && !is_defined(in, mode, flags))
+		return -EINVAL;
+	if ((in->prefixes & X86_PFX_VEX) && !vex_fields_allowed(in))
 		return -EINVAL;
 	in->reg_width = width_of(row->reg, in, mode);
 	in->rm_width = width_of(row->rm, in, mode);

@@ -39,11 +39,13 @@ struct hypercore; /* a virtual machine: a PC */
 typedef void (*hypercore_output)(void *arg, const void *data, size_t size);
 
 struct hypercore_config {
-	size_t size;         /* of this struct: set by hypercore_config_init() */
-	const char *name;    /* for messages, 1 to 31 characters; "guest" */
-	const char *backend; /* "auto", or a name of hypercore_backend() */
-	uint64_t memory;     /* bytes, a multiple of 2 MiB, 16 MiB at least; 512 MiB */
-	unsigned cpus;       /* 1 */
+	size_t size;      /* of this struct: set by hypercore_config_init() */
+	const char *name; /* for messages, 1 to 31 characters; "guest" */
+	/* "auto", or a name of hypercore_backend(), or two, as in "kvm,emu": the guest begins on
+	 * the first and can move to the other while it runs. */
+	const char *backend;
+	uint64_t memory; /* bytes, a multiple of 2 MiB, 16 MiB at least; 512 MiB */
+	unsigned cpus;   /* 1 */
 	/* A Linux bzImage, and an initramfs or NULL. Not needed after hypercore_create(). */
 	const void *kernel, *initrd;
 	size_t kernel_size, initrd_size;
@@ -54,6 +56,7 @@ struct hypercore_config {
 		void *arg;
 	} serial[2];
 	uint16_t exit_port; /* a byte written here ends the VM with it as its status; 0: none */
+	uint64_t switch_ns; /* two backends: move every so many nanoseconds; 0: when asked to */
 };
 
 /* All defaults, nothing to run. */
@@ -84,6 +87,10 @@ HYPERCORE_API int hypercore_stop(struct hypercore *vm);
 HYPERCORE_API int hypercore_pause(struct hypercore *vm);
 HYPERCORE_API int hypercore_resume(struct hypercore *vm);
 
+/* Every CPU of it goes on on the other of its two backends. -EOPNOTSUPP (it has one), -EBUSY (it
+ * does not run). */
+HYPERCORE_API int hypercore_move(struct hypercore *vm);
+
 /* Bytes from outside for serial port 0 or 1. Returns how many were taken: the guest may be behind
  * with reading. */
 HYPERCORE_API size_t hypercore_input(struct hypercore *vm, unsigned port, const void *data,
@@ -103,7 +110,7 @@ HYPERCORE_API enum hypercore_end hypercore_end(const struct hypercore *vm);
 HYPERCORE_API unsigned hypercore_status(const struct hypercore *vm);
 HYPERCORE_API const char *hypercore_reason(const struct hypercore *vm);
 
-/* The backend that runs it. */
+/* The backend that its first CPU is on. */
 HYPERCORE_API const char *hypercore_backend_of(const struct hypercore *vm);
 
 struct hypercore_stats {

@@ -17,9 +17,14 @@ struct linux_speed {
  * is not held. An error of making the VM, or -EIO if the guest ended or got nowhere (explained). */
 int linux_measure(const struct hc_backend_ops *backend, struct linux_speed *speed);
 
-/* The backend called name, if it can be used; "auto" or NULL: of those that can, the one that is
- * fastest by linux_measure(). Says in one line what was chosen and why. -ENOENT (no such backend:
- * says which there are), -ENODEV (none can be used), or the error of its probe(), explained. */
-int linux_choose_backend(const char *name, const struct hc_backend_ops **chosen);
+/* A VM's backends: the first runs it, its vCPUs can move to the second; NULL: there is none. */
+#define LINUX_VM_BACKENDS 2
+
+/* The backend called name, if it can be used, or two, as in "kvm,emu"; "auto" or NULL: of those
+ * that can, the one that is fastest by linux_measure(), and says in one line why. -ENOENT (no such
+ * backend: says which there are), -ENODEV (none can be used), -EINVAL (the same twice, or three),
+ * or the error of its probe(), explained. */
+int linux_choose_backends(const char *names,
+                          const struct hc_backend_ops *chosen[LINUX_VM_BACKENDS]);
 
 #endif

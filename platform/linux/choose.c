@@ -98,32 +98,49 @@ static int choose_any(const struct hc_backend_ops **chosen)
 	return 0;
 }
 
-static int no_such_backend(const char *name)
+static int no_such_backend(const char *name, size_t len)
 {
-	char known[128] = "auto";
-	size_t at = strlen(known);
+	struct text known = { 0 };
 
-	for (unsigned i = 0; linux_backends[i] && at < sizeof(known); i++)
-		at += (size_t)hc_snprintf(known + at, sizeof(known) - at, ", %s",
-		                          linux_backends[i]->name);
-	return hc_error(-ENOENT, "no backend is called %s; there are: %s", name, known);
+	for (unsigned i = 0; linux_backends[i]; i++)
+		ADD(&known, ", %s", linux_backends[i]->name);
+	return hc_error(-ENOENT, "no backend is called %.*s; there are: auto%s", (int)len, name,
+	                known.buf);
 }
 
-int linux_choose_backend(const char *name, const struct hc_backend_ops **chosen)
+static int choose_named(const char *name, size_t len, const struct hc_backend_ops **chosen)
 {
 	struct hc_backend_info info = { 0 };
 
-	if (!name || strcmp(name, "auto") == 0)
-		return choose_any(chosen);
 	for (unsigned i = 0; linux_backends[i]; i++) {
-		if (strcmp(name, linux_backends[i]->name) != 0)
+		const struct hc_backend_ops *b = linux_backends[i];
+
+		if (strlen(b->name) != len || strncmp(name, b->name, len) != 0)
 			continue;
-		int rc = linux_backends[i]->probe(&info);
+		int rc = b->probe(&info);
 
 		if (rc)
-			return hc_error(rc, "backend %s: %s", name, info.reason);
-		*chosen = linux_backends[i];
+			return hc_error(rc, "backend %s: %s", b->name, info.reason);
+		*chosen = b;
 		return 0;
 	}
-	return no_such_backend(name);
+	return no_such_backend(name, len);
+}
+
+int linux_choose_backends(const char *names, const struct hc_backend_ops *chosen[LINUX_VM_BACKENDS])
+{
+	const char *comma = names ? strchr(names, ',') : NULL;
+
+	chosen[1] = NULL;
+	if (!names || strcmp(names, "auto") == 0)
+		return choose_any(&chosen[0]);
+	if (!comma)
+		return choose_named(names, strlen(names), &chosen[0]);
+	int rc = choose_named(names, (size_t)(comma - names), &chosen[0]);
+
+	if (!rc)
+		rc = choose_named(comma + 1, strlen(comma + 1), &chosen[1]);
+	if (!rc && chosen[0] == chosen[1])
+		rc = hc_error(-EINVAL, "backends %s: wants two different ones", names);
+	return rc;
 }

@@ -14,6 +14,7 @@
 
 #include "core/log.h"
 #include "core/sched.h"
+#include "platform/linux/backends.h"
 #include "platform/linux/linux.h"
 
 /* Which field of struct sigevent holds the thread is not in every libc's header. */
@@ -34,7 +35,8 @@ struct linux_cpu {
 	_Atomic uint64_t armed_ns;
 	timer_t timer;
 	pthread_t thread;
-	const struct hc_backend_ops *backend;
+	const struct hc_backend_ops *const *backends; /* until ready is posted */
+	const struct hc_backend_ops *enabled[LINUX_VM_BACKENDS];
 	sem_t ready;
 	int start_error; /* of the backend or the timer; valid when ready is posted */
 };
@@ -208,14 +210,31 @@ static int make_timer(struct linux_cpu *c)
 	               : 0;
 }
 
+static void disable(struct linux_cpu *c)
+{
+	for (unsigned i = 0; i < LINUX_VM_BACKENDS; i++) {
+		if (c->enabled[i])
+			c->enabled[i]->cpu_disable(&c->cpu);
+		c->enabled[i] = NULL;
+	}
+	c->cpu.virt_enabled = false;
+}
+
 static int enable(struct linux_cpu *c)
 {
-	int rc = c->backend->cpu_enable(&c->cpu);
+	int rc = 0;
 
-	if (rc)
-		hc_error(rc, "cpu %u: backend %s cannot be enabled (%s)", c->cpu.id,
-		         c->backend->name, strerror(-rc));
+	for (unsigned i = 0; !rc && i < LINUX_VM_BACKENDS && c->backends[i]; i++) {
+		rc = c->backends[i]->cpu_enable(&c->cpu);
+		if (rc)
+			hc_error(rc, "cpu %u: backend %s cannot be enabled (%s)", c->cpu.id,
+			         c->backends[i]->name, strerror(-rc));
+		else
+			c->enabled[i] = c->backends[i];
+	}
 	c->cpu.virt_enabled = !rc;
+	if (rc)
+		disable(c);
 	return rc;
 }
 
@@ -223,8 +242,7 @@ static void loop(struct linux_cpu *c)
 {
 	irq_is_off = true;
 	hc_sched_loop(&c->cpu);
-	c->backend->cpu_disable(&c->cpu);
-	c->cpu.virt_enabled = false;
+	disable(c);
 }
 
 static void *cpu_thread(void *arg)
@@ -271,9 +289,9 @@ static int spawn(struct linux_cpu *c)
 	return rc ? hc_error(-rc, "cpu %u: no thread: %s", c->cpu.id, strerror(rc)) : 0;
 }
 
-static int start_thread(struct linux_cpu *c, const struct hc_backend_ops *backend)
+static int start_thread(struct linux_cpu *c, const struct hc_backend_ops *const *backends)
 {
-	c->backend = backend;
+	c->backends = backends;
 	atomic_store(&c->cpu.stop, false);
 	sem_init(&c->ready, 0, 0);
 	int rc = spawn(c);
@@ -306,7 +324,7 @@ void linux_cpus_stop_unused(void)
 
 /* The scheduler puts a vCPU where the fewest are, and there on the first: on CPUs without any, in
  * the order of their numbers. These are what gets a thread. */
-int linux_cpus_start(const struct hc_backend_ops *backend, unsigned count)
+int linux_cpus_start(const struct hc_backend_ops *const *backends, unsigned count)
 {
 	int rc = 0;
 
@@ -322,7 +340,7 @@ int linux_cpus_start(const struct hc_backend_ops *backend, unsigned count)
 			rc = hc_sched_add_cpu(&cpus[i].cpu);
 		}
 		if (!rc && !cpus[i].cpu.assigned) {
-			rc = start_thread(&cpus[i], backend);
+			rc = start_thread(&cpus[i], backends);
 			count--;
 		}
 	}

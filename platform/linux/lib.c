@@ -74,7 +74,7 @@ static void observe(struct hc_vm *vm, enum hc_vm_state from, enum hc_vm_state to
 }
 
 static int create_pc(struct hypercore *h, const struct hypercore_config *c,
-                     const struct hc_backend_ops *backend)
+                     const struct hc_backend_ops *const *backends)
 {
 	const struct pc_config pc = {
 		.name = c->name,
@@ -88,12 +88,14 @@ static int create_pc(struct hypercore *h, const struct hypercore_config *c,
 		.serial = { connect_port(&h->ports[0], c->serial[0].output, c->serial[0].arg),
 		            connect_port(&h->ports[1], c->serial[1].output, c->serial[1].arg) },
 		.exit_port = c->exit_port,
+		.other = backends[1],
+		.switch_ns = c->switch_ns,
 	};
-	int rc = linux_cpus_start(backend, c->cpus);
+	int rc = linux_cpus_start(backends, c->cpus);
 
 	if (rc)
 		return rc;
-	rc = pc_create(&h->vm, backend, &pc);
+	rc = pc_create(&h->vm, backends[0], &pc);
 	if (!rc) {
 		rc = hc_vm_observe(h->vm, observe, h);
 		if (rc)
@@ -115,6 +117,8 @@ static int check(const struct hypercore_config *c)
 	if (!c->cpus || c->cpus > X86_MAX_VCPUS)
 		return hc_error(-ERANGE, "%u virtual CPUs asked for, 1 to %d are supported",
 		                c->cpus, X86_MAX_VCPUS);
+	if (c->switch_ns && (!c->backend || !strchr(c->backend, ',')))
+		return hc_error(-EINVAL, "moves between backends want two of them, as in kvm,emu");
 	if (c->memory > linux_memory_available())
 		return hc_error(-ENOMEM,
 		                "%llu MiB of memory asked for, this machine has %llu to spare",
@@ -145,13 +149,13 @@ static void free_handle(struct hypercore *h)
 
 int hypercore_create(struct hypercore **vm, const struct hypercore_config *config)
 {
-	const struct hc_backend_ops *backend;
+	const struct hc_backend_ops *backends[LINUX_VM_BACKENDS];
 	int rc = linux_init();
 
 	if (!rc)
 		rc = check(config);
 	if (!rc)
-		rc = linux_choose_backend(config->backend, &backend);
+		rc = linux_choose_backends(config->backend, backends);
 	if (rc)
 		return rc;
 	struct hypercore *h = calloc(1, sizeof(*h));
@@ -160,7 +164,7 @@ int hypercore_create(struct hypercore **vm, const struct hypercore_config *confi
 		return hc_error(-ENOMEM, "no memory for a VM");
 	init_sync(h);
 	linux_vm_lock();
-	rc = create_pc(h, config, backend);
+	rc = create_pc(h, config, backends);
 	linux_vm_unlock();
 	if (rc)
 		free_handle(h);
@@ -249,6 +253,15 @@ int hypercore_resume(struct hypercore *h)
 	return rc;
 }
 
+int hypercore_move(struct hypercore *h)
+{
+	pthread_mutex_lock(&h->control);
+	int rc = is_active(h) ? hc_vm_move(h->vm) : -EBUSY;
+
+	pthread_mutex_unlock(&h->control);
+	return rc;
+}
+
 void hypercore_destroy(struct hypercore *h)
 {
 	if (!h)
@@ -301,7 +314,7 @@ const char *hypercore_reason(const struct hypercore *h)
 
 const char *hypercore_backend_of(const struct hypercore *h)
 {
-	return h->vm->parts[0].ops->name;
+	return h->vm->vcpus[0]->backend->name;
 }
 
 void hypercore_stats(const struct hypercore *h, struct hypercore_stats *stats, size_t size)

@@ -33,10 +33,11 @@ void linux_cpu_set_exit_flag(uint8_t *flag);
 /* Once, before anything else here; harmless when repeated. 0 or -errno (explained). */
 int linux_init(void);
 
-/* Makes threads for count vCPUs, with backend enabled on each, such that the next VM that is
+/* Makes threads for count vCPUs, with the backends (LINUX_VM_BACKENDS; the second may be NULL)
+ * enabled on each, such that the next VM that is
  * created is placed on them. linux_vm_lock() held until that is done. -ENOSPC, -EAGAIN (no more
  * threads), or the backend's error, explained. */
-int linux_cpus_start(const struct hc_backend_ops *backend, unsigned count);
+int linux_cpus_start(const struct hc_backend_ops *const *backends, unsigned count);
 
 /* Ends the threads that have no vCPU. linux_vm_lock() held. */
 void linux_cpus_stop_unused(void);

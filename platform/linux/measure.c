@@ -180,10 +180,11 @@ static int run(struct hc_vm *vm, struct linux_speed *speed)
 
 int linux_measure(const struct hc_backend_ops *backend, struct linux_speed *speed)
 {
+	const struct hc_backend_ops *const backends[LINUX_VM_BACKENDS] = { backend };
 	struct hc_vm *vm = NULL;
 
 	linux_vm_lock();
-	int rc = linux_cpus_start(backend, 1);
+	int rc = linux_cpus_start(backends, 1);
 
 	if (!rc)
 		rc = make_vm(&vm, backend);

@@ -56,13 +56,13 @@ static size_t copy_chunk(const struct linux_outlet *o, uint8_t *buf)
 /* Bytes that are done with; 0: try again. */
 static size_t write_chunk(struct linux_outlet *o, const uint8_t *buf, size_t n, bool *broken)
 {
+	/* Before, so that whoever sees the bytes finds it said. */
+	if (linux_terminal_is_raw(o->fd))
+		linux_terminal_set_column(buf[n - 1] != '\n');
 	ssize_t rc = write(o->fd, buf, n);
 
-	if (rc > 0) {
-		if (linux_terminal_is_raw(o->fd))
-			linux_terminal_set_column(buf[rc - 1] != '\n');
+	if (rc > 0)
 		return (size_t)rc;
-	}
 	/* Somebody who shares the descriptor may have made it non-blocking. */
 	if (rc < 0 && errno == EAGAIN)
 		poll(&(struct pollfd){ .fd = o->fd, .events = POLLOUT }, 1, 20);

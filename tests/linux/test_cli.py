@@ -164,6 +164,21 @@ class Backends(Case):
             "auto, toy-absent, toy-slow, toy"]))
 
 
+    def test_two(self):
+        kernel = self.kernel(say(b"up"), ECHO, POWER_OFF)
+        done = run("--backend", "toy,toy-slow", "--switch-every", "1ms", "--stats", kernel=kernel,
+                   data=b"." * 2000 + b"q")
+        self.assertEqual((done.returncode, done.stdout), (0, b"up" + b"." * 2000 + b"q"))
+        moves = re.search(r"(\d+) moves", done.stderr.decode())
+        self.assertGreater(int(moves[1]), 0)
+        for names, pattern in (("toy,toy", r"two different"), ("toy,", r"no backend is called ;"),
+                               ("toy,toy-slow,toy", r"called toy-slow,toy;"),
+                               ("toy,toy-absent", r"never there")):
+            done = run("--backend", names, kernel=kernel)
+            self.assertEqual(done.returncode, 125)
+            self.assertRegex(done.stderr.decode(), pattern)
+
+
 class BadInput(Case):
     def refused(self, done, status, pattern):
         """One line, the status, and no signal."""
@@ -184,6 +199,7 @@ class BadInput(Case):
                 (["--serial", "file:"], r"wants stdio"),
                 (["--serial", "null", "--serial", "null", "--serial", "pty"], r"two serial ports"),
                 (["--serial", "stdio", "--serial", "stdio"], r"only one port"),
+                (["-k", kernel, "--switch-every", "1ms"], r"wants two backends"),
                 (["--name", "x" * 32], r"1 to 31 characters")):
             self.refused(run(*words), 2, pattern)
 
@@ -193,6 +209,8 @@ class BadInput(Case):
             self.refused(run("--memory", word), 2, r"wants a size")
         for word in ("0", "1", "8M", "17M", "33554431", "1025K"):
             self.refused(run("--memory", word), 2, r"wants at least 16M, in steps of 2 MiB")
+        for word in ("", "0ms", "5", "ms", "-1ms", "1m", "1000001s", "99999999999999999999ms"):
+            self.refused(run("--switch-every", word), 2, r"wants a time such as")
         for word in ("", "0", "-1", "33", "1x", "99999999999999999999"):
             self.refused(run("--cpus", word), 2, r"wants a number from 1 to 32")
 

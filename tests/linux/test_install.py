@@ -5,6 +5,7 @@ import glob
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,8 @@ def output(*command, **env):
 class Install(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
+        if not shutil.which("pkg-config"):
+            raise unittest.SkipTest("pkg-config is not installed")
         cls.directory = tempfile.TemporaryDirectory()
         cls.addClassCleanup(cls.directory.cleanup)
         cls.prefix = pathlib.Path(cls.directory.name, "usr")
@@ -65,6 +68,9 @@ class Install(unittest.TestCase):
 
     def test_header_stands_alone(self):
         for language in ("c", "c++"):
+            if subprocess.run([COMPILER, "-x", language, "-fsyntax-only", "/dev/null"],
+                              capture_output=True, timeout=60).returncode:
+                continue  # gcc without g++
             output(COMPILER, "-x", language, "-fsyntax-only", "-Wall", "-Wextra", "-Werror",
                    *self.pkg_config("--cflags"), self.prefix / "include/hypercore/hypercore.h",
                    "-Wno-pragma-once-outside-header")

@@ -174,6 +174,37 @@ static void test_pause(void **state)
 	hypercore_destroy(vm);
 }
 
+static void test_move(void **state)
+{
+	struct hypercore_config c;
+	struct output out = { 0 };
+	struct hypercore *vm;
+
+	CODE(&c, ECHO_);
+	c.backend = "toy,toy-slow";
+	c.cpus = 2;
+	c.serial[0].output = keep_output;
+	c.serial[0].arg = &out;
+	assert_int_equal(hypercore_create(&vm, &c), 0);
+	assert_int_equal(hypercore_move(vm), -EBUSY);
+	assert_int_equal(hypercore_start(vm), 0);
+	for (unsigned i = 0; i < 50; i++) {
+		const char *wanted = i % 2 ? "toy" : "toy-slow";
+
+		assert_int_equal(hypercore_move(vm), 0);
+		while (strcmp(hypercore_backend_of(vm), wanted) != 0)
+			usleep(50);
+		hypercore_input(vm, 0, "x", 1);
+		wait_for_output(&out, i + 1);
+	}
+	hypercore_destroy(vm);
+	CODE(&c, HALT);
+	assert_int_equal(hypercore_create(&vm, &c), 0);
+	assert_int_equal(hypercore_start(vm), 0);
+	assert_int_equal(hypercore_move(vm), -EOPNOTSUPP);
+	hypercore_destroy(vm);
+}
+
 static void refused(const struct hypercore_config *c, int err)
 {
 	struct hypercore *vm = NULL;
@@ -222,6 +253,11 @@ static void test_refusals(void **state)
 	refused(&c, -ENODEV);
 	c.backend = "none";
 	refused(&c, -ENOENT);
+	c.backend = "toy,toy";
+	refused(&c, -EINVAL);
+	c = good;
+	c.switch_ns = 1;
+	refused(&c, -EINVAL);
 	c = good;
 	memset(too_long, 'x', sizeof(too_long) - 1);
 	c.cmdline = too_long;
@@ -258,8 +294,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_run),      cmocka_unit_test(test_threads_come_and_go),
-		cmocka_unit_test(test_pause),    cmocka_unit_test(test_refusals),
-		cmocka_unit_test(test_backends),
+		cmocka_unit_test(test_pause),    cmocka_unit_test(test_move),
+		cmocka_unit_test(test_refusals), cmocka_unit_test(test_backends),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, NULL);

@@ -34,8 +34,10 @@ static const struct hc_backend_ops body_backend = { .name = "body",
 
 static void *start_cpu(void *arg)
 {
+	static const struct hc_backend_ops *const backends[2] = { &body_backend };
+
 	linux_vm_lock();
-	assert_int_equal(linux_cpus_start(&body_backend, 1), 0);
+	assert_int_equal(linux_cpus_start(backends, 1), 0);
 	linux_cpus_stop_unused();
 	linux_vm_unlock();
 	return NULL;

@@ -58,8 +58,9 @@ static void compare_vector(struct report *r, const struct oracle_executor *e,
 	if (!e->has_faults)
 		same = (judge->vector == ORACLE_COMPLETED) == (other->vector == ORACLE_COMPLETED);
 	else if (same && judge->vector != ORACLE_COMPLETED)
-		same = error_code(judge) == error_code(other) &&
-		       (judge->vector != X86_VEC_PF || leeway->address || judge->cr2 == other->cr2);
+		same = (error_code(judge) == error_code(other) &&
+		        (judge->vector != X86_VEC_PF || judge->cr2 == other->cr2)) ||
+		       (judge->vector == X86_VEC_PF && leeway->address);
 	if (same)
 		return;
 	say(judge, theirs, sizeof(theirs));

@@ -217,7 +217,7 @@ enum condition {
 	BEYOND,      /* more than the operand's bits */
 	NO_BIT_SET,  /* the judge says ZF */
 	SHORT_NONE,  /* the address size is 32 bits, and a fault or a count of 0 left it at that */
-	NOT_ALIGNED, /* the judge raised #GP */
+	PROTECTION,  /* the judge raised #GP */
 	BY_16_BITS,  /* the operand size is 16 bits */
 	ALIGNMENT,   /* alignment is checked */
 	AROUND_END   /* in 32-bit mode, around the end of the segment */
@@ -274,7 +274,7 @@ static const struct known known[] = {
 	  "Vol. 1 3.4.1.1: a 32-bit result clears the upper half; without one, Intel's do, too" },
 	{ X86_OP_CMPXCHG8B,
 	  X86_OP_CMPXCHG8B,
-	  NOT_ALIGNED,
+	  PROTECTION,
 	  { .all = true },
 	  "Vol. 3A 6.9: #GP if not aligned, #SS if not canonical, of the same class" },
 	{ X86_OP_UNDEFINED + 1,
@@ -282,6 +282,11 @@ static const struct known known[] = {
 	  AROUND_END,
 	  { .all = true },
 	  "Vol. 3A 5.3: whether an access around the end of a segment of 4 GiB faults" },
+	{ X86_OP_CALL,
+	  X86_OP_CALL,
+	  PROTECTION,
+	  { .all = true },
+	  "CALL to where no code can be: Intel's have stored the return address before" },
 	{ X86_OP_BSWAP, X86_OP_BSWAP, BY_16_BITS, { .destination = true }, "BSWAP of 16 bits" },
 	{ X86_OP_FXSAVE,
 	  X86_OP_FXRSTOR,
@@ -290,7 +295,7 @@ static const struct known known[] = {
 	  "FXSAVE, FXRSTOR: not aligned, #AC or #GP" },
 	{ X86_OP_FXSAVE,
 	  X86_OP_FXRSTOR,
-	  NOT_ALIGNED,
+	  PROTECTION,
 	  { .all = true },
 	  "Vol. 3A 6.9: #GP if not aligned, #SS if not canonical, of the same class" },
 	{ X86_OP_FXSAVE,
@@ -336,7 +341,7 @@ static bool holds(enum condition condition, const struct oracle_case *c,
 	case SHORT_NONE:
 		return c->insn.adsize == 4 &&
 		       (judge->vector != ORACLE_COMPLETED || !(uint32_t)c->state.gpr[X86_RCX]);
-	case NOT_ALIGNED: return judge->vector == X86_VEC_GP;
+	case PROTECTION: return judge->vector == X86_VEC_GP;
 	case BY_16_BITS: return c->insn.opsize == 2;
 	case ALIGNMENT: return c->state.rflags & X86_FLAG_AC;
 	case AROUND_END:

@@ -300,7 +300,11 @@ void oracle_aim(struct oracle_case *c, unsigned disp_at, unsigned disp_len, uint
 	}
 	if (in->op >= X86_OP_BT && in->op <= X86_OP_BTC && in->form == X86_FORM_MR && in->is_mem)
 		set_low(&c->state.gpr[in->reg], in->reg_width, below(r, 0x2000) - 0x1000);
-	if (one_in(r, 50)) { /* as the registers are */
+	if (in->op == X86_OP_ENTER && !one_in(r, 8)) { /* frames for which there is room */
+		c->code[in->length - 2] = (uint8_t)below(r, 2);
+		c->code[in->length - 1] &= one_in(r, 2) ? 0xe0 : 0xe3;
+	}
+	if (one_in(r, 50) && in->op != X86_OP_CALL) { /* as the registers are */
 		c->state.rflags &= ~(uint64_t)X86_FLAG_AC;
 		return;
 	}
@@ -354,6 +358,12 @@ void oracle_suit(struct oracle_case *c, uint64_t *r)
 	case X86_OP_IDIV:
 		if (in->base != X86_RAX && in->base != X86_RDX)
 			suit_division(c, r);
+		break;
+	case X86_OP_CALL: /* to where it may go: else, has the return address been pushed or not? */
+		if (in->form == X86_FORM_M && !in->is_mem)
+			gpr[in->rm] >>= 17;
+		else if (in->form == X86_FORM_M && c->target - ORACLE_DATA < ORACLE_DATA_SIZE - 8)
+			memset(c->memory + (c->target - ORACLE_DATA) + 5, 0, 3);
 		break;
 	case X86_OP_POPF: /* RFLAGS.TF would have the next instruction trap */
 		if (c->state.gpr[X86_RSP] - ORACLE_DATA < ORACLE_DATA_SIZE - 1)

@@ -104,7 +104,7 @@ struct oracle_leeway {
 	bool all;          /* nothing is */
 	bool destination;  /* the register operand is not */
 	bool upper_halves; /* of general registers only the lower 32 bits are */
-	bool address;      /* CR2 is not */
+	bool address;      /* CR2 and the error code of page faults are not */
 	bool environment;  /* x87's last instruction and its pointers in memory are not */
 };
 

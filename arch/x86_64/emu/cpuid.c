@@ -21,10 +21,10 @@ struct answer {
 #define VENDOR    0x68747541, 0x444d4163, 0x69746e65 /* AuthenticAMD: EBX, ECX, EDX */
 #define SIGNATURE 0x00800f12                         /* family 17h, model 1, stepping 2 */
 
-/* FPU VME DE PSE TSC MSR PAE MCE CX8 APIC SEP MTRR PGE MCA CMOV PAT PSE36 CLFLUSH */
+/* FPU DE PSE TSC MSR PAE MCE CX8 APIC SEP MTRR PGE MCA CMOV PAT PSE36 CLFLUSH */
 #define L1_EDX                                                                                     \
-	(B(0) | B(1) | B(2) | B(3) | B(4) | B(5) | B(6) | B(7) | B(8) | B(9) | B(11) | B(12) |     \
-	 B(13) | B(14) | B(15) | B(16) | B(17) | B(19))
+	(B(0) | B(2) | B(3) | B(4) | B(5) | B(6) | B(7) | B(8) | B(9) | B(11) | B(12) | B(13) |    \
+	 B(14) | B(15) | B(16) | B(17) | B(19))
 /* CX16 PCID */
 #define L1_ECX (B(13) | B(17))
 /* FSGSBASE SMEP ERMS INVPCID SMAP CLFLUSHOPT CLWB */

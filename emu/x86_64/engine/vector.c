@@ -290,6 +290,20 @@ static const struct emu_uop *set_flags(struct emu_cpu *c, const struct emu_uop *
 	EMU_NEXT(c, u, s);
 }
 
+/* VZEROUPPER, which compilers put at the end of every function that used YMM registers. */
+static const struct emu_uop *zero_upper(struct emu_cpu *c, const struct emu_uop *u,
+                                        struct x86_state *s)
+{
+	memset(vec_ymm_high(s, 0), 0, 256);
+	EMU_NEXT(c, u, s);
+}
+
+static bool is_zero_upper(const struct emu_builder *b, const struct x86_insn *in)
+{
+	return in->map == 1 && in->opcode == 0x77 && is_vex(in) && !in->vvvv &&
+	       !(in->vex & X86_VEX_L) && b->c->mode & EMU_MODE_64 && emu_vec_has(VEC_AVX);
+}
+
 static bool is_mmx(const struct vec_row *row, const struct x86_insn *in)
 {
 	return (row->reg == VEC_CLASS_P || row->rm == VEC_CLASS_P) &&
@@ -335,18 +349,25 @@ static bool emit_row(struct emu_builder *b, const struct vec_row *row, const str
 	       emu_vec_emit_store(b, in, size, emu_vec_alignment(row, in, size));
 }
 
-static bool translate_simd(struct emu_builder *b, const struct x86_insn *in)
+static bool emit_simd(struct emu_builder *b, const struct x86_insn *in)
 {
 	const struct vec_row *row = row_of(in);
 	emu_call_fn *fn = emu_vec_function(in);
-	uint8_t checked = b->vector_checked;
-	bool ok;
 
+	if (is_zero_upper(b, in))
+		return emit_check(b, CHECK_AVX, check_avx) && emu_emit(b, zero_upper);
 	if (fn)
 		return emu_emit_call(b, fn, in, EMU_CALL);
 	if (!row || !is_offered(row, in))
 		return emu_emit_call(b, emu_call_undefined, in, EMU_CALL);
-	ok = emit_row(b, row, in);
+	return emit_row(b, row, in);
+}
+
+static bool translate_simd(struct emu_builder *b, const struct x86_insn *in)
+{
+	uint8_t checked = b->vector_checked;
+	bool ok = emit_simd(b, in);
+
 	if (!ok)
 		b->vector_checked = checked; /* none of it stays */
 	return ok;

@@ -13,16 +13,28 @@
 #define X87_HEAD     24         /* FCW to FDP */
 #define HEADER_SIZE  64
 
-/* --- Memory, in pieces that emu_read() and emu_write() take --- */
+/* --- Memory: at once where it is RAM in one page, else in pieces --- */
 
 static void copy_out(struct emu_cpu *c, uint64_t va, const uint8_t *from, unsigned size)
 {
+	void *host = emu_host_ptr(c, NULL, va, size, EMU_WRITE);
+
+	if (host) {
+		memcpy(host, from, size);
+		return;
+	}
 	for (unsigned at = 0; at < size; at += 64)
 		emu_write(c, va + at, from + at, (unsigned)hc_min(64, size - at), EMU_WRITE);
 }
 
 static void copy_in(struct emu_cpu *c, uint64_t va, uint8_t *to, unsigned size)
 {
+	const void *host = emu_host_ptr(c, NULL, va, size, EMU_READ);
+
+	if (host) {
+		memcpy(to, host, size);
+		return;
+	}
 	for (unsigned at = 0; at < size; at += 64)
 		emu_read(c, va + at, to + at, (unsigned)hc_min(64, size - at), EMU_READ);
 }
