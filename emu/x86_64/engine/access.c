@@ -105,7 +105,8 @@ static void look_up(struct emu_cpu *c, const struct emu_uop *u, uint64_t va, uns
 	piece->gpa = page.gpa.v | offset;
 }
 
-/* SDM Vol. 3A 6.15, #AC; tested for what moves as one datum. */
+/* SDM Vol. 3A 6.15, #AC; tested for what moves as one datum, but not for vectors: that is up to the
+ * CPU, and those of today do not. */
 static void check_alignment(struct emu_cpu *c, const struct emu_uop *u, uint64_t va, unsigned size)
 {
 	const struct x86_state *s = c->s;
@@ -113,7 +114,7 @@ static void check_alignment(struct emu_cpu *c, const struct emu_uop *u, uint64_t
 
 	if (s->cpl != 3 || !(s->rflags & X86_FLAG_AC) || !(s->cr0 & X86_CR0_AM))
 		return;
-	if (wanted <= 16 && !(wanted & (wanted - 1)) && va & (wanted - 1))
+	if (wanted <= 8 && !(wanted & (wanted - 1)) && va & (wanted - 1))
 		emu_raise_code(c, u, X86_VEC_AC, 0);
 }
 
