@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import importlib.util
+import os
 import subprocess
 import time
 import unittest
@@ -154,7 +155,33 @@ def lint(report, _):
         report.run("lint", name, run)
 
 
-SUITES = {"build": build, "unit": unit, "boot": boot, "lint": lint}
+# Instructions on the software CPU and on this machine's. Longer: HYPERCORE_ORACLE_SECONDS=N.
+ORACLE_SECONDS = 60
+ORACLE_RUNS = (("engine", 64, ("--integer",)), ("engine", 32, ("--integer",)),
+               ("emulate", 64, ()), ("emulate", 32, ()))
+
+
+def oracle(report, _):
+    """Generated instructions against this machine's CPU."""
+    seconds = int(os.environ.get("HYPERCORE_ORACLE_SECONDS", ORACLE_SECONDS))
+    if not report.run("oracle", "builds", lambda: build_preset("hosted-release", "oracle")):
+        return
+    for engine, mode, options in ORACLE_RUNS:
+        line = [str(BUILD / "hosted-release/oracle"), "--engine", engine, "--mode", str(mode),
+                "--seconds", str(max(seconds // len(ORACLE_RUNS), 1)),
+                "--seed", str(time.time_ns() % 2**32), *options]
+        start = time.monotonic()
+        with Progress(f"oracle: {engine}, {mode}-bit mode"):
+            done = subprocess.run(line, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        outcome = {0: PASSED, 77: SKIPPED}.get(done.returncode, FAILED)
+        text = done.stdout.strip() + done.stderr.strip()
+        if outcome == FAILED:
+            text += f"\n{' '.join(line)}"
+        report.add(Result("oracle", f"{engine}, {mode}-bit mode", outcome,
+                          time.monotonic() - start, text))
+
+
+SUITES = {"build": build, "unit": unit, "oracle": oracle, "boot": boot, "lint": lint}
 
 
 def main(words):

@@ -83,16 +83,19 @@ int emu_exec_bound(struct x86_emulate_ctx *ctx)
 	unsigned width = in->opsize;
 	int64_t index = (int64_t)alu_sign_extend(ctx->state->gpr[in->reg], width);
 	uint64_t lower, upper;
-	int r = emu_locate(ctx, 2 * width, false, 0);
+	int r = emu_locate(ctx, width, false, 0);
 
 	if (!r)
 		r = emu_load(ctx, ctx->operand, &lower, width, 0);
+	if (!r && index < (int64_t)alu_sign_extend(lower, width))
+		return emu_fault(ctx, X86_VEC_BR);
 	if (!r)
-		r = emu_load(ctx, gva_of((uint32_t)(ctx->operand.v + width)), &upper, width, 0);
+		r = emu_locate(ctx, width, false, width);
+	if (!r)
+		r = emu_load(ctx, ctx->operand, &upper, width, 0);
 	if (r)
 		return r;
-	if (index < (int64_t)alu_sign_extend(lower, width) ||
-	    index > (int64_t)alu_sign_extend(upper, width))
+	if (index > (int64_t)alu_sign_extend(upper, width))
 		return emu_fault(ctx, X86_VEC_BR);
 	return 0;
 }

@@ -218,9 +218,14 @@ enum condition {
 	NO_BIT_SET,  /* the judge says ZF */
 	SHORT_NONE,  /* the address size is 32 bits, and a fault or a count of 0 left it at that */
 	PROTECTION,  /* the judge raised #GP */
-	BY_16_BITS,  /* the operand size is 16 bits */
-	ALIGNMENT,   /* alignment is checked */
-	AROUND_END   /* in 32-bit mode, around the end of the segment */
+	FAULTED,     /* the judge raised an exception */
+	MASKED,      /* a vector of which elements may be left out */
+	MASKED_END,  /* of which not all may be canonical */
+	X87_IMAGE,   /* x87's environment or state is the operand */
+	X87_UNALIGNED, /* so, and alignment is checked */
+	BY_16_BITS,    /* the operand size is 16 bits */
+	ALIGNMENT,     /* alignment is checked */
+	AROUND_END     /* in 32-bit mode, around the end of the segment */
 };
 
 struct known {
@@ -287,6 +292,31 @@ static const struct known known[] = {
 	  PROTECTION,
 	  { .all = true },
 	  "CALL to where no code can be: Intel's have stored the return address before" },
+	{ X86_OP_POPA,
+	  X86_OP_POPA,
+	  FAULTED,
+	  { .all = true },
+	  "Vol. 3A 6.5: a fault restarts; which registers have been loaded by then is open" },
+	{ X86_OP_SIMD,
+	  X86_OP_SIMD,
+	  MASKED,
+	  { .address = true },
+	  "Vol. 3A 6.15: which byte of an operand that is partly absent CR2 names" },
+	{ X86_OP_SIMD,
+	  X86_OP_SIMD,
+	  MASKED_END,
+	  { .all = true },
+	  "MASKMOVDQU: whether bytes that are masked out have to be canonical" },
+	{ X86_OP_X87,
+	  X86_OP_X87,
+	  X87_IMAGE,
+	  { .address = true },
+	  "Vol. 3A 6.15: which byte of an operand that is partly absent CR2 names" },
+	{ X86_OP_X87,
+	  X86_OP_X87,
+	  X87_UNALIGNED,
+	  { .all = true },
+	  "Vol. 3A 6.15 table 6-7: of environments and states it does not say what #AC checks" },
 	{ X86_OP_BSWAP, X86_OP_BSWAP, BY_16_BITS, { .destination = true }, "BSWAP of 16 bits" },
 	{ X86_OP_FXSAVE,
 	  X86_OP_FXRSTOR,
@@ -327,6 +357,24 @@ static unsigned count_of(const struct oracle_case *c)
 	return (unsigned)count & (in->rm_width == 8 ? 63 : 31);
 }
 
+/* MASKMOVQ and MASKMOVDQU, VMASKMOV and VPMASKMOV, gathers. */
+static bool is_masked(const struct x86_insn *in)
+{
+	if (in->map == 1)
+		return in->opcode == 0xf7;
+	return in->map == 2 && (in->prefixes & X86_PFX_VEX) &&
+	       ((in->opcode & 0xfc) == 0x2c || (in->opcode & 0xfd) == 0x8c ||
+	        (in->opcode & 0xfc) == 0x90);
+}
+
+/* FLDENV, FNSTENV, FRSTOR, FNSAVE */
+static bool is_x87_image(const struct x86_insn *in)
+{
+	unsigned reg = in->modrm >> 3 & 7;
+
+	return in->is_mem && (in->opcode & 0xfb) == 0xd9 && (reg == 4 || reg == 6);
+}
+
 static bool holds(enum condition condition, const struct oracle_case *c,
                   const struct oracle_outcome *judge)
 {
@@ -342,6 +390,11 @@ static bool holds(enum condition condition, const struct oracle_case *c,
 		return c->insn.adsize == 4 &&
 		       (judge->vector != ORACLE_COMPLETED || !(uint32_t)c->state.gpr[X86_RCX]);
 	case PROTECTION: return judge->vector == X86_VEC_GP;
+	case FAULTED: return judge->vector != ORACLE_COMPLETED;
+	case MASKED: return is_masked(&c->insn);
+	case MASKED_END: return is_masked(&c->insn) && c->target >= (UINT64_C(1) << 47) - 64;
+	case X87_IMAGE: return is_x87_image(&c->insn);
+	case X87_UNALIGNED: return is_x87_image(&c->insn) && (c->state.rflags & X86_FLAG_AC);
 	case BY_16_BITS: return c->insn.opsize == 2;
 	case ALIGNMENT: return c->state.rflags & X86_FLAG_AC;
 	case AROUND_END:
