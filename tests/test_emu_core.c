@@ -333,7 +333,7 @@ static void test_paging(void **state)
 		emu_rig_put(&r, PT + 8 * i, random_entry(), 8);
 	for (unsigned n = 0; n < test_rounds(30000); n++) {
 		uint64_t page = test_below(&seed, PAGE_COUNT), va = AREA + page * HC_PAGE_SIZE;
-		enum access_kind kind = test_below(&seed, ACCESS_KINDS);
+		enum access_kind kind = (enum access_kind)test_below(&seed, ACCESS_KINDS);
 
 		if (!test_below(&seed, 10)) {
 			emu_rig_put(&r, PT + 8 * page, random_entry(), 8);

@@ -10,6 +10,7 @@
 #include "tests/emu_rig.h"
 
 #include "emu/x86_64/alu.h"
+#include "emu/x86_64/engine/engine_api.h"
 
 #include <string.h>
 
@@ -453,12 +454,39 @@ static void test_real(void **state)
 	run_cases(RIG_REAL, 0x6000, 1500);
 }
 
+/* rdrand rax; setc bl; rdrand cx; rdseed edx; setc bh; hlt */
+static void test_random_numbers(void **state)
+{
+	static const uint8_t program[] = { 0x48, 0x0f, 0xc7, 0xf0, 0x0f, 0x92, 0xc3, 0x66, 0x0f,
+		                           0xc7, 0xf1, 0x0f, 0xc7, 0xfa, 0x0f, 0x92, 0xc7, 0xf4 };
+	uint64_t last = 0;
+
+	if (!emu_executes(X86_OP_RDRAND) || !emu_executes(X86_OP_RDSEED))
+		skip();
+	emu_rig_start(&rig, RIG_LONG, 1);
+	for (unsigned i = 0; i < 4; i++) {
+		emu_rig_poke(&rig, RIG_CODE, program, sizeof(program));
+		rig.s->rip = RIG_CODE;
+		rig.s->gpr[X86_RCX] = rig.s->gpr[X86_RDX] = ~UINT64_C(0);
+		rig.s->rflags |= ALU_FLAGS;
+		assert_int_equal(emu_rig_run(&rig), HC_EXIT_HALT);
+		assert_true((rig.s->gpr[X86_RBX] & 1) == (rig.s->gpr[X86_RAX] != 0));
+		assert_true(!rig.s->gpr[X86_RAX] || rig.s->gpr[X86_RAX] != last);
+		assert_int_equal(rig.s->gpr[X86_RCX] >> 16, ~UINT64_C(0) >> 16);
+		assert_int_equal(rig.s->gpr[X86_RDX] >> 32, 0);
+		assert_int_equal(rig.s->rflags & ALU_FLAGS & ~(uint64_t)X86_FLAG_CF, 0);
+		last = rig.s->gpr[X86_RAX];
+	}
+	emu_rig_stop(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_long),
 		cmocka_unit_test(test_flat),
 		cmocka_unit_test(test_real),
+		cmocka_unit_test(test_random_numbers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,7 +42,8 @@ PROGRAM(code_db, "push %rax; push %rcx\n"
                  "pop %rcx; pop %rax; iretq");
 
 /* Traps at the numbers. */
-PROGRAM(code_step, "pushfq; orl $0x100, (%rsp); popfq\n"
+PROGRAM(code_step, "int $0x40\n"
+                   "pushfq; orl $0x100, (%rsp); popfq\n"
                    "nop\n"                      /* 1 */
                    "inc %eax\n"                 /* 2 */
                    "call 1f\n"                  /* 3 */
@@ -81,7 +82,7 @@ static void test_single_step(void **state)
 	for (unsigned i = 1; i <= 15; i++)
 		assert_int_equal(emu_rig_get(&r, LOG + 0x400 + 8 * i, 8), 0xffff4ff0);
 	assert_int_equal(noted(&r, 0), 15);
-	assert_int_equal(noted(&r, 1), RIG_CODE + 10);
+	assert_int_equal(noted(&r, 1), RIG_CODE + 12);
 	emu_rig_stop(&r);
 }
 

@@ -372,12 +372,9 @@ static bool undefined_result(const struct x86_insn *in, unsigned count)
 	return (in->op == X86_OP_SHLD || in->op == X86_OP_SHRD) && count > 8u * in->rm_width;
 }
 
-/* The destination's upper half after a 32-bit BSF or BSR of 0, or a CMPXCHG with a register that
- * does not match: CPUs leave it, Unicorn not. */
+/* The destination's upper half after a 32-bit BSF or BSR of 0: AMD CPUs leave it, Unicorn not. */
 static bool undefined_upper_half(const struct x86_insn *in, const struct x86_state *after)
 {
-	if (in->op == X86_OP_CMPXCHG && !in->is_mem)
-		return in->reg_width == 4 && !(after->rflags & X86_FLAG_ZF);
 	return (in->op == X86_OP_BSF || in->op == X86_OP_BSR) && in->reg_width == 4 &&
 	       (after->rflags & X86_FLAG_ZF);
 }
@@ -509,8 +506,7 @@ static bool oracle_errs(const struct x86_insn *in)
 	    in->op == X86_OP_LZCNT || in->op == X86_OP_ADCX || in->op == X86_OP_ADOX ||
 	    in->op == X86_OP_MOVDIRI)
 		return true;
-	/* It clears the upper half of a 32-bit register that CMPXCHG does not change; CPUs do not.
-	 */
+	/* It zero-extends a register that CMPXCHG does not change; CPUs do not. */
 	if (in->op == X86_OP_CMPXCHG && !in->is_mem && in->opsize == 4)
 		return true;
 	/* It raises #UD for hints with a register; the result of a 16-bit BSWAP is undefined. */

@@ -390,6 +390,7 @@ static void test_kicked(void **state)
 	for (unsigned early = 0; early < 2; early++) {
 		guest_make(forever_64, forever_64_end);
 		guest_long_mode();
+		guest.st->rflags |= X86_FLAG_IF;
 		hc_vcpu_dirty(guest.vcpu, X86_G_ALL);
 		assert_int_equal(hc_vm_start(guest.vm), 0);
 		test_on_irq_window = stop_vm;

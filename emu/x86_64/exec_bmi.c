@@ -27,7 +27,7 @@ static void set_flags(struct x86_emulate_ctx *ctx, uint64_t r, bool cf)
 
 int emu_exec_andn(struct x86_emulate_ctx *ctx)
 {
-	uint64_t v;
+	uint64_t v = 0;
 	int r = read_vex(ctx, &v);
 
 	if (r)
@@ -41,7 +41,7 @@ int emu_exec_andn(struct x86_emulate_ctx *ctx)
 /* BLSR, BLSMSK, BLSI: the destination is vvvv. */
 int emu_exec_lowest_bit(struct x86_emulate_ctx *ctx)
 {
-	uint64_t v, result;
+	uint64_t v = 0, result;
 	int r = read_vex(ctx, &v);
 
 	if (r)
@@ -67,7 +67,7 @@ int emu_exec_bit_field(struct x86_emulate_ctx *ctx)
 {
 	unsigned bits = alu_bits(ctx->insn.rm_width);
 	unsigned first, second;
-	uint64_t v;
+	uint64_t v = 0;
 	bool cf = false;
 	int r = read_vex(ctx, &v);
 
@@ -108,7 +108,7 @@ static uint64_t extract(uint64_t v, uint64_t mask)
 /* PDEP, PEXT */
 int emu_exec_deposit(struct x86_emulate_ctx *ctx)
 {
-	uint64_t mask;
+	uint64_t mask = 0;
 	int r = read_vex(ctx, &mask);
 
 	if (r)
@@ -131,7 +131,7 @@ int emu_exec_shift_vex(struct x86_emulate_ctx *ctx)
 	const struct x86_insn *in = &ctx->insn;
 	unsigned count = (unsigned)(in->form == X86_FORM_RMI ? in->imm : vvvv(ctx)) & 0xff;
 	uint64_t flags = 0;
-	uint64_t v;
+	uint64_t v = 0;
 	int r = 0;
 
 	if (in->form == X86_FORM_RMI && in->vvvv) /* not used: all ones as encoded */
@@ -153,7 +153,7 @@ int emu_exec_mulx(struct x86_emulate_ctx *ctx)
 	const struct x86_insn *in = &ctx->insn;
 	unsigned width = in->rm_width;
 	uint64_t flags = 0;
-	uint64_t v, low, high;
+	uint64_t v = 0, low, high;
 	int r = read_vex(ctx, &v);
 
 	if (r)
@@ -171,7 +171,7 @@ int emu_exec_add_flag(struct x86_emulate_ctx *ctx)
 	uint64_t flag = in->op == X86_OP_ADCX ? X86_FLAG_CF : X86_FLAG_OF;
 	uint64_t *rflags = &ctx->state->rflags;
 	uint64_t flags = 0;
-	uint64_t v;
+	uint64_t v = 0;
 	int r = emu_read_rm(ctx, in->rm_width, &v);
 
 	if (r)
@@ -197,7 +197,7 @@ static uint32_t crc32c(uint32_t crc, uint64_t v, unsigned width)
 int emu_exec_crc32(struct x86_emulate_ctx *ctx)
 {
 	const struct x86_insn *in = &ctx->insn;
-	uint64_t v;
+	uint64_t v = 0;
 	int r = emu_read_rm(ctx, in->rm_width, &v);
 
 	if (r)

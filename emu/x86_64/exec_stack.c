@@ -135,30 +135,24 @@ static int enter_levels(struct x86_emulate_ctx *ctx, unsigned levels, uint64_t f
 	return r ? r : store_at(ctx, *sp, frame);
 }
 
-/* Faults as a write to the new top of the stack does, which ENTER would be the first to know of. */
-static int probe_at(struct x86_emulate_ctx *ctx, uint64_t sp)
-{
-	unsigned width = ctx->insn.opsize;
-	gva_t address;
-	uint64_t v;
-	int r = emu_operand_linear(ctx, X86_SS, sp & alu_mask(stack_width(ctx)), width, true,
-	                           &address);
-
-	return r ? r : emu_load(ctx, address, &v, width, X86_ACCESS_RMW);
-}
-
 int emu_exec_enter(struct x86_emulate_ctx *ctx)
 {
 	const struct x86_insn *in = &ctx->insn;
 	unsigned levels = in->imm2 & 31;
 	uint64_t sp = ctx->state->gpr[X86_RSP] - in->opsize;
 	uint64_t frame = sp;
+	uint64_t ignored;
+	gva_t top;
 	int r = store_at(ctx, sp, ctx->state->gpr[X86_RBP]);
 
 	if (!r && levels)
 		r = enter_levels(ctx, levels, frame, &sp);
+	/* The new top of the stack has to be writable (SDM Vol. 2A, ENTER). */
 	if (!r)
-		r = probe_at(ctx, sp - in->imm);
+		r = emu_operand_linear(ctx, X86_SS, (sp - in->imm) & alu_mask(stack_width(ctx)),
+		                       in->opsize, true, &top);
+	if (!r)
+		r = emu_load(ctx, top, &ignored, in->opsize, X86_ACCESS_RMW);
 	if (r)
 		return r;
 	emu_set_reg(ctx, X86_RBP, stack_width(ctx), frame);

@@ -87,39 +87,26 @@ static bool condition_ends(const struct x86_emulate_ctx *ctx, unsigned steps, ui
 	return (steps & COMPARES) && zf == !(ctx->insn.prefixes & X86_PFX_F3);
 }
 
-/* *flags becomes that of the iterations done; a fault leaves ctx->state's as they were before them
- * (SDM Vol. 2B, REP). */
-static int repeat(struct x86_emulate_ctx *ctx, unsigned steps, uint64_t *flags)
-{
-	unsigned adsize = ctx->insn.adsize;
-	unsigned most = ctx->repeat ? ctx->repeat : X86_REPEAT_MAX;
-
-	for (unsigned i = 0; pointer(ctx, X86_RCX); i++) {
-		int r;
-
-		if (i == most)
-			return X86_EMULATE_REPEAT;
-		r = iterate(ctx, steps, flags);
-		if (r)
-			return r;
-		emu_set_reg(ctx, X86_RCX, adsize, ctx->state->gpr[X86_RCX] - 1);
-		if (condition_ends(ctx, steps, *flags))
-			break;
-	}
-	return 0;
-}
-
 int emu_exec_string(struct x86_emulate_ctx *ctx)
 {
 	unsigned steps = steps_of((enum x86_op)ctx->insn.op);
+	unsigned adsize = ctx->insn.adsize;
 	uint64_t flags = ctx->state->rflags;
-	int r;
+	unsigned most = ctx->repeat ? ctx->repeat : X86_REPEAT_MAX;
 
-	if (ctx->insn.prefixes & (X86_PFX_F3 | X86_PFX_F2))
-		r = repeat(ctx, steps, &flags);
-	else
-		r = iterate(ctx, steps, &flags);
-	if (r == X86_EMULATE_DONE || r == X86_EMULATE_REPEAT)
-		ctx->state->rflags = flags;
-	return r;
+	if (!(ctx->insn.prefixes & (X86_PFX_F3 | X86_PFX_F2)))
+		return iterate(ctx, steps, &ctx->state->rflags);
+	for (unsigned i = 0; pointer(ctx, X86_RCX); i++) {
+		int r = i == most ? X86_EMULATE_REPEAT : iterate(ctx, steps, &flags);
+
+		if (r == X86_EMULATE_REPEAT)
+			ctx->state->rflags = flags;
+		if (r) /* a fault leaves the flags as they were before all iterations */
+			return r;
+		emu_set_reg(ctx, X86_RCX, adsize, ctx->state->gpr[X86_RCX] - 1);
+		if (condition_ends(ctx, steps, flags))
+			break;
+	}
+	ctx->state->rflags = flags;
+	return 0;
 }

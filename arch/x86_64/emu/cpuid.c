@@ -7,7 +7,6 @@
 #include <hypercore/freestanding.h>
 
 #include "arch/x86_64/emu/emu.h"
-#include "emu/x86_64/emulate.h"
 #include "emu/x86_64/engine/engine_api.h"
 
 #define B(n) (1u << (n))
@@ -68,7 +67,7 @@ static const struct {
 static void add_extensions(uint32_t leaf, uint32_t out[4])
 {
 	for (unsigned i = 0; i < sizeof(extensions) / sizeof(extensions[0]); i++)
-		if (extensions[i].leaf == leaf && x86_is_executable(extensions[i].op))
+		if (extensions[i].leaf == leaf && emu_executes(extensions[i].op))
 			out[extensions[i].reg] |= B(extensions[i].bit);
 }
 

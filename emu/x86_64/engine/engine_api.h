@@ -10,6 +10,8 @@
 #include <hypercore/types.h>
 #include <hypercore/x86_state.h>
 
+#include "emu/x86_64/ops.h"
+
 struct hc_vcpu;
 struct x86_event;
 struct emu_cpu;
@@ -63,6 +65,10 @@ void emu_memory_written(struct emu_vm *vm, uint64_t gpa, uint64_t size);
 /* One round of a loop in host->translate or make_writable that waits for a lock whose holder may be
  * in emu_invalidate(). */
 void emu_answer_while_waiting(struct emu_cpu *c);
+
+/* Whether the CPU executes an integer instruction that not all CPUs have, so that CPUID may offer
+ * it. RDRAND and RDSEED are the host's. */
+bool emu_executes(enum x86_op op);
 
 /* --- x87 and vector instructions: the host's own (vector.c) --- */
 

@@ -2,6 +2,7 @@
 /* From decoded integer instructions to micro-operations: which function translates what. */
 #include "emu/x86_64/emulate.h"
 #include "emu/x86_64/engine/uop.h"
+#include "emu/x86_64/native/native.h"
 
 /* --- Operands in memory --- */
 
@@ -135,6 +136,16 @@ void uop_fuse(struct emu_builder *b, unsigned cc)
 
 /* --- Dispatch --- */
 
+static bool is_random(enum x86_op op)
+{
+	return op == X86_OP_RDRAND || op == X86_OP_RDSEED;
+}
+
+bool emu_executes(enum x86_op op)
+{
+	return is_random(op) ? emu_native_has_random(op == X86_OP_RDSEED) : x86_is_executable(op);
+}
+
 static bool nothing(struct emu_builder *b, const struct x86_insn *in)
 {
 	return uop_tr_nop(b, in);
@@ -197,7 +208,7 @@ bool emu_translate_integer(struct emu_builder *b, const struct x86_insn *in)
 	b->notes = (struct emu_notes){ .at = NULL };
 	if (fn)
 		done = fn(b, in);
-	else if (x86_is_executable((enum x86_op)in->op))
+	else if (emu_executes((enum x86_op)in->op))
 		done = uop_emit_generic(b, in);
 	else
 		done = emu_emit_call(b, emu_call_undefined, in, EMU_CALL_END);

@@ -117,10 +117,16 @@ uint64_t emu_ea_any(struct emu_cpu *c, const struct emu_uop *u, unsigned size, u
 /* X(kind, name in UOP_ADDRESS_...) of each kind, for handlers without and with an immediate. */
 #define UOP_EACH_EA(X, ...)                                                                        \
 	X(BASE, __VA_ARGS__)                                                                       \
-	X(INDEX, __VA_ARGS__) X(ABS, __VA_ARGS__) X(FULL, __VA_ARGS__) X(ANY, __VA_ARGS__)
+	X(INDEX, __VA_ARGS__)                                                                      \
+	X(ABS, __VA_ARGS__)                                                                        \
+	X(FULL, __VA_ARGS__)                                                                       \
+	X(ANY, __VA_ARGS__)
 #define UOP_EACH_EA_IMM(X, ...)                                                                    \
 	X(BASE, __VA_ARGS__)                                                                       \
-	X(INDEX, __VA_ARGS__) X(ABSI, __VA_ARGS__) X(FULL, __VA_ARGS__) X(ANY, __VA_ARGS__)
+	X(INDEX, __VA_ARGS__)                                                                      \
+	X(ABSI, __VA_ARGS__)                                                                       \
+	X(FULL, __VA_ARGS__)                                                                       \
+	X(ANY, __VA_ARGS__)
 /* A row of a table by enum uop_ea of the handlers whose names end in the kinds'. */
 #define UOP_EA_ROW(name)                                                                           \
 	{                                                                                          \
@@ -147,9 +153,16 @@ uint64_t emu_ea_any(struct emu_cpu *c, const struct emu_uop *u, unsigned size, u
 	X(3, __VA_ARGS__)                                                                          \
 	X(4, __VA_ARGS__)                                                                          \
 	X(5, __VA_ARGS__)                                                                          \
-	X(6, __VA_ARGS__) X(7, __VA_ARGS__) X(8, __VA_ARGS__) X(9, __VA_ARGS__) X(10, __VA_ARGS__) \
-		X(11, __VA_ARGS__) X(12, __VA_ARGS__) X(13, __VA_ARGS__) X(14, __VA_ARGS__)        \
-			X(15, __VA_ARGS__)
+	X(6, __VA_ARGS__)                                                                          \
+	X(7, __VA_ARGS__)                                                                          \
+	X(8, __VA_ARGS__)                                                                          \
+	X(9, __VA_ARGS__)                                                                          \
+	X(10, __VA_ARGS__)                                                                         \
+	X(11, __VA_ARGS__)                                                                         \
+	X(12, __VA_ARGS__)                                                                         \
+	X(13, __VA_ARGS__)                                                                         \
+	X(14, __VA_ARGS__)                                                                         \
+	X(15, __VA_ARGS__)
 #define UOP_CC_ROW(name)                                                                           \
 	{                                                                                          \
 		name##_0, name##_1, name##_2, name##_3, name##_4, name##_5, name##_6, name##_7,    \

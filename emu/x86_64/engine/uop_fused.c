@@ -27,7 +27,10 @@
 	X(5, __VA_ARGS__)                                                                          \
 	X(6, __VA_ARGS__)                                                                          \
 	X(7, __VA_ARGS__)                                                                          \
-	X(12, __VA_ARGS__) X(13, __VA_ARGS__) X(14, __VA_ARGS__) X(15, __VA_ARGS__)
+	X(12, __VA_ARGS__)                                                                         \
+	X(13, __VA_ARGS__)                                                                         \
+	X(14, __VA_ARGS__)                                                                         \
+	X(15, __VA_ARGS__)
 #define AFTER_CMP_ROW(name)                                                                        \
 	{                                                                                          \
 		[2] = name##_2, [3] = name##_3, [4] = name##_4, [5] = name##_5, [6] = name##_6,    \
@@ -37,13 +40,18 @@
 #define AFTER_TEST(X, ...)                                                                         \
 	X(4, __VA_ARGS__)                                                                          \
 	X(5, __VA_ARGS__)                                                                          \
-	X(8, __VA_ARGS__) X(9, __VA_ARGS__) X(14, __VA_ARGS__) X(15, __VA_ARGS__)
+	X(8, __VA_ARGS__)                                                                          \
+	X(9, __VA_ARGS__)                                                                          \
+	X(14, __VA_ARGS__)                                                                         \
+	X(15, __VA_ARGS__)
 #define AFTER_TEST_ROW(name)                                                                       \
 	{                                                                                          \
 		[4] = name##_4, [5] = name##_5, [8] = name##_8, [9] = name##_9, [14] = name##_14,  \
 		[15] = name##_15                                                                   \
 	}
-#define AFTER_SUM(X, ...) X(4, __VA_ARGS__) X(5, __VA_ARGS__)
+#define AFTER_SUM(X, ...)                                                                          \
+	X(4, __VA_ARGS__)                                                                          \
+	X(5, __VA_ARGS__)
 #define AFTER_SUM_ROW(name)                                                                        \
 	{                                                                                          \
 		[4] = name##_4, [5] = name##_5                                                     \

@@ -9,6 +9,7 @@
 #include "emu/x86_64/emulate.h"
 #include "emu/x86_64/engine/private.h"
 #include "emu/x86_64/engine/uop.h"
+#include "emu/x86_64/native/native.h"
 
 /* --- Memory for x86_execute(). Faults unwind. --- */
 
@@ -115,10 +116,23 @@ static bool is_string(unsigned op)
 	return op >= X86_OP_MOVS && op <= X86_OP_SCAS;
 }
 
+/* RDRAND and RDSEED: CF says whether there was a number, 0 if not (SDM Vol. 2B). */
+static void call_random(struct emu_cpu *c, const struct x86_insn *in)
+{
+	uint64_t *r = &c->s->gpr[in->rm], v = 0, mask = alu_mask(in->opsize);
+	bool good = emu_native_random(in->op == X86_OP_RDSEED, &v);
+
+	v = good ? v & mask : 0;
+	*r = in->opsize == 2 ? (*r & ~mask) | v : v;
+	c->s->rflags = (c->s->rflags & ~ALU_FLAGS) | (good ? X86_FLAG_CF : 0);
+}
+
 bool uop_emit_generic(struct emu_builder *b, const struct x86_insn *in)
 {
 	if (is_string(in->op) && in->prefixes & (X86_PFX_F2 | X86_PFX_F3))
 		return emu_emit_call(b, call_string, in, EMU_CALL_END);
+	if (in->op == X86_OP_RDRAND || in->op == X86_OP_RDSEED)
+		return emu_emit_call(b, call_random, in, EMU_CALL);
 	return emu_emit_call(b, call_generic, in, EMU_CALL);
 }
 

@@ -41,16 +41,13 @@ static void fill(uint8_t *to, uint64_t v, uint64_t n, unsigned width)
 static uint64_t repeat_movs(struct emu_cpu *c, const struct emu_uop *u, uint64_t count)
 {
 	struct x86_state *s = c->s;
-	uint64_t from = s->gpr[X86_RSI], to = s->gpr[X86_RDI];
+	uint64_t from = s->gpr[X86_RSI] + (u->seg >= X86_FS ? s->seg[u->seg].base : 0);
+	uint64_t to = s->gpr[X86_RDI];
 	uint64_t n = hc_min(count, hc_min(in_page(from, u->scale), in_page(to, u->scale)));
 	unsigned bytes = (unsigned)(n << u->scale);
 	const uint8_t *src;
 	uint8_t *dst;
 
-	if (u->seg >= X86_FS)
-		from += s->seg[u->seg].base;
-	n = hc_min(n, in_page(from, u->scale));
-	bytes = (unsigned)(n << u->scale);
 	if (!n || !emu_host_ptr(c, u, from, bytes, EMU_READ))
 		return 0;
 	dst = emu_host_ptr(c, u, to, bytes, EMU_WRITE);
@@ -99,10 +96,8 @@ static bool repeat(struct emu_cpu *c, const struct emu_uop *u)
 /* The micro-operation behind it is the instruction as a function, for what is left of it. */
 UOP(rep)
 {
-	/* Where alignment is checked, x86_execute() does it. */
-	bool plain = !(s->rflags & X86_FLAG_DF) && !(s->rflags & X86_FLAG_AC && s->cpl == 3);
-
-	if (plain && repeat(c, u)) {
+	/* With AC every access would have to be checked for alignment. */
+	if (!(s->rflags & (X86_FLAG_DF | X86_FLAG_AC)) && repeat(c, u)) {
 		u += 2;
 		EMU_GOTO(c, u, s);
 	}

@@ -215,9 +215,12 @@ struct shift_row {
 
 /* In the order of enum x86_op; RCL and RCR are left to x86_execute(). */
 static const struct shift_row shift_rows[8][4] = {
-	[X86_OP_ROL - X86_OP_ROL] = SHIFT_ROWS(ROL), [X86_OP_ROR - X86_OP_ROL] = SHIFT_ROWS(ROR),
-	[X86_OP_SHL - X86_OP_ROL] = SHIFT_ROWS(SHL), [X86_OP_SHR - X86_OP_ROL] = SHIFT_ROWS(SHR),
-	[X86_OP_SAL - X86_OP_ROL] = SHIFT_ROWS(SHL), [X86_OP_SAR - X86_OP_ROL] = SHIFT_ROWS(SAR),
+	[0] = SHIFT_ROWS(ROL),
+	[X86_OP_ROR - X86_OP_ROL] = SHIFT_ROWS(ROR),
+	[X86_OP_SHL - X86_OP_ROL] = SHIFT_ROWS(SHL),
+	[X86_OP_SHR - X86_OP_ROL] = SHIFT_ROWS(SHR),
+	[X86_OP_SAL - X86_OP_ROL] = SHIFT_ROWS(SHL),
+	[X86_OP_SAR - X86_OP_ROL] = SHIFT_ROWS(SAR),
 };
 
 static unsigned immediate_count(const struct x86_insn *in)

@@ -24,4 +24,12 @@ void emu_native_set_mxcsr(uint32_t mxcsr);
 /* A serializing instruction: code that was just written can be executed. */
 void emu_native_serialize(void);
 
+/* --- Random numbers (random_x86.c) --- */
+
+/* Whether the host has RDRAND; seed: RDSEED. */
+bool emu_native_has_random(bool seed);
+
+/* 64 bits of it. False: it has none at the moment. */
+bool emu_native_random(bool seed, uint64_t *v);
+
 #endif
