@@ -149,6 +149,8 @@ static void random_start(void)
 	start.gpr[X86_RSP] = RIG_STACK;
 	start.rflags = (random_bits() & ALU_FLAGS) | 0x202;
 	memcpy(start.xsave, &fcw, 2);
+	start.xsave[XSAVE_FSW + 1] = (uint8_t)(random_bits() & 0x7f);
+	start.xsave[XSAVE_FTW] = (uint8_t)random_bits();
 	vec_put32(start.xsave + XSAVE_MXCSR, random_mxcsr());
 	for (unsigned i = 0; i < 8; i++)
 		fill_st(start.xsave + XSAVE_ST + 16 * i);
@@ -337,7 +339,9 @@ static void encode(struct code *code, const struct form *f)
 		put(code, 0x40 | (f->reg & 7) << 3 | DATA_REG);
 		put(code, 0x20);
 	}
-	put(code, (unsigned)random_bits() & 0xff); /* an immediate, if there is one */
+	/* An immediate, if there is one; bit 7, part of a register's number, is ignored in 32-bit
+	 * mode, and the judge is in 64-bit mode. */
+	put(code, (unsigned)random_bits() & (mode == RIG_LONG ? 0xff : 0x7f));
 }
 
 /* The length that the decoder gives it; false: it does not know the instruction. */
@@ -878,6 +882,7 @@ static void try_page_fault(const struct code *code, bool write)
 	struct native before;
 
 	random_start();
+	vec_put32(start.xsave + XSAVE_MXCSR, MXCSR_INIT);
 	emu_rig_reset(&rig, 0);
 	s->cr4 |= X86_CR4_OSXSAVE;
 	s->xcr0 = XSTATE_ALL;

@@ -105,8 +105,8 @@ static void look_up(struct emu_cpu *c, const struct emu_uop *u, uint64_t va, uns
 	piece->gpa = page.gpa.v | offset;
 }
 
-/* SDM Vol. 3A 6.15, #AC; tested for what moves as one datum. Of 16 bytes and more, what is not
- * aligned either has a #GP of its own or is allowed. */
+/* SDM Vol. 3A 6.15, #AC; tested for what moves as one datum, but not for vectors: that is up to the
+ * CPU, and those of today do not. */
 static void check_alignment(struct emu_cpu *c, const struct emu_uop *u, uint64_t va, unsigned size)
 {
 	const struct x86_state *s = c->s;

@@ -244,8 +244,11 @@ static bool is_offered(const struct vec_row *row, const struct x86_insn *in)
 	return emu_vec_has(row->feature[form]) && (!is_vex(in) || vex_is_valid(row, in));
 }
 
-static struct vec_key key_of(const struct vec_row *row, const struct x86_insn *in)
+static struct vec_key key_of(const struct emu_cpu *c, const struct vec_row *row,
+                             const struct x86_insn *in)
 {
+	/* Eight registers outside 64-bit mode, for imm8[7:4] too. */
+	unsigned ignored = row->flags & VEC_IS4 && !(c->mode & EMU_MODE_64) ? 0x80 : 0;
 	bool gpr = row->reg == VEC_CLASS_G || row->rm == VEC_CLASS_G;
 	bool w = gpr || !is_vex(in) ? in->rex & 8 : in->vex & X86_VEX_W;
 
@@ -259,7 +262,7 @@ static struct vec_key key_of(const struct vec_row *row, const struct x86_insn *i
 		                 .reg = in->reg,
 		                 .vvvv = in->vvvv,
 		                 .rm = in->rm,
-		                 .imm = (uint8_t)in->imm };
+		                 .imm = (uint8_t)(in->imm & ~(uint64_t)ignored) };
 }
 
 static const struct vec_row *row_of(const struct x86_insn *in)
@@ -270,14 +273,14 @@ static const struct vec_row *row_of(const struct x86_insn *in)
 static void run_once(struct emu_cpu *c, const struct x86_insn *in)
 {
 	const struct vec_row *row = row_of(in);
-	struct vec_key key = key_of(row, in);
+	struct vec_key key = key_of(c, row, in);
 
 	emu_stub_once(c, &key, row);
 }
 
 static bool emit_stub(struct emu_builder *b, const struct vec_row *row, const struct x86_insn *in)
 {
-	struct vec_key key = key_of(row, in);
+	struct vec_key key = key_of(b->c, row, in);
 	emu_fn *fn = emu_stub(&key, row);
 
 	return fn ? emu_emit(b, fn) != NULL : emu_emit_call(b, run_once, in, EMU_CALL);
@@ -324,14 +327,12 @@ static bool emit_before(struct emu_builder *b, const struct vec_row *row, const 
 		return false;
 	if (mmx && !emu_emit(b, check_mmx))
 		return false;
-	if (!in->is_mem)
+	if (!in->is_mem || row->flags & VEC_TO_RM)
 		return true;
-	if (!(row->flags & VEC_TO_RM))
-		return emu_vec_emit_load(b, in, size, align);
-	/* Stores whose stub changes something itself. */
-	return !(mmx || row->flags & VEC_FP) || emu_vec_emit_probe(b, in, size, align);
+	return emu_vec_emit_load(b, in, size, align);
 }
 
+/* A store that faults comes after what its stub did to MXCSR, or to TOP and tags, as on CPUs. */
 static bool emit_row(struct emu_builder *b, const struct vec_row *row, const struct x86_insn *in)
 {
 	unsigned size = emu_vec_width(row, in);

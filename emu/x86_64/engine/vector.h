@@ -209,9 +209,6 @@ bool emu_vec_emit_load(struct emu_builder *b, const struct x86_insn *in, unsigne
                        unsigned align);
 bool emu_vec_emit_store(struct emu_builder *b, const struct x86_insn *in, unsigned size,
                         unsigned align);
-/* Raises what the store would raise. */
-bool emu_vec_emit_probe(struct emu_builder *b, const struct x86_insn *in, unsigned size,
-                        unsigned align);
 /* A uop that is the whole of a VEC_MOVE row's form with memory. */
 bool emu_vec_emit_move(struct emu_builder *b, const struct vec_row *row, const struct x86_insn *in);
 

@@ -208,6 +208,7 @@ static void emms(struct emu_cpu *c, const struct x86_insn *in)
 	if (c->s->cr0 & X86_CR0_EM)
 		emu_raise(c, NULL, X86_VEC_UD);
 	emu_vec_check_x87(c, true);
+	emu_vec_to_mmx(c->s);
 	c->s->xsave[XSAVE_FTW] = 0;
 }
 

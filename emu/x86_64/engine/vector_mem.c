@@ -183,18 +183,6 @@ DEFINE(move_load, 32, load_slow, OPERAND, EMU_READ, read, OPERAND_IN, NOTHING,
 DEFINE(move_store, 32, store_slow, OPERAND, EMU_WRITE, write, OPERAND_OUT,
        ymm_to_operand(c, s, u->dst), NOTHING)
 
-static const struct emu_uop *probe_write(struct emu_cpu *c, const struct emu_uop *u,
-                                         struct x86_state *s)
-{
-	unsigned size = (unsigned)u->dst;
-	uint64_t va = general(c, u, size, EMU_WRITE);
-
-	if (va & u->src)
-		misaligned(c, u);
-	emu_probe(c, u, va, size, EMU_WRITE);
-	EMU_NEXT(c, u, s);
-}
-
 /* --- Emission --- */
 
 enum address_kind { BASE, FLAT, GENERAL, ADDRESS_KINDS };
@@ -273,12 +261,6 @@ bool emu_vec_emit_store(struct emu_builder *b, const struct x86_insn *in, unsign
                         unsigned align)
 {
 	return emit(b, in, stores[kind_of(b, in)][log2_of(size)], 0, align);
-}
-
-bool emu_vec_emit_probe(struct emu_builder *b, const struct x86_insn *in, unsigned size,
-                        unsigned align)
-{
-	return emit(b, in, probe_write, size, align);
 }
 
 bool emu_vec_emit_move(struct emu_builder *b, const struct vec_row *row, const struct x86_insn *in)

@@ -135,12 +135,26 @@ static bool store_was_done(const struct x86_state *s)
 	return !(s->xsave[XSAVE_FSW] & ~s->xsave[XSAVE_FCW] & keep);
 }
 
+/* What the store would raise, with the registers as they were before the instruction. */
+static void probe_store(struct emu_cpu *c, uint64_t va, unsigned size, const uint8_t *before)
+{
+	uint8_t after[XSAVE_XMM], *registers = c->s->xsave;
+	uint32_t mxcsr = vec_u32(registers + XSAVE_MXCSR);
+
+	memcpy(after, registers, sizeof(after));
+	memcpy(registers, before, sizeof(after));
+	vec_put32(registers + XSAVE_MXCSR, mxcsr);
+	emu_probe(c, NULL, va, size, EMU_WRITE);
+	memcpy(registers, after, sizeof(after));
+}
+
 static void execute(struct emu_cpu *c, const struct x86_insn *in)
 {
 	int width = in->is_mem ? memory_width[in->opcode & 7][in->modrm >> 3 & 7] : 0;
 	unsigned size = (unsigned)(width < 0 ? -width : width);
 	struct pointers p = pointers_of(c->s);
 	uint64_t va = 0, offset = 0;
+	uint8_t before[XSAVE_XMM];
 
 	emu_vec_check_x87(c, true);
 	if (width) {
@@ -150,11 +164,13 @@ static void execute(struct emu_cpu *c, const struct x86_insn *in)
 	if (width > 0)
 		emu_read(c, va, c->operand, size, EMU_READ);
 	else if (width < 0)
-		emu_probe(c, NULL, va, size, EMU_WRITE);
+		memcpy(before, c->s->xsave, sizeof(before));
 	call_stub(c, in);
 	put_pointers(c, in, p, offset);
-	if (width < 0 && store_was_done(c->s))
-		emu_write(c, va, c->operand, size, EMU_WRITE);
+	if (width >= 0 || !store_was_done(c->s))
+		return;
+	probe_store(c, va, size, before);
+	emu_write(c, va, c->operand, size, EMU_WRITE);
 }
 
 bool emu_translate_x87(struct emu_builder *b, const struct x86_insn *in)
