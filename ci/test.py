@@ -181,7 +181,53 @@ def oracle(report, _):
                           time.monotonic() - start, text))
 
 
-SUITES = {"build": build, "unit": unit, "oracle": oracle, "boot": boot, "lint": lint}
+STRESS_CPUS = 2
+STRESS_SECONDS = 180
+
+
+def stress_output(name, line):
+    """Runs ci/guest/stress in a guest; what it printed on ttyS1."""
+    output = OUT / f"stress-{name}.out"
+    output.unlink(missing_ok=True)
+    archive = OUT / "stress.img"
+    archive.write_bytes(guest.initramfs().read_bytes() +
+                        guest.command_archive([(ROOT / "ci/guest/stress").read_text()]))
+    done = subprocess.run(line(archive, output), capture_output=True, stdin=subprocess.DEVNULL,
+                          timeout=STRESS_SECONDS)
+    text = output.read_text(errors="replace").replace("\r", "") if output.exists() else ""
+    assert "stress: done" in text, (f"{name}: the guest did not finish (status {done.returncode}): "
+                                    f"{done.stderr.decode(errors='replace').strip()}\n{text[-500:]}")
+    return text
+
+
+def stress(report, _):
+    """A guest's work on the software CPU and on QEMU: the same output."""
+    import bench
+    append = "console=ttyS0 panic=-1 no_timer_check quiet"
+
+    def on_qemu(archive, output):
+        line = bench.qemu_line(guest.kernel(), "-initrd", str(archive), "-append", append,
+                               "-serial", "null", "-serial", f"file:{output}")
+        line[line.index("-smp") + 1] = str(STRESS_CPUS)
+        return line
+
+    def on_emu(archive, output):
+        return bench.emu_line(guest.kernel(), "--initrd", str(archive), "--append", append,
+                              "--serial", "null", "--serial", f"file:{output}",
+                              "--cpus", str(STRESS_CPUS))
+
+    def same():
+        OUT.mkdir(parents=True, exist_ok=True)
+        build_preset("hosted-release", "hypercore")
+        ours, theirs = stress_output("emu", on_emu), stress_output("qemu", on_qemu)
+        wrong = [f"- {b}\n+ {a}" for a, b in zip(ours.splitlines(), theirs.splitlines()) if a != b]
+        assert ours == theirs, "\n".join(wrong or ["a different number of lines"])
+
+    report.run("stress", f"{STRESS_CPUS} CPUs, the same output as QEMU", same)
+
+
+SUITES = {"build": build, "unit": unit, "oracle": oracle, "boot": boot, "stress": stress,
+          "lint": lint}
 
 
 def main(words):
