@@ -220,6 +220,7 @@ enum condition {
 	PROTECTION,  /* the judge raised #GP */
 	FAULTED,     /* the judge raised an exception */
 	MASKED,      /* a vector of which elements may be left out */
+	MASKED_PART, /* of which a fault has come in between, or alignment is checked */
 	MASKED_END,  /* of which not all may be canonical */
 	X87_IMAGE,   /* x87's environment or state is the operand */
 	X87_UNALIGNED, /* so, and alignment is checked */
@@ -317,6 +318,12 @@ static const struct known known[] = {
 	  X87_UNALIGNED,
 	  { .all = true },
 	  "Vol. 3A 6.15 table 6-7: of environments and states it does not say what #AC checks" },
+	{ X86_OP_SIMD,
+	  X86_OP_SIMD,
+	  MASKED_PART,
+	  { .all = true },
+	  "VGATHER and others: what has been done before a fault, and whether #AC comes first, is "
+	  "open" },
 	{ X86_OP_BSWAP, X86_OP_BSWAP, BY_16_BITS, { .destination = true }, "BSWAP of 16 bits" },
 	{ X86_OP_FXSAVE,
 	  X86_OP_FXRSTOR,
@@ -392,6 +399,9 @@ static bool holds(enum condition condition, const struct oracle_case *c,
 	case PROTECTION: return judge->vector == X86_VEC_GP;
 	case FAULTED: return judge->vector != ORACLE_COMPLETED;
 	case MASKED: return is_masked(&c->insn);
+	case MASKED_PART:
+		return is_masked(&c->insn) && c->insn.map == 2 &&
+		       (judge->vector != ORACLE_COMPLETED || (c->state.rflags & X86_FLAG_AC));
 	case MASKED_END: return is_masked(&c->insn) && c->target >= (UINT64_C(1) << 47) - 64;
 	case X87_IMAGE: return is_x87_image(&c->insn);
 	case X87_UNALIGNED: return is_x87_image(&c->insn) && (c->state.rflags & X86_FLAG_AC);
