@@ -592,6 +592,7 @@ static void test_code_crossing(void **state)
  * it is the new one that is executed. */
 static void test_own_code(void **state)
 {
+	static const uint8_t tail[] = { 0xb1, 0x00, 0xf4 }; /* mov cl, 0; hlt */
 	struct emu_rig r;
 
 	emu_rig_start(&r, RIG_LONG, 1);
@@ -599,7 +600,7 @@ static void test_own_code(void **state)
 		uint8_t code[64] = { 0x88, 0x03 }; /* mov [rbx], al */
 
 		memset(code + 2, 0x90, distance);
-		memcpy(code + 2 + distance, "\xb1\x00\xf4", 3); /* mov cl, 0; hlt */
+		memcpy(code + 2 + distance, tail, sizeof(tail));
 		emu_rig_poke(&r, RIG_CODE, code, sizeof(code));
 		for (unsigned n = 1; n < 20; n++) {
 			emu_rig_reset(&r, 0);

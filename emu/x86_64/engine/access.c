@@ -137,8 +137,8 @@ static void locate(struct emu_cpu *c, const struct emu_uop *u, uint64_t va, unsi
 		check_alignment(c, u, va, size);
 		(void)emu_watch_hit(c, va, size, access);
 	}
-	piece[0].size = first;
-	piece[1].size = size - first;
+	piece[0] = (struct piece){ .size = first };
+	piece[1] = (struct piece){ .size = size - first };
 	do {
 		answers = c->priv->answers;
 		look_up(c, u, va, access, &piece[0]);
@@ -150,7 +150,7 @@ static void locate(struct emu_cpu *c, const struct emu_uop *u, uint64_t va, unsi
 static void copy_in(const struct piece piece[2], void *buf)
 {
 	memcpy(buf, piece[0].host, piece[0].size);
-	if (piece[1].size)
+	if (piece[1].host)
 		memcpy((uint8_t *)buf + piece[0].size, piece[1].host, piece[1].size);
 }
 
@@ -165,7 +165,7 @@ static void copy_out(struct emu_cpu *c, const struct emu_uop *u, const struct pi
                      const void *buf)
 {
 	memcpy(piece[0].host, buf, piece[0].size);
-	if (piece[1].size)
+	if (piece[1].host)
 		memcpy(piece[1].host, (const uint8_t *)buf + piece[0].size, piece[1].size);
 	wrote(c, u, piece);
 }
@@ -336,7 +336,7 @@ static bool exchange_alone(struct emu_cpu *c, const struct piece piece[2], void 
 	}
 	if (still && *equal) {
 		memcpy(piece[0].host, new, piece[0].size);
-		if (piece[1].size)
+		if (piece[1].host)
 			memcpy(piece[1].host, (const uint8_t *)new + piece[0].size, piece[1].size);
 	}
 	emu_let_others_go(c);

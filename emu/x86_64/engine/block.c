@@ -139,7 +139,7 @@ static void bytes_in(const struct emu_block *b, uint64_t gpa, uint64_t *from, ui
 /* A mask of the 64-byte pieces that [from, to) touches. */
 static uint64_t pieces_of(uint64_t from, uint64_t to)
 {
-	return (~UINT64_C(0) >> (63 - (to - 1) / 64)) & (~UINT64_C(0) << from / 64);
+	return (~UINT64_C(0) >> (63 - (to - 1) / 64 % 64)) & (~UINT64_C(0) << from / 64 % 64);
 }
 
 static void add_to_page(struct emu_code_page *page, struct emu_block *b)

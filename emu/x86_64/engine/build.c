@@ -54,8 +54,7 @@ bool emu_emit_call(struct emu_builder *b, emu_call_fn *fn, const struct x86_insn
 	return true;
 }
 
-_Static_assert(sizeof(struct emu_call) % _Alignof(struct emu_call) == 0 &&
-                       sizeof(struct emu_code_page) % _Alignof(struct emu_call) == 0,
+_Static_assert(sizeof(struct emu_code_page) % _Alignof(struct emu_call) == 0,
                "records stay aligned");
 
 /* Longer than 15 bytes, or beyond the limit of CS. */
