@@ -48,9 +48,10 @@ static const char usage[] =
 static const struct oracle_executor *find_executor(const char *name)
 {
 	for (size_t i = 0; i < HC_ARRAY_SIZE(executors); i++)
-		if (!strcmp(executors[i]->name, name))
+		if (name && !strcmp(executors[i]->name, name))
 			return executors[i];
-	fprintf(stderr, "oracle: no such engine: %s (known: " EXECUTOR_NAMES ")\n", name);
+	fprintf(stderr, "oracle: no such engine: %s (known: " EXECUTOR_NAMES ")\n",
+	        name ? name : "");
 	exit(2);
 }
 
