@@ -65,7 +65,7 @@ def parse(words):
     options.board |= wants_board(options)
     known = options.backend in machines.BACKENDS if options.board else hosted.runs(options.backend)
     if not known:
-        names = machines.BACKENDS if options.board else hosted.BACKENDS
+        names = machines.BACKENDS if options.board else dict.fromkeys((*hosted.BACKENDS, *machines.BACKENDS))
         raise Failure(f"--backend {options.backend}: no such backend"
                       f"{' of the board image' if options.board else ''}; known: {', '.join(names)}", 2)
     if options.vms < 1:
