@@ -2,8 +2,8 @@
 /*
  * Differential tests of instructions. A case is one instruction, the user-mode state before it and
  * the memory in its reach. Executors run it; what they end with is compared. The judge is the host
- * CPU (native.c), the others are this project's software (emulate.c, engine.c) and Unicorn
- * (unicorn.c).
+ * CPU (native.c), the others are this project's software (emulate.c, engine.c). Unicorn judges
+ * x86_emulate() in test_emulate_x86.c.
  *
  * All run in user mode with the same linear address space, below 4 GiB so that every mode and
  * address size but 16 bits reaches it: one page of code, three pages of data, the last of them
@@ -79,7 +79,6 @@ struct oracle_executor {
 };
 
 extern const struct oracle_executor oracle_native, oracle_emulate, oracle_engine;
-extern const struct oracle_executor oracle_unicorn;
 
 /* The most cases that run() is given. */
 #define ORACLE_BATCH 64
