@@ -8,6 +8,8 @@
 #include "arch/x86_64/cpuid.h"
 #include "tests/test_kvm.h"
 
+const struct hc_backend_ops *const guest_backend = &kvm_backend;
+
 /* --- Real mode --- */
 
 GUEST(sum_16, "16", "mov $1000, %cx; xor %ax, %ax; 1: add %cx, %ax; loop 1b; mov %ax, 0x4000; hlt");

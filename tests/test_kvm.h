@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the tests of the KVM backend share: one small VM on /dev/kvm, with a device that is memory
+ * What the tests of the backends of a process share: one small VM, with a device that is memory
  * and writes down what it was asked.
  */
 #ifndef TESTS_TEST_KVM_H
@@ -31,6 +31,9 @@
 
 #define BYTES      64
 #define MAX_ACCESS 64
+
+/* What the guests run on: each program's own. */
+extern const struct hc_backend_ops *const guest_backend;
 
 extern struct guest {
 	struct hc_vm *vm;
@@ -77,8 +80,8 @@ void guest_end(void);
 /* The 64-bit word number i of the results. */
 uint64_t guest_result(unsigned i);
 
-/* Runs the tests of a program: main()'s result. Skips them, with the reason, where /dev/kvm cannot
- * be used. */
+/* Runs the tests of a program: main()'s result. Skips them, with the reason, where the backend
+ * cannot be used. */
 #define GUEST_TESTS(tests) (guest_can_run() ? cmocka_run_group_tests(tests, NULL, NULL) : 77)
 bool guest_can_run(void);
 

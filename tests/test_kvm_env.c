@@ -68,7 +68,7 @@ void linux_cpu_set_exit_flag(uint8_t *flag)
 
 void guest_make(const uint8_t *code, const uint8_t *end)
 {
-	const struct hc_vm_config config = { "test", &x86_arch_ops, &kvm_backend, 1, NULL };
+	const struct hc_vm_config config = { "test", &x86_arch_ops, guest_backend, 1, NULL };
 
 	test_platform_init(1);
 	test_allocated = 0;
@@ -212,7 +212,7 @@ bool guest_can_run(void)
 	struct hc_backend_info info;
 
 	test_platform_init(1);
-	int rc = kvm_backend.probe(&info);
+	int rc = guest_backend->probe(&info);
 
 	printf("%s%s\n", rc ? "SKIP: " : "", info.reason);
 	return !rc;

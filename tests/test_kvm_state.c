@@ -6,6 +6,8 @@
 
 #include "tests/test_kvm.h"
 
+const struct hc_backend_ops *const guest_backend = &kvm_backend;
+
 /* --- State --- */
 
 GUEST(halt_64, "64", "hlt");

@@ -5,8 +5,13 @@
 
 #include <hypercore/backend.h>
 
-/* All there are, the one to prefer at equal speed first; the last element is NULL. */
-extern const struct hc_backend_ops *const linux_backends[];
+/* All there are, the one to prefer at equal speed first; the last element's ops is NULL. */
+struct linux_backend {
+	const struct hc_backend_ops *ops;
+	bool by_name_only; /* "auto" does not look at it */
+};
+
+extern const struct linux_backend linux_backends[];
 
 /* What a backend does with the measuring guest (measure_guest.S). */
 struct linux_speed {

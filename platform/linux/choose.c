@@ -28,10 +28,12 @@ static unsigned find_usable(struct candidate *c, struct text *unusable)
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; linux_backends[i] && n < MAX_BACKENDS; i++) {
-		const struct hc_backend_ops *b = linux_backends[i];
+	for (unsigned i = 0; linux_backends[i].ops && n < MAX_BACKENDS; i++) {
+		const struct hc_backend_ops *b = linux_backends[i].ops;
 		struct hc_backend_info info = { 0 };
 
+		if (linux_backends[i].by_name_only)
+			continue;
 		if (b->probe(&info))
 			ADD(unusable, "; not %s: %s", b->name, info.reason);
 		else
@@ -102,8 +104,8 @@ static int no_such_backend(const char *name, size_t len)
 {
 	struct text known = { 0 };
 
-	for (unsigned i = 0; linux_backends[i]; i++)
-		ADD(&known, ", %s", linux_backends[i]->name);
+	for (unsigned i = 0; linux_backends[i].ops; i++)
+		ADD(&known, ", %s", linux_backends[i].ops->name);
 	return hc_error(-ENOENT, "no backend is called %.*s; there are: auto%s", (int)len, name,
 	                known.buf);
 }
@@ -112,8 +114,8 @@ static int choose_named(const char *name, size_t len, const struct hc_backend_op
 {
 	struct hc_backend_info info = { 0 };
 
-	for (unsigned i = 0; linux_backends[i]; i++) {
-		const struct hc_backend_ops *b = linux_backends[i];
+	for (unsigned i = 0; linux_backends[i].ops; i++) {
+		const struct hc_backend_ops *b = linux_backends[i].ops;
 
 		if (strlen(b->name) != len || strncmp(name, b->name, len) != 0)
 			continue;

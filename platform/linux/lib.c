@@ -373,9 +373,9 @@ void hypercore_trace(const struct hypercore *h, void (*line)(void *arg, const ch
 
 static const struct hc_backend_ops *backend_at(unsigned index)
 {
-	for (unsigned i = 0; linux_backends[i]; i++)
+	for (unsigned i = 0; linux_backends[i].ops; i++)
 		if (i == index)
-			return linux_backends[i];
+			return linux_backends[i].ops;
 	return NULL;
 }
 

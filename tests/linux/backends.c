@@ -3,9 +3,9 @@
 
 #include "tests/linux/toy.h"
 
-const struct hc_backend_ops *const linux_backends[] = {
-	&toy_absent_backend,
-	&toy_slow_backend,
-	&toy_backend,
-	NULL,
+const struct linux_backend linux_backends[] = {
+	{ .ops = &toy_absent_backend },
+	{ .ops = &toy_slow_backend },
+	{ .ops = &toy_backend },
+	{ .ops = NULL },
 };
