@@ -49,6 +49,8 @@ class Report:
         try:
             with Progress(f"{suite}: {name}"):
                 function()
+        except unittest.SkipTest as skip:
+            outcome, text = SKIPPED, str(skip)
         except (Failure, AssertionError, OSError, subprocess.SubprocessError, ValueError,
                 IndexError, KeyError) as error:
             outcome, text = FAILED, f"{type(error).__name__}: {error}"

@@ -11,9 +11,12 @@ import select
 import subprocess
 import sys
 import time
+import unittest
 
 import guest
-from common import BUILD, ROOT
+import hosted
+import machine
+from common import BUILD, ROOT, build_preset
 
 TESTS = []
 TIMEOUT = 90
@@ -392,3 +395,21 @@ def moves_between_svm_and_the_software_cpu():
     log = (directory("moves_between_svm_and_the_software_cpu") / "hypercore.log").read_text()
     moves = re.findall(r"vm debian: .* (\d+) moves", log)
     assert moves and int(moves[-1]) >= 10, log
+
+
+@boot_test
+def moves_between_kvm_and_the_software_cpu():
+    """A small guest of our own: KVM may be one without hardware extensions."""
+    build_preset(machine.BOARD, "bench-guest")
+    build_preset(hosted.PRESET, "hypercore")
+    caps = subprocess.run([hosted.binary(), "caps"], capture_output=True, text=True).stdout
+    found = re.search(r"^backend kvm +(.*)$", caps, re.M).group(1)
+    if not found.startswith("yes"):
+        raise unittest.SkipTest(f"backend kvm: {found}")
+    done = subprocess.run([hosted.binary(), "run", "--backend", "kvm,emu", "--switch-every", "2ms",
+                           "--stats", "--kernel", machine.board_file("bench/guest/bench-guest.bin")],
+                          stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT)
+    said = done.stderr.decode()
+    check_equal(done.returncode, 0, f"status ({said})")
+    moves = re.findall(r"vm guest: .* (\d+) moves", said)
+    assert moves and int(moves[-1]) >= 4, said
