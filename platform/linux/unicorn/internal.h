@@ -11,7 +11,7 @@
  *     drop its translations (memory.c).
  *   - A hook sees each instruction before it is executed, and stops in front of those that belong
  * to the system (hook.c); they become exits, or are carried out here (insn.c, transfer.c).
- *   - Events are delivered here (event.c).
+ *   - Events are delivered here (transfer.c).
  *
  * Its faults must not be the process's: all calls into it are made under unicorn_guard().
  */
@@ -135,7 +135,7 @@ int unicorn_write(struct unicorn_vcpu *v, uint64_t gva, const void *buf, unsigne
 
 bool unicorn_add_hooks(struct unicorn_vcpu *v);
 
-/* --- insn.c, transfer.c, event.c: the neutral state is the guest's --- */
+/* --- insn.c, transfer.c: the neutral state is the guest's --- */
 
 /* What a step came to. */
 enum unicorn_step { UNICORN_GOES_ON, UNICORN_EXITS };

@@ -59,7 +59,7 @@ void unicorn_fetch_core(struct unicorn_vcpu *v)
 
 /* --- System registers --- */
 
-/* Unicorn's paging is off; it ignores TS and EM, which unicorn_check() refuses. */
+/* Unicorn's paging is off; it ignores TS and EM, which are refused at the entry. */
 static void store_cr(struct unicorn_vcpu *v, const struct x86_state *s)
 {
 	set(v, UC_X86_REG_CR0, s->cr0 & ~X86_CR0_PG);
