@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """./dev bench: what exits, a boot and the page tables cost, beside KVM on the same machine; and how
-fast the software CPU is, beside QEMU's."""
+fast the software CPU is, beside QEMU's and Bochs."""
 import argparse
 import bisect
 import collections
@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 
+import bochs
 import common
 import guest
 import machine as machines
@@ -242,6 +243,8 @@ def bench_mmu():
 EMU_GOALS = {"integer": 150}
 EMU_BOOT_GOAL = 3.0
 EMU_GUEST = "bench/guest/bench-emu.bin"
+EMU_APPEND = "console=ttyS0 panic=-1 no_timer_check quiet"
+BOCHS_LOOPS_TIMEOUT = 90 # it is tens of times slower: the loops that it gets to by then
 
 
 def qemu_line(kernel, *words):
@@ -274,10 +277,9 @@ def timed_lines(line):
     return found, time.monotonic() - start, cpu
 
 
-def kernel_speeds(line):
+def loop_speeds(lines):
     """NAME: million times and million instructions a second, and ticks, of each loop."""
     speeds, start = {}, 0.0
-    lines, _, _ = timed_lines(line)
     for at, text in lines:
         match = re.fullmatch(r"([a-z]+) (\d+) (\d+) (\d+)", text)
         if text.startswith("start "):
@@ -287,17 +289,46 @@ def kernel_speeds(line):
             speeds[match.group(1)] = {"times": times / seconds / 1e6,
                                       "instructions": times * int(match.group(3)) / 10 / seconds / 1e6,
                                       "tsc_mhz": int(match.group(4)) / seconds / 1e6}
+    return speeds
+
+
+def kernel_speeds(line):
+    """loop_speeds() of a run to the end."""
+    lines, _, _ = timed_lines(line)
     if not lines or lines[-1][1] != "done":
         raise Failure(f"{line[0]}: the guest did not finish; it said:\n" +
                       "\n".join(text for _, text in lines[-5:]))
+    return loop_speeds(lines)
+
+
+def bochs_speeds(image):
+    """loop_speeds() of those loops that Bochs gets through in its time."""
+    found = bochs.run(OUT / "bochs-loops", image, lambda text: text == "done", BOCHS_LOOPS_TIMEOUT)
+    speeds = loop_speeds(found.lines)
+    if not speeds:
+        raise Failure(f"Bochs: no loop came to its end in {BOCHS_LOOPS_TIMEOUT} s")
     return speeds
+
+
+def boot_archive():
+    archive = OUT / "emu-initrd.img"
+    archive.write_bytes(guest.initramfs().read_bytes() + guest.command_archive(["echo booted"]))
+    return archive
+
+
+def bochs_boot_seconds():
+    """Wall and CPU seconds of one such boot in Bochs, GRUB's part not counted."""
+    found = bochs.run(OUT / "bochs-boot", guest.kernel(), lambda text: "reboot: " in text, TIMEOUT,
+                      boot_archive(), f"{EMU_APPEND} {bochs.LINUX_WORDS}")
+    if not found.finished or "booted" not in (OUT / "bochs-boot/com2").read_text(errors="replace"):
+        raise Failure("Bochs: Debian did not get to userspace and off; it said:\n" +
+                      "\n".join(text for _, text in found.lines[-5:]))
+    return [found.wall, found.cpu]
 
 
 def boot_seconds(emulated):
     """Wall and CPU seconds of a boot of Debian to userspace and off."""
-    append = "console=ttyS0 panic=-1 no_timer_check quiet"
-    archive = OUT / "emu-initrd.img"
-    archive.write_bytes(guest.initramfs().read_bytes() + guest.command_archive(["echo booted"]))
+    archive, append = boot_archive(), EMU_APPEND
     line, output = (emu_line, OUT / "emu-boot.log") if emulated else (qemu_line, OUT / "qemu-boot.log")
     option = "--{}" if emulated else "-{}"
     output.unlink(missing_ok=True)
@@ -312,32 +343,68 @@ def boot_seconds(emulated):
     return [statistics.median(column) for column in zip(*runs)]
 
 
+def bochs_is_there():
+    missing = bochs.missing()
+    if missing:
+        print(f"no column for Bochs: not installed: {', '.join(missing)}")
+    return not missing
+
+
+def bench_loops(image, with_bochs):
+    with Progress("loops"):
+        speeds = {"ours": kernel_speeds(emu_line(image)),
+                  "qemu": kernel_speeds(qemu_line(image, "-serial", "stdio"))}
+        if with_bochs:
+            speeds["bochs"] = bochs_speeds(image)
+    rows = [("million instructions a second", "ours", "QEMU TCG", "ours / QEMU",
+             *(("Bochs", "ours / Bochs") if with_bochs else ()), "goal", "")]
+    result = {}
+    for name, speed in speeds["ours"].items():
+        goal, mine, cells = EMU_GOALS.get(name), speed["instructions"], []
+        result[name] = {who: found[name] for who, found in speeds.items() if name in found}
+        for who, key in (("qemu", "ratio"), ("bochs", "bochs_ratio")):
+            if who in result[name]:
+                other = result[name][who]["instructions"]
+                result[name][key] = mine / other
+                cells += [f"{other:.2f}", f"{mine / other:.2f}"]
+            elif who in speeds:
+                cells += ["", ""]
+        rows.append((name, f"{mine:.2f}", *cells, str(goal or ""), met(goal, mine) if goal else ""))
+    table(rows)
+    if with_bochs and len(speeds["bochs"]) < len(speeds["ours"]):
+        print(f"empty: not reached by Bochs in {BOCHS_LOOPS_TIMEOUT} s")
+    return result
+
+
+def bench_boots(with_bochs):
+    with Progress("booting Debian"):
+        boots = {"ours": boot_seconds(True), "qemu": boot_seconds(False)}
+        if with_bochs:
+            boots["bochs"] = bochs_boot_seconds()
+    ratio = boots["ours"][1] / boots["qemu"][1]
+    rows = [("Debian to userspace and off, 1 CPU", "ours", "QEMU TCG", "ours / QEMU",
+             *(("Bochs", "ours / Bochs") if with_bochs else ()), "goal", "")]
+    for column, name in ((1, "CPU seconds"), (0, "wall seconds")):
+        mine, cells = boots["ours"][column], []
+        for who in list(boots)[1:]:
+            cells += [f"{boots[who][column]:.2f}", f"{mine / boots[who][column]:.2f}"]
+        rows.append((name, f"{mine:.2f}", *cells,
+                     *((f"{EMU_BOOT_GOAL}", met(ratio, EMU_BOOT_GOAL)) if column == 1 else ("", ""))))
+    table(rows)
+    result = {name: {"wall_seconds": wall, "cpu_seconds": cpu} for name, (wall, cpu) in boots.items()}
+    if with_bochs:
+        result["bochs_cpu_ratio"] = boots["ours"][1] / boots["bochs"][1]
+    return result | {"cpu_ratio": ratio}
+
+
 def bench_emu():
     build_preset(machines.BOARD, "bench-emu")
     build_preset("hosted-release", "hypercore")
     OUT.mkdir(parents=True, exist_ok=True)
-    image, result = machines.board_file(EMU_GUEST), {"loops": {}, "boot": {}}
-    with Progress("loops"):
-        ours, theirs = kernel_speeds(emu_line(image)), kernel_speeds(qemu_line(image, "-serial", "stdio"))
-    rows = [("million instructions a second", "ours", "QEMU TCG", "ours / QEMU", "goal", "")]
-    for name, speed in ours.items():
-        mine, other = speed["instructions"], theirs[name]["instructions"]
-        goal = EMU_GOALS.get(name)
-        result["loops"][name] = {"ours": speed, "qemu": theirs[name], "ratio": mine / other}
-        rows.append((name, f"{mine:.2f}", f"{other:.2f}", f"{mine / other:.2f}", str(goal or ""),
-                     met(goal, mine) if goal else ""))
-    table(rows)
-    with Progress("booting Debian"):
-        boots = {"ours": boot_seconds(True), "qemu": boot_seconds(False)}
-    ratio = boots["ours"][1] / boots["qemu"][1]
-    result["boot"] = {name: {"wall_seconds": wall, "cpu_seconds": cpu}
-                      for name, (wall, cpu) in boots.items()} | {"cpu_ratio": ratio}
+    with_bochs = bochs_is_there()
+    result = {"loops": bench_loops(machines.board_file(EMU_GUEST), with_bochs)}
     print()
-    table([("Debian to userspace and off, 1 CPU", "ours", "QEMU TCG", "ratio", "goal", ""),
-           ("CPU seconds", f"{boots['ours'][1]:.2f}", f"{boots['qemu'][1]:.2f}", f"{ratio:.2f}",
-            f"{EMU_BOOT_GOAL}", met(ratio, EMU_BOOT_GOAL)),
-           ("wall seconds", f"{boots['ours'][0]:.2f}", f"{boots['qemu'][0]:.2f}",
-            f"{boots['ours'][0] / boots['qemu'][0]:.2f}", "", "")])
+    result["boot"] = bench_boots(with_bochs)
     write("emu", result)
 
 
@@ -349,7 +416,7 @@ def main(words):
         prog="./dev bench",
         description="Prints tables and writes build/bench/NAME.json. exits: host instructions per "
         "exit; boot: Debian bare and in a VM, by instructions and wall time; mmu: mapping 1 GiB; "
-        "emu: loops and Debian on the software CPU and on QEMU's.")
+        "emu: loops and Debian on the software CPU, on QEMU's and on Bochs.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHES)} (all)")
     names = parser.parse_args(words).names or list(BENCHES)
     for name in names:
