@@ -5,12 +5,11 @@
  *   start NAME
  *   NAME TIMES INSTRUCTIONS-OF-TEN-TIMES TICKS
  *
- * the second line after running the loop for about TICKS_WANTED of the TSC. Whoever reads that has
- * a clock of his own: what the TSC is worth is his to judge.
+ * the second line after running the loop for about TICKS_WANTED of the TSC (CMakeLists.txt). Whoever
+ * reads that has a clock of his own: what the TSC is worth is his to judge.
  */
 #include "bench/guest/bare.h"
 
-#define TICKS_WANTED  UINT64_C(500000000)
 #define TIMES_MIN     UINT64_C(1000)
 #define MSR_EFER      0xc0000080
 #define MSR_STAR      0xc0000081
