@@ -5,8 +5,8 @@
  *   start NAME
  *   NAME TIMES INSTRUCTIONS-OF-TEN-TIMES TICKS
  *
- * the second line after running the loop for about TICKS_WANTED of the TSC (CMakeLists.txt). Whoever
- * reads that has a clock of his own: what the TSC is worth is his to judge.
+ * the second line after running the loop for about TICKS_WANTED of the TSC (CMakeLists.txt).
+ * Whoever reads that has a clock of his own: what the TSC is worth is his to judge.
  */
 #include "bench/guest/bare.h"
 
