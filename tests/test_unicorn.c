@@ -84,7 +84,8 @@ static void test_memory(void **state)
 
 	guest_make(memory, memory_end);
 	rom = hc_platform_alloc_pages(0);
-	memcpy(rom, "\1\2\3\4", 4);
+	for (uint8_t i = 0; i < 4; i++)
+		rom[i] = i + 1;
 	assert_int_equal(hc_vm_add_slot(guest.vm, gpa_of(ROM), HC_PAGE_SIZE, rom,
 	                                HC_SLOT_READONLY | HC_SLOT_OWNED),
 	                 0);
