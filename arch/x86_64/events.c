@@ -8,6 +8,7 @@
 
 #include "arch/x86_64/internal.h"
 #include "core/log.h"
+#include "emu/x86_64/exceptions.h"
 
 /* --- Exceptions --- */
 
@@ -15,33 +16,6 @@
 #define WITH_ERROR_CODE                                                                            \
 	(1u << X86_VEC_DF | 1u << X86_VEC_TS | 1u << X86_VEC_NP | 1u << X86_VEC_SS |               \
 	 1u << X86_VEC_GP | 1u << X86_VEC_PF | 1u << X86_VEC_AC)
-
-enum exception_class { BENIGN, CONTRIBUTORY, PAGE_FAULT, DOUBLE_FAULT };
-
-/* Table 6-4 */
-static enum exception_class class_of(const struct x86_event *e)
-{
-	if (!e->valid || e->type != X86_EVENT_EXCEPTION)
-		return BENIGN;
-	switch (e->vector) {
-	case X86_VEC_DE:
-	case X86_VEC_TS:
-	case X86_VEC_NP:
-	case X86_VEC_SS:
-	case X86_VEC_GP: return CONTRIBUTORY;
-	case X86_VEC_PF: return PAGE_FAULT;
-	case X86_VEC_DF: return DOUBLE_FAULT;
-	default: return BENIGN;
-	}
-}
-
-/* Table 6-5, for a second exception while the first is being delivered. */
-static bool makes_double_fault(enum exception_class first, enum exception_class second)
-{
-	if (first == CONTRIBUTORY)
-		return second == CONTRIBUTORY;
-	return first == PAGE_FAULT && (second == CONTRIBUTORY || second == PAGE_FAULT);
-}
 
 /* An exception comes before the interrupt or NMI whose delivery met it: that one is delivered anew,
  * when the guest can take it again. False: there is no place to keep it. */
@@ -64,12 +38,12 @@ static bool put_back(struct hc_vcpu *vcpu, const struct x86_event *e)
 
 /* The exception whose delivery the exit interrupted is not delivered twice: it becomes part of the
  * new one. */
-static enum exception_class take_interrupted(struct hc_vcpu *vcpu)
+static enum x86_exception_class take_interrupted(struct hc_vcpu *vcpu)
 {
 	struct x86_events *ev = &x86_state_of(vcpu)->events;
 
 	hc_vcpu_need(vcpu, X86_G_EVENT);
-	enum exception_class class = class_of(&ev->reinject);
+	enum x86_exception_class class = x86_exception_class(&ev->reinject);
 
 	if (ev->reinject.valid && put_back(vcpu, &ev->reinject)) {
 		ev->reinject.valid = 0;
@@ -93,14 +67,14 @@ static void set_pending(struct x86_vcpu *x, uint8_t vector, bool has_error_code,
 void x86_raise(struct hc_vcpu *vcpu, const struct x86_fault *fault)
 {
 	struct x86_vcpu *x = x86_vcpu_of(vcpu);
-	enum exception_class first = class_of(&x->pending_exception);
+	enum x86_exception_class first = x86_exception_class(&x->pending_exception);
 
 	if (!x->pending_exception.valid)
 		first = take_interrupted(vcpu);
-	enum exception_class second = class_of(&(const struct x86_event){
+	enum x86_exception_class second = x86_exception_class(&(const struct x86_event){
 		.valid = 1, .type = X86_EVENT_EXCEPTION, .vector = fault->vector });
 
-	if (first == DOUBLE_FAULT && second != BENIGN) {
+	if (first == X86_DOUBLE_FAULT && second != X86_BENIGN) {
 		hc_vm_stop(vcpu->vm, HC_STOP_RESET, 0);
 		return;
 	}
@@ -109,7 +83,7 @@ void x86_raise(struct hc_vcpu *vcpu, const struct x86_fault *fault)
 		x86_state_of(vcpu)->cr2 = fault->address;
 		hc_vcpu_dirty(vcpu, X86_G_CR);
 	}
-	if (makes_double_fault(first, second))
+	if (x86_makes_double_fault(first, second))
 		set_pending(x, X86_VEC_DF, true, 0);
 	else
 		set_pending(x, fault->vector, fault->has_error_code, fault->error_code);

@@ -4,6 +4,7 @@
  * 6-4 and 6-5), and the instructions that make events.
  */
 #include "emu/x86_64/engine/system.h"
+#include "emu/x86_64/exceptions.h"
 
 #define NO_FAULT 0xff /* no exception has this vector */
 
@@ -13,24 +14,6 @@
 	(1u << X86_VEC_DE | 1u << X86_VEC_BR | 1u << X86_VEC_UD | 1u << X86_VEC_NM |               \
 	 1u << X86_VEC_TS | 1u << X86_VEC_NP | 1u << X86_VEC_SS | 1u << X86_VEC_GP |               \
 	 1u << X86_VEC_PF | 1u << X86_VEC_MF | 1u << X86_VEC_AC | 1u << X86_VEC_XM)
-
-enum event_class { BENIGN, CONTRIBUTORY, PAGE_FAULT, DOUBLE_FAULT };
-
-static enum event_class class_of(const struct x86_event *e)
-{
-	if (e->type != X86_EVENT_EXCEPTION)
-		return BENIGN;
-	switch (e->vector) {
-	case X86_VEC_DE:
-	case X86_VEC_TS:
-	case X86_VEC_NP:
-	case X86_VEC_SS:
-	case X86_VEC_GP: return CONTRIBUTORY;
-	case X86_VEC_PF: return PAGE_FAULT;
-	case X86_VEC_DF: return DOUBLE_FAULT;
-	default: return BENIGN;
-	}
-}
 
 static struct x86_event event_of(struct emu_cpu *c, const struct x86_fault *fault)
 {
@@ -106,13 +89,13 @@ static bool shut_down(struct emu_cpu *c)
 static bool combine(struct emu_cpu *c, struct x86_event *e)
 {
 	const struct x86_event second = event_of(c, &c->fault);
-	enum event_class first_class = class_of(e), second_class = class_of(&second);
+	enum x86_exception_class first_class = x86_exception_class(e),
+				 second_class = x86_exception_class(&second);
 
-	if (first_class == DOUBLE_FAULT)
+	if (first_class == X86_DOUBLE_FAULT)
 		return false;
 	*e = second;
-	if ((first_class == CONTRIBUTORY && second_class == CONTRIBUTORY) ||
-	    (first_class == PAGE_FAULT && second_class != BENIGN))
+	if (x86_makes_double_fault(first_class, second_class))
 		*e = (struct x86_event){ .valid = 1,
 			                 .type = X86_EVENT_EXCEPTION,
 			                 .vector = X86_VEC_DF,
