@@ -52,13 +52,24 @@ static const struct mm_ops stage2_ops = {
 	.sync = table_sync,
 };
 
-int hc_vm_init_memory(struct hc_vm *vm, unsigned gpa_bits)
+/* What hardware walks counts, whichever of the backends comes first. NULL: none has tables here. */
+static const struct s2_format *choose_format(const struct hc_vm *vm)
 {
 	const struct s2_format *format = NULL;
 
-	/* Hardware wants its own; the software CPU walks any. */
-	for (unsigned i = 0; i < HC_VM_BACKENDS && vm->parts[i].ops && !format; i++)
-		format = vm->parts[i].ops->s2_format;
+	for (unsigned i = 0; i < HC_VM_BACKENDS && vm->parts[i].ops; i++) {
+		const struct hc_backend_ops *ops = vm->parts[i].ops;
+
+		if (ops->s2_format && (!format || !ops->s2_any))
+			format = ops->s2_format;
+	}
+	return format;
+}
+
+int hc_vm_init_memory(struct hc_vm *vm, unsigned gpa_bits)
+{
+	const struct s2_format *format = choose_format(vm);
+
 	vm->gpa_bits = gpa_bits;
 	if (!format)
 		return 0;

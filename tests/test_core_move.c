@@ -2,6 +2,7 @@
 /* Moves of vCPUs between two backends, on two scripted ones. */
 #include <string.h>
 
+#include "mmu/ept.h"
 #include "tests/fake.h"
 #include "tests/platform.h"
 #include "tests/unit.h"
@@ -113,6 +114,21 @@ static void moves_by_itself(void **state)
 	assert_int_equal(hc_vm_destroy(vm), 0);
 }
 
+/* The second backend's hardware walks NPT only; the first would take EPT, and walks anything. */
+static void hardware_decides_on_the_tables(void **state)
+{
+	struct hc_vm *vm;
+
+	first.s2_format = &ept_format;
+	first.s2_any = true;
+	vm = vm_with(&second);
+	assert_ptr_equal(vm->s2.format, second.s2_format);
+	assert_int_equal(hc_vm_destroy(vm), 0);
+	vm = vm_with(NULL);
+	assert_ptr_equal(vm->s2.format, &ept_format);
+	assert_int_equal(hc_vm_destroy(vm), 0);
+}
+
 static void one_backend_has_nowhere_to_go(void **state)
 {
 	struct hc_vm *vm = vm_with(NULL);
@@ -128,6 +144,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(moves_and_comes_back, setup),
 		cmocka_unit_test_setup(moves_by_itself, setup),
+		cmocka_unit_test_setup(hardware_decides_on_the_tables, setup),
 		cmocka_unit_test_setup(one_backend_has_nowhere_to_go, setup),
 	};
 

@@ -35,6 +35,9 @@ struct hc_backend_ops {
 	enum hc_isa isa;
 	/* Stage-2 table format that the backend's hardware walks; NULL: it keeps its own. */
 	const struct s2_format *s2_format;
+	/* The format is a preference: the backend itself walks whatever another one of the VM's
+	 * backends has to have. */
+	bool s2_any;
 
 	/* x86: what CPUID says on the CPU that the backend offers, EAX to EDX, before the policy of
 	 * arch/x86_64/cpuid.c; leaves beyond the last one are not asked for. NULL: what it says on
@@ -51,8 +54,8 @@ struct hc_backend_ops {
 	void (*cpu_disable)(struct hc_cpu *cpu);
 
 	/* Per-VM and per-vCPU data, kept by hc_vm_set_part() and in vcpu->backend_data. A VM may
-	 * have a second backend, between which its vCPUs move (core/move.h): then not all of the
-	 * VM's vCPUs are on this one. A vCPU comes with all groups of its neutral state dirty, and
+	 * have a second backend, between which its vCPUs move (hc_vm_move): then they may be on the
+	 * other one. A vCPU comes with all groups of its neutral state dirty, and
 	 * what the backend remembers of its translations is void. -ENOMEM. */
 	int (*vm_create)(struct hc_vm *vm);
 	void (*vm_destroy)(struct hc_vm *vm);

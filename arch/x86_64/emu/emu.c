@@ -176,6 +176,7 @@ const struct hc_backend_ops emu_backend = {
 	.name = "emu",
 	.isa = HC_ISA_X86_64,
 	.s2_format = &ept_format,
+	.s2_any = true,
 	.cpuid = emu_cpuid,
 	.probe = probe,
 	.cpu_enable = cpu_enable,
