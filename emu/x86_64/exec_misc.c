@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* LEA, extensions of the accumulator, flags, XLAT, BOUND, and decimal arithmetic. */
+#include "emu/x86_64/address.h"
 #include "emu/x86_64/operand.h"
 
 int emu_exec_nop(struct x86_emulate_ctx *ctx)
@@ -9,7 +10,8 @@ int emu_exec_nop(struct x86_emulate_ctx *ctx)
 
 int emu_exec_lea(struct x86_emulate_ctx *ctx)
 {
-	emu_set_reg(ctx, ctx->insn.reg, ctx->insn.reg_width, emu_effective_address(ctx, 0));
+	emu_set_reg(ctx, ctx->insn.reg, ctx->insn.reg_width,
+	            x86_effective_address(ctx->state, &ctx->insn, 0));
 	return 0;
 }
 

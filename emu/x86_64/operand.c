@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "emu/x86_64/operand.h"
 
+#include "emu/x86_64/address.h"
+
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "guest values are passed as bytes");
 
 int emu_fault(struct x86_emulate_ctx *ctx, enum x86_vector vector)
@@ -92,33 +94,13 @@ int emu_operand_linear(struct x86_emulate_ctx *ctx, unsigned seg, uint64_t offse
 	return to_linear(ctx, seg, offset, width, write, linear);
 }
 
-static inline uint64_t effective_address(const struct x86_emulate_ctx *ctx, uint64_t bias)
-{
-	const struct x86_insn *in = &ctx->insn;
-	const struct x86_state *s = ctx->state;
-	uint64_t a = (uint64_t)(int64_t)in->disp + bias;
-
-	if (in->base < X86_GPR_COUNT)
-		a += s->gpr[in->base];
-	else if (in->base == X86_REG_RIP)
-		a += s->rip + in->length;
-	if (in->index != X86_REG_NONE)
-		a += s->gpr[in->index] << in->scale;
-	return a & alu_mask(in->adsize);
-}
-
-uint64_t emu_effective_address(const struct x86_emulate_ctx *ctx, uint64_t bias)
-{
-	return effective_address(ctx, bias);
-}
-
 static inline int locate(struct x86_emulate_ctx *ctx, unsigned width, bool write, uint64_t bias)
 {
 	const struct x86_insn *in = &ctx->insn;
 	uint64_t offset;
 
 	if (in->is_mem)
-		offset = effective_address(ctx, bias);
+		offset = x86_effective_address(ctx->state, in, bias);
 	else if (in->form == X86_FORM_FD || in->form == X86_FORM_TD)
 		offset = in->imm;
 	else

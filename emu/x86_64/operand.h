@@ -45,9 +45,6 @@ int emu_operand_linear(struct x86_emulate_ctx *ctx, unsigned seg, uint64_t offse
  * offset. Nothing to do for a register operand. */
 int emu_locate(struct x86_emulate_ctx *ctx, unsigned width, bool write, uint64_t bias);
 
-/* The offset of the r/m operand in its segment. */
-uint64_t emu_effective_address(const struct x86_emulate_ctx *ctx, uint64_t bias);
-
 /* Memory at a linear address. */
 int emu_load(struct x86_emulate_ctx *ctx, gva_t address, uint64_t *v, unsigned width,
              unsigned access);

@@ -4,6 +4,7 @@
  * CR4 and CR8 are exits: their checks belong to all backends. What they ask of the TLB is done at
  * the next entry.
  */
+#include "emu/x86_64/address.h"
 #include "emu/x86_64/engine/system.h"
 
 /* --- MOV --- */
@@ -147,7 +148,7 @@ void emu_call_xsetbv(struct emu_cpu *c, const struct x86_insn *in)
 void emu_call_invlpg(struct emu_cpu *c, const struct x86_insn *in)
 {
 	const struct x86_state *s = c->s;
-	uint64_t va = emu_operand_offset(c, in);
+	uint64_t va = x86_effective_address(c->s, in, 0);
 
 	emu_need_cpl0(c);
 	if (!emu_is_64(c))

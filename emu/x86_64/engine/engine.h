@@ -393,6 +393,10 @@ bool emu_cmpxchg(struct emu_cpu *c, const struct emu_uop *u, uint64_t va, void *
 uint64_t emu_linear(struct emu_cpu *c, const struct emu_uop *u, unsigned seg, uint64_t offset,
                     unsigned size, unsigned access);
 
+/* The linear address of the memory operand, checked for size bytes and enum emu_access. */
+uint64_t emu_insn_linear(struct emu_cpu *c, const struct x86_insn *in, unsigned size,
+                         unsigned access);
+
 /* --- Going on --- */
 
 /* To the block at s->rip = target, which must be set: through link if it is good, else the loop

@@ -1,25 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Operands of instructions that are functions. */
+#include "emu/x86_64/address.h"
 #include "emu/x86_64/engine/system.h"
-
-uint64_t emu_operand_offset(const struct emu_cpu *c, const struct x86_insn *in)
-{
-	const struct x86_state *s = c->s;
-	uint64_t a = (uint64_t)(int64_t)in->disp;
-
-	if (in->base < X86_GPR_COUNT)
-		a += s->gpr[in->base];
-	else if (in->base == X86_REG_RIP)
-		a += s->rip + in->length;
-	if (in->index != X86_REG_NONE)
-		a += s->gpr[in->index] << in->scale;
-	return a & alu_mask(in->adsize);
-}
 
 uint64_t emu_insn_linear(struct emu_cpu *c, const struct x86_insn *in, unsigned size,
                          unsigned access)
 {
-	return emu_linear(c, NULL, in->seg, emu_operand_offset(c, in), size, access);
+	return emu_linear(c, NULL, in->seg, x86_effective_address(c->s, in, 0), size, access);
 }
 
 uint64_t emu_read_operand(struct emu_cpu *c, const struct x86_insn *in, unsigned width)

@@ -17,11 +17,8 @@
 #define X86_FLAG_IOPL_SHIFT 12
 #define X86_FLAG_IOPL       (3u << X86_FLAG_IOPL_SHIFT)
 #define X86_FLAG_NT         (1u << 14)
-#define X86_FLAG_VIF        (1u << 19)
-#define X86_FLAG_VIP        (1u << 20)
 #define X86_CR4_TSD         HC_BIT(2)
 #define X86_CR4_DE          HC_BIT(3)
-#define X86_CR4_PCE         HC_BIT(8)
 #define X86_CR4_FSGSBASE    HC_BIT(16)
 
 /* Error codes of selectors and vectors (SDM Vol. 3A 6.13). */
@@ -130,11 +127,6 @@ static inline uint64_t emu_merge(uint64_t old, uint64_t v, unsigned width)
 	return width == 4 ? (uint32_t)v : (old & ~UINT64_C(0xffff)) | (v & 0xffff);
 }
 
-/* Offset of the memory operand in its segment. */
-uint64_t emu_operand_offset(const struct emu_cpu *c, const struct x86_insn *in);
-/* Its linear address, checked for size bytes and enum emu_access. */
-uint64_t emu_insn_linear(struct emu_cpu *c, const struct x86_insn *in, unsigned size,
-                         unsigned access);
 /* The r/m operand of width bytes (memory: at most 8). Writing checks memory first. */
 uint64_t emu_read_operand(struct emu_cpu *c, const struct x86_insn *in, unsigned width);
 void emu_write_operand(struct emu_cpu *c, const struct x86_insn *in, uint64_t v, unsigned width);

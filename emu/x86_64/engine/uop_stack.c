@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* PUSH, POP and LEAVE of 8 bytes, and the stack for functions. */
+#include "emu/x86_64/address.h"
 #include "emu/x86_64/engine/uop.h"
 
 /* --- For functions --- */
@@ -40,26 +41,14 @@ void emu_drop(struct emu_cpu *c, uint64_t n)
 	set_sp(c, c->s->gpr[X86_RSP] + n);
 }
 
-static uint64_t offset_of(const struct emu_cpu *c, const struct x86_insn *in)
-{
-	const struct x86_state *s = c->s;
-	uint64_t a = (uint64_t)(int64_t)in->disp;
-
-	if (in->base < X86_GPR_COUNT)
-		a += s->gpr[in->base];
-	else if (in->base == X86_REG_RIP)
-		a += s->rip + in->length;
-	if (in->index != X86_REG_NONE)
-		a += s->gpr[in->index] << in->scale;
-	return a & alu_mask(in->adsize);
-}
-
 uint64_t emu_insn_read(struct emu_cpu *c, const struct x86_insn *in, unsigned width)
 {
 	if (!in->is_mem)
 		return c->s->gpr[in->rm] & alu_mask(width);
 	return emu_load_slow(
-		c, NULL, emu_linear(c, NULL, in->seg, offset_of(c, in), width, EMU_READ), width);
+		c, NULL,
+		emu_linear(c, NULL, in->seg, x86_effective_address(c->s, in, 0), width, EMU_READ),
+		width);
 }
 
 /* --- Handlers, for 64-bit mode --- */

@@ -34,7 +34,6 @@
 #define XSAVE_XMM       160
 #define XSAVE_LEGACY    416 /* bytes that FXSAVE writes */
 #define XSAVE_HEADER    512
-#define XSAVE_XCOMP_BV  520
 #define XSAVE_YMM       576
 #define XSAVE_ALL       832
 #define XSAVE_FCW_INIT  0x37fu
@@ -211,11 +210,6 @@ bool emu_vec_emit_store(struct emu_builder *b, const struct x86_insn *in, unsign
                         unsigned align);
 /* A uop that is the whole of a VEC_MOVE row's form with memory. */
 bool emu_vec_emit_move(struct emu_builder *b, const struct vec_row *row, const struct x86_insn *in);
-
-/* For functions: the offset of in's memory operand, and its linear address with all checks. */
-uint64_t emu_vec_offset(const struct emu_cpu *c, const struct x86_insn *in);
-uint64_t emu_vec_linear(struct emu_cpu *c, const struct x86_insn *in, unsigned size,
-                        unsigned access);
 
 /* --- Checks (vector.c) --- */
 

@@ -5,6 +5,7 @@
  */
 #include <hypercore/freestanding.h>
 
+#include "emu/x86_64/address.h"
 #include "emu/x86_64/engine/vector.h"
 
 struct ymm {
@@ -88,7 +89,7 @@ static void vmaskmov(struct emu_cpu *c, const struct x86_insn *in)
 	m.size = (is_fp ? in->opcode & 1u : in->vex & X86_VEX_W) ? 8 : 4;
 	m.count = bytes / m.size;
 	m.bits = chosen(mask.b, bytes, m.size);
-	m.offset = emu_vec_offset(c, in);
+	m.offset = x86_effective_address(c->s, in, 0);
 	if (store) {
 		data = get_ymm(c->s, in->reg);
 		masked_store(c, &m, data.b);

@@ -277,25 +277,6 @@ bool emu_vec_emit_move(struct emu_builder *b, const struct vec_row *row, const s
 
 /* --- For functions --- */
 
-uint64_t emu_vec_offset(const struct emu_cpu *c, const struct x86_insn *in)
-{
-	uint64_t a = (uint64_t)(int64_t)in->disp;
-
-	if (in->base < X86_GPR_COUNT)
-		a += c->s->gpr[in->base];
-	else if (in->base == X86_REG_RIP)
-		a += c->s->rip + in->length;
-	if (in->index < X86_GPR_COUNT)
-		a += c->s->gpr[in->index] << in->scale;
-	return a & alu_mask(in->adsize);
-}
-
-uint64_t emu_vec_linear(struct emu_cpu *c, const struct x86_insn *in, unsigned size,
-                        unsigned access)
-{
-	return emu_linear(c, NULL, in->seg, emu_vec_offset(c, in), size, access);
-}
-
 unsigned emu_vec_width(const struct vec_row *row, const struct x86_insn *in)
 {
 	unsigned l = in->vex & X86_VEX_L && !(row->flags & VEC_LIG) ? 1 : 0;

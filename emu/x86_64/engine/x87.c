@@ -9,6 +9,7 @@
  */
 #include <hypercore/freestanding.h>
 
+#include "emu/x86_64/address.h"
 #include "emu/x86_64/engine/vector.h"
 
 void emu_x87_init(struct x86_state *s)
@@ -158,8 +159,8 @@ static void execute(struct emu_cpu *c, const struct x86_insn *in)
 
 	emu_vec_check_x87(c, true);
 	if (width) {
-		offset = emu_vec_offset(c, in);
-		va = emu_vec_linear(c, in, size, width < 0 ? EMU_WRITE : EMU_READ);
+		offset = x86_effective_address(c->s, in, 0);
+		va = emu_insn_linear(c, in, size, width < 0 ? EMU_WRITE : EMU_READ);
 	}
 	if (width > 0)
 		emu_read(c, va, c->operand, size, EMU_READ);

@@ -169,7 +169,7 @@ static void fninit(struct x86_state *s)
 static void fldenv(struct emu_cpu *c, const struct x86_insn *in)
 {
 	unsigned size = environment_size(in);
-	uint64_t va = emu_vec_linear(c, in, size, EMU_READ);
+	uint64_t va = emu_insn_linear(c, in, size, EMU_READ);
 	uint8_t e[28];
 
 	emu_read(c, va, e, size, EMU_READ);
@@ -180,7 +180,7 @@ static void fldenv(struct emu_cpu *c, const struct x86_insn *in)
 static void fnstenv(struct emu_cpu *c, const struct x86_insn *in)
 {
 	unsigned size = environment_size(in);
-	uint64_t va = emu_vec_linear(c, in, size, EMU_WRITE);
+	uint64_t va = emu_insn_linear(c, in, size, EMU_WRITE);
 	uint8_t e[28];
 
 	pack(c->s, in, e);
@@ -192,7 +192,7 @@ static void fnstenv(struct emu_cpu *c, const struct x86_insn *in)
 static void frstor(struct emu_cpu *c, const struct x86_insn *in)
 {
 	unsigned size = environment_size(in);
-	uint64_t va = emu_vec_linear(c, in, size + 8 * REGISTER, EMU_READ);
+	uint64_t va = emu_insn_linear(c, in, size + 8 * REGISTER, EMU_READ);
 	uint8_t e[28], st[8 * REGISTER];
 
 	emu_probe(c, NULL, va, size + 8 * REGISTER, EMU_READ);
@@ -207,7 +207,7 @@ static void frstor(struct emu_cpu *c, const struct x86_insn *in)
 static void fnsave(struct emu_cpu *c, const struct x86_insn *in)
 {
 	unsigned size = environment_size(in);
-	uint64_t va = emu_vec_linear(c, in, size + 8 * REGISTER, EMU_WRITE);
+	uint64_t va = emu_insn_linear(c, in, size + 8 * REGISTER, EMU_WRITE);
 	uint8_t e[28];
 
 	emu_probe(c, NULL, va, size + 8 * REGISTER, EMU_WRITE);
@@ -221,7 +221,7 @@ static void fnsave(struct emu_cpu *c, const struct x86_insn *in)
 
 static void fldcw(struct emu_cpu *c, const struct x86_insn *in)
 {
-	uint64_t va = emu_vec_linear(c, in, 2, EMU_READ);
+	uint64_t va = emu_insn_linear(c, in, 2, EMU_READ);
 	uint8_t fcw[2];
 
 	emu_read(c, va, fcw, sizeof(fcw), EMU_READ);
@@ -231,7 +231,7 @@ static void fldcw(struct emu_cpu *c, const struct x86_insn *in)
 
 static void store_word(struct emu_cpu *c, const struct x86_insn *in, unsigned at)
 {
-	uint64_t va = emu_vec_linear(c, in, 2, EMU_WRITE);
+	uint64_t va = emu_insn_linear(c, in, 2, EMU_WRITE);
 
 	emu_write(c, va, c->s->xsave + at, 2, EMU_WRITE);
 }

@@ -42,7 +42,7 @@ static void copy_in(struct emu_cpu *c, uint64_t va, uint8_t *to, unsigned size)
 static uint64_t operand(struct emu_cpu *c, const struct x86_insn *in, unsigned size, unsigned align,
                         unsigned access)
 {
-	uint64_t va = emu_vec_linear(c, in, size, access);
+	uint64_t va = emu_insn_linear(c, in, size, access);
 
 	if (va & (align - 1))
 		emu_raise_code(c, NULL, X86_VEC_GP, 0);
@@ -377,7 +377,7 @@ void emu_ldmxcsr(struct emu_cpu *c, const struct x86_insn *in)
 	uint8_t v[4];
 
 	check_mxcsr_access(c, in);
-	emu_read(c, emu_vec_linear(c, in, 4, EMU_READ), v, sizeof(v), EMU_READ);
+	emu_read(c, emu_insn_linear(c, in, 4, EMU_READ), v, sizeof(v), EMU_READ);
 	check_mxcsr(c, vec_u32(v));
 	mxcsr_in(c, vec_u32(v));
 }
@@ -386,5 +386,5 @@ void emu_stmxcsr(struct emu_cpu *c, const struct x86_insn *in)
 {
 	check_mxcsr_access(c, in);
 	emu_vec_mxcsr_store(c);
-	emu_write(c, emu_vec_linear(c, in, 4, EMU_WRITE), c->s->xsave + XSAVE_MXCSR, 4, EMU_WRITE);
+	emu_write(c, emu_insn_linear(c, in, 4, EMU_WRITE), c->s->xsave + XSAVE_MXCSR, 4, EMU_WRITE);
 }
