@@ -38,6 +38,7 @@ static void random_state(struct x86_state *st)
 	st->rflags &= ~(uint64_t)X86_FLAG_TF;
 	for (unsigned i = 0; i < X86_SEG_COUNT; i++)
 		random_segment(&st->seg[i]);
+	st->seg[X86_TR].attr |= X86_ATTR_TSS_BUSY;
 	st->events = (struct x86_events){
 		.reinject = { 1, X86_EVENT_EXCEPTION, X86_VEC_PF, 1, (uint32_t)st->rip },
 		.interrupt_shadow = st->rip & 1,
@@ -324,6 +325,36 @@ static void test_efer_hides_svme(void **state)
 	rig_stop();
 }
 
+static void load_tr(struct vmcb *v, uint64_t *gpr)
+{
+	v->tr.attr = X86_ATTR_P | 9;
+}
+
+static const struct model_step loads_tr[] = {
+	{ .op = OP_CALL, .fn = load_tr },
+	{ .op = OP_EXIT, .code = SVM_EXIT_HLT, .len = 1 },
+	{ .op = OP_END },
+};
+
+/* Other backends want TR's TSS marked busy, as a CPU has it; QEMU's CPU gets what it leaves. */
+static void tss_is_busy(const struct model_features *features)
+{
+	rig_start(features);
+	rig_run_script(0, loads_tr);
+	hc_vcpu_need(&rig_vcpus[0].vcpu, X86_G_SEG);
+	assert_int_equal(rig_state(0)->seg[X86_TR].attr, X86_ATTR_P | 11);
+	hc_vcpu_dirty(&rig_vcpus[0].vcpu, X86_G_SEG);
+	rig_run_script(0, one_exit);
+	assert_int_equal(rig_vmcb(0)->tr.attr, X86_ATTR_P | (features->tcg ? 9 : 11));
+	rig_stop();
+}
+
+static void test_tss_is_busy(void **state)
+{
+	tss_is_busy(&rig_plain);
+	tss_is_busy(&rig_full);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -336,6 +367,7 @@ int main(void)
 		cmocka_unit_test(test_initial_fpu),
 		cmocka_unit_test(test_hostile_state),
 		cmocka_unit_test(test_efer_hides_svme),
+		cmocka_unit_test(test_tss_is_busy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -52,7 +52,8 @@ enum x86_state_group {
 
 /* attr holds the descriptor's access byte and flags packed as in the VMCB (APM Vol. 2 15.5.1):
  * type 3:0, S 4, DPL 6:5, P 7, AVL 8, L 9, D/B 10, G 11. A segment whose P bit is clear is
- * unusable. limit is in bytes, already scaled by G. */
+ * unusable. limit is in bytes, already scaled by G. TR's type is that of a busy TSS (3 or 11), as LTR
+ * leaves it. */
 struct x86_segment {
 	uint16_t selector;
 	uint16_t attr;
@@ -60,13 +61,14 @@ struct x86_segment {
 	uint64_t base;
 };
 
-#define X86_ATTR_TYPE(a) ((a)&0xfu)
-#define X86_ATTR_S       (1u << 4)
-#define X86_ATTR_DPL(a)  (((a) >> 5) & 3u)
-#define X86_ATTR_P       (1u << 7)
-#define X86_ATTR_L       (1u << 9)
-#define X86_ATTR_DB      (1u << 10)
-#define X86_ATTR_G       (1u << 11)
+#define X86_ATTR_TYPE(a)  ((a)&0xfu)
+#define X86_ATTR_TSS_BUSY (1u << 1)
+#define X86_ATTR_S        (1u << 4)
+#define X86_ATTR_DPL(a)   (((a) >> 5) & 3u)
+#define X86_ATTR_P        (1u << 7)
+#define X86_ATTR_L        (1u << 9)
+#define X86_ATTR_DB       (1u << 10)
+#define X86_ATTR_G        (1u << 11)
 
 struct x86_dtable {
 	uint64_t base;

@@ -125,12 +125,16 @@ void svm_hw_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 	memset(out, 0, 4 * sizeof(out[0]));
 	switch (leaf) {
 	case 0: out[0] = 0xd; break;
-	case 1: out[2] = f->xsave ? 1u << 26 : 0; break;
+	case 1: out[2] = (f->xsave ? 1u << 26 : 0) | (f->tcg ? 1u << 31 : 0); break;
 	case 7:
 		out[1] = 1u << 0 | 1u << 7 | 1u << 20;
 		out[2] = f->la57 ? 1u << 16 : 0;
 		break;
 	case 0xd: cpuid_xsave(subleaf, out); break;
+	case 0x40000000:
+		if (f->tcg)
+			memcpy(out + 1, "TCGTCGTCGTCG", 12);
+		break;
 	case 0x80000000: out[0] = 0x8000001f; break;
 	case 0x80000001:
 		out[2] = f->no_svm ? 0 : 1u << 2;

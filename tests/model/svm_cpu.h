@@ -29,6 +29,7 @@ struct model_features {
 	bool keeps_eventinj; /* an exit leaves EVENTINJ as it was */
 	bool keeps_v_irq;    /* so does one V_IRQ that cuts its delivery short */
 	bool repeats_intr;   /* an external interrupt in EVENTINJ is delivered twice */
+	bool tcg;            /* QEMU's: TR's type is that of an available TSS */
 	uint32_t asids;
 };
 

@@ -18,6 +18,7 @@ const struct model_features rig_plain = { .asids = 16,
 	                                  .ignores_shadow = true,
 	                                  .keeps_v_irq = true,
 	                                  .repeats_intr = true,
+	                                  .tcg = true,
 	                                  .clean_bits = true };
 const struct model_features rig_full = { .asids = 32,
 	                                 .nrip = true,

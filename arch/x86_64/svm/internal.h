@@ -19,6 +19,7 @@ struct svm_caps {
 	uint32_t rev;
 	bool nrip, flush_by_asid, decode_assists, pause_filter, lbrv;
 	bool xsave, tsc_aux;
+	bool tss_not_busy; /* what TR holds is expected not to be marked busy (see set_tr()) */
 	uint8_t gpa_bits;
 	uint64_t xcr0; /* components of the FPU state that are switched */
 	struct svm_limits limits;

@@ -39,6 +39,18 @@ static void complete_xcr0(struct svm_caps *caps)
 		caps->xcr0 &= ~avx512;
 }
 
+/* The name of QEMU's own CPUs, where hypervisors have theirs. */
+static bool is_tcg(void)
+{
+	uint32_t regs[4];
+
+	svm_hw_cpuid(1, 0, regs);
+	if (!(regs[2] >> 31 & 1))
+		return false;
+	svm_hw_cpuid(0x40000000, 0, regs);
+	return regs[1] == 0x54474354 && regs[2] == 0x43544743 && regs[3] == 0x47435447;
+}
+
 static void detect(struct svm_caps *caps)
 {
 	uint32_t svm[4], ext[4], sizes[4];
@@ -53,6 +65,7 @@ static void detect(struct svm_caps *caps)
 	caps->decode_assists = svm[3] >> 7 & 1;
 	caps->pause_filter = svm[3] >> 10 & 1;
 	caps->tsc_aux = ext[3] >> 27 & 1;
+	caps->tss_not_busy = is_tcg();
 
 	unsigned guest_bits = (unsigned)hc_bits(sizes[0], 23, 16);
 

@@ -82,6 +82,21 @@ static void set_cs(struct svm_vcpu *sv, struct x86_state *st)
 	set_seg(&sv->vmcb->cs, &st->seg[X86_CS]);
 }
 
+static void get_tr(struct x86_segment *s, const struct vmcb_seg *v)
+{
+	get_seg(s, v);
+	s->attr |= X86_ATTR_TSS_BUSY;
+}
+
+/* QEMU's LTR leaves TR's type as it was in the descriptor, and its check of the I/O permission map
+ * knows no other type: with a busy TSS every port is refused at CPL 3 (target/i386/tcg, check_io). */
+static void set_tr(struct vmcb_seg *v, const struct x86_segment *s)
+{
+	set_seg(v, s);
+	if (svm_caps.tss_not_busy)
+		v->attr &= (uint16_t)~X86_ATTR_TSS_BUSY;
+}
+
 static void get_segments(struct svm_vcpu *sv, struct x86_state *st)
 {
 	const struct vmcb *v = sv->vmcb;
@@ -92,7 +107,7 @@ static void get_segments(struct svm_vcpu *sv, struct x86_state *st)
 	get_seg(&st->seg[X86_FS], &v->fs);
 	get_seg(&st->seg[X86_GS], &v->gs);
 	get_seg(&st->seg[X86_LDTR], &v->ldtr);
-	get_seg(&st->seg[X86_TR], &v->tr);
+	get_tr(&st->seg[X86_TR], &v->tr);
 }
 
 static void set_segments(struct svm_vcpu *sv, struct x86_state *st)
@@ -105,7 +120,7 @@ static void set_segments(struct svm_vcpu *sv, struct x86_state *st)
 	set_seg(&v->fs, &st->seg[X86_FS]);
 	set_seg(&v->gs, &st->seg[X86_GS]);
 	set_seg(&v->ldtr, &st->seg[X86_LDTR]);
-	set_seg(&v->tr, &st->seg[X86_TR]);
+	set_tr(&v->tr, &st->seg[X86_TR]);
 }
 
 static void get_dt(struct svm_vcpu *sv, struct x86_state *st)
