@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,8 @@
 #include "core/log.h"
 #include "platform/linux/terminal.h"
 
-#define PTY_DRAIN_MS 300
+#define PTY_DRAIN_MS 3000
+#define PTY_EMPTY_MS 5
 
 /* --- What there is to connect to --- */
 
@@ -156,14 +158,33 @@ int serial_attach(struct serial *s, struct hypercore *vm, struct linux_io *io,
 	return linux_io_add(io, s->in, on_input, s);
 }
 
-/* What a pty holds is lost when its master is closed; but there may be nobody who reads it. */
-static void drain_pty(const struct serial *s)
+/* Whether anybody but us has the slave open. */
+static bool has_reader(struct serial *s)
+{
+	struct pollfd master = { .fd = s->out };
+	int slave = -1;
+
+	close(s->slave);
+	poll(&master, 1, 0);
+	if (!(master.revents & POLLHUP))
+		slave = ioctl(s->out, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	s->slave = slave;
+	return slave >= 0;
+}
+
+/* What a pty holds is lost when its master is closed: waits until a reader has had it. The kernel
+ * hands over what was written a little later, so that empty has to mean empty for a while. */
+static void drain_pty(struct serial *s)
 {
 	int unread = 0;
+	unsigned empty_ms = 0;
 
-	for (unsigned ms = 0; ms < PTY_DRAIN_MS; ms++) {
-		if (ioctl(s->slave, FIONREAD, &unread) || !unread)
+	if (!has_reader(s))
+		return;
+	for (unsigned ms = 0; ms < PTY_DRAIN_MS && empty_ms < PTY_EMPTY_MS; ms++) {
+		if (ioctl(s->slave, FIONREAD, &unread))
 			return;
+		empty_ms = unread ? 0 : empty_ms + 1;
 		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
 	}
 }
