@@ -17,6 +17,32 @@ void x86_host_wrmsr(uint32_t msr, uint64_t value)
 	                 : "memory");
 }
 
+uint64_t x86_host_read_cr0(void)
+{
+	uint64_t value;
+
+	__asm__ volatile("mov %%cr0, %0" : "=r"(value));
+	return value;
+}
+
+void x86_host_write_cr0(uint64_t value)
+{
+	__asm__ volatile("mov %0, %%cr0" : : "r"(value) : "memory");
+}
+
+uint64_t x86_host_read_cr2(void)
+{
+	uint64_t value;
+
+	__asm__ volatile("mov %%cr2, %0" : "=r"(value));
+	return value;
+}
+
+void x86_host_write_cr2(uint64_t value)
+{
+	__asm__ volatile("mov %0, %%cr2" : : "r"(value) : "memory");
+}
+
 uint64_t x86_host_read_cr4(void)
 {
 	uint64_t value;
@@ -44,6 +70,19 @@ void x86_host_write_dr(const uint64_t dr[4])
 	__asm__ volatile("mov %0, %%dr1" : : "r"(dr[1]));
 	__asm__ volatile("mov %0, %%dr2" : : "r"(dr[2]));
 	__asm__ volatile("mov %0, %%dr3" : : "r"(dr[3]));
+}
+
+uint64_t x86_host_read_dr6(void)
+{
+	uint64_t value;
+
+	__asm__ volatile("mov %%dr6, %0" : "=r"(value));
+	return value;
+}
+
+void x86_host_write_dr6(uint64_t value)
+{
+	__asm__ volatile("mov %0, %%dr6" : : "r"(value) : "memory");
 }
 
 uint64_t x86_host_xgetbv(void)
@@ -91,4 +130,9 @@ void x86_host_fxrstor(const void *area)
 void x86_host_machine_check(void)
 {
 	__asm__ volatile("int $18");
+}
+
+void x86_host_nmi(void)
+{
+	__asm__ volatile("int $2");
 }

@@ -13,12 +13,18 @@
 
 uint64_t x86_host_rdmsr(uint32_t msr);
 void x86_host_wrmsr(uint32_t msr, uint64_t value);
+uint64_t x86_host_read_cr0(void);
+void x86_host_write_cr0(uint64_t value);
+uint64_t x86_host_read_cr2(void);
+void x86_host_write_cr2(uint64_t value);
 uint64_t x86_host_read_cr4(void);
 void x86_host_write_cr4(uint64_t value);
 
 /* DR0 .. DR3. */
 void x86_host_read_dr(uint64_t dr[4]);
 void x86_host_write_dr(const uint64_t dr[4]);
+uint64_t x86_host_read_dr6(void);
+void x86_host_write_dr6(uint64_t value);
 
 uint64_t x86_host_xgetbv(void); /* XCR0 */
 void x86_host_xsetbv(uint64_t xcr0);
@@ -29,5 +35,7 @@ void x86_host_fxrstor(const void *area);
 
 /* Runs this CPU's own machine-check handler (INT 18), for a #MC that ended the guest. */
 void x86_host_machine_check(void);
+/* The same for an NMI (INT 2); its IRET ends the masking of NMIs. */
+void x86_host_nmi(void);
 
 #endif
