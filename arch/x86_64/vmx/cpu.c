@@ -98,16 +98,31 @@ static void describe(struct hc_backend_info *info)
 	            x86_fpu_caps.xsave ? ", XSAVE" : "");
 }
 
-static int detect(char *why, size_t size)
+/* On CPUs that lack much, a line of the log has more room for it than the reason. */
+static void explain(struct hc_backend_info *info, const char *why)
+{
+	if (strlen(why) < sizeof(info->reason)) {
+		hc_snprintf(info->reason, sizeof(info->reason), "%s", why);
+		return;
+	}
+	hc_log(HC_LOG_INFO, "vmx: %s", why);
+	hc_snprintf(info->reason, sizeof(info->reason),
+	            "VT-x without much that is required: see the line before");
+}
+
+static int detect(struct hc_backend_info *info)
 {
 	struct vmx_cap_msrs m;
 	struct vmx_caps caps;
+	char why[240];
 
 	vmx_read_cap_msrs(&m);
-	int rc = vmx_compute_caps(&caps, &m, why, size);
+	int rc = vmx_compute_caps(&caps, &m, why, sizeof(why));
 
-	if (rc)
+	if (rc) {
+		explain(info, why);
 		return rc;
+	}
 	vmx_caps = caps;
 	vmx_backend.s2_format = caps.ept_ad ? &ept_ad_format : &ept_format;
 	x86_fpu_caps = x86_fpu_detect();
@@ -122,7 +137,7 @@ int vmx_probe(struct hc_backend_info *info)
 	int rc = vmx_cpu_usable(&why);
 
 	if (!rc && !is_enabled) {
-		rc = detect(info->reason, sizeof(info->reason));
+		rc = detect(info);
 		if (rc)
 			return rc;
 		rc = run_selftest(&why);

@@ -8,29 +8,6 @@
 
 #define VTPR 0x80 /* offset in the virtual-APIC page (SDM Vol. 3C 30.1.1) */
 
-/* Exits that can come in the middle of an event's delivery, or of an IRET that has unblocked NMIs
- * (28.2.2 to 28.2.4). */
-#define IN_DELIVERY                                                                                \
-	(HC_BIT(VMX_REASON_EXCEPTION_OR_NMI) | HC_BIT(VMX_REASON_TRIPLE_FAULT) |                   \
-	 HC_BIT(VMX_REASON_TASK_SWITCH) | HC_BIT(VMX_REASON_APIC_ACCESS) |                         \
-	 HC_BIT(VMX_REASON_EPT_VIOLATION) | HC_BIT(VMX_REASON_EPT_MISCONFIGURATION) |              \
-	 HC_BIT(VMX_REASON_PML_FULL))
-
-/* An instruction that was emulated ended the interrupt shadow that it stood in (25.4.2). */
-static inline void sync_rip(struct vmx_vcpu *vv, const struct x86_state *st)
-{
-	const uint32_t shadow = VMX_BLOCKING_STI | VMX_BLOCKING_MOV_SS;
-
-	if (vv->rip == st->rip)
-		return;
-	vv->rip = st->rip;
-	vmx_hw_write(VMCS_GUEST_RIP, st->rip);
-	if (__builtin_expect((vv->interruptibility & shadow) != 0, 0)) {
-		vv->interruptibility &= ~shadow;
-		vmx_hw_write(VMCS_GUEST_INTERRUPTIBILITY, vv->interruptibility);
-	}
-}
-
 static inline void sync_core(struct vmx_vcpu *vv, const struct x86_state *st)
 {
 	if (vv->rsp != st->gpr[X86_RSP]) {
@@ -62,6 +39,7 @@ static inline void leave_guest(struct hc_vcpu *vcpu, struct vmx_vcpu *vv, struct
 	st->rip = vv->rip = vmx_hw_read(VMCS_GUEST_RIP);
 	st->gpr[X86_RSP] = vv->rsp = vmx_hw_read(VMCS_GUEST_RSP);
 	st->rflags = vv->rflags = vmx_hw_read(VMCS_GUEST_RFLAGS);
+	vv->interruptibility = (uint32_t)vmx_hw_read(VMCS_GUEST_INTERRUPTIBILITY);
 }
 
 /* The VMCS is as it was before the entry (27.8). */
@@ -78,7 +56,7 @@ void vmx_run(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	struct vmx_vcpu *vv = vmx_vcpu_of(vcpu);
 	struct x86_state *st = x86_state_of(vcpu);
 
-	sync_rip(vv, st);
+	vmx_sync_rip(vv, st);
 	if (__builtin_expect((vcpu->dirty & ~(uint32_t)X86_G_CORE) != 0, 0))
 		vmx_set_state(vcpu, vcpu->dirty);
 	sync_core(vv, st);
@@ -98,10 +76,7 @@ void vmx_run(struct hc_vcpu *vcpu, struct hc_exit *exit)
 		return;
 	}
 	vv->launched = true;
-	vv->entry_info = 0; /* delivered: the CPU cleared its valid bit (27.6.1) */
 	leave_guest(vcpu, vv, st);
-	vv->interruptibility = (uint32_t)vmx_hw_read(VMCS_GUEST_INTERRUPTIBILITY);
+	vmx_events_leave(vv, reason);
 	vmx_decode_exit(vcpu, reason, exit);
-	if (reason < 64 && IN_DELIVERY >> reason & 1)
-		vmx_events_leave(vv, reason);
 }

@@ -63,7 +63,6 @@ static const struct mm_ops table_ops = { alloc_table, free_table, table_ptr, inv
 #define CODE   0x9b
 #define LDT    0x82
 #define TSS_16 0x83 /* busy */
-#define NO_HIT 0xffff0ff0
 #define DR7    0x400
 #define PAT    UINT64_C(0x0007040600070406)
 
@@ -96,6 +95,9 @@ static void real_mode(void)
 		{ VMCS_GUEST_CR3, 0 },
 		{ VMCS_GUEST_CR4, vmx_caps.cr4_fixed },
 		{ VMCS_GUEST_DR7, DR7 },
+		{ VMCS_GUEST_RIP, 0 },
+		{ VMCS_GUEST_RSP, 0 },
+		{ VMCS_GUEST_RFLAGS, X86_FLAG_1 },
 		{ VMCS_GUEST_IA32_PAT, PAT },
 		{ VMCS_GUEST_IA32_EFER, 0 },
 		{ VMCS_GUEST_IA32_SYSENTER_CS, 0 },
@@ -164,10 +166,10 @@ static int run_loaded(struct vmx_vcpu *vv, struct vmx_cpu *c, const struct s2 *s
 {
 	uint64_t gpr[X86_GPR_COUNT] = { 0 };
 
-	vv->rflags = X86_FLAG_1;
 	vmx_vmcs_init(vv);
 	vmx_vmcs_set_host();
 	real_mode();
+	vmx_hw_write(VMCS_EPT_POINTER, ept_eptp(s2));
 	vmx_tlb_renew(vv, c, 0, ept_eptp(s2));
 	return verdict(enter(gpr), gpr, page, why);
 }

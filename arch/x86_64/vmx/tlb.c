@@ -48,8 +48,6 @@ void vmx_tlb_renew(struct vmx_vcpu *vv, struct vmx_cpu *cpu, uint64_t generation
 {
 	if (vv->vpid_generation != cpu->generation)
 		new_vpid(vv, cpu);
-	if (vv->cpu != cpu)
-		vmx_hw_write(VMCS_EPT_POINTER, eptp);
 	invept(eptp);
 	vv->cpu = cpu;
 	atomic_store_explicit(&vv->tlb_seen, generation, memory_order_release);

@@ -71,13 +71,6 @@ void vmx_vmcs_init(struct vmx_vcpu *vv)
 	write_addresses(vv);
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(constants); i++)
 		vmx_hw_write(constants[i].field, constants[i].value);
-	vmx_hw_write(VMCS_GUEST_RIP, vv->rip);
-	vmx_hw_write(VMCS_GUEST_RSP, vv->rsp);
-	vmx_hw_write(VMCS_GUEST_RFLAGS, vv->rflags);
-	vv->interruptibility = 0;
-	vv->entry_info = 0;
-	vv->launched = false;
-	vv->ready = true;
 }
 
 void vmx_vmcs_set_host(void)
