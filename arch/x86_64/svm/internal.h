@@ -7,6 +7,8 @@
 
 #include <stdatomic.h>
 
+#include "arch/x86_64/host/cpu.h"
+#include "arch/x86_64/host/fpu.h"
 #include "arch/x86_64/svm/check.h"
 #include "arch/x86_64/svm/hw.h"
 #include "arch/x86_64/svm/svm.h"
@@ -18,10 +20,9 @@
 struct svm_caps {
 	uint32_t rev;
 	bool nrip, flush_by_asid, decode_assists, pause_filter, lbrv;
-	bool xsave, tsc_aux;
+	bool tsc_aux;
 	bool tss_not_busy; /* what TR holds is expected not to be marked busy (see set_tr()) */
 	uint8_t gpa_bits;
-	uint64_t xcr0; /* components of the FPU state that are switched */
 	struct svm_limits limits;
 };
 

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the files of the VT-x backend share. */
+#ifndef ARCH_X86_64_VMX_INTERNAL_H
+#define ARCH_X86_64_VMX_INTERNAL_H
+
+#include <hypercore/x86_state.h>
+
+#include <stdatomic.h>
+
+#include "arch/x86_64/host/cpu.h"
+#include "arch/x86_64/host/fpu.h"
+#include "arch/x86_64/vmx/caps.h"
+#include "arch/x86_64/vmx/check.h"
+#include "arch/x86_64/vmx/hw.h"
+#include "arch/x86_64/vmx/vmx.h"
+#include "arch/x86_64/x86.h"
+#include "core/sched.h"
+
+/* One physical CPU (hc_cpu.backend_data). */
+struct vmx_cpu {
+	struct vmx_region *region; /* VMXON's */
+	uint64_t generation;       /* of VPIDs: number, and the CPU's id in the low 16 bits */
+	uint32_t next_vpid;
+};
+
+struct vmx_vm {
+	uint8_t *io_bitmap;              /* A and B, two pages */
+	uint8_t *msr_bitmap;             /* one page (25.6.9) */
+	_Atomic uint64_t tlb_generation; /* counts changes that make EPT translations stale */
+};
+
+struct vmx_vcpu {
+	struct vmx_region *vmcs;
+	hpa_t vmcs_pa;
+	uint8_t *virtual_apic; /* a page: what TPR shadow reads */
+	struct vmx_vm *vm;
+	struct vmx_cpu *cpu;       /* where it ran last */
+	uint64_t vpid_generation;  /* its VPID is its own while this is its CPU's generation */
+	_Atomic uint64_t tlb_seen; /* vmx_vm.tlb_generation at the last INVEPT */
+	_Atomic bool in_guest;
+	bool loaded;   /* between load() and put(): its VMCS is current */
+	bool launched; /* since it was cleared */
+	/* What the VMCS holds, for fields that are often written with what they hold already. */
+	uint64_t rip, rsp, rflags;
+	uint32_t cpu_controls, entry_controls;
+	uint32_t interruptibility;     /* as of the last exit, or as written since */
+	uint32_t entry_info;           /* ENTRY_INTERRUPTION_INFO as it will be at the next entry */
+	const struct vmx_rule *broken; /* by the entry that was refused last */
+	int enter_error;               /* vmx_hw_enter()'s, of the entry that was refused last */
+};
+
+static inline struct vmx_vcpu *vmx_vcpu_of(struct hc_vcpu *vcpu)
+{
+	return vcpu->backend_data;
+}
+
+static inline struct vmx_vm *vmx_vm_of(struct hc_vm *vm)
+{
+	return hc_vm_part(vm, &vmx_backend);
+}
+
+static inline struct vmx_cpu *vmx_cpu_of(struct hc_cpu *cpu)
+{
+	return cpu->backend_data;
+}
+
+/* caps.c */
+/* The calling CPU has VT-x, and firmware lets it be used. 0, -ENODEV or -EPERM; *why is a constant.
+ * An unlocked IA32_FEATURE_CONTROL is fine: vmx_cpu_enable() sets and locks it. */
+int vmx_cpu_usable(const char **why);
+
+/* cpu.c */
+int vmx_probe(struct hc_backend_info *info);
+int vmx_cpu_enable(struct hc_cpu *cpu);
+void vmx_cpu_disable(struct hc_cpu *cpu);
+int vmx_cpu_switch_on(struct vmx_cpu *c, unsigned id);
+void vmx_cpu_switch_off(struct vmx_cpu *c);
+
+/* selftest.c: runs a small guest on the calling CPU, which is switched on. 0, -ENOMEM, or
+ * -EOPNOTSUPP with *why a constant. */
+int vmx_selftest(struct vmx_cpu *c, const char **why);
+
+/* vmcs_init.c: everything that stays as it is while the vCPU lives, in the current VMCS; and what
+ * depends on the CPU that it is to run on. */
+void vmx_vmcs_init(struct vmx_vcpu *vv);
+void vmx_vmcs_set_host(void);
+/* All MSRs exit but those that the policy lets pass and that are switched with the guest. */
+void vmx_msr_bitmap_init(uint8_t *bitmap, const struct x86_msr_policy *policy, unsigned count);
+
+/* state.c */
+void vmx_get_state(struct hc_vcpu *vcpu, uint32_t groups);
+void vmx_set_state(struct hc_vcpu *vcpu, uint32_t groups);
+void vmx_load(struct hc_vcpu *vcpu);
+void vmx_put(struct hc_vcpu *vcpu);
+/* Between the attributes of struct x86_segment and access rights. */
+uint32_t vmx_access_rights(const struct x86_segment *s);
+uint16_t vmx_segment_attr(uint32_t access_rights);
+
+/* events.c */
+int vmx_inject(struct hc_vcpu *vcpu, const struct x86_event *event);
+void vmx_request_window(struct hc_vcpu *vcpu, bool nmi);
+uint32_t vmx_event_encode(const struct x86_event *event); /* 0: not one that can be delivered */
+void vmx_event_decode(uint32_t info, uint32_t error_code, struct x86_event *event);
+/* After an exit: what its IDT-vectoring information makes the next entry inject, and NMI blocking
+ * that an IRET had lifted when it faulted (28.2.3, 28.2.4). */
+void vmx_events_leave(struct vmx_vcpu *vv, uint32_t reason);
+void vmx_close_window(struct vmx_vcpu *vv, bool nmi);
+
+/* run.c */
+void vmx_run(struct hc_vcpu *vcpu, struct hc_exit *exit);
+
+/* tlb.c */
+void vmx_invalidate(struct hc_vm *vm, gpa_t gpa, uint64_t size);
+/* Before an entry that finds its VPID or its EPT translations out of date. */
+void vmx_tlb_renew(struct vmx_vcpu *vv, struct vmx_cpu *cpu, uint64_t generation, uint64_t eptp);
+
+/* exits.c */
+void vmx_decode_exit(struct hc_vcpu *vcpu, uint32_t reason, struct hc_exit *exit);
+/* The entry itself failed: error is vmx_hw_enter()'s. */
+void vmx_decode_failure(struct hc_vcpu *vcpu, int error, struct hc_exit *exit);
+const char *vmx_exit_name(uint32_t reason);
+void vmx_explain(struct hc_vcpu *vcpu, const struct hc_exit *exit, char *buf, size_t size);
+
+#endif
