@@ -129,6 +129,8 @@ static inline void vmx_sync_rip(struct vmx_vcpu *vv, const struct x86_state *st)
 		vmx_set_interruptibility(vv, vv->interruptibility & ~(uint32_t)VMX_SHADOW);
 }
 
+/* Of a guest in a shadow: BS has to be pending just if the trap of TF is (27.3.1.5). */
+void vmx_sync_pending_step(const struct x86_state *st);
 /* Between the attributes of struct x86_segment and access rights. */
 uint32_t vmx_access_rights(const struct x86_segment *s);
 uint16_t vmx_segment_attr(uint32_t access_rights);

@@ -388,8 +388,7 @@ void vmx_get_state(struct hc_vcpu *vcpu, uint32_t groups)
 		groups_table[__builtin_ctz(groups)].get(vcpu, st);
 }
 
-/* With a shadow, BS has to be pending just if the trap of TF is (27.3.1.5). */
-static void sync_pending_step(const struct x86_state *st)
+void vmx_sync_pending_step(const struct x86_state *st)
 {
 	bool step =
 		st->rflags & X86_FLAG_TF && !(vmx_hw_read(VMCS_GUEST_IA32_DEBUGCTL) & DEBUGCTL_BTF);
@@ -409,7 +408,7 @@ void vmx_set_state(struct hc_vcpu *vcpu, uint32_t groups)
 	for (uint32_t g = groups & X86_G_ALL; g; g &= g - 1)
 		groups_table[__builtin_ctz(g)].set(vcpu, x86_state_of(vcpu));
 	if (groups & (X86_G_CORE | X86_G_MSR | X86_G_EVENT) && vv->interruptibility & VMX_SHADOW)
-		sync_pending_step(x86_state_of(vcpu));
+		vmx_sync_pending_step(x86_state_of(vcpu));
 }
 
 /* --- Load and put --- */
