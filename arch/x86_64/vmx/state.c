@@ -420,6 +420,21 @@ static void must(struct hc_vcpu *vcpu, const char *insn, int error)
 		         insn, error);
 }
 
+/* What update() compares with, and what only some modes use. */
+static const uint32_t zero_at_first[] = {
+	VMCS_GUEST_CR0,
+	VMCS_GUEST_CR3,
+	VMCS_GUEST_CR4,
+	VMCS_GUEST_IA32_EFER,
+	VMCS_CR0_READ_SHADOW,
+	VMCS_CR4_READ_SHADOW,
+	VMCS_GUEST_PDPTE0,
+	VMCS_GUEST_PDPTE1,
+	VMCS_GUEST_PDPTE2,
+	VMCS_GUEST_PDPTE3,
+	VMCS_GUEST_SS_ACCESS_RIGHTS,
+};
+
 /* What the members of struct vmx_vcpu say that is in the VMCS. */
 static void write_remembered(struct vmx_vcpu *vv)
 {
@@ -427,7 +442,6 @@ static void write_remembered(struct vmx_vcpu *vv)
 	vmx_hw_write(VMCS_GUEST_RSP, vv->rsp);
 	vmx_hw_write(VMCS_GUEST_RFLAGS, vv->rflags);
 	vmx_hw_write(VMCS_GUEST_INTERRUPTIBILITY, vv->interruptibility);
-	vmx_hw_write(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, 0);
 	vmx_hw_write(VMCS_ENTRY_INTERRUPTION_INFO, vv->entry_info);
 	vmx_hw_write(VMCS_CR0_GUEST_HOST_MASK, vv->cr0_mask);
 	vmx_hw_write(VMCS_CR4_GUEST_HOST_MASK, vv->cr4_mask);
@@ -442,6 +456,8 @@ static void make_vmcs(struct hc_vcpu *vcpu, struct vmx_vcpu *vv)
 	vmx_vmcs_init(vv);
 	vv->cr0_mask = X86_CR0_NE | X86_CR0_CD | X86_CR0_NW | vmx_caps.cr0_fixed;
 	vv->cr4_mask = ~x86_vm_of(vcpu->vm)->cr4_mask | vmx_caps.cr4_fixed;
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(zero_at_first); i++)
+		vmx_hw_write(zero_at_first[i], 0);
 	write_remembered(vv);
 	vv->made = true;
 }
