@@ -43,12 +43,11 @@ static inline void leave_guest(struct hc_vcpu *vcpu, struct vmx_vcpu *vv, struct
 }
 
 /* The VMCS is as it was before the entry (27.8). */
-static void refused(struct hc_vcpu *vcpu, int error, struct hc_exit *exit)
+static inline void not_entered(struct hc_vcpu *vcpu, struct vmx_vcpu *vv)
 {
-	atomic_store_explicit(&vmx_vcpu_of(vcpu)->in_guest, false, memory_order_release);
+	atomic_store_explicit(&vv->in_guest, false, memory_order_release);
 	vcpu->valid = X86_G_CORE;
 	vcpu->dirty = 0;
-	vmx_decode_failure(vcpu, error, exit);
 }
 
 void vmx_run(struct hc_vcpu *vcpu, struct hc_exit *exit)
@@ -66,13 +65,15 @@ void vmx_run(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	int error = vmx_hw_enter(st->gpr, vv->launched);
 
 	if (__builtin_expect(error != 0, 0)) {
-		refused(vcpu, error, exit);
+		not_entered(vcpu, vv);
+		vmx_decode_failure(vcpu, error, exit);
 		return;
 	}
 	uint32_t reason = (uint32_t)vmx_hw_read(VMCS_EXIT_REASON);
 
 	if (__builtin_expect((reason & VMX_EXIT_REASON_ENTRY) != 0, 0)) {
-		refused(vcpu, 0, exit);
+		not_entered(vcpu, vv);
+		vmx_decode_exit(vcpu, reason, exit);
 		return;
 	}
 	vv->launched = true;
