@@ -28,12 +28,17 @@ struct vmx_rule {
 	bool (*broken)(const struct vmx_check *c);
 };
 
+/* Rules of one group. VMX_RULE_GUEST has two sets: the segments are a chapter of their own. */
 struct vmx_rules {
-	const struct vmx_rule *rules;
+	enum vmx_rule_group group;
 	unsigned count;
+	const struct vmx_rule *rules;
 };
 
-extern const struct vmx_rules vmx_rules[VMX_RULE_GROUPS];
+#define VMX_RULE_SETS 4
+
+/* In the order in which they are applied. */
+extern const struct vmx_rules *const vmx_rules[VMX_RULE_SETS];
 
 /* The first rule that is broken, or NULL: VM entry has to succeed. *group may be NULL. */
 const struct vmx_rule *vmx_check(const struct vmx_check *c, enum vmx_rule_group *group);

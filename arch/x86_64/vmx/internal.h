@@ -16,11 +16,17 @@
 #include "arch/x86_64/x86.h"
 #include "core/sched.h"
 
-/* One physical CPU (hc_cpu.backend_data). */
+#define X86_CR4_VMXE HC_BIT(13)
+
+/* A generation of VPIDs: its number, and in the low bits the CPU's, so that no two CPUs ever have
+ * the same. No vCPU starts with a valid one: 0 is never used. */
+#define VMX_GENERATION_STEP HC_BIT(16)
+
+/* One physical CPU (hc_cpu.backend_data). VPIDs of an older generation are void. */
 struct vmx_cpu {
 	struct vmx_region *region; /* VMXON's */
-	uint64_t generation;       /* of VPIDs: number, and the CPU's id in the low 16 bits */
-	uint32_t next_vpid;
+	uint64_t generation;
+	uint32_t next_vpid; /* next_vpid .. ffffh are free in this generation */
 };
 
 struct vmx_vm {
@@ -74,7 +80,16 @@ static inline struct vmx_cpu *vmx_cpu_of(struct hc_cpu *cpu)
 	return cpu->backend_data;
 }
 
+/* What allocations a VM and a vCPU hold, of a VMCS in the state clear. 0, or -ENOMEM; nothing is
+ * held then. */
+int vmx_vm_alloc(struct vmx_vm *vm);
+void vmx_vm_free(struct vmx_vm *vm);
+int vmx_vcpu_alloc(struct vmx_vcpu *vv, struct vmx_vm *vm);
+void vmx_vcpu_free(struct vmx_vcpu *vv);
+
 /* caps.c */
+/* The largest page of stage 2 (S2_PAGE_*). */
+uint64_t vmx_ept_page(void);
 /* The calling CPU has VT-x, and firmware lets it be used. 0, -ENODEV or -EPERM; *why is a constant.
  * An unlocked IA32_FEATURE_CONTROL is fine: vmx_cpu_enable() sets and locks it. */
 int vmx_cpu_usable(const char **why);
