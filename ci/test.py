@@ -5,6 +5,7 @@ import dataclasses
 import importlib.util
 import os
 import subprocess
+import sys
 import time
 import unittest
 import xml.etree.ElementTree as xml
@@ -130,9 +131,18 @@ def build(report, _):
         report.run("build", preset, lambda: build_preset(preset))
 
 
+def boot_tests():
+    """Those of QEMU's machine first."""
+    folder = ROOT / "tests/boot"
+    sys.path.insert(0, str(folder))
+    for name in ("boot_tests.py", "bochs_tests.py"):
+        load(folder / name)
+    return sys.modules["rig"].TESTS
+
+
 def boot(report, patterns):
     """Guests on emulated machines."""
-    tests = [test for test in load(ROOT / "tests/boot/boot_tests.py").TESTS
+    tests = [test for test in boot_tests()
              if not patterns or any(pattern in test.__name__ for pattern in patterns)]
     if not report.run("boot", "board image and guest", prepare_boot):
         for test in tests:
@@ -178,8 +188,7 @@ def lint(report, _):
 # Instructions on the software CPU and on this machine's. The same ones each time, so that what fails
 # is what changed; HYPERCORE_ORACLE_SECONDS=N and HYPERCORE_ORACLE_SEED=N for more and for others.
 ORACLE_SECONDS = 60
-ORACLE_RUNS = (("engine", 64, ("--integer",)), ("engine", 32, ("--integer",)),
-               ("emulate", 64, ()), ("emulate", 32, ()))
+ORACLE_RUNS = (("engine", 64), ("engine", 32), ("emulate", 64), ("emulate", 32))
 
 
 def oracle(report, _):
@@ -187,10 +196,10 @@ def oracle(report, _):
     seconds = int(os.environ.get("HYPERCORE_ORACLE_SECONDS", ORACLE_SECONDS))
     if not report.run("oracle", "builds", lambda: build_preset("hosted-release", "oracle")):
         return
-    for engine, mode, options in ORACLE_RUNS:
+    for engine, mode in ORACLE_RUNS:
         line = [str(BUILD / "hosted-release/oracle"), "--engine", engine, "--mode", str(mode),
                 "--seconds", str(max(seconds // len(ORACLE_RUNS), 1)),
-                "--seed", os.environ.get("HYPERCORE_ORACLE_SEED", "1"), *options]
+                "--seed", os.environ.get("HYPERCORE_ORACLE_SEED", "1")]
         start = time.monotonic()
         with Progress(f"oracle: {engine}, {mode}-bit mode"):
             done = subprocess.run(line, capture_output=True, text=True, stdin=subprocess.DEVNULL)

@@ -25,6 +25,8 @@ struct hc_vm {
 	_Atomic uint32_t moves;                       /* hc_vm_move() calls so far */
 	_Atomic uint32_t move_left; /* vCPUs that have not made the last one yet */
 	struct hc_timer move_timer;
+	_Atomic bool away;           /* on the second backend for what the first cannot run */
+	_Atomic uint64_t home_votes; /* by vCPU: the first could run it, when it was asked */
 
 	struct hc_vcpu *vcpus[HC_MAX_VCPUS];
 	unsigned cpu_count;

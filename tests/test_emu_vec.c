@@ -129,8 +129,8 @@ static uint32_t random_mxcsr(void)
 {
 	uint32_t v = MXCSR_MASKS | ((uint32_t)random_bits() & (MXCSR_FLAGS | 0xe040));
 
-	if (!below(3)) /* never unmasking underflow: docs/CAVEATS.md */
-		v &= ~((uint32_t)random_bits() & (MXCSR_MASKS & ~0x0800u));
+	if (!below(3))
+		v &= ~((uint32_t)random_bits() & MXCSR_MASKS);
 	return v;
 }
 
@@ -238,8 +238,9 @@ static void forget_pointers(uint8_t *xsave)
 	memset(xsave + XSAVE_MASK, 0, 4);
 }
 
-/* What cannot be told from a masked execution (docs/CAVEATS.md): whether an overflow that is not
- * masked was inexact too, and which step of a dot product the first exception was in. */
+/* What cannot be told from a masked execution (docs/CAVEATS.md): whether an overflow or underflow
+ * that is not masked was inexact too, and which step of a dot product the first exception was in.
+ */
 static void forgive_flags(const struct code *code)
 {
 	uint8_t *emu = by_emu.xsave + XSAVE_MXCSR, *native = by_native.xsave + XSAVE_MXCSR;
@@ -247,7 +248,7 @@ static void forgive_flags(const struct code *code)
 
 	if (by_native.vector != X86_VEC_XM)
 		return;
-	if (native[0] & 8)
+	if (native[0] & 0x18)
 		forgiven |= 0x20;
 	if (code->is_dot)
 		forgiven |= MXCSR_FLAGS;
@@ -433,7 +434,7 @@ static bool is_of_mode(const struct form *f, const struct vec_row *row)
 {
 	if (mode == RIG_LONG || !f->w)
 		return true;
-	return f->vex && !is_gpr(row->reg) && !is_gpr(row->rm);
+	return f->vex && !is_gpr(row->reg) && !is_gpr(row->rm) && !(row->flags & VEC_LENGTHS);
 }
 
 /* With the form's registers and all else random. */

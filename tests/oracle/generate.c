@@ -142,15 +142,30 @@ static void *disassembler(enum x86_mode mode)
 	return *p;
 }
 
-static bool has_name(const struct x86_insn *in, const uint8_t *bytes, enum x86_mode mode,
-                     const char *name)
-{
-	struct oracle_insn theirs;
+enum answer { NO, YES, UNKNOWN };
 
-	if (!name || !strcasecmp(x86_op_name(in->op), name))
-		return true;
-	return oracle_decode(disassembler(mode), bytes, in->length, ORACLE_CODE, &theirs) &&
-	       !strncmp(theirs.name, name, strlen(name));
+/* Whether one of the names, between which there are commas, is ours or begins theirs. */
+static bool is_listed(const char *names, const char *ours, const char *theirs)
+{
+	for (size_t n; (n = strcspn(names, ",")) > 0; names += n + (names[n] == ','))
+		if ((strlen(ours) == n && !strncasecmp(ours, names, n)) ||
+		    !strncmp(theirs, names, n))
+			return true;
+	return false;
+}
+
+static enum answer has_name(const struct x86_insn *in, const uint8_t *bytes, enum x86_mode mode,
+                            const char *names)
+{
+	struct oracle_insn theirs = { .name = "" };
+	bool known;
+
+	if (!names)
+		return YES;
+	known = oracle_decode(disassembler(mode), bytes, in->length, ORACLE_CODE, &theirs);
+	if (is_listed(names, x86_op_name(in->op), known ? theirs.name : ""))
+		return YES;
+	return known ? NO : UNKNOWN;
 }
 
 static bool is_vector(const struct x86_insn *in)
@@ -159,19 +174,20 @@ static bool is_vector(const struct x86_insn *in)
 }
 
 /* Whether what a template decodes to is wanted. */
-static bool try_template(const struct template *t, const char *name, bool vectors,
+static bool try_template(const struct template *t, const char *names, bool vectors,
                          enum x86_mode mode, struct x86_insn *in)
 {
+	enum answer named = UNKNOWN;
 	uint64_t r = 1;
 	struct built b;
 
-	for (unsigned i = 0; i < 12; i++) {
+	for (unsigned i = 0; i < 12 && named == UNKNOWN; i++) {
 		build(&b, t, mode, &r);
 		if (x86_decode(in, b.bytes, X86_INSN_MAX, mode) > 0 && in->opcode == t->opcode &&
 		    in->map == t->map && (vectors || !is_vector(in)) && !oracle_excluded(in))
-			return has_name(in, b.bytes, mode, name);
+			named = has_name(in, b.bytes, mode, names);
 	}
-	return false;
+	return named == YES;
 }
 
 /* Of SIMD and x87 the encoding is the name. */
@@ -216,7 +232,7 @@ static void make_groups(void)
 	}
 }
 
-unsigned oracle_list(const char *name, bool vectors, enum x86_mode mode)
+unsigned oracle_list(const char *names, bool vectors, enum x86_mode mode)
 {
 	n_templates = 0;
 	for (uint32_t i = 0; i < 1u << 18; i++) {
@@ -228,7 +244,7 @@ unsigned oracle_list(const char *name, bool vectors, enum x86_mode mode)
 			              .map = (uint8_t)(i >> 15 & 3) };
 		struct x86_insn in;
 
-		if ((t.vex && !t.map) || !try_template(&t, name, vectors, mode, &in))
+		if ((t.vex && !t.map) || !try_template(&t, names, vectors, mode, &in))
 			continue;
 		if (n_templates == MAX_TEMPLATES)
 			abort();

@@ -220,10 +220,14 @@ enum condition {
 	PROTECTION,  /* the judge raised #GP */
 	FAULTED,     /* the judge raised an exception */
 	MASKED,      /* a vector of which elements may be left out */
-	MASKED_PART, /* of which a fault has come in between, or alignment is checked */
 	MASKED_END,  /* of which not all may be canonical */
+	GATHER_PART, /* a gather in which a fault has come in between */
+	MISALIGNED,  /* in 32-bit mode, around the end of the segment, and not aligned */
 	X87_IMAGE,   /* x87's environment or state is the operand */
 	X87_UNALIGNED, /* so, and alignment is checked */
+	X87_END,       /* so, and not all is canonical */
+	STEPS,         /* DPPS, DPPD, and the judge raised #XM */
+	OUT_OF_RANGE,  /* the judge raised #XM, and overflow or underflow is flagged */
 	BY_16_BITS,    /* the operand size is 16 bits */
 	ALIGNMENT,     /* alignment is checked */
 	AROUND_END     /* in 32-bit mode, around the end of the segment */
@@ -307,7 +311,12 @@ static const struct known known[] = {
 	  X86_OP_SIMD,
 	  MASKED_END,
 	  { .all = true },
-	  "MASKMOVDQU: whether bytes that are masked out have to be canonical" },
+	  "VMASKMOV: whether elements that are masked out have to be canonical" },
+	{ X86_OP_SIMD,
+	  X86_OP_SIMD,
+	  MISALIGNED,
+	  { .all = true },
+	  "Vol. 3A 6.9: #GP if not aligned, #SS beyond the limit, of the same class" },
 	{ X86_OP_X87,
 	  X86_OP_X87,
 	  X87_IMAGE,
@@ -318,12 +327,26 @@ static const struct known known[] = {
 	  X87_UNALIGNED,
 	  { .all = true },
 	  "Vol. 3A 6.15 table 6-7: of environments and states it does not say what #AC checks" },
+	{ X86_OP_X87,
+	  X86_OP_X87,
+	  X87_END,
+	  { .all = true },
+	  "Vol. 3A 6.9: of a part that is absent and one that is not canonical, which is first" },
 	{ X86_OP_SIMD,
 	  X86_OP_SIMD,
-	  MASKED_PART,
+	  GATHER_PART,
 	  { .all = true },
-	  "VGATHER and others: what has been done before a fault, and whether #AC comes first, is "
-	  "open" },
+	  "VGATHER: the elements that were there before a fault; in which order is open" },
+	{ X86_OP_SIMD,
+	  X86_OP_SIMD,
+	  STEPS,
+	  { .mxcsr = 0x3f },
+	  "DPPS, DPPD: which flags the steps leave besides the unmasked exception's" },
+	{ X86_OP_SIMD,
+	  X86_OP_SIMD,
+	  OUT_OF_RANGE,
+	  { .mxcsr = 0x20 },
+	  "Vol. 1 4.9.1.5: PE of a result that is scaled; docs/CAVEATS.md" },
 	{ X86_OP_BSWAP, X86_OP_BSWAP, BY_16_BITS, { .destination = true }, "BSWAP of 16 bits" },
 	{ X86_OP_FXSAVE,
 	  X86_OP_FXRSTOR,
@@ -364,14 +387,48 @@ static unsigned count_of(const struct oracle_case *c)
 	return (unsigned)count & (in->rm_width == 8 ? 63 : 31);
 }
 
-/* MASKMOVQ and MASKMOVDQU, VMASKMOV and VPMASKMOV, gathers. */
+static bool is_gather(const struct x86_insn *in)
+{
+	return in->map == 2 && (in->prefixes & X86_PFX_VEX) && (in->opcode & 0xfc) == 0x90;
+}
+
+/* VMASKMOV and VPMASKMOV, gathers. */
 static bool is_masked(const struct x86_insn *in)
 {
-	if (in->map == 1)
-		return in->opcode == 0xf7;
-	return in->map == 2 && (in->prefixes & X86_PFX_VEX) &&
-	       ((in->opcode & 0xfc) == 0x2c || (in->opcode & 0xfd) == 0x8c ||
-	        (in->opcode & 0xfc) == 0x90);
+	return is_gather(in) || (in->map == 2 && (in->prefixes & X86_PFX_VEX) &&
+	                         ((in->opcode & 0xfc) == 0x2c || (in->opcode & 0xfd) == 0x8c));
+}
+
+static bool is_dot_product(const struct x86_insn *in)
+{
+	return in->map == 3 && (in->opcode == 0x40 || in->opcode == 0x41);
+}
+
+/* The address of the ModRM operand. */
+static uint64_t linear_of(const struct oracle_case *c)
+{
+	const struct x86_insn *in = &c->insn;
+	uint64_t a = (uint64_t)(int64_t)in->disp;
+
+	if (in->base < X86_GPR_COUNT)
+		a += c->state.gpr[in->base];
+	else if (in->base == X86_REG_RIP)
+		a += c->state.rip + in->length;
+	if (in->index != X86_REG_NONE && !is_gather(in))
+		a += c->state.gpr[in->index] << in->scale;
+	a &= alu_mask(in->adsize);
+	if (in->seg == X86_FS)
+		return a + c->state.fs_base;
+	return in->seg == X86_GS ? a + c->state.gs_base : a;
+}
+
+/* An operand that begins near the end of the lower half. */
+static bool is_at_canonical_end(const struct oracle_case *c)
+{
+	uint64_t linear = linear_of(c);
+
+	return c->mode == X86_MODE_64 && linear >= (UINT64_C(1) << 47) - 128 &&
+	       linear < UINT64_C(1) << 47;
 }
 
 /* FLDENV, FNSTENV, FRSTOR, FNSAVE */
@@ -399,17 +456,21 @@ static bool holds(enum condition condition, const struct oracle_case *c,
 	case PROTECTION: return judge->vector == X86_VEC_GP;
 	case FAULTED: return judge->vector != ORACLE_COMPLETED;
 	case MASKED: return is_masked(&c->insn);
-	case MASKED_PART:
-		return is_masked(&c->insn) && c->insn.map == 2 &&
-		       (judge->vector != ORACLE_COMPLETED || (c->state.rflags & X86_FLAG_AC));
-	case MASKED_END: return is_masked(&c->insn) && c->target >= (UINT64_C(1) << 47) - 64;
+	case GATHER_PART: return is_gather(&c->insn) && judge->vector != ORACLE_COMPLETED;
+	case MASKED_END: return is_masked(&c->insn) && is_at_canonical_end(c);
+	case MISALIGNED:
+		return c->mode == X86_MODE_32 && judge->vector == X86_VEC_GP &&
+		       linear_of(c) > UINT32_MAX - 64;
+	case OUT_OF_RANGE: return judge->vector == X86_VEC_XM && judge->state.xsave[24] & 0x18;
+	case STEPS: return is_dot_product(&c->insn) && judge->vector == X86_VEC_XM;
+	case X87_END: return is_x87_image(&c->insn) && is_at_canonical_end(c);
 	case X87_IMAGE: return is_x87_image(&c->insn);
 	case X87_UNALIGNED: return is_x87_image(&c->insn) && (c->state.rflags & X86_FLAG_AC);
 	case BY_16_BITS: return c->insn.opsize == 2;
 	case ALIGNMENT: return c->state.rflags & X86_FLAG_AC;
 	case AROUND_END:
 		return c->mode == X86_MODE_32 && judge->vector == X86_VEC_PF &&
-		       judge->cr2 > UINT32_MAX - 64;
+		       (judge->cr2 > UINT32_MAX - 64 || linear_of(c) > UINT32_MAX - 512);
 	case ALWAYS:
 	default: return true;
 	}
@@ -432,6 +493,7 @@ struct oracle_leeway oracle_known(const struct oracle_case *c, const struct orac
 		sum.upper_halves |= k->leeway.upper_halves;
 		sum.address |= k->leeway.address;
 		sum.environment |= k->leeway.environment;
+		sum.mxcsr |= k->leeway.mxcsr;
 	}
 	return sum;
 }

@@ -85,9 +85,10 @@ extern const struct oracle_executor oracle_native, oracle_emulate, oracle_engine
 
 /* --- generate.c --- */
 
-/* Lists the instructions to make cases of; name: NULL, or only those whose name in ops.h or, in
- * lower case, in Capstone begins so. vectors: SIMD and x87, too. Returns how many there are. */
-unsigned oracle_list(const char *name, bool vectors, enum x86_mode mode);
+/* Lists the instructions to make cases of; names: NULL, or names with commas between: only those
+ * whose name in ops.h is so or, in lower case, in Capstone begins so. vectors: SIMD and x87, too.
+ * Returns how many there are. */
+unsigned oracle_list(const char *names, bool vectors, enum x86_mode mode);
 
 /* Case number `index` of the sequence of `seed`; the same for the same list. */
 void oracle_generate(struct oracle_case *c, uint64_t seed, uint64_t index, enum x86_mode mode);
@@ -100,6 +101,7 @@ const char *oracle_excluded(const struct x86_insn *in);
 /* What two executors may do differently in a case (known.c). */
 struct oracle_leeway {
 	uint64_t flags;    /* these flags are not compared */
+	uint32_t mxcsr;    /* nor these bits of MXCSR */
 	bool all;          /* nothing is */
 	bool destination;  /* the register operand is not */
 	bool upper_halves; /* of general registers only the lower 32 bits are */

@@ -58,6 +58,7 @@
 	X(VMREAD_BITMAP, 0x2026)                                                                   \
 	X(VMWRITE_BITMAP, 0x2028)                                                                  \
 	X(XSS_EXITING_BITMAP, 0x202c)                                                              \
+	X(ENCLS_EXITING_BITMAP, 0x202e)                                                            \
 	X(TSC_MULTIPLIER, 0x2032)                                                                  \
 	/* read-only data */                                                                       \
 	X(GUEST_PHYSICAL_ADDRESS, 0x2400)                                                          \

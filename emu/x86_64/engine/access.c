@@ -107,12 +107,14 @@ static void look_up(struct emu_cpu *c, const struct emu_uop *u, uint64_t va, uns
 
 /* SDM Vol. 3A 6.15, #AC; tested for what moves as one datum. Of 16 bytes and more, what is not
  * aligned either has a #GP of its own or is allowed. */
-static void check_alignment(struct emu_cpu *c, const struct emu_uop *u, uint64_t va, unsigned size)
+static void check_alignment(struct emu_cpu *c, const struct emu_uop *u, uint64_t va, unsigned size,
+                            unsigned access)
 {
 	const struct x86_state *s = c->s;
 	unsigned wanted = size == 10 ? 8 : size;
 
-	if (s->cpl != 3 || !(s->rflags & X86_FLAG_AC) || !(s->cr0 & X86_CR0_AM))
+	if (access & EMU_NO_AC || s->cpl != 3 || !(s->rflags & X86_FLAG_AC) ||
+	    !(s->cr0 & X86_CR0_AM))
 		return;
 	if (wanted <= 8 && !(wanted & (wanted - 1)) && va & (wanted - 1))
 		emu_raise_code(c, u, X86_VEC_AC, 0);
@@ -134,7 +136,7 @@ static void locate(struct emu_cpu *c, const struct emu_uop *u, uint64_t va, unsi
 		raise_segment(c, u, seg);
 	}
 	if (!(access & EMU_SYSTEM)) {
-		check_alignment(c, u, va, size);
+		check_alignment(c, u, va, size, access);
 		(void)emu_watch_hit(c, va, size, access);
 	}
 	piece[0] = (struct piece){ .size = first };

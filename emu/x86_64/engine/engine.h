@@ -363,7 +363,8 @@ EMU_DEFINE_ACCESS_(64)
 enum emu_access {
 	EMU_READ = HC_ACCESS_READ,
 	EMU_WRITE = HC_ACCESS_WRITE,
-	EMU_SYSTEM = 1 << 4 /* the CPU's own: supervisor whatever CPL, not lifted by AC (SMAP) */
+	EMU_SYSTEM = 1 << 4, /* the CPU's own: supervisor whatever CPL, not lifted by AC (SMAP) */
+	EMU_NO_AC = 1 << 5   /* no alignment check */
 };
 
 /* For functions: s->rip is up to date. Up to 64 bytes, may cross a page; EMU_SYSTEM for tables.

@@ -92,10 +92,15 @@ static const struct emu_uop *check_mmx(struct emu_cpu *c, const struct emu_uop *
 
 /* --- MMX registers are x87's (SDM Vol. 1 9.6.2, Vol. 3A 12.2) --- */
 
-void emu_vec_to_mmx(struct x86_state *s)
+static void clear_top(struct x86_state *s)
 {
 	if (s->xsave[XSAVE_FSW + 1] & 0x38)
 		emu_x87_set_top(s, 0);
+}
+
+void emu_vec_to_mmx(struct x86_state *s)
+{
+	clear_top(s);
 	s->xsave[XSAVE_FTW] = 0xff;
 }
 
@@ -103,6 +108,21 @@ static const struct emu_uop *enter_mmx(struct emu_cpu *c, const struct emu_uop *
                                        struct x86_state *s)
 {
 	emu_vec_to_mmx(s);
+	EMU_NEXT(c, u, s);
+}
+
+/* For stores, in two parts: CPUs leave the tags alone where the store faults, but not TOP. */
+static const struct emu_uop *enter_mmx_top(struct emu_cpu *c, const struct emu_uop *u,
+                                           struct x86_state *s)
+{
+	clear_top(s);
+	EMU_NEXT(c, u, s);
+}
+
+static const struct emu_uop *enter_mmx_tags(struct emu_cpu *c, const struct emu_uop *u,
+                                            struct x86_state *s)
+{
+	s->xsave[XSAVE_FTW] = 0xff;
 	EMU_NEXT(c, u, s);
 }
 
@@ -122,12 +142,16 @@ void emu_vec_mxcsr_store(struct emu_cpu *c)
 		vec_put32(at, guest_mxcsr(c) | (emu_native_get_mxcsr() & MXCSR_FLAGS));
 }
 
+/* Masked, underflow is flagged of inexact results alone, unmasked of all that are tiny, and FZ is
+ * ignored; masked with FZ it is flagged of all, too (SDM Vol. 1 4.9.1.5, 10.2.3.3). */
 void emu_vec_mxcsr_load(struct emu_cpu *c)
 {
 	uint32_t v = guest_mxcsr(c);
 
 	c->mxcsr_unmasked = (~v & MXCSR_MASKS) >> 7;
 	c->mxcsr_masked = (v & ~MXCSR_FLAGS) | MXCSR_MASKS;
+	if (~v & MXCSR_UM)
+		c->mxcsr_masked |= MXCSR_FZ;
 	emu_native_set_mxcsr(c->mxcsr_masked | (v & MXCSR_FLAGS));
 }
 
@@ -249,7 +273,9 @@ static struct vec_key key_of(const struct emu_cpu *c, const struct vec_row *row,
 {
 	/* Eight registers outside 64-bit mode, for imm8[7:4] too. */
 	unsigned ignored = row->flags & VEC_IS4 && !(c->mode & EMU_MODE_64) ? 0x80 : 0;
-	bool gpr = row->reg == VEC_CLASS_G || row->rm == VEC_CLASS_G;
+	/* Where W is about general registers, there is none outside 64-bit mode: VEX.W is ignored.
+	 */
+	bool gpr = row->reg == VEC_CLASS_G || row->rm == VEC_CLASS_G || row->flags & VEC_LENGTHS;
 	bool w = gpr || !is_vex(in) ? in->rex & 8 : in->vex & X86_VEX_W;
 
 	return (struct vec_key){ .map = in->map,
@@ -319,8 +345,6 @@ static bool emit_before(struct emu_builder *b, const struct vec_row *row, const 
 	bool mmx = is_mmx(row, in);
 	bool xmm = row->reg == VEC_CLASS_V || row->reg == VEC_CLASS_X || row->rm == VEC_CLASS_V ||
 	           row->rm == VEC_CLASS_X;
-	unsigned size = emu_vec_width(row, in);
-	unsigned align = emu_vec_alignment(row, in, size);
 
 	if (is_vex(in) ? !emit_check(b, CHECK_AVX, check_avx)
 	               : xmm && !emit_check(b, CHECK_SSE, check_sse))
@@ -329,25 +353,26 @@ static bool emit_before(struct emu_builder *b, const struct vec_row *row, const 
 		return false;
 	if (!in->is_mem || row->flags & VEC_TO_RM)
 		return true;
-	return emu_vec_emit_load(b, in, size, align);
+	return emu_vec_emit_load(b, row, in);
 }
 
-/* A store that faults comes after what its stub did to MXCSR, or to TOP and tags, as on CPUs. */
+/* A store that faults comes after what its stub did to MXCSR, as on CPUs. */
 static bool emit_row(struct emu_builder *b, const struct vec_row *row, const struct x86_insn *in)
 {
-	unsigned size = emu_vec_width(row, in);
+	bool store = in->is_mem && row->flags & VEC_TO_RM, mmx = is_mmx(row, in);
 
 	if (row->flags & VEC_MOVE && in->is_mem)
 		return emit_check(b, is_vex(in) ? CHECK_AVX : CHECK_SSE,
 		                  is_vex(in) ? check_avx : check_sse) &&
 		       emu_vec_emit_move(b, row, in);
-	if (!emit_before(b, row, in) || (is_mmx(row, in) && !emu_emit(b, enter_mmx)) ||
+	if (!emit_before(b, row, in) || (mmx && !emu_emit(b, store ? enter_mmx_top : enter_mmx)) ||
 	    !emit_stub(b, row, in))
 		return false;
 	if (row->flags & VEC_EFLAGS && !emu_emit(b, set_flags))
 		return false;
-	return !in->is_mem || !(row->flags & VEC_TO_RM) ||
-	       emu_vec_emit_store(b, in, size, emu_vec_alignment(row, in, size));
+	if (!store)
+		return true;
+	return emu_vec_emit_store(b, row, in) && (!mmx || emu_emit(b, enter_mmx_tags));
 }
 
 static bool emit_simd(struct emu_builder *b, const struct x86_insn *in)

@@ -40,6 +40,8 @@
 #define MXCSR_INIT      0x1f80u
 #define MXCSR_FLAGS     0x3fu
 #define MXCSR_MASKS     0x1f80u
+#define MXCSR_UM        0x0800u
+#define MXCSR_FZ        0x8000u
 #define MXCSR_SUPPORTED 0xffffu
 
 /* XCR0 and the header's bit maps. */
@@ -158,6 +160,7 @@ enum vec_width {
 #define VEC_MOVE      0x40000u  /* with memory, a copy and nothing else */
 #define VEC_REG_AVX2  0x80000u  /* the form with a register as r/m needs AVX2 */
 #define VEC_NO_MMX    0x100000u /* has an MMX operand, but with memory is no MMX instruction */
+#define VEC_NO_AC     0x200000u /* of class 11 (SDM Vol. 2A 2.4): alignment is not checked */
 
 struct vec_row {
 	uint32_t flags;
@@ -196,18 +199,10 @@ void emu_stub_once_done(struct emu_cpu *c);
 
 /* --- Memory (vector_mem.c) --- */
 
-/* Bytes of the memory operand. */
-unsigned emu_vec_width(const struct vec_row *row, const struct x86_insn *in);
-
-/* The bits of its address that have to be 0. */
-unsigned emu_vec_alignment(const struct vec_row *row, const struct x86_insn *in, unsigned size);
-
-/* Uops that move `size` bytes between memory and c->operand; align: the mask of address bits that
- * have to be 0 (else #GP(0)). false: no room. */
-bool emu_vec_emit_load(struct emu_builder *b, const struct x86_insn *in, unsigned size,
-                       unsigned align);
-bool emu_vec_emit_store(struct emu_builder *b, const struct x86_insn *in, unsigned size,
-                        unsigned align);
+/* Uops that move the row's operand between memory and c->operand. false: no room. */
+bool emu_vec_emit_load(struct emu_builder *b, const struct vec_row *row, const struct x86_insn *in);
+bool emu_vec_emit_store(struct emu_builder *b, const struct vec_row *row,
+                        const struct x86_insn *in);
 /* A uop that is the whole of a VEC_MOVE row's form with memory. */
 bool emu_vec_emit_move(struct emu_builder *b, const struct vec_row *row, const struct x86_insn *in);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Vector instructions that are functions: accesses that a mask chooses (which fault only where it
- * does), gathers, and those that clear registers.
+ * does), gathers, and those that clear registers. Of masked elements and gathered ones alignment is
+ * not checked (SDM Vol. 2C, VMASKMOV; Vol. 2A 2.4, class 12).
  */
 #include <hypercore/freestanding.h>
 
@@ -63,18 +64,19 @@ static void masked_load(struct emu_cpu *c, const struct masked *m, uint8_t *to)
 	for (unsigned i = 0; i < m->count; i++)
 		if (m->bits >> i & 1)
 			emu_read(c, element_at(c, m, i, EMU_READ), to + i * m->size, m->size,
-			         EMU_READ);
+			         EMU_NO_AC);
 }
 
 static void masked_store(struct emu_cpu *c, const struct masked *m, const uint8_t *from)
 {
 	for (unsigned i = 0; i < m->count; i++)
 		if (m->bits >> i & 1)
-			emu_probe(c, NULL, element_at(c, m, i, EMU_WRITE), m->size, EMU_WRITE);
+			emu_probe(c, NULL, element_at(c, m, i, EMU_WRITE), m->size,
+			          EMU_WRITE | EMU_NO_AC);
 	for (unsigned i = 0; i < m->count; i++)
 		if (m->bits >> i & 1)
 			emu_write(c, element_at(c, m, i, EMU_WRITE), from + i * m->size, m->size,
-			          EMU_WRITE);
+			          EMU_NO_AC);
 }
 
 static void vmaskmov(struct emu_cpu *c, const struct x86_insn *in)
@@ -99,43 +101,46 @@ static void vmaskmov(struct emu_cpu *c, const struct x86_insn *in)
 	}
 }
 
-/* To DS:[rDI], or another segment. */
-static struct masked at_rdi(struct emu_cpu *c, const struct x86_insn *in, const uint8_t *mask,
-                            unsigned bytes)
+/*
+ * To DS:[rDI], or another segment. Whether bytes that are not chosen may fault is left to CPUs (APM
+ * Vol. 4, MASKMOVDQU); here as on those that check 8 bytes at a time, the upper ones first.
+ */
+static void store_at_rdi(struct emu_cpu *c, const struct x86_insn *in, const uint8_t *mask,
+                         const uint8_t *from, unsigned bytes)
 {
-	return (struct masked){ .offset = c->s->gpr[X86_RDI],
-		                .seg = in->seg,
-		                .adsize = in->adsize,
-		                .size = 1,
-		                .count = bytes,
-		                .bits = chosen(mask, bytes, 1) };
+	const struct masked m = { .offset = c->s->gpr[X86_RDI],
+		                  .seg = in->seg,
+		                  .adsize = in->adsize,
+		                  .size = 1,
+		                  .count = bytes,
+		                  .bits = chosen(mask, bytes, 1) };
+	const struct masked halves = {
+		.offset = m.offset, .seg = m.seg, .adsize = m.adsize, .size = 8
+	};
+
+	for (unsigned i = bytes / 8; i-- > 0;)
+		emu_probe(c, NULL, element_at(c, &halves, i, EMU_WRITE), 8, EMU_WRITE);
+	masked_store(c, &m, from);
 }
 
 static void maskmovdqu(struct emu_cpu *c, const struct x86_insn *in)
 {
-	struct masked m;
-
 	if (in->prefixes & X86_PFX_VEX)
 		emu_vec_check_avx(c);
 	else
 		emu_vec_check_sse(c);
-	m = at_rdi(c, in, vec_xmm(c->s, in->rm), 16);
-	masked_store(c, &m, vec_xmm(c->s, in->reg));
+	store_at_rdi(c, in, vec_xmm(c->s, in->rm), vec_xmm(c->s, in->reg), 16);
 }
 
 static void maskmovq(struct emu_cpu *c, const struct x86_insn *in)
 {
 	const uint8_t *registers = c->s->xsave + XSAVE_ST;
-	struct masked m;
-	unsigned top;
 
 	if (c->s->cr0 & X86_CR0_EM)
 		emu_raise(c, NULL, X86_VEC_UD);
 	emu_vec_check_x87(c, true);
-	top = c->s->xsave[XSAVE_FSW + 1] >> 3;
-	m = at_rdi(c, in, registers + 16 * ((in->rm - top) & 7), 8);
-	masked_store(c, &m, registers + 16 * ((in->reg - top) & 7));
-	emu_vec_to_mmx(c->s);
+	emu_vec_to_mmx(c->s); /* a fault does not take it back, as on CPUs */
+	store_at_rdi(c, in, registers + 16 * (in->rm & 7), registers + 16 * (in->reg & 7), 8);
 }
 
 /* --- Gathers --- */
@@ -175,7 +180,7 @@ static void gather_elements(struct emu_cpu *c, const struct x86_insn *in, const 
 		if (!(mask.b[(i + 1) * g->size - 1] >> 7))
 			continue;
 		va = emu_linear(c, NULL, in->seg, gather_offset(c, in, g, i), g->size, EMU_READ);
-		emu_read(c, va, data.b + i * g->size, g->size, EMU_READ);
+		emu_read(c, va, data.b + i * g->size, g->size, EMU_NO_AC);
 		memset(mask.b + i * g->size, 0, g->size);
 		put_ymm(c->s, in->reg, &data);
 		put_ymm(c->s, in->vvvv, &mask);

@@ -13,7 +13,8 @@
 
 #define NONE         0xffu
 #define SCALE(u)     ((u)->scale & 3u)
-#define ADDRESS_BITS 4 /* of scale: log2 of the address size in bytes, from this bit on */
+#define ADDRESS_BITS 4     /* of scale: log2 of the address size in bytes, from this bit on */
+#define NO_AC        0x80u /* of scale: EMU_NO_AC */
 
 /* --- Addresses --- */
 
@@ -36,7 +37,7 @@ static inline uint64_t sum_base(const struct emu_uop *u, struct x86_state *s)
 __attribute__((noinline)) static uint64_t general(struct emu_cpu *c, const struct emu_uop *u,
                                                   unsigned size, unsigned access)
 {
-	unsigned bytes = 1u << (u->scale >> ADDRESS_BITS);
+	unsigned bytes = 1u << (u->scale >> ADDRESS_BITS & 3u);
 	uint64_t offset = sum(u, c->s) & (~UINT64_C(0) >> (64 - 8 * bytes));
 
 	return emu_linear(c, u, u->seg, offset, size, access);
@@ -67,16 +68,21 @@ static uint64_t checked(struct emu_cpu *c, const struct emu_uop *u, uint64_t va,
 	return emu_linear(c, u, u->seg >= X86_FS ? X86_DS : u->seg, va, size, access);
 }
 
+static unsigned how(const struct emu_uop *u)
+{
+	return u->scale & NO_AC ? EMU_NO_AC : 0;
+}
+
 static void load_slow(struct emu_cpu *c, const struct emu_uop *u, uint64_t va, void *to,
                       unsigned size)
 {
-	emu_read(c, checked(c, u, va, size, EMU_READ), to, size, EMU_READ);
+	emu_read(c, checked(c, u, va, size, EMU_READ), to, size, how(u));
 }
 
 static void store_slow(struct emu_cpu *c, const struct emu_uop *u, uint64_t va, const void *from,
                        unsigned size)
 {
-	emu_write(c, checked(c, u, va, size, EMU_WRITE), from, size, EMU_WRITE);
+	emu_write(c, checked(c, u, va, size, EMU_WRITE), from, size, how(u));
 }
 
 /* --- Handlers ---
@@ -183,6 +189,36 @@ DEFINE(move_load, 32, load_slow, OPERAND, EMU_READ, read, OPERAND_IN, NOTHING,
 DEFINE(move_store, 32, store_slow, OPERAND, EMU_WRITE, write, OPERAND_OUT,
        ymm_to_operand(c, s, u->dst), NOTHING)
 
+/* --- Operands --- */
+
+/* Bytes in memory. */
+static unsigned width_of(const struct vec_row *row, const struct x86_insn *in)
+{
+	unsigned l = in->vex & X86_VEX_L && !(row->flags & VEC_LIG) ? 1 : 0;
+	bool w = row->reg == VEC_CLASS_G || row->rm == VEC_CLASS_G ? in->rex & 8
+	                                                           : in->vex & X86_VEX_W;
+
+	switch ((enum vec_width)row->width) {
+	case VEC_W_FULL: return 16u << l;
+	case VEC_W_HALF: return 8u << l;
+	case VEC_W_QUARTER: return 4u << l;
+	case VEC_W_EIGHTH: return 2u << l;
+	case VEC_W_DUP: return l ? 32 : 8;
+	case VEC_W_Y: return w ? 8 : 4;
+	default: return row->width;
+	}
+}
+
+/* The bits of its address that have to be 0. */
+static unsigned alignment_of(const struct vec_row *row, const struct x86_insn *in, unsigned size)
+{
+	bool vex = in->prefixes & X86_PFX_VEX;
+
+	if (size < 16 || row->flags & VEC_UNALIGNED || (vex && !(row->flags & VEC_ALIGNED)))
+		return 0;
+	return size - 1;
+}
+
 /* --- Emission --- */
 
 enum address_kind { BASE, FLAT, GENERAL, ADDRESS_KINDS };
@@ -232,18 +268,21 @@ static unsigned log2_of(unsigned power)
 }
 
 /* NULL: no room. */
-static struct emu_uop *emit(struct emu_builder *b, const struct x86_insn *in, emu_fn *fn,
-                            unsigned dst, unsigned align)
+static struct emu_uop *emit(struct emu_builder *b, const struct vec_row *row,
+                            const struct x86_insn *in, emu_fn *const fns[ADDRESS_KINDS][WIDTHS])
 {
-	struct emu_uop *u = emu_emit(b, fn);
+	unsigned size = width_of(row, in);
+	struct emu_uop *u = emu_emit(b, fns[kind_of(b, in)][log2_of(size)]);
 
 	if (!u)
 		return NULL;
-	u->dst = (uint8_t)dst;
-	u->src = (uint8_t)align;
+	u->dst = in->reg;
+	u->src = (uint8_t)alignment_of(row, in, size);
 	u->base = in->base < X86_GPR_COUNT ? EMU_GPR(in->base) : NONE;
 	u->index = in->index < X86_GPR_COUNT ? EMU_GPR(in->index) : NONE;
 	u->scale = (uint8_t)(in->scale | log2_of(in->adsize) << ADDRESS_BITS);
+	if (row->flags & VEC_NO_AC)
+		u->scale |= NO_AC;
 	u->seg = in->seg;
 	u->imm64 = (uint64_t)(int64_t)in->disp;
 	if (in->base == X86_REG_RIP)
@@ -251,54 +290,21 @@ static struct emu_uop *emit(struct emu_builder *b, const struct x86_insn *in, em
 	return u;
 }
 
-bool emu_vec_emit_load(struct emu_builder *b, const struct x86_insn *in, unsigned size,
-                       unsigned align)
+bool emu_vec_emit_load(struct emu_builder *b, const struct vec_row *row, const struct x86_insn *in)
 {
-	return emit(b, in, loads[kind_of(b, in)][log2_of(size)], 0, align);
+	return emit(b, row, in, loads);
 }
 
-bool emu_vec_emit_store(struct emu_builder *b, const struct x86_insn *in, unsigned size,
-                        unsigned align)
+bool emu_vec_emit_store(struct emu_builder *b, const struct vec_row *row, const struct x86_insn *in)
 {
-	return emit(b, in, stores[kind_of(b, in)][log2_of(size)], 0, align);
+	return emit(b, row, in, stores);
 }
 
 bool emu_vec_emit_move(struct emu_builder *b, const struct vec_row *row, const struct x86_insn *in)
 {
-	enum address_kind kind = kind_of(b, in);
-	unsigned size = emu_vec_width(row, in);
-	unsigned align = emu_vec_alignment(row, in, size);
 	bool vex = in->prefixes & X86_PFX_VEX;
 
 	if (row->flags & VEC_TO_RM)
-		return emit(b, in, move_stores[kind][log2_of(size)], in->reg, align);
-	return emit(b, in, (vex ? vmove_loads : move_loads)[kind][log2_of(size)], in->reg, align);
-}
-
-/* --- For functions --- */
-
-unsigned emu_vec_width(const struct vec_row *row, const struct x86_insn *in)
-{
-	unsigned l = in->vex & X86_VEX_L && !(row->flags & VEC_LIG) ? 1 : 0;
-	bool w = row->reg == VEC_CLASS_G || row->rm == VEC_CLASS_G ? in->rex & 8
-	                                                           : in->vex & X86_VEX_W;
-
-	switch ((enum vec_width)row->width) {
-	case VEC_W_FULL: return 16u << l;
-	case VEC_W_HALF: return 8u << l;
-	case VEC_W_QUARTER: return 4u << l;
-	case VEC_W_EIGHTH: return 2u << l;
-	case VEC_W_DUP: return l ? 32 : 8;
-	case VEC_W_Y: return w ? 8 : 4;
-	default: return row->width;
-	}
-}
-
-unsigned emu_vec_alignment(const struct vec_row *row, const struct x86_insn *in, unsigned size)
-{
-	bool vex = in->prefixes & X86_PFX_VEX;
-
-	if (size < 16 || row->flags & VEC_UNALIGNED || (vex && !(row->flags & VEC_ALIGNED)))
-		return 0;
-	return size - 1;
+		return emit(b, row, in, move_stores);
+	return emit(b, row, in, vex ? vmove_loads : move_loads);
 }

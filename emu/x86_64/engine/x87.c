@@ -136,17 +136,53 @@ static bool store_was_done(const struct x86_state *s)
 	return !(s->xsave[XSAVE_FSW] & ~s->xsave[XSAVE_FCW] & keep);
 }
 
-/* What the store would raise, with the registers as they were before the instruction. */
-static void probe_store(struct emu_cpu *c, uint64_t va, unsigned size, const uint8_t *before)
+/*
+ * The operand's part of `size` bytes from `at` on; its linear address. 80 bits are 64 and 16, as
+ * CPUs access them: the first part of a store has been done where the second faults.
+ */
+static uint64_t part_at(struct emu_cpu *c, const struct x86_insn *in, unsigned at, unsigned size,
+                        unsigned access)
+{
+	uint64_t offset = x86_effective_address(c->s, in, 0) + at;
+
+	return emu_linear(c, NULL, in->seg, offset, size, access);
+}
+
+static void read_part(struct emu_cpu *c, const struct x86_insn *in, unsigned at, unsigned size)
+{
+	emu_read(c, part_at(c, in, at, size, EMU_READ), c->operand + at, size, EMU_READ);
+}
+
+static void read_operand(struct emu_cpu *c, const struct x86_insn *in, unsigned size)
+{
+	read_part(c, in, 0, (unsigned)hc_min(size, 8u));
+	if (size > 8)
+		read_part(c, in, 8, size - 8);
+}
+
+/* If it faults, the registers are what they were before the instruction. */
+static void write_part(struct emu_cpu *c, const struct x86_insn *in, unsigned at, unsigned size,
+                       const uint8_t *before)
 {
 	uint8_t after[XSAVE_XMM], *registers = c->s->xsave;
 	uint32_t mxcsr = vec_u32(registers + XSAVE_MXCSR);
+	uint64_t va;
 
 	memcpy(after, registers, sizeof(after));
 	memcpy(registers, before, sizeof(after));
 	vec_put32(registers + XSAVE_MXCSR, mxcsr);
+	va = part_at(c, in, at, size, EMU_WRITE);
 	emu_probe(c, NULL, va, size, EMU_WRITE);
 	memcpy(registers, after, sizeof(after));
+	emu_write(c, va, c->operand + at, size, EMU_WRITE);
+}
+
+static void write_operand(struct emu_cpu *c, const struct x86_insn *in, unsigned size,
+                          const uint8_t *before)
+{
+	write_part(c, in, 0, (unsigned)hc_min(size, 8u), before);
+	if (size > 8)
+		write_part(c, in, 8, size - 8, before);
 }
 
 static void execute(struct emu_cpu *c, const struct x86_insn *in)
@@ -154,24 +190,18 @@ static void execute(struct emu_cpu *c, const struct x86_insn *in)
 	int width = in->is_mem ? memory_width[in->opcode & 7][in->modrm >> 3 & 7] : 0;
 	unsigned size = (unsigned)(width < 0 ? -width : width);
 	struct pointers p = pointers_of(c->s);
-	uint64_t va = 0, offset = 0;
+	uint64_t offset = in->is_mem ? x86_effective_address(c->s, in, 0) : 0;
 	uint8_t before[XSAVE_XMM];
 
 	emu_vec_check_x87(c, true);
-	if (width) {
-		offset = x86_effective_address(c->s, in, 0);
-		va = emu_insn_linear(c, in, size, width < 0 ? EMU_WRITE : EMU_READ);
-	}
 	if (width > 0)
-		emu_read(c, va, c->operand, size, EMU_READ);
+		read_operand(c, in, size);
 	else if (width < 0)
 		memcpy(before, c->s->xsave, sizeof(before));
 	call_stub(c, in);
 	put_pointers(c, in, p, offset);
-	if (width >= 0 || !store_was_done(c->s))
-		return;
-	probe_store(c, va, size, before);
-	emu_write(c, va, c->operand, size, EMU_WRITE);
+	if (width < 0 && store_was_done(c->s))
+		write_operand(c, in, size, before);
 }
 
 bool emu_translate_x87(struct emu_builder *b, const struct x86_insn *in)
