@@ -89,7 +89,8 @@ static void get_tr(struct x86_segment *s, const struct vmcb_seg *v)
 }
 
 /* QEMU's LTR leaves TR's type as it was in the descriptor, and its check of the I/O permission map
- * knows no other type: with a busy TSS every port is refused at CPL 3 (target/i386/tcg, check_io). */
+ * knows no other type: with a busy TSS every port is refused at CPL 3 (target/i386/tcg, check_io).
+ */
 static void set_tr(struct vmcb_seg *v, const struct x86_segment *s)
 {
 	set_seg(v, s);
@@ -386,7 +387,8 @@ void svm_load(struct hc_vcpu *vcpu)
 		sv->vmcb->n_cr3 = n_cr3;
 		sv->vmcb->clean &= ~SVM_CLEAN_NP;
 	}
-	svm_hw_vmsave(svm_cpu_of(vcpu->cpu)->host_pa);
+	sv->here = svm_cpu_of(vcpu->cpu);
+	svm_hw_vmsave(sv->here->host_pa);
 	fpu_in(st);
 	svm_hw_write_dr(st->dr);
 	if (svm_caps.tsc_aux)
