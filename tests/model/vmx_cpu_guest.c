@@ -258,18 +258,19 @@ static uint16_t word_at(const uint8_t *p)
 	return (uint16_t)(p[0] | p[1] << 8);
 }
 
-/* One instruction of a 16-bit program; its length, or 0: it was not known. */
-static int interpret_one(uint8_t *page, const uint8_t *p, uint64_t *gpr)
+/* One instruction of a program that gets by with 16 bits; its length, or 0: it was not known. more:
+ * bytes that immediates and addresses have more in 32-bit code. */
+static int interpret_one(uint8_t *page, const uint8_t *p, uint64_t *gpr, int more)
 {
 	switch (p[0]) {
-	case 0xb8: gpr[X86_RAX] = word_at(p + 1); return 3;
-	case 0xb9: gpr[X86_RCX] = word_at(p + 1); return 3;
+	case 0xb8: gpr[X86_RAX] = word_at(p + 1); return 3 + more;
+	case 0xb9: gpr[X86_RCX] = word_at(p + 1); return 3 + more;
 	case 0x31: gpr[X86_RDX] = 0; return 2;
 	case 0x01: gpr[X86_RAX] = (uint16_t)(gpr[X86_RAX] + gpr[X86_RCX]); return 2;
 	case 0x42: gpr[X86_RDX]++; return 1;
 	case 0xe2: gpr[X86_RCX]--; return gpr[X86_RCX] ? 2 + (int8_t)p[1] : 2;
-	case 0xa3: memcpy(page + word_at(p + 1), &gpr[X86_RAX], 2); return 3;
-	case 0x8b: gpr[X86_RBX] = word_at(page + word_at(p + 2)); return 4;
+	case 0xa3: memcpy(page + word_at(p + 1), &gpr[X86_RAX], 2); return 3 + more;
+	case 0x8b: gpr[X86_RBX] = word_at(page + word_at(p + 2)); return 4 + more;
 	default: return 0;
 	}
 }
@@ -277,11 +278,12 @@ static int interpret_one(uint8_t *page, const uint8_t *p, uint64_t *gpr)
 static void interpret(uint64_t *gpr)
 {
 	uint8_t *page = guest_page();
+	int more = model_get(VMCS_GUEST_CS_ACCESS_RIGHTS) & HC_BIT(14) ? 2 : 0; /* D */
 
 	set_exit(VMX_REASON_EPT_VIOLATION, 0);
 	for (unsigned i = 0; page && i < 100; i++) {
 		const uint8_t *p = page + model_get(VMCS_GUEST_RIP) % HC_PAGE_SIZE;
-		int len = interpret_one(page, p, gpr);
+		int len = interpret_one(page, p, gpr, more);
 
 		if (!len) {
 			set_exit(p[0] == 0xf4 ? VMX_REASON_HLT : VMX_REASON_TRIPLE_FAULT, 0);
