@@ -87,6 +87,7 @@ static const struct {
 	{ VMCS_EPTP_LIST_ADDRESS, VMCS_EPTP_LIST_ADDRESS, VMFUNC, HC_BIT(0) },
 	{ VMCS_VMREAD_BITMAP, VMCS_VMWRITE_BITMAP, CPU2, VMX_CPU2_VMCS_SHADOWING },
 	{ VMCS_XSS_EXITING_BITMAP, VMCS_XSS_EXITING_BITMAP, CPU2, VMX_CPU2_XSAVES },
+	{ VMCS_ENCLS_EXITING_BITMAP, VMCS_ENCLS_EXITING_BITMAP, CPU2, VMX_CPU2_ENCLS },
 	{ VMCS_TSC_MULTIPLIER, VMCS_TSC_MULTIPLIER, CPU2, VMX_CPU2_TSC_SCALING },
 	{ VMCS_GUEST_PHYSICAL_ADDRESS, VMCS_GUEST_PHYSICAL_ADDRESS, CPU2, VMX_CPU2_EPT },
 	{ VMCS_GUEST_IA32_PAT, VMCS_GUEST_IA32_PAT, PAT, 0 },
@@ -660,7 +661,7 @@ static uint64_t read_for_check(const struct vmx_check *c, uint32_t field)
 
 	if (!model_has_field(c->caps, field))
 		model_complain("the checks look at %s, which this CPU lacks", name_of(field));
-	expect_written("entry with", v, field);
+	expect_written("use by an entry", v, field);
 	return get_value(v, field);
 }
 

@@ -37,6 +37,15 @@ struct model_features {
 	bool bochs; /* entries want the RPL of a CS that is not conforming to be its DPL */
 };
 
+/* vmx_features.c */
+/* The least that the backend runs on: EPT without accessed and dirty flags or 1 GiB pages, no VPID,
+ * no XSAVE. */
+extern const struct model_features rig_plain;
+/* Like Bochs' corei7_skylake_x: all that the backend has a use for. */
+extern const struct model_features rig_full;
+/* Like its corei5_lynnfield_750: no unrestricted guest. */
+extern const struct model_features rig_restricted;
+
 enum model_op {
 	OP_END = 0, /* a host interrupt ends the guest; stays there */
 	OP_EXIT,    /* the instruction at RIP exits */

@@ -19,12 +19,6 @@ extern uint8_t rig_code[15];
 extern int rig_code_len; /* or an error */
 extern int rig_insn_len;
 
-/* CPUs. Like Bochs' corei5_lynnfield_750, but without VPID: EPT without accessed and dirty flags
- * or 1 GiB pages, no unrestricted guest, no XSAVE. */
-extern const struct model_features rig_plain;
-/* Like its corei7_skylake_x: all that the backend has a use for. */
-extern const struct model_features rig_full;
-
 /* The backend probed, CPUs enabled, one VM with RIG_VCPUS vCPUs in 64-bit mode, vCPU 0 loaded. */
 void rig_start(const struct model_features *features);
 /* The end of all that; fails the test if the model has complained, or a VMCS is still active. */

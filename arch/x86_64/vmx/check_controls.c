@@ -212,14 +212,15 @@ VMX_RULE(save_preemption)
 /* Areas of count entries of 16 bytes: the first and the last byte are within reach. */
 static bool bad_area(const struct vmx_check *c, uint64_t count, uint64_t address)
 {
-	return count &&
-	       (vmx_bad_address(c, address, 16) || vmx_bad_address(c, address + count * 16 - 1, 1));
+	return vmx_bad_address(c, address, 16) || vmx_bad_address(c, address + count * 16 - 1, 1);
 }
 
 #define AREA_RULE(id, area)                                                                        \
 	VMX_RULE(id)                                                                               \
 	{                                                                                          \
-		return bad_area(c, VMX_GET(area##_COUNT), VMX_GET(area##_ADDRESS));                \
+		uint64_t count = VMX_GET(area##_COUNT);                                            \
+                                                                                                   \
+		return count && bad_area(c, count, VMX_GET(area##_ADDRESS));                       \
 	}
 
 AREA_RULE(exit_store, EXIT_MSR_STORE)

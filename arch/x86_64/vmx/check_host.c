@@ -137,10 +137,10 @@ static const struct vmx_rule rules[] = {
 	/* First, since what follows depends on the controls that they are about. */
 	{ "ENTRY_CONTROLS: a guest in IA-32e mode needs a host in IA-32e mode", SIZE,
 	  entry_ia32e_without },
-	{ "EXIT_CONTROLS: host address-space size is that of the host", SIZE, host_size },
 	{ "ENTRY_CONTROLS: a guest in IA-32e mode needs 64-bit host address-space size of "
 	  "EXIT_CONTROLS",
 	  SIZE, host_32_entry },
+	{ "EXIT_CONTROLS: host address-space size is that of the host", SIZE, host_size },
 	{ "HOST_CR0's bits are as IA32_VMX_CR0_FIXED0 and FIXED1 want", REGISTERS, host_cr0 },
 	{ "HOST_CR4's bits are as IA32_VMX_CR4_FIXED0 and FIXED1 want", REGISTERS, host_cr4 },
 	{ "HOST_CR4.CET implies HOST_CR0.WP", REGISTERS, host_cet },

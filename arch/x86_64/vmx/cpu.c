@@ -91,9 +91,10 @@ static void describe(struct hc_backend_info *info)
 
 	info->max_vcpus = 0;
 	info->gpa_bits = c->gpa_bits;
+	info->partial = !c->unrestricted_guest;
 	hc_snprintf(info->reason, sizeof(info->reason), "VT-x, EPT%s%s%s%s%s%s%s",
 	            c->ept_1g ? " of 1 GiB pages" : "", c->ept_ad ? ", dirty flags" : "",
-	            c->unrestricted_guest ? ", unrestricted guest" : "", c->vpid ? ", VPID" : "",
+	            c->unrestricted_guest ? ", unrestricted guest" : ", paged modes only", c->vpid ? ", VPID" : "",
 	            c->pause_loop ? ", PAUSE loops" : "", c->invpcid ? ", INVPCID" : "",
 	            x86_fpu_caps.xsave ? ", XSAVE" : "");
 }

@@ -115,6 +115,11 @@ void vmx_msr_bitmap_init(uint8_t *bitmap, const struct x86_msr_policy *policy, u
 /* state.c */
 void vmx_get_state(struct hc_vcpu *vcpu, uint32_t groups);
 void vmx_set_state(struct hc_vcpu *vcpu, uint32_t groups);
+/* Whether entries take the state: without unrestricted guest they want protection and paging, and
+ * selectors' RPLs that go with descriptors' DPLs, as loading them would have made sure. */
+bool vmx_can_enter(struct hc_vcpu *vcpu);
+/* The same of a vCPU on another backend, which may also be one that is not to run (INIT). */
+bool vmx_can_run(struct hc_vcpu *vcpu);
 void vmx_load(struct hc_vcpu *vcpu);
 void vmx_put(struct hc_vcpu *vcpu);
 /* Brings the VMCS's RIP up to date. An instruction that was emulated ended the shadow of STI or

@@ -56,8 +56,14 @@ void vmx_run(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	struct x86_state *st = x86_state_of(vcpu);
 
 	vmx_sync_rip(vv, st);
-	if (__builtin_expect((vcpu->dirty & ~(uint32_t)X86_G_CORE) != 0, 0))
+	if (__builtin_expect((vcpu->dirty & ~(uint32_t)X86_G_CORE) != 0, 0)) {
+		if (!vmx_can_enter(vcpu)) {
+			exit->reason = HC_EXIT_MODE;
+			exit->pc = st->rip;
+			return;
+		}
 		vmx_set_state(vcpu, vcpu->dirty);
+	}
 	sync_core(vv, st);
 	vv->virtual_apic[VTPR] = (uint8_t)x86_vcpu_of(vcpu)->apic.tpr;
 	enter_tlb(vcpu, vv, vmx_cpu_of(vcpu->cpu));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Runs ten instructions in real mode on EPT tables of their own, and looks at what they computed: a
- * CPU, or something that pretends to be one, that says it has VT-x may still not do it.
+ * Runs ten instructions on EPT tables of their own, and looks at what they computed: a CPU, or
+ * something that pretends to be one, that says it has VT-x may still not do it. In real mode, or, on
+ * a CPU without unrestricted guest, in 32-bit mode on a page directory that lies before the code.
  */
 #include <hypercore/errno.h>
 #include <hypercore/freestanding.h>
@@ -13,8 +14,24 @@
 #define SCRATCH 0x800
 #define TRIES   64 /* host interrupts may come first */
 
-/* 16-bit code at guest physical 0. */
-static const uint8_t guest_code[] = {
+#define CODE_AT 0x100
+
+/* 4 MiB from 0 on: present, writable, a large page (SDM Vol. 3A table 4-4). */
+static const uint8_t page_directory[] = { 0x83, 0, 0, 0 };
+
+static const uint8_t code_32[] = {
+	0xb8, 0x34, 0x12, 0x00, 0x00,       /*    mov $0x1234, %eax */
+	0xb9, 0x07, 0x00, 0x00, 0x00,       /*    mov $7, %ecx */
+	0x31, 0xd2,                         /*    xor %edx, %edx */
+	0x01, 0xc8,                         /* 1: add %ecx, %eax */
+	0x42,                               /*    inc %edx */
+	0xe2, 0xfb,                         /*    loop 1b */
+	0xa3, 0x00, 0x08, 0x00, 0x00,       /*    mov %eax, SCRATCH */
+	0x8b, 0x1d, 0x00, 0x08, 0x00, 0x00, /*    mov SCRATCH, %ebx */
+	0xf4,                               /*    hlt */
+};
+
+static const uint8_t code_16[] = {
 	0xb8, 0x34, 0x12,       /*    mov $0x1234, %ax */
 	0xb9, 0x07, 0x00,       /*    mov $7, %cx */
 	0x31, 0xd2,             /*    xor %dx, %dx */
@@ -62,11 +79,13 @@ static const struct mm_ops table_ops = { alloc_table, free_table, table_ptr, inv
 #define DATA   0x93 /* writable and accessed, as after reset */
 #define CODE   0x9b
 #define LDT    0x82
+#define WIDE   0xc000u /* G and D/B */
 #define TSS_16 0x83 /* busy */
 #define DR7    0x400
 #define PAT    UINT64_C(0x0007040600070406)
 
-static void real_mode_segments(void)
+/* As after reset; with_32: code and data of 32 bits and 4 GiB. */
+static void write_segments(bool with_32)
 {
 	static const uint8_t rights[X86_SEG_COUNT] = {
 		[X86_ES] = DATA, [X86_CS] = CODE, [X86_SS] = DATA,  [X86_DS] = DATA,
@@ -74,28 +93,31 @@ static void real_mode_segments(void)
 	};
 
 	for (unsigned i = 0; i < X86_SEG_COUNT; i++) {
+		bool wide = with_32 && i <= X86_GS;
+
 		vmx_hw_write(VMCS_GUEST_SELECTOR(i), 0);
 		vmx_hw_write(VMCS_GUEST_BASE(i), 0);
-		vmx_hw_write(VMCS_GUEST_LIMIT(i), 0xffff);
-		vmx_hw_write(VMCS_GUEST_ACCESS_RIGHTS(i), rights[i]);
+		vmx_hw_write(VMCS_GUEST_LIMIT(i), wide ? UINT32_MAX : 0xffff);
+		vmx_hw_write(VMCS_GUEST_ACCESS_RIGHTS(i), wide ? rights[i] | WIDE : rights[i]);
 	}
 }
 
-static void real_mode(void)
+static void write_state(bool with_32)
 {
+	uint64_t cr0 = vmx_caps.cr0_fixed | X86_CR0_ET;
 	const struct {
 		uint32_t field;
 		uint64_t value;
 	} fields[] = {
 		{ VMCS_CR0_GUEST_HOST_MASK, UINT64_MAX },
 		{ VMCS_CR4_GUEST_HOST_MASK, UINT64_MAX },
-		{ VMCS_CR0_READ_SHADOW, X86_CR0_ET },
+		{ VMCS_CR0_READ_SHADOW, cr0 },
 		{ VMCS_CR4_READ_SHADOW, 0 },
-		{ VMCS_GUEST_CR0, vmx_caps.cr0_fixed | X86_CR0_ET },
+		{ VMCS_GUEST_CR0, cr0 },
 		{ VMCS_GUEST_CR3, 0 },
-		{ VMCS_GUEST_CR4, vmx_caps.cr4_fixed },
+		{ VMCS_GUEST_CR4, vmx_caps.cr4_fixed | (with_32 ? X86_CR4_PSE : 0) },
 		{ VMCS_GUEST_DR7, DR7 },
-		{ VMCS_GUEST_RIP, 0 },
+		{ VMCS_GUEST_RIP, CODE_AT },
 		{ VMCS_GUEST_RSP, 0 },
 		{ VMCS_GUEST_RFLAGS, X86_FLAG_1 },
 		{ VMCS_GUEST_IA32_PAT, PAT },
@@ -109,7 +131,7 @@ static void real_mode(void)
 		{ VMCS_GUEST_IDTR_LIMIT, 0xffff },
 	};
 
-	real_mode_segments();
+	write_segments(with_32);
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(fields); i++)
 		vmx_hw_write(fields[i].field, fields[i].value);
 }
@@ -168,7 +190,7 @@ static int run_loaded(struct vmx_vcpu *vv, struct vmx_cpu *c, const struct s2 *s
 
 	vmx_vmcs_init(vv);
 	vmx_vmcs_set_host();
-	real_mode();
+	write_state(!vmx_caps.unrestricted_guest);
 	vmx_hw_write(VMCS_EPT_POINTER, ept_eptp(s2));
 	vmx_tlb_renew(vv, c, 0, ept_eptp(s2));
 	return verdict(enter(gpr), gpr, page, why);
@@ -188,6 +210,15 @@ static int run_vcpu(struct vmx_vcpu *vv, struct vmx_cpu *c, const struct s2 *s2,
 	return rc;
 }
 
+static void write_code(uint8_t *page)
+{
+	memcpy(page, page_directory, sizeof(page_directory));
+	if (vmx_caps.unrestricted_guest)
+		memcpy(page + CODE_AT, code_16, sizeof(code_16));
+	else
+		memcpy(page + CODE_AT, code_32, sizeof(code_32));
+}
+
 static int run_guest(struct vmx_vcpu *vv, struct vmx_cpu *c, uint8_t *page, const char **why)
 {
 	struct s2 s2;
@@ -197,7 +228,7 @@ static int run_guest(struct vmx_vcpu *vv, struct vmx_cpu *c, uint8_t *page, cons
 		return rc;
 	rc = s2_map(&s2, gpa_of(0), hc_platform_to_hpa(page), HC_PAGE_SIZE, S2_RWX);
 	if (!rc) {
-		memcpy(page, guest_code, sizeof(guest_code));
+		write_code(page);
 		rc = run_vcpu(vv, c, &s2, page, why);
 	}
 	s2_destroy(&s2);

@@ -421,6 +421,51 @@ void vmx_set_state(struct hc_vcpu *vcpu, uint32_t groups)
 		vmx_sync_pending_step(x86_state_of(vcpu));
 }
 
+/* --- Without unrestricted guest --- */
+
+#define RPL(s) ((s)->selector & 3u)
+
+/* 27.3.1.2: what real mode leaves in segments until they are loaded is refused. */
+static bool data_fits(const struct x86_segment *s)
+{
+	unsigned type = X86_ATTR_TYPE(s->attr);
+
+	return !(s->attr & X86_ATTR_P) || type >= 12 || X86_ATTR_DPL(s->attr) >= RPL(s);
+}
+
+static bool segments_fit(const struct x86_state *st)
+{
+	const struct x86_segment *cs = &st->seg[X86_CS], *ss = &st->seg[X86_SS];
+
+	if (!(cs->attr & X86_ATTR_S) || !(cs->attr & 8) || RPL(cs) != RPL(ss) ||
+	    RPL(ss) != st->cpl)
+		return false;
+	return data_fits(&st->seg[X86_ES]) && data_fits(&st->seg[X86_DS]) &&
+	       data_fits(&st->seg[X86_FS]) && data_fits(&st->seg[X86_GS]);
+}
+
+static bool fits(struct hc_vcpu *vcpu)
+{
+	const struct x86_state *st = x86_state_of(vcpu);
+	const uint64_t paged = X86_CR0_PE | X86_CR0_PG;
+
+	hc_vcpu_need(vcpu, X86_G_CR | X86_G_CS | X86_G_SEG);
+	return (st->cr0 & paged) == paged && (is_v8086(st) || segments_fit(st));
+}
+
+bool vmx_can_enter(struct hc_vcpu *vcpu)
+{
+	const uint32_t decisive = X86_G_CR | X86_G_CS | X86_G_SEG;
+
+	return vmx_caps.unrestricted_guest || !(vcpu->dirty & decisive) || fits(vcpu);
+}
+
+bool vmx_can_run(struct hc_vcpu *vcpu)
+{
+	return vmx_caps.unrestricted_guest || fits(vcpu) ||
+	       atomic_load(&x86_vcpu_of(vcpu)->mp_state) == X86_MP_WAIT_SIPI;
+}
+
 /* --- Load and put --- */
 
 static void must(struct hc_vcpu *vcpu, const char *insn, int error)

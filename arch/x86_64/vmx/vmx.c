@@ -142,6 +142,7 @@ struct hc_backend_ops vmx_backend = {
 	.load = vmx_load,
 	.put = vmx_put,
 	.run = vmx_run,
+	.can_run = vmx_can_run,
 	.get_state = vmx_get_state,
 	.set_state = vmx_set_state,
 	.inject = vmx_inject,
