@@ -40,7 +40,7 @@ static inline void decode_insn(struct hc_vcpu *vcpu, struct hc_exit *exit)
 
 static void decode_raw(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
-	exit->u.raw.code = vmx_hw_read(VMCS_EXIT_REASON);
+	exit->u.raw.code = (uint32_t)vmx_hw_read(VMCS_EXIT_REASON);
 	exit->u.raw.info1 = vmx_hw_read(VMCS_EXIT_QUALIFICATION);
 	exit->u.raw.info2 = vmx_hw_read(VMCS_GUEST_PHYSICAL_ADDRESS);
 }
@@ -137,6 +137,10 @@ static void decode_exception(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	}
 	if (vector == X86_VEC_MC) {
 		decode_host_event(exit, x86_host_machine_check);
+		return;
+	}
+	if (vector > 31) {
+		unknown(vcpu, exit);
 		return;
 	}
 	if (info & VMX_INFO_NMI_UNBLOCK && vector != X86_VEC_DF)

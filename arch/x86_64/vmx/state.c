@@ -181,6 +181,14 @@ static void fit_tr(const struct x86_state *st, struct x86_segment *s)
 		s->attr |= 0xb;
 }
 
+/* In real mode, RPL is a part of the address. Bochs wants it to be the DPL of a CS that is code;
+ * far jumps, as reset, leave data there (Vol. 3A table 9-1). */
+static void fit_real_cs(struct x86_segment *s)
+{
+	if (s->selector & 3)
+		s->attr = (uint16_t)((s->attr & ~0x6fu) | 3);
+}
+
 /* What other CPUs leave in hidden parts and VM entry would refuse although it makes no difference
  * to the guest (27.3.1.2). */
 static struct x86_segment fitted(const struct x86_state *st, unsigned seg)
@@ -197,6 +205,8 @@ static struct x86_segment fitted(const struct x86_state *st, unsigned seg)
 		s.attr = (uint16_t)((s.attr & ~0x60u) | (st->cpl & 3u) << 5);
 	if (!(s.attr & X86_ATTR_P))
 		return s;
+	if (seg == X86_CS && !(st->cr0 & X86_CR0_PE))
+		fit_real_cs(&s);
 	fit_granularity(&s);
 	if (seg == X86_TR)
 		fit_tr(st, &s);
