@@ -33,6 +33,8 @@ static void test_probe(void **state)
 
 	assert_int_equal(probe(&rig_plain, "VT-x, EPT"), 0);
 	assert_int_equal(model_this()->entries, 1);
+	assert_int_equal(probe(&rig_restricted, "VT-x, EPT"), 0);
+	assert_false(vmx_caps.unrestricted_guest);
 	assert_int_equal(probe(&rig_full, "1 GiB"), 0);
 	assert_int_equal(probe(&rig_full, "VPID"), 0);
 	/* Firmware left it open: locked now, for good. */
@@ -42,7 +44,9 @@ static void test_probe(void **state)
 	f.feature_control = 0;
 	f.no_vmx = true;
 	assert_int_equal(probe(&f, "no VT-x"), -ENODEV);
-	assert_int_equal(probe(&rig_restricted, "unrestricted guest"), -EOPNOTSUPP);
+	f = rig_full;
+	f.caps.cpu2 &= ~(VMX_CPU2_EPT << 32);
+	assert_int_equal(probe(&f, "EPT"), -EOPNOTSUPP);
 	f = rig_full;
 	f.caps.cpu &= ~(VMX_CPU_SECONDARY << 32);
 	assert_int_equal(probe(&f, "without"), -EOPNOTSUPP);
@@ -319,6 +323,7 @@ static void test_wandering(void **state)
 
 	wander(&rig_plain, 1);
 	wander(&rig_full, 2);
+	wander(&rig_restricted, 5);
 	f.caps.ept_vpid &= ~VMX_EPT_CAP_INVVPID_ONE;
 	wander(&f, 3);
 	f.caps.ept_vpid &= ~VMX_EPT_CAP_INVEPT_ONE;
