@@ -60,6 +60,7 @@ struct svm_vcpu {
 	struct vmcb *vmcb;
 	hpa_t vmcb_pa;
 	struct svm_vm *vm;
+	struct svm_cpu *here;      /* between load() and put(): the CPU it is on */
 	struct svm_cpu *cpu;       /* where it ran last */
 	uint64_t asid_generation;  /* vmcb->asid is ours while this is its CPU's generation */
 	_Atomic uint64_t tlb_seen; /* svm_vm.tlb_generation at the last flush */

@@ -301,7 +301,8 @@ void svm_load(struct hc_vcpu *vcpu)
 		sv->vmcb->n_cr3 = n_cr3;
 		sv->vmcb->clean &= ~SVM_CLEAN_NP;
 	}
-	svm_hw_vmsave(svm_cpu_of(vcpu->cpu)->host_pa);
+	sv->here = svm_cpu_of(vcpu->cpu);
+	svm_hw_vmsave(sv->here->host_pa);
 	x86_fpu_in(st);
 	x86_host_write_dr(st->dr);
 	if (svm_caps.tsc_aux)

@@ -66,7 +66,8 @@ static uint64_t table_offset;
 static unsigned largest_level = 1;
 static uint64_t usable_bits = UINT64_MAX;
 
-static uint64_t window_next = WINDOW_BASE, stack_next = STACK_BASE;
+static uint64_t window_next = WINDOW_BASE;
+static uint64_t stack_next = (uint64_t)(uintptr_t)image_end;
 
 static unsigned level_shift(unsigned level)
 {
@@ -217,7 +218,8 @@ bool paging_is_guard(uint64_t va)
 {
 	hpa_t pa;
 
-	return va >= STACK_BASE && va < stack_next + HC_PAGE_SIZE && !paging_lookup(va, &pa);
+	return va >= (uint64_t)(uintptr_t)image_end && va < stack_next + HC_PAGE_SIZE &&
+	       !paging_lookup(va, &pa);
 }
 
 static int map_image(uint64_t base)
