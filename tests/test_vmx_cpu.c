@@ -288,13 +288,13 @@ static void test_host_state_is_current(void **state)
 
 /* --- VPIDs and translations --- */
 
-/* The next VPIDs handed out are the last: soon there is a new generation. */
+/* The next VPID handed out is the last: soon there is a new generation. */
 static void use_up_vpids(void)
 {
 	for (unsigned i = 0; i < TEST_CPUS; i++) {
 		struct vmx_cpu *c = vmx_cpu_of(hc_sched_cpu(i));
 
-		if (c->next_vpid > 1)
+		if (c->next_vpid < 0xffff)
 			c->next_vpid = 0xffff;
 	}
 }
@@ -305,7 +305,9 @@ static void wander(const struct model_features *features, uint64_t seed)
 	rig_start(features);
 	rig_put(0);
 	for (unsigned i = 0; i < 3000; i++) {
-		run_on((unsigned)test_below(&seed, RIG_VCPUS), (unsigned)test_below(&seed, 3));
+		unsigned vcpu = (unsigned)test_below(&seed, RIG_VCPUS);
+
+		run_on(vcpu, (unsigned)test_below(&seed, 3));
 		if (test_below(&seed, 8) == 0) {
 			model_stage2_changed();
 			vmx_backend.invalidate(&rig_vm.vm, gpa_of(0), HC_PAGE_SIZE);
