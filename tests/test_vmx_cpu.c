@@ -33,6 +33,8 @@ static void test_probe(void **state)
 
 	assert_int_equal(probe(&rig_plain, "VT-x, EPT"), 0);
 	assert_int_equal(model_this()->entries, 1);
+	assert_int_equal(probe(&rig_restricted, "VT-x, EPT"), 0);
+	assert_false(vmx_caps.unrestricted_guest);
 	assert_int_equal(probe(&rig_full, "1 GiB"), 0);
 	assert_int_equal(probe(&rig_full, "VPID"), 0);
 	/* Firmware left it open: locked now, for good. */
@@ -42,7 +44,9 @@ static void test_probe(void **state)
 	f.feature_control = 0;
 	f.no_vmx = true;
 	assert_int_equal(probe(&f, "no VT-x"), -ENODEV);
-	assert_int_equal(probe(&rig_restricted, "paged modes only"), 0);
+	f = rig_full;
+	f.caps.cpu2 &= ~(VMX_CPU2_EPT << 32);
+	assert_int_equal(probe(&f, "EPT"), -EOPNOTSUPP);
 	f = rig_full;
 	f.caps.cpu &= ~(VMX_CPU_SECONDARY << 32);
 	assert_int_equal(probe(&f, "without"), -EOPNOTSUPP);
@@ -328,13 +332,13 @@ static void test_host_state_is_current(void **state)
 
 /* --- VPIDs and translations --- */
 
-/* The next VPIDs handed out are the last: soon there is a new generation. */
+/* The next VPID handed out is the last: soon there is a new generation. */
 static void use_up_vpids(void)
 {
 	for (unsigned i = 0; i < TEST_CPUS; i++) {
 		struct vmx_cpu *c = vmx_cpu_of(hc_sched_cpu(i));
 
-		if (c->next_vpid > 1)
+		if (c->next_vpid < 0xffff)
 			c->next_vpid = 0xffff;
 	}
 }
@@ -345,7 +349,9 @@ static void wander(const struct model_features *features, uint64_t seed)
 	rig_start(features);
 	rig_put(0);
 	for (unsigned i = 0; i < 3000; i++) {
-		run_on((unsigned)test_below(&seed, RIG_VCPUS), (unsigned)test_below(&seed, 3));
+		unsigned vcpu = (unsigned)test_below(&seed, RIG_VCPUS);
+
+		run_on(vcpu, (unsigned)test_below(&seed, 3));
 		if (test_below(&seed, 8) == 0) {
 			model_stage2_changed();
 			vmx_backend.invalidate(&rig_vm.vm, gpa_of(0), HC_PAGE_SIZE);
@@ -363,6 +369,7 @@ static void test_wandering(void **state)
 
 	wander(&rig_plain, 1);
 	wander(&rig_full, 2);
+	wander(&rig_restricted, 5);
 	f.caps.ept_vpid &= ~VMX_EPT_CAP_INVVPID_ONE;
 	wander(&f, 3);
 	f.caps.ept_vpid &= ~VMX_EPT_CAP_INVEPT_ONE;
