@@ -300,9 +300,21 @@ static void test_window_behind_an_interrupt(void **state)
 
 /* --- Delivery that an exit interrupts: the event comes again, first of all --- */
 
+/* An NMI blocks the next from the beginning of its delivery. */
+static void block_nmis(uint64_t *gpr)
+{
+	model_set(VMCS_GUEST_INTERRUPTIBILITY, VMX_BLOCKING_NMI);
+}
+
+static void let_be(uint64_t *gpr)
+{
+}
+
 static void interrupted(uint32_t reason, uint32_t idt_info, uint32_t error, bool again)
 {
 	const struct model_step steps[] = {
+		{ .op = OP_CALL,
+		  .fn = VMX_INFO_TYPE(idt_info) == VMX_EVENT_NMI ? block_nmis : let_be },
 		{ .op = OP_EXIT,
 		  .reason = reason,
 		  .physical = 0x5000,
