@@ -56,6 +56,50 @@ static void test_probe(void **state)
 	assert_int_equal(model_this()->entries, 0);
 }
 
+/* Without unrestricted guest: what has to be another backend's. */
+static void test_modes(void **state)
+{
+	static const struct {
+		uint64_t cr0, rflags;
+		uint16_t cs, ss;
+		bool fits;
+	} cases[] = {
+		{ X86_CR0_PE | X86_CR0_PG, 0, 0x10, 0x18, true },
+		{ X86_CR0_PE, 0, 0x10, 0x18, false },
+		{ 0, 0, 0xf000, 0, false },
+		{ X86_CR0_PE | X86_CR0_PG, 0, 0x13, 0x18, false }, /* RPLs differ */
+		{ X86_CR0_PE | X86_CR0_PG, 0, 0x13, 0x1b, false }, /* at CPL 0 */
+		{ X86_CR0_PE | X86_CR0_PG, X86_FLAG_VM, 0x13, 0x18, true },
+	};
+	struct x86_state *st = rig_state(0);
+
+	rig_start(&rig_restricted);
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(cases); i++) {
+		hc_vcpu_need(&rig_vcpus[0].vcpu, X86_G_ALL);
+		rig_long_mode(st);
+		st->cr0 = cases[i].cr0 | X86_CR0_NE | X86_CR0_ET;
+		st->rflags = cases[i].rflags | X86_FLAG_1;
+		st->seg[X86_CS].selector = cases[i].cs;
+		st->seg[X86_SS].selector = cases[i].ss;
+		st->cpl = 0;
+		hc_vcpu_dirty(&rig_vcpus[0].vcpu, X86_G_ALL);
+		assert_int_equal(vmx_backend.can_run(&rig_vcpus[0].vcpu), cases[i].fits);
+		if (cases[i].fits)
+			continue;
+		unsigned entries = model_this()->entries;
+
+		assert_int_equal(rig_run(0).reason, HC_EXIT_MODE);
+		assert_int_equal(model_this()->entries, entries);
+		assert_int_equal(rig_vcpus[0].vcpu.dirty & X86_G_ALL, X86_G_ALL);
+	}
+	/* Nobody waits for a CPU that waits for its start-up message. */
+	atomic_store(&rig_vcpus[0].mp_state, X86_MP_WAIT_SIPI);
+	st->cr0 = 0;
+	assert_true(vmx_backend.can_run(&rig_vcpus[0].vcpu));
+	atomic_store(&rig_vcpus[0].mp_state, X86_MP_RUNNABLE);
+	rig_stop();
+}
+
 /* Rather what a CPU says than what its name promises. */
 static void test_probe_lesser_cpus(void **state)
 {
@@ -745,6 +789,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_probe),
+		cmocka_unit_test(test_modes),
 		cmocka_unit_test(test_probe_lesser_cpus),
 		cmocka_unit_test(test_probe_looks_at_results),
 		cmocka_unit_test(test_probe_without_memory),
