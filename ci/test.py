@@ -168,30 +168,38 @@ def lint(report, _):
         report.run("lint", name, run)
 
 
-# Instructions on the software CPU and on this machine's. The same ones each time, so that what fails
-# is what changed; HYPERCORE_ORACLE_SECONDS=N and HYPERCORE_ORACLE_SEED=N for more and for others.
+# Instructions on the software CPU, on this machine's and, where it is installed, on Unicorn's. The
+# same ones each time, so that what fails is what changed; HYPERCORE_ORACLE_SECONDS=N and
+# HYPERCORE_ORACLE_SEED=N for more and for others.
 ORACLE_SECONDS = 60
-ORACLE_RUNS = (("engine", 64), ("engine", 32), ("emulate", 64), ("emulate", 32))
+ORACLE_RUNS = (("oracle", "engine", 64), ("oracle", "engine", 32),
+               ("oracle", "emulate", 64), ("oracle", "emulate", 32),
+               ("oracle-unicorn", "engine", 64), ("oracle-unicorn", "engine", 32))
 
 
 def oracle(report, _):
-    """Generated instructions against this machine's CPU."""
+    """Generated instructions against this machine's CPU and Unicorn."""
     seconds = int(os.environ.get("HYPERCORE_ORACLE_SECONDS", ORACLE_SECONDS))
-    if not report.run("oracle", "builds", lambda: build_preset("hosted-release", "oracle")):
+    if not report.run("oracle", "builds", lambda: build_preset("hosted-release", "oracles")):
         return
-    for engine, mode in ORACLE_RUNS:
-        line = [str(BUILD / "hosted-release/oracle"), "--engine", engine, "--mode", str(mode),
+    for program, engine, mode in ORACLE_RUNS:
+        name = f"{engine}, {mode}-bit mode"
+        if program == "oracle-unicorn":
+            name += ", Unicorn"
+            if not (BUILD / "hosted-release" / program).exists():
+                report.add(Result("oracle", name, SKIPPED, 0, "libunicorn not found"))
+                continue
+        line = [str(BUILD / "hosted-release" / program), "--engine", engine, "--mode", str(mode),
                 "--seconds", str(max(seconds // len(ORACLE_RUNS), 1)),
                 "--seed", os.environ.get("HYPERCORE_ORACLE_SEED", "1")]
         start = time.monotonic()
-        with Progress(f"oracle: {engine}, {mode}-bit mode"):
+        with Progress(f"oracle: {name}"):
             done = subprocess.run(line, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         outcome = {0: PASSED, 77: SKIPPED}.get(done.returncode, FAILED)
         text = done.stdout.strip() + done.stderr.strip()
         if outcome == FAILED:
             text += f"\n{' '.join(line)}"
-        report.add(Result("oracle", f"{engine}, {mode}-bit mode", outcome,
-                          time.monotonic() - start, text))
+        report.add(Result("oracle", name, outcome, time.monotonic() - start, text))
 
 
 STRESS_CPUS = 2

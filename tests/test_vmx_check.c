@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * VM entry's checks: good VMCSs of all modes pass, each rule is broken by one change, and what
- * random changes break is what they are about.
+ * random changes break is what they are about. And what the backend needs of a CPU.
  */
 #include <string.h>
 
@@ -451,6 +451,175 @@ static void test_later_cpus(void **state)
 	assert_passes("length 0");
 }
 
+/* --- What the backend makes of a CPU's capabilities --- */
+
+/* A word of controls: where its MSR is, and what was chosen. */
+static const struct word {
+	size_t msr, chosen;
+	const char *name;
+	uint32_t default1; /* appendix A.2, but for what the TRUE MSRs let be 0 */
+	uint32_t switched; /* set only while a vCPU wants it */
+} words[] = {
+#define WORD(field, name, default1, switched)                                                      \
+	{                                                                                          \
+		offsetof(struct vmx_cap_msrs, field), offsetof(struct vmx_caps, field), name,      \
+			default1, (uint32_t)(switched)                                             \
+	}
+	WORD(pin, "pin-based", 0x16, 0),
+	WORD(cpu, "primary", 0x04006172, VMX_CPU_INTR_WINDOW | VMX_CPU_NMI_WINDOW),
+	WORD(cpu2, "secondary", 0, 0),
+	WORD(exit, "exit", 0x36dfb, 0),
+	WORD(entry, "entry", 0x11fb, VMX_ENTRY_IA32E),
+};
+
+enum { PIN_WORD, CPU_WORD, CPU2_WORD, EXIT_WORD, ENTRY_WORD, WORDS };
+
+static uint64_t *msr_of(struct vmx_cap_msrs *m, unsigned word)
+{
+	return (uint64_t *)(void *)((char *)m + words[word].msr);
+}
+
+static uint32_t chosen_of(const struct vmx_caps *caps, unsigned word)
+{
+	uint32_t value;
+
+	memcpy(&value, (const char *)caps + words[word].chosen, sizeof(value));
+	return value;
+}
+
+static const struct {
+	unsigned word;
+	uint32_t bit;
+	const char *name; /* or a part of it */
+} required[] = {
+	{ PIN_WORD, VMX_PIN_INTR_EXITING, "external-interrupt exiting" },
+	{ PIN_WORD, VMX_PIN_NMI_EXITING, "NMI exiting" },
+	{ PIN_WORD, VMX_PIN_VIRTUAL_NMIS, "virtual NMIs" },
+	{ CPU_WORD, VMX_CPU_INTR_WINDOW, "interrupt-window exiting" },
+	{ CPU_WORD, VMX_CPU_NMI_WINDOW, "NMI-window exiting" },
+	{ CPU_WORD, VMX_CPU_TPR_SHADOW, "TPR shadow" },
+	{ CPU_WORD, VMX_CPU_IO_BITMAPS, "I/O bitmaps" },
+	{ CPU_WORD, VMX_CPU_MSR_BITMAPS, "MSR bitmaps" },
+	{ CPU_WORD, VMX_CPU_HLT, "HLT exiting" },
+	{ CPU_WORD, (uint32_t)VMX_CPU_SECONDARY, "secondary controls" },
+	{ CPU2_WORD, VMX_CPU2_EPT, "EPT" },
+	{ EXIT_WORD, VMX_EXIT_HOST_64, "host address-space size" },
+	{ EXIT_WORD, VMX_EXIT_LOAD_PAT, "IA32_PAT" },
+	{ EXIT_WORD, VMX_EXIT_SAVE_EFER, "IA32_EFER" },
+	{ EXIT_WORD, VMX_EXIT_LOAD_EFER, "IA32_EFER" },
+	{ ENTRY_WORD, VMX_ENTRY_IA32E, "IA-32e mode guest" },
+	{ ENTRY_WORD, VMX_ENTRY_LOAD_PAT, "IA32_PAT" },
+	{ ENTRY_WORD, VMX_ENTRY_LOAD_EFER, "IA32_EFER" },
+};
+
+static void test_caps_required(void **state)
+{
+	struct vmx_caps caps;
+	char why[300];
+
+	assert_int_equal(vmx_compute_caps(&caps, &rig_full.caps, why, sizeof(why)), 0);
+	assert_int_equal(vmx_compute_caps(&caps, &rig_plain.caps, why, sizeof(why)), 0);
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(required); i++) {
+		struct vmx_cap_msrs m = rig_full.caps;
+
+		*msr_of(&m, required[i].word) &= ~((uint64_t)required[i].bit << 32);
+		assert_int_equal(vmx_compute_caps(&caps, &m, why, sizeof(why)), -EOPNOTSUPP);
+		if (!strstr(why, required[i].name))
+			fail_msg("without %s: %s", required[i].name, why);
+	}
+}
+
+static void test_caps_ept(void **state)
+{
+	static const uint64_t needed[] = { VMX_EPT_CAP_4_LEVELS, VMX_EPT_CAP_WB, VMX_EPT_CAP_INVEPT,
+		                           VMX_EPT_CAP_INVEPT_ONE | VMX_EPT_CAP_INVEPT_ALL };
+	struct vmx_caps caps;
+	char why[300];
+
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(needed); i++) {
+		struct vmx_cap_msrs m = rig_full.caps;
+
+		m.ept_vpid &= ~needed[i];
+		assert_int_equal(vmx_compute_caps(&caps, &m, why, sizeof(why)), -EOPNOTSUPP);
+		assert_true(strstr(why, "EPT") || strstr(why, "INVEPT"));
+	}
+}
+
+/* Some of what a CPU may have is gone, some of it is fixed. */
+static void random_word(uint64_t *seed, struct vmx_cap_msrs *m, unsigned word)
+{
+	uint64_t *msr = msr_of(m, word);
+	uint32_t must = VMX_MUST_BE_1(*msr), may = VMX_MAY_BE_1(*msr);
+
+	if (test_below(seed, 2))
+		may &= must | (uint32_t)(test_random(seed) | test_random(seed));
+	/* "Always 0" for the secondary controls (A.3.3) */
+	if (word != CPU2_WORD && test_below(seed, 4) == 0)
+		must |= may & (uint32_t)HC_BIT(test_below(seed, 32));
+	*msr = (uint64_t)may << 32 | must;
+}
+
+/* full: what is chosen of a CPU that has everything. */
+static void check_word(const struct vmx_cap_msrs *m, const struct vmx_caps *caps,
+                       const struct vmx_caps *full, unsigned word, int rc)
+{
+	struct vmx_cap_msrs copy = *m;
+	uint64_t msr = *msr_of(&copy, word);
+	uint32_t value = chosen_of(caps, word), must = VMX_MUST_BE_1(msr);
+
+	if ((value & must) != must || (value & ~VMX_MAY_BE_1(msr)))
+		fail_msg("%s controls %#x of %#llx", words[word].name, value,
+		         (unsigned long long)msr);
+	if (rc)
+		return;
+	/* What is fixed and not asked for means exits that nobody handles. */
+	assert_int_equal(value & words[word].switched, 0);
+	assert_int_equal(value & ~(chosen_of(full, word) | words[word].default1), 0);
+}
+
+static void check_required(const struct vmx_caps *caps)
+{
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(required); i++) {
+		if (!(words[required[i].word].switched & required[i].bit))
+			assert_true(chosen_of(caps, required[i].word) & required[i].bit);
+	}
+}
+
+static void test_caps_random(void **state)
+{
+	uint64_t seed = 0xca95;
+	unsigned accepted = 0;
+	struct vmx_caps full;
+
+	assert_int_equal(vmx_compute_caps(&full, &odd_cpu.caps, NULL, 0), 0);
+	for (unsigned i = 0; i < test_rounds(20000); i++) {
+		struct vmx_cap_msrs m = rig_full.caps;
+		struct vmx_caps caps;
+		char why[64];
+		size_t size = 1 + test_below(&seed, sizeof(why) - 1);
+
+		memset(why, 0x55, sizeof(why));
+		for (unsigned word = 0; word < WORDS; word++) {
+			if (test_below(&seed, 4) == 0)
+				random_word(&seed, &m, word);
+		}
+		int rc = vmx_compute_caps(&caps, &m, why, size);
+
+		for (unsigned word = 0; word < WORDS; word++)
+			check_word(&m, &caps, &full, word, rc);
+		assert_int_equal(caps.vpid, (caps.cpu2 & VMX_CPU2_VPID) != 0);
+		assert_int_equal(why[size], 0x55);
+		if (rc == 0) {
+			check_required(&caps);
+			accepted++;
+		} else {
+			assert_int_equal(rc, -EOPNOTSUPP);
+			assert_non_null(memchr(why, 0, size));
+		}
+	}
+	assert_in_range(accepted, 100, 19900 * (uint64_t)test_rounds(1));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -460,6 +629,9 @@ int main(void)
 		cmocka_unit_test(test_mutations),
 		cmocka_unit_test(test_garbage),
 		cmocka_unit_test(test_later_cpus),
+		cmocka_unit_test(test_caps_required),
+		cmocka_unit_test(test_caps_ept),
+		cmocka_unit_test(test_caps_random),
 	};
 
 	make_cpus();

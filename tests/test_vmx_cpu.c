@@ -33,6 +33,8 @@ static void test_probe(void **state)
 
 	assert_int_equal(probe(&rig_plain, "VT-x, EPT"), 0);
 	assert_int_equal(model_this()->entries, 1);
+	assert_int_equal(probe(&rig_restricted, "VT-x, EPT"), 0);
+	assert_false(vmx_caps.unrestricted_guest);
 	assert_int_equal(probe(&rig_full, "1 GiB"), 0);
 	assert_int_equal(probe(&rig_full, "VPID"), 0);
 	/* Firmware left it open: locked now, for good. */
@@ -42,7 +44,9 @@ static void test_probe(void **state)
 	f.feature_control = 0;
 	f.no_vmx = true;
 	assert_int_equal(probe(&f, "no VT-x"), -ENODEV);
-	assert_int_equal(probe(&rig_restricted, "unrestricted guest"), -EOPNOTSUPP);
+	f = rig_full;
+	f.caps.cpu2 &= ~(VMX_CPU2_EPT << 32);
+	assert_int_equal(probe(&f, "EPT"), -EOPNOTSUPP);
 	f = rig_full;
 	f.caps.cpu &= ~(VMX_CPU_SECONDARY << 32);
 	assert_int_equal(probe(&f, "without"), -EOPNOTSUPP);
@@ -50,6 +54,50 @@ static void test_probe(void **state)
 	f.caps.basic &= ~VMX_BASIC_TRUE;
 	assert_int_equal(probe(&f, "TRUE"), -EOPNOTSUPP);
 	assert_int_equal(model_this()->entries, 0);
+}
+
+/* Without unrestricted guest: what has to be another backend's. */
+static void test_modes(void **state)
+{
+	static const struct {
+		uint64_t cr0, rflags;
+		uint16_t cs, ss;
+		bool fits;
+	} cases[] = {
+		{ X86_CR0_PE | X86_CR0_PG, 0, 0x10, 0x18, true },
+		{ X86_CR0_PE, 0, 0x10, 0x18, false },
+		{ 0, 0, 0xf000, 0, false },
+		{ X86_CR0_PE | X86_CR0_PG, 0, 0x13, 0x18, false }, /* RPLs differ */
+		{ X86_CR0_PE | X86_CR0_PG, 0, 0x13, 0x1b, false }, /* at CPL 0 */
+		{ X86_CR0_PE | X86_CR0_PG, X86_FLAG_VM, 0x13, 0x18, true },
+	};
+	struct x86_state *st = rig_state(0);
+
+	rig_start(&rig_restricted);
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(cases); i++) {
+		hc_vcpu_need(&rig_vcpus[0].vcpu, X86_G_ALL);
+		rig_long_mode(st);
+		st->cr0 = cases[i].cr0 | X86_CR0_NE | X86_CR0_ET;
+		st->rflags = cases[i].rflags | X86_FLAG_1;
+		st->seg[X86_CS].selector = cases[i].cs;
+		st->seg[X86_SS].selector = cases[i].ss;
+		st->cpl = 0;
+		hc_vcpu_dirty(&rig_vcpus[0].vcpu, X86_G_ALL);
+		assert_int_equal(vmx_backend.can_run(&rig_vcpus[0].vcpu), cases[i].fits);
+		if (cases[i].fits)
+			continue;
+		unsigned entries = model_this()->entries;
+
+		assert_int_equal(rig_run(0).reason, HC_EXIT_MODE);
+		assert_int_equal(model_this()->entries, entries);
+		assert_int_equal(rig_vcpus[0].vcpu.dirty & X86_G_ALL, X86_G_ALL);
+	}
+	/* Nobody waits for a CPU that waits for its start-up message. */
+	atomic_store(&rig_vcpus[0].mp_state, X86_MP_WAIT_SIPI);
+	st->cr0 = 0;
+	assert_true(vmx_backend.can_run(&rig_vcpus[0].vcpu));
+	atomic_store(&rig_vcpus[0].mp_state, X86_MP_RUNNABLE);
+	rig_stop();
 }
 
 /* Rather what a CPU says than what its name promises. */
@@ -284,13 +332,13 @@ static void test_host_state_is_current(void **state)
 
 /* --- VPIDs and translations --- */
 
-/* The next VPIDs handed out are the last: soon there is a new generation. */
+/* The next VPID handed out is the last: soon there is a new generation. */
 static void use_up_vpids(void)
 {
 	for (unsigned i = 0; i < TEST_CPUS; i++) {
 		struct vmx_cpu *c = vmx_cpu_of(hc_sched_cpu(i));
 
-		if (c->next_vpid > 1)
+		if (c->next_vpid < 0xffff)
 			c->next_vpid = 0xffff;
 	}
 }
@@ -301,7 +349,9 @@ static void wander(const struct model_features *features, uint64_t seed)
 	rig_start(features);
 	rig_put(0);
 	for (unsigned i = 0; i < 3000; i++) {
-		run_on((unsigned)test_below(&seed, RIG_VCPUS), (unsigned)test_below(&seed, 3));
+		unsigned vcpu = (unsigned)test_below(&seed, RIG_VCPUS);
+
+		run_on(vcpu, (unsigned)test_below(&seed, 3));
 		if (test_below(&seed, 8) == 0) {
 			model_stage2_changed();
 			vmx_backend.invalidate(&rig_vm.vm, gpa_of(0), HC_PAGE_SIZE);
@@ -319,6 +369,7 @@ static void test_wandering(void **state)
 
 	wander(&rig_plain, 1);
 	wander(&rig_full, 2);
+	wander(&rig_restricted, 5);
 	f.caps.ept_vpid &= ~VMX_EPT_CAP_INVVPID_ONE;
 	wander(&f, 3);
 	f.caps.ept_vpid &= ~VMX_EPT_CAP_INVEPT_ONE;
@@ -738,6 +789,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_probe),
+		cmocka_unit_test(test_modes),
 		cmocka_unit_test(test_probe_lesser_cpus),
 		cmocka_unit_test(test_probe_looks_at_results),
 		cmocka_unit_test(test_probe_without_memory),

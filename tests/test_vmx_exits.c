@@ -13,8 +13,9 @@ static struct hc_vcpu *const vcpu = &rig_vcpus[0].vcpu;
 
 static struct hc_exit exit_by(struct model_step step)
 {
-	const struct model_step steps[] = { step, { .op = OP_END } };
+	static struct model_step steps[] = { { .op = OP_END }, { .op = OP_END } };
 
+	steps[0] = step;
 	return rig_run_script(0, steps);
 }
 
@@ -191,7 +192,7 @@ static struct hc_exit_io random_io(void)
 	};
 }
 
-/* Tables 28-5 and 28-8. */
+/* Tables 28-5 and 28-8. Bits that these do not define are set. */
 static struct model_step io_exit(const struct hc_exit_io *io, uint8_t len)
 {
 	uint64_t q = io->width - 1u;
@@ -206,7 +207,8 @@ static struct model_step io_exit(const struct hc_exit_io *io, uint8_t len)
 		                    .reason = VMX_REASON_IO,
 		                    .len = len,
 		                    .qualification = q,
-		                    .insn_info = address << 7 | (unsigned)io->segment << 15 };
+		                    .insn_info =
+		                            0x7f | address << 7 | (unsigned)io->segment << 15 };
 }
 
 static void test_io(void **state)

@@ -253,23 +253,53 @@ static uint8_t *guest_page(void)
 	return (uint8_t *)(uintptr_t)table;
 }
 
-static uint16_t word_at(const uint8_t *p)
+/* Whether the code segment's default size is 32 bits. */
+static bool is_32(void)
 {
-	return (uint16_t)(p[0] | p[1] << 8);
+	return model_get(VMCS_GUEST_CS_ACCESS_RIGHTS) & HC_BIT(14);
 }
 
-/* One instruction of a 16-bit program; its length, or 0: it was not known. */
-static int interpret_one(uint8_t *page, const uint8_t *p, uint64_t *gpr)
+/* With paging, by a page directory in the page itself, that maps the first 4 MiB to themselves. */
+static bool identity_mapped(const uint8_t *page)
 {
+	uint32_t entry;
+
+	if (!(model_get(VMCS_GUEST_CR0) & X86_CR0_PG))
+		return true;
+	if (model_get(VMCS_GUEST_CR3) || !(model_get(VMCS_GUEST_CR4) & X86_CR4_PSE))
+		return false;
+	memcpy(&entry, page, sizeof(entry));
+	return (entry & ~0x60u) == 0x83;
+}
+
+/* Of a size of 2 or 4 bytes. */
+static uint32_t value_at(const uint8_t *p, unsigned size)
+{
+	uint32_t value = 0;
+
+	memcpy(&value, p, size);
+	return value;
+}
+
+/* One instruction of the self-test's program, size being that of operands and addresses; its
+ * length, or 0: it was not known. */
+static int interpret_one(uint8_t *page, const uint8_t *p, uint64_t *gpr, unsigned size)
+{
+	int immediate = (int)size;
+
 	switch (p[0]) {
-	case 0xb8: gpr[X86_RAX] = word_at(p + 1); return 3;
-	case 0xb9: gpr[X86_RCX] = word_at(p + 1); return 3;
+	case 0xb8: gpr[X86_RAX] = value_at(p + 1, size); return 1 + immediate;
+	case 0xb9: gpr[X86_RCX] = value_at(p + 1, size); return 1 + immediate;
 	case 0x31: gpr[X86_RDX] = 0; return 2;
 	case 0x01: gpr[X86_RAX] = (uint16_t)(gpr[X86_RAX] + gpr[X86_RCX]); return 2;
 	case 0x42: gpr[X86_RDX]++; return 1;
 	case 0xe2: gpr[X86_RCX]--; return gpr[X86_RCX] ? 2 + (int8_t)p[1] : 2;
-	case 0xa3: memcpy(page + word_at(p + 1), &gpr[X86_RAX], 2); return 3;
-	case 0x8b: gpr[X86_RBX] = word_at(page + word_at(p + 2)); return 4;
+	case 0xa3:
+		memcpy(page + value_at(p + 1, size) % HC_PAGE_SIZE, &gpr[X86_RAX], size);
+		return 1 + immediate;
+	case 0x8b:
+		gpr[X86_RBX] = value_at(page + value_at(p + 2, size) % HC_PAGE_SIZE, size);
+		return 2 + immediate;
 	default: return 0;
 	}
 }
@@ -277,11 +307,12 @@ static int interpret_one(uint8_t *page, const uint8_t *p, uint64_t *gpr)
 static void interpret(uint64_t *gpr)
 {
 	uint8_t *page = guest_page();
+	unsigned size = is_32() ? 4 : 2;
 
 	set_exit(VMX_REASON_EPT_VIOLATION, 0);
 	for (unsigned i = 0; page && i < 100; i++) {
 		const uint8_t *p = page + model_get(VMCS_GUEST_RIP) % HC_PAGE_SIZE;
-		int len = interpret_one(page, p, gpr);
+		int len = identity_mapped(page) ? interpret_one(page, p, gpr, size) : 0;
 
 		if (!len) {
 			set_exit(p[0] == 0xf4 ? VMX_REASON_HLT : VMX_REASON_TRIPLE_FAULT, 0);

@@ -48,14 +48,13 @@ static uint32_t error_code(const struct oracle_outcome *o)
 	return o->error_code;
 }
 
-static void compare_vector(struct report *r, const struct oracle_executor *e,
-                           const struct oracle_leeway *leeway, const struct oracle_outcome *judge,
-                           const struct oracle_outcome *other)
+static void compare_vector(struct report *r, bool has_faults, const struct oracle_leeway *leeway,
+                           const struct oracle_outcome *judge, const struct oracle_outcome *other)
 {
 	char theirs[64], ours[64];
 	bool same = judge->vector == other->vector;
 
-	if (!e->has_faults)
+	if (!has_faults)
 		same = (judge->vector == ORACLE_COMPLETED) == (other->vector == ORACLE_COMPLETED);
 	else if (same && judge->vector != ORACLE_COMPLETED)
 		same = (error_code(judge) == error_code(other) &&
@@ -121,6 +120,11 @@ static void compare_bytes(struct report *r, const char *what, unsigned number,
 	print_bytes(r, r->other, b, n);
 }
 
+static unsigned fsw_of(const struct oracle_outcome *o)
+{
+	return (unsigned)(o->state.xsave[2] | o->state.xsave[3] << 8);
+}
+
 static uint32_t mxcsr_of(const struct oracle_outcome *o)
 {
 	uint32_t v;
@@ -137,12 +141,13 @@ static void compare_vectors(struct report *r, const struct oracle_case *c,
 	unsigned n = c->mode == X86_MODE_64 ? 16 : 8;
 
 	compare_bytes(r, "FCW", 0, c, judge, other, 0, 2);
-	compare_bytes(r, "FSW", 0, c, judge, other, 2, 2);
+	if ((fsw_of(judge) ^ fsw_of(other)) & ~(unsigned)leeway->fsw)
+		compare_bytes(r, "FSW", 0, c, judge, other, 2, 2);
 	compare_bytes(r, "FTW", 0, c, judge, other, 4, 1);
 	if ((mxcsr_of(judge) ^ mxcsr_of(other)) & ~leeway->mxcsr)
 		compare_bytes(r, "MXCSR", 0, c, judge, other, 24, 4);
 	for (unsigned i = 0; i < 8; i++)
-		compare_bytes(r, "ST", i, c, judge, other, 32 + 16 * i, 10);
+		compare_bytes(r, "ST", i, c, judge, other, 32 + 16 * i, leeway->exponents ? 8 : 10);
 	for (unsigned i = 0; i < n; i++) {
 		compare_bytes(r, "XMM", i, c, judge, other, 160 + 16 * i, 16);
 		compare_bytes(r, "YMM (upper half)", i, c, judge, other, ORACLE_XSAVE_YMM + 16 * i,
@@ -176,22 +181,23 @@ static void compare_memory(struct report *r, const struct oracle_case *c,
 		}
 }
 
-bool oracle_same(const struct oracle_case *c, const struct oracle_executor *executor,
-                 const struct oracle_outcome *judge, const struct oracle_outcome *other, char *text,
-                 size_t size)
+bool oracle_same(const struct oracle_case *c, const struct oracle_executor *judge,
+                 const struct oracle_executor *executor, const struct oracle_outcome *judged,
+                 const struct oracle_outcome *executed, char *text, size_t size)
 {
-	struct oracle_leeway leeway = oracle_known(c, judge);
-	struct report r = { text, size, 0, false, oracle_native.name, executor->name };
+	struct oracle_leeway leeway = judge->known(c, judged);
+	struct report r = { text, size, 0, false, judge->name, executor->name };
+	bool has_faults = judge->has_faults && executor->has_faults;
 
 	text[0] = '\0';
 	if (leeway.all)
 		return true;
-	compare_vector(&r, executor, &leeway, judge, other);
-	if (r.differs || (!executor->has_faults && judge->vector != ORACLE_COMPLETED))
+	compare_vector(&r, has_faults, &leeway, judged, executed);
+	if (r.differs || (!has_faults && judged->vector != ORACLE_COMPLETED))
 		return !r.differs; /* the rest follows from that, or is not told */
-	compare_registers(&r, c, &leeway, judge, other);
+	compare_registers(&r, c, &leeway, judged, executed);
 	if (executor->has_vectors)
-		compare_vectors(&r, c, &leeway, judge, other);
-	compare_memory(&r, c, &leeway, judge, other);
+		compare_vectors(&r, c, &leeway, judged, executed);
+	compare_memory(&r, c, &leeway, judged, executed);
 	return !r.differs;
 }

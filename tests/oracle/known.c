@@ -404,8 +404,7 @@ static bool is_dot_product(const struct x86_insn *in)
 	return in->map == 3 && (in->opcode == 0x40 || in->opcode == 0x41);
 }
 
-/* The address of the ModRM operand. */
-static uint64_t linear_of(const struct oracle_case *c)
+uint64_t oracle_linear(const struct oracle_case *c)
 {
 	const struct x86_insn *in = &c->insn;
 	uint64_t a = (uint64_t)(int64_t)in->disp;
@@ -425,7 +424,7 @@ static uint64_t linear_of(const struct oracle_case *c)
 /* An operand that begins near the end of the lower half. */
 static bool is_at_canonical_end(const struct oracle_case *c)
 {
-	uint64_t linear = linear_of(c);
+	uint64_t linear = oracle_linear(c);
 
 	return c->mode == X86_MODE_64 && linear >= (UINT64_C(1) << 47) - 128 &&
 	       linear < UINT64_C(1) << 47;
@@ -460,7 +459,7 @@ static bool holds(enum condition condition, const struct oracle_case *c,
 	case MASKED_END: return is_masked(&c->insn) && is_at_canonical_end(c);
 	case MISALIGNED:
 		return c->mode == X86_MODE_32 && judge->vector == X86_VEC_GP &&
-		       linear_of(c) > UINT32_MAX - 64;
+		       oracle_linear(c) > UINT32_MAX - 64;
 	case OUT_OF_RANGE: return judge->vector == X86_VEC_XM && judge->state.xsave[24] & 0x18;
 	case STEPS: return is_dot_product(&c->insn) && judge->vector == X86_VEC_XM;
 	case X87_END: return is_x87_image(&c->insn) && is_at_canonical_end(c);
@@ -470,10 +469,23 @@ static bool holds(enum condition condition, const struct oracle_case *c,
 	case ALIGNMENT: return c->state.rflags & X86_FLAG_AC;
 	case AROUND_END:
 		return c->mode == X86_MODE_32 && judge->vector == X86_VEC_PF &&
-		       (judge->cr2 > UINT32_MAX - 64 || linear_of(c) > UINT32_MAX - 512);
+		       (judge->cr2 > UINT32_MAX - 64 || oracle_linear(c) > UINT32_MAX - 512);
 	case ALWAYS:
 	default: return true;
 	}
+}
+
+void oracle_allow(struct oracle_leeway *sum, const struct oracle_leeway *more)
+{
+	sum->flags |= more->flags;
+	sum->mxcsr |= more->mxcsr;
+	sum->fsw |= more->fsw;
+	sum->exponents |= more->exponents;
+	sum->all |= more->all;
+	sum->destination |= more->destination;
+	sum->upper_halves |= more->upper_halves;
+	sum->address |= more->address;
+	sum->environment |= more->environment;
 }
 
 struct oracle_leeway oracle_known(const struct oracle_case *c, const struct oracle_outcome *judge)
@@ -485,15 +497,9 @@ struct oracle_leeway oracle_known(const struct oracle_case *c, const struct orac
 	for (size_t i = 0; i < HC_ARRAY_SIZE(known); i++) {
 		const struct known *k = &known[i];
 
-		if (c->insn.op < k->op || c->insn.op > k->last_op || !holds(k->condition, c, judge))
-			continue;
-		sum.flags |= k->leeway.flags;
-		sum.all |= k->leeway.all;
-		sum.destination |= k->leeway.destination;
-		sum.upper_halves |= k->leeway.upper_halves;
-		sum.address |= k->leeway.address;
-		sum.environment |= k->leeway.environment;
-		sum.mxcsr |= k->leeway.mxcsr;
+		if (c->insn.op >= k->op && c->insn.op <= k->last_op &&
+		    holds(k->condition, c, judge))
+			oracle_allow(&sum, &k->leeway);
 	}
 	return sum;
 }

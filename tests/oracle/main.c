@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * oracle: has an executor run generated cases and compares it with the host CPU. Prints each
- * disagreement with what it takes to have that case again, and a table by instruction.
+ * oracle: has an executor run generated cases and compares it with the host CPU, or with the judge
+ * that the program has instead. Prints each disagreement with what it takes to have that case
+ * again, and a table by instruction.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -31,7 +32,8 @@ static struct {
 
 static const char usage[] =
 	"Usage: oracle [OPTION...]\n"
-	"Compares an executor of instructions with the host CPU; exit status 1: they disagree.\n"
+	"Compares an executor of instructions with the host CPU (oracle) or with Unicorn\n"
+	"(oracle-unicorn); exit status 1: they disagree.\n"
 	"  --engine NAME  which (default: the first): " EXECUTOR_NAMES "\n"
 	"  --cases N      how many cases (default 100000)\n"
 	"  --seconds N    end after this time, however many\n"
@@ -108,7 +110,7 @@ static void judge(const struct options *o, unsigned i, uint64_t index)
 	unsigned op = cases[i].insn.op;
 	char difference[4096], what[512];
 
-	if (results[i] == ORACLE_UNSUPPORTED) {
+	if (judge_results[i] == ORACLE_UNSUPPORTED || results[i] == ORACLE_UNSUPPORTED) {
 		by_op[op].unsupported++;
 		return;
 	}
@@ -120,7 +122,7 @@ static void judge(const struct options *o, unsigned i, uint64_t index)
 	}
 	by_op[op].compared++;
 	by_op[op].faults += judged[i].vector != ORACLE_COMPLETED;
-	if (oracle_same(&cases[i], o->executor, &judged[i], &executed[i], difference,
+	if (oracle_same(&cases[i], oracle_judge, o->executor, &judged[i], &executed[i], difference,
 	                sizeof(difference)))
 		return;
 	if (by_op[op].different++ >= o->most)
@@ -146,7 +148,7 @@ static void run_batch(const struct options *o, uint64_t first, unsigned n)
 		oracle_generate(&cases[i], o->seed, first + i, o->mode);
 	for (unsigned i = 0; i < n && o->show; i++)
 		show(&cases[i], first + i);
-	oracle_native.run(cases, judged, judge_results, n);
+	oracle_judge->run(cases, judged, judge_results, n);
 	o->executor->run(cases, executed, results, n);
 	for (unsigned i = 0; i < n; i++)
 		judge(o, i, first + i);
@@ -181,7 +183,7 @@ int main(int argc, char **argv)
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	parse(&o, argc, argv);
-	r = oracle_native.open();
+	r = oracle_judge->open();
 	if (!r)
 		r = o.executor->open();
 	if (r) {
@@ -201,6 +203,6 @@ int main(int argc, char **argv)
 	}
 	print_table(&o);
 	o.executor->close();
-	oracle_native.close();
+	oracle_judge->close();
 	return total.different || total.lost ? 1 : 0;
 }

@@ -266,4 +266,5 @@ const struct oracle_executor oracle_native = {
 	.open = native_open,
 	.close = native_close,
 	.run = native_run,
+	.known = oracle_known,
 };

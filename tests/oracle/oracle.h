@@ -2,8 +2,8 @@
 /*
  * Differential tests of instructions. A case is one instruction, the user-mode state before it and
  * the memory in its reach. Executors run it; what they end with is compared. The judge is the host
- * CPU (native.c), the others are this project's software (emulate.c, engine.c). Unicorn judges
- * x86_emulate() in test_emulate_x86.c.
+ * CPU (native.c) or, in a program of its own, Unicorn (unicorn.c); the others are this project's
+ * software (emulate.c, engine.c).
  *
  * All run in user mode with the same linear address space, below 4 GiB so that every mode and
  * address size but 16 bits reaches it: one page of code, three pages of data, the last of them
@@ -64,6 +64,8 @@ enum oracle_result {
 	ORACLE_LOST         /* it did not come back */
 };
 
+struct oracle_leeway;
+
 /* Something that executes cases. */
 struct oracle_executor {
 	const char *name;
@@ -76,9 +78,15 @@ struct oracle_executor {
 	/* n cases, n outcomes, n results. */
 	void (*run)(const struct oracle_case *cases, struct oracle_outcome *outcomes,
 	            enum oracle_result *results, unsigned n);
+	/* Of a judge: what others may do differently in a case that ended so. */
+	struct oracle_leeway (*known)(const struct oracle_case *c,
+	                              const struct oracle_outcome *judged);
 };
 
 extern const struct oracle_executor oracle_native, oracle_emulate, oracle_engine;
+
+/* With whom main.c compares. */
+extern const struct oracle_executor *const oracle_judge;
 
 /* The most cases that run() is given. */
 #define ORACLE_BATCH 64
@@ -102,19 +110,27 @@ const char *oracle_excluded(const struct x86_insn *in);
 struct oracle_leeway {
 	uint64_t flags;    /* these flags are not compared */
 	uint32_t mxcsr;    /* nor these bits of MXCSR */
+	uint16_t fsw;      /* nor these of FSW */
 	bool all;          /* nothing is */
 	bool destination;  /* the register operand is not */
 	bool upper_halves; /* of general registers only the lower 32 bits are */
 	bool address;      /* CR2 and the error code of page faults are not */
+	bool exponents;    /* bits 79:64 of x87 registers are not */
 	bool environment;  /* x87's last instruction and its pointers in memory are not */
 };
 
-struct oracle_leeway oracle_known(const struct oracle_case *c, const struct oracle_outcome *judge);
+struct oracle_leeway oracle_known(const struct oracle_case *c, const struct oracle_outcome *judged);
+
+/* The linear address of the ModRM operand; of a gather, without its indices. */
+uint64_t oracle_linear(const struct oracle_case *c);
+
+/* Adds what another leeway allows. */
+void oracle_allow(struct oracle_leeway *sum, const struct oracle_leeway *more);
 
 /* true: they agree. Else says in `text` (size bytes) how not, one line each. */
-bool oracle_same(const struct oracle_case *c, const struct oracle_executor *executor,
-                 const struct oracle_outcome *judge, const struct oracle_outcome *other, char *text,
-                 size_t size);
+bool oracle_same(const struct oracle_case *c, const struct oracle_executor *judge,
+                 const struct oracle_executor *executor, const struct oracle_outcome *judged,
+                 const struct oracle_outcome *executed, char *text, size_t size);
 
 /* The instruction's bytes and disassembly, and the registers before it. */
 void oracle_describe(const struct oracle_case *c, char *text, size_t size);

@@ -85,6 +85,7 @@ static void end_child(struct oracle_process *p)
 		return;
 	close(p->to_child);
 	close(p->from_child);
+	kill(p->child, SIGKILL); /* a child of another pool that came later keeps the pipe open */
 	waitpid(p->child, NULL, 0);
 	p->child = 0;
 }

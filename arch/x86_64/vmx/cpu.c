@@ -94,9 +94,9 @@ static void describe(struct hc_backend_info *info)
 	info->partial = !c->unrestricted_guest;
 	hc_snprintf(info->reason, sizeof(info->reason), "VT-x, EPT%s%s%s%s%s%s%s",
 	            c->ept_1g ? " of 1 GiB pages" : "", c->ept_ad ? ", dirty flags" : "",
-	            c->unrestricted_guest ? ", unrestricted guest" : ", paged modes only", c->vpid ? ", VPID" : "",
-	            c->pause_loop ? ", PAUSE loops" : "", c->invpcid ? ", INVPCID" : "",
-	            x86_fpu_caps.xsave ? ", XSAVE" : "");
+	            c->unrestricted_guest ? ", unrestricted guest" : ", paged modes only",
+	            c->vpid ? ", VPID" : "", c->pause_loop ? ", PAUSE loops" : "",
+	            c->invpcid ? ", INVPCID" : "", x86_fpu_caps.xsave ? ", XSAVE" : "");
 }
 
 /* On CPUs that lack much, a line of the log has more room for it than the reason. */

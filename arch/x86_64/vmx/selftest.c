@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Runs ten instructions on EPT tables of their own, and looks at what they computed: a CPU, or
- * something that pretends to be one, that says it has VT-x may still not do it. In real mode, or, on
- * a CPU without unrestricted guest, in 32-bit mode on a page directory that lies before the code.
+ * something that pretends to be one, that says it has VT-x may still not do it. In real mode, or,
+ * on a CPU without unrestricted guest, in 32-bit mode on a page directory that lies before the
+ * code.
  */
 #include <hypercore/errno.h>
 #include <hypercore/freestanding.h>
@@ -80,7 +81,7 @@ static const struct mm_ops table_ops = { alloc_table, free_table, table_ptr, inv
 #define CODE   0x9b
 #define LDT    0x82
 #define WIDE   0xc000u /* G and D/B */
-#define TSS_16 0x83 /* busy */
+#define TSS_16 0x83    /* busy */
 #define DR7    0x400
 #define PAT    UINT64_C(0x0007040600070406)
 

@@ -437,8 +437,7 @@ static bool segments_fit(const struct x86_state *st)
 {
 	const struct x86_segment *cs = &st->seg[X86_CS], *ss = &st->seg[X86_SS];
 
-	if (!(cs->attr & X86_ATTR_S) || !(cs->attr & 8) || RPL(cs) != RPL(ss) ||
-	    RPL(ss) != st->cpl)
+	if (!(cs->attr & X86_ATTR_S) || !(cs->attr & 8) || RPL(cs) != RPL(ss) || RPL(ss) != st->cpl)
 		return false;
 	return data_fits(&st->seg[X86_ES]) && data_fits(&st->seg[X86_DS]) &&
 	       data_fits(&st->seg[X86_FS]) && data_fits(&st->seg[X86_GS]);

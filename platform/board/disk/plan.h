@@ -6,16 +6,16 @@
  *     1 .. PLAN_SECTORS      the plan: what goes where in memory, what to start
  *     after it               the runs that the plan names
  *
- * Below 1 MiB boot.S uses what is here. Numbers only: shared by assembly and Python, which takes the
- * lines of the form "#define NAME NUMBER".
+ * Below 1 MiB boot.S uses what is here. Numbers only: shared by assembly and Python, which takes
+ * the lines of the form "#define NAME NUMBER".
  */
 #ifndef PLATFORM_BOARD_DISK_PLAN_H
 #define PLATFORM_BOARD_DISK_PLAN_H
 
-#define BOOT_BASE    0x7c00  /* where a BIOS puts sector 0 */
-#define PLAN_BASE    0x8000  /* the plan */
+#define BOOT_BASE    0x7c00 /* where a BIOS puts sector 0 */
+#define PLAN_BASE    0x8000 /* the plan */
 #define PLAN_SECTORS 8
-#define MAP_BASE     0x9000  /* the BIOS's memory map, as PVH has it */
+#define MAP_BASE     0x9000 /* the BIOS's memory map, as PVH has it */
 #define MAP_ENTRY    24
 #define MAP_MOST     128     /* entries */
 #define BUFFER_BASE  0x10000 /* what is on its way from the disk to its place */
