@@ -86,8 +86,14 @@ def bochs_without_ept():
 
 @on_bochs
 def bochs_without_unrestricted_guest():
-    check_refused(dev_run("--backend", "vmx", "--cpu-model", "corei5_lynnfield_750", timeout=LONG),
-                  "VT-x without unrestricted guest")
+    """Real mode, in which the second CPU starts, is the software CPU's."""
+    done = dev_run("--backend", "vmx", "--cpu-model", "corei5_lynnfield_750", "--cpus", "2", "--memory", "128M",
+                   "--stats", timeout=LONG, command=[FACTS])
+    check_facts(done, 2)
+    log = log_of("bochs_without_unrestricted_guest")
+    assert "backend vmx: VT-x, EPT, paged modes only" in log, log
+    moves = re.findall(r"vm debian vcpu 1: .* (\d+) moves", log)
+    assert moves and int(moves[-1]) >= 2, log
 
 
 @on_bochs

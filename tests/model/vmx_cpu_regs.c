@@ -2,7 +2,7 @@
 /* CPUID, MSRs, control and debug registers, and the FPU of the model of a CPU with VT-x. */
 #include <string.h>
 
-#include "tests/model/vmx_cpu.h"
+#include "tests/model/vmx_cpu_vmcs.h"
 
 #define CR4_VMXE HC_BIT(13)
 
@@ -180,13 +180,6 @@ uint64_t x86_host_rdmsr(uint32_t msr)
 	return value;
 }
 
-static bool canonical(uint64_t value)
-{
-	unsigned spare = 64u - model_features.caps.linear_bits;
-
-	return (uint64_t)((int64_t)(value << spare) >> spare) == value;
-}
-
 static bool msr_takes(uint32_t msr, uint64_t value)
 {
 	switch (msr) {
@@ -200,7 +193,7 @@ static bool msr_takes(uint32_t msr, uint64_t value)
 	case 0xc0000083:
 	case 0xc0000100:
 	case 0xc0000101:
-	case 0xc0000102: return canonical(value);
+	case 0xc0000102: return model_canonical(value);
 	case 0xc0000084:
 	case 0xc0000103: return value <= UINT32_MAX;
 	default: return true;

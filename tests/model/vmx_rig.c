@@ -213,12 +213,6 @@ struct hc_exit rig_run_script(unsigned vcpu, const struct model_step *steps)
 	return rig_run(vcpu);
 }
 
-void rig_forget_state(unsigned vcpu)
-{
-	rig_vcpus[vcpu].vcpu.valid = X86_G_CORE;
-	rig_vcpus[vcpu].vcpu.dirty = 0;
-}
-
 void rig_no_complaint(void)
 {
 	if (model_complaints)

@@ -54,10 +54,6 @@ static inline void rig_set(unsigned vcpu, uint32_t field, uint64_t value)
 	model_vmcs_set(rig_vmx(vcpu)->vmcs, field, value);
 }
 
-/* The guest does what the model's exits found: all groups of state are the hardware's again, as
- * after an exit. */
-void rig_forget_state(unsigned vcpu);
-
 /* 64-bit mode at ring 0. */
 void rig_long_mode(struct x86_state *st);
 /* Real mode, as after reset but for CS:RIP, 0:1000h. */
