@@ -651,10 +651,9 @@ static void test_long_mode_is_followed(void **state)
  * any other value does. */
 static void test_translations_are_kept(void **state)
 {
+	rig_start(&rig_full);
 	struct vmx_vcpu *vv = vmx_vcpu_of(vcpu);
 
-	rig_start(&rig_full);
-	vv = vmx_vcpu_of(vcpu);
 	rig_run_script(0, one_exit);
 	uint64_t generation = vv->vpid_generation, vpid = rig_get(0, VMCS_VPID);
 
