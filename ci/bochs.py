@@ -119,7 +119,7 @@ def command_line(directory, drive, ports, model=MODELS["vmx"], cpus=1, memory=51
 
 
 # What it calls errors and is a guest's or a hypervisor's everyday life.
-EVERYDAY = re.compile(r"SVM VMEXIT: I/O|(RD|WR)MSR: Unknown|locked: cleaning|LTDL_LIBRARY|"
+EVERYDAY = re.compile(r"VMEXIT: |(RD|WR)MSR: Unknown|locked: cleaning|LTDL_LIBRARY|"
                       r"write to LAPIC|read from LAPIC|APIC write|optical drive|HD ignoring|"
                       r"unsupported .*PCI|write: port|TSC deadline")
 

@@ -300,9 +300,21 @@ static void test_window_behind_an_interrupt(void **state)
 
 /* --- Delivery that an exit interrupts: the event comes again, first of all --- */
 
+/* An NMI blocks the next from the beginning of its delivery. */
+static void block_nmis(uint64_t *gpr)
+{
+	model_set(VMCS_GUEST_INTERRUPTIBILITY, VMX_BLOCKING_NMI);
+}
+
+static void let_be(uint64_t *gpr)
+{
+}
+
 static void interrupted(uint32_t reason, uint32_t idt_info, uint32_t error, bool again)
 {
 	const struct model_step steps[] = {
+		{ .op = OP_CALL,
+		  .fn = VMX_INFO_TYPE(idt_info) == VMX_EVENT_NMI ? block_nmis : let_be },
 		{ .op = OP_EXIT,
 		  .reason = reason,
 		  .physical = 0x5000,
@@ -381,6 +393,23 @@ static void test_delivery_interrupted_by_an_exception(void **state)
 	assert_int_equal(rig_run(0).reason, HC_EXIT_INTERRUPT);
 	assert_delivered(1, X86_VEC_GP);
 	assert_false(model_deliveries[0].has_error_code);
+}
+
+/* Nor are they delivered twice when another backend left them: they are executed again. */
+static void test_software_events_of_others(void **state)
+{
+	const struct x86_event soft[] = {
+		{ 1, X86_EVENT_EXCEPTION, X86_VEC_BP, 0, 0 },
+		{ 1, X86_EVENT_EXCEPTION, X86_VEC_OF, 0, 0 },
+		{ 1, X86_EVENT_SOFT_INT, 0x80, 0, 0 },
+	};
+
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(soft); i++) {
+		rig_state(0)->events.reinject = soft[i];
+		hc_vcpu_dirty(vcpu, X86_G_EVENT);
+		assert_int_equal(rig_run(0).reason, HC_EXIT_HALT);
+		assert_int_equal(model_delivered, 0);
+	}
 }
 
 /* What the exception handler of arch/x86_64 does: the event goes back to where it came from. */
@@ -495,6 +524,20 @@ static void test_nmi_window_after_the_shadow(void **state)
 		assert_int_equal(inject(&nmi), 0);
 		rig_run_script(0, handler);
 	}
+}
+
+/* Some CPUs would open it at once, where they refuse the NMI: it is not asked for there. */
+static void test_nmi_window_behind_sti(void **state)
+{
+	rig_run(0);
+	events()->interrupt_shadow = 1;
+	rig_state(0)->rflags |= X86_FLAG_IF;
+	hc_vcpu_dirty(vcpu, X86_G_EVENT | X86_G_CORE);
+	window(true);
+	assert_int_equal(blocking(), VMX_BLOCKING_STI);
+	assert_int_equal(rig_get(0, VMCS_PRIMARY_CONTROLS) &
+	                         (VMX_CPU_NMI_WINDOW | VMX_CPU_INTR_WINDOW),
+	                 VMX_CPU_INTR_WINDOW);
 }
 
 /* What the state says about blocking counts, though no entry has taken it yet. */
@@ -614,6 +657,7 @@ static void test_breakpoint_at_mov_ss(void **state)
 	step_with(0);
 	struct hc_exit exit = rig_run_script(0, steps);
 
+	model_this()->dr6 = 0xffff2ff0;
 	rig_set(0, VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS,
 	        VMX_PENDING_ENABLED | VMX_PENDING_BS | 1u << 2);
 	rig_state(0)->rip = exit.next_pc;
@@ -621,7 +665,19 @@ static void test_breakpoint_at_mov_ss(void **state)
 	rig_run(0);
 	assert_delivered(1, X86_VEC_DB);
 	hc_vcpu_need(vcpu, X86_G_DR);
-	assert_int_equal(rig_state(0)->dr6 & 0x600f, HC_BIT(14) | 1u << 2);
+	assert_int_equal(rig_state(0)->dr6, 0xffff2ff0 | HC_BIT(14) | 1u << 2);
+	rig_run(0);
+	assert_int_equal(model_delivered, 1);
+}
+
+/* After INIT, or with a state from elsewhere, nothing of what was pending is left. */
+static void test_new_state_has_nothing_pending(void **state)
+{
+	rig_run(0);
+	rig_set(0, VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, VMX_PENDING_ENABLED | 1);
+	rig_long_mode(rig_state(0));
+	hc_vcpu_dirty(vcpu, X86_G_ALL);
+	assert_int_equal(rig_run(0).reason, HC_EXIT_HALT);
 }
 
 /* A shadow, TF and BTF in all combinations, each as the state of another backend; with and without
@@ -679,16 +735,19 @@ int main(void)
 		T(test_window_behind_an_interrupt),
 		T(test_delivery_interrupted),
 		T(test_delivery_interrupted_by_an_exception),
+		T(test_software_events_of_others),
 		T(test_reinjection_is_taken_back),
 		T(test_nmi_blocks_until_iret),
 		T(test_nmi_blocking_is_state),
 		T(test_nmi_window),
 		T(test_nmi_window_after_the_shadow),
+		T(test_nmi_window_behind_sti),
 		T(test_nmi_window_of_a_changed_state),
 		T(test_windows_together),
 		T(test_iret_exits),
 		T(test_step_over_mov_ss),
 		T(test_breakpoint_at_mov_ss),
+		T(test_new_state_has_nothing_pending),
 		T(test_pending_step_is_as_entry_wants_it),
 	};
 

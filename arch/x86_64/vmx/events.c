@@ -19,12 +19,12 @@
 
 /* --- Encoding --- */
 
-/* INT n, INT3 and INTO come again by themselves, since RIP is still theirs. */
-static bool comes_again(unsigned type, uint8_t vector)
+/* INT3 and INTO come again by themselves, since RIP is still theirs; as does INT n, which is not
+ * encoded. */
+static bool comes_again(const struct x86_event *event)
 {
-	if (type == X86_EVENT_EXCEPTION)
-		return vector == X86_VEC_BP || vector == X86_VEC_OF;
-	return type == X86_EVENT_SOFT_INT;
+	return event->type == X86_EVENT_EXCEPTION &&
+	       (event->vector == X86_VEC_BP || event->vector == X86_VEC_OF);
 }
 
 uint32_t vmx_event_encode(const struct x86_event *event)
@@ -51,8 +51,6 @@ void vmx_event_decode(uint32_t info, uint32_t error_code, struct x86_event *even
 		return;
 	event->valid = 1;
 	event->type = (uint8_t)VMX_INFO_TYPE(info);
-	if (event->type > X86_EVENT_SOFT_INT)
-		event->type = X86_EVENT_EXCEPTION;
 	event->vector = VMX_INFO_VECTOR(info);
 	event->has_error_code = (info & VMX_INFO_ERROR) != 0;
 	event->error_code = event->has_error_code ? error_code : 0;
@@ -92,7 +90,6 @@ static void merge_pending_debug(struct hc_vcpu *vcpu)
 	hc_vcpu_need(vcpu, X86_G_DR);
 	x86_state_of(vcpu)->dr6 |= pending & (VMX_PENDING_HITS | VMX_PENDING_BS);
 	hc_vcpu_dirty(vcpu, X86_G_DR);
-	vmx_hw_write(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, 0);
 }
 
 static void put_event(struct hc_vcpu *vcpu, const struct x86_event *event, uint32_t info)
@@ -136,7 +133,7 @@ void vmx_set_events(struct hc_vcpu *vcpu, struct x86_state *st)
 {
 	struct vmx_vcpu *vv = vmx_vcpu_of(vcpu);
 	const struct x86_event *again = &st->events.reinject;
-	uint32_t info = comes_again(again->type, again->vector) ? 0 : vmx_event_encode(again);
+	uint32_t info = comes_again(again) ? 0 : vmx_event_encode(again);
 	uint32_t blocking = shadow_of(vv, st);
 
 	if (info && VMX_INFO_TYPE(info) != VMX_EVENT_EXCEPTION)
