@@ -17,6 +17,7 @@ import bochs
 import common
 import guest
 import machine as machines
+import peer
 import run
 from common import BUILD, ROOT, Failure, Progress, build_preset, colour
 
@@ -304,7 +305,7 @@ def kernel_speeds(line):
 
 def bochs_speeds(image):
     """loop_speeds() of those loops that Bochs gets through in its time."""
-    found = bochs.run(OUT / "bochs-loops", image, lambda text: text == "done", BOCHS_LOOPS_TIMEOUT)
+    found = peer.run(OUT / "bochs-loops", image, lambda text: text == "done", BOCHS_LOOPS_TIMEOUT)
     speeds = loop_speeds(found.lines)
     if not speeds:
         raise Failure(f"Bochs: no loop came to its end in {BOCHS_LOOPS_TIMEOUT} s")
@@ -319,7 +320,7 @@ def boot_archive():
 
 def bochs_boot_seconds():
     """Wall and CPU seconds of one such boot in Bochs, GRUB's part not counted."""
-    found = bochs.run(OUT / "bochs-boot", guest.kernel(), lambda text: "reboot: " in text, TIMEOUT,
+    found = peer.run(OUT / "bochs-boot", guest.kernel(), lambda text: "reboot: " in text, TIMEOUT,
                       boot_archive(), f"{EMU_APPEND} {bochs.LINUX_WORDS}")
     if not found.finished or "booted" not in (OUT / "bochs-boot/com2").read_text(errors="replace"):
         raise Failure("Bochs: Debian did not get to userspace and off; it said:\n" +
@@ -345,7 +346,7 @@ def boot_seconds(emulated):
 
 
 def bochs_is_there():
-    missing = bochs.missing()
+    missing = peer.missing()
     if missing:
         print(f"no column for Bochs: not installed: {', '.join(missing)}")
     return not missing

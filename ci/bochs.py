@@ -1,145 +1,195 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Bochs as a peer of ./dev bench emu: a CD image with GRUB and a guest on it, Bochs' configuration,
-and what the guest says on its serial ports with the time of each line."""
-import collections
+"""Bochs: the emulator that has VT-x, and a second AMD-V. Its configuration and command line, its
+complaints, and a terminal for one of its serial ports. Debian's 2.7; a 3.x where there is one."""
+import dataclasses
+import functools
 import os
 import pathlib
+import pty
+import re
+import select
 import shutil
 import subprocess
-import time
+import sys
+import termios
+import tty
 
-from common import ROOT, Failure, run_logged
+from common import Failure
 
-PROGRAM = "bochs-bin"
 BIOS = pathlib.Path("/usr/share/bochs/BIOS-bochs-latest")
 VGA_BIOS = pathlib.Path("/usr/share/vgabios/vgabios.bin")
-GRUB = pathlib.Path("/usr/lib/grub/i386-pc")
 GUI = "bochs/plugins/libbx_term_gui.so"
-INTERVAL = 0.01 # between two looks at the serial ports' files, seconds
-# What GRUB prints when all files are loaded: the guest's own time begins there.
-STARTING = "bench: starting"
+# Instructions to a second of the machine's clocks. With one CPU the TSC counts instructions.
+IPS = 50000000
+# Linux measures delays against clocks that CPUID's frequencies contradict here: it is told. The rest
+# saves work that says nothing about a hypervisor.
+LINUX_WORDS = f"lpj={IPS // 250} tsc=reliable nokaslr mitigations=off random.trust_cpu=on"
+MODELS = {"vmx": "corei7_skylake_x", "svm": "ryzen"}
 
-# With one CPU the TSC counts instructions, as many to a second of the guest's clocks as ips says.
 CONFIGURATION = """\
 config_interface: textconfig
-display_library: term
+display_library: {library}
 romimage: file={bios}, options=fastboot
 vgaromimage: file={vga_bios}
-cpu: model=corei7_skylake_x, count=1, ips=50000000, reset_on_triple_fault=0, ignore_bad_msrs=1
-memory: guest=512, host=512
+vga: extension=none
+cpu: model={model}, count={cpus}, ips={ips}, reset_on_triple_fault=0, ignore_bad_msrs=1
+memory: guest={memory}, host={memory}
 ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
-ata0-master: type=cdrom, path={image}, status=inserted
-boot: cdrom
-clock: sync=none, time0=1700000000
-log: {log}
+ata0-master: {drive}
+boot: {boot}
+clock: sync={sync}, time0=1700000000
+log: {directory}/bochs.log
 panic: action=fatal
 error: action=report
 info: action=report
 debug: action=ignore
-com1: enabled=1, mode=file, dev={com1}
-com2: enabled=1, mode=file, dev={com2}
+{rest}
 """
-# Linux measures delays against clocks that CPUID's frequencies contradict here: it is told.
-LINUX_WORDS = "lpj=200000 tsc=reliable nokaslr mitigations=off random.trust_cpu=on"
+
+
+@dataclasses.dataclass
+class Program:
+    path: str
+    version: str
+    has_debugger: bool  # then it starts in it
+
+
+@functools.cache
+def program():
+    """The Bochs to use: HYPERCORE_BOCHS, or the one that is installed."""
+    path = os.environ.get("HYPERCORE_BOCHS") or shutil.which("bochs-bin") or shutil.which("bochs")
+    if not path:
+        raise Failure("Bochs is not installed: it is the package bochs (and bochs-term, bochsbios, vgabios)", 125)
+    try:
+        done = subprocess.run([path, "--help"], stdin=subprocess.DEVNULL, capture_output=True)
+    except OSError as error:
+        raise Failure(f"{path}: {error.strerror}", 125)
+    text = (done.stdout + done.stderr).decode(errors="replace")
+    version = re.search(r"Bochs x86 Emulator (\S+)", text)
+    return Program(path, version.group(1) if version else "2.7", " -rc " in text)
+
+
+@functools.cache
+def models():
+    """The CPU models that it knows."""
+    done = subprocess.run([program().path, "--help", "cpu"], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True)
+    return re.findall(r"^(\w+)$", done.stdout + done.stderr, re.MULTILINE)
 
 
 def missing():
     """The packages that are not installed."""
-    needs = {"bochs": shutil.which(PROGRAM),
+    there = {"bochs": shutil.which("bochs-bin") or shutil.which("bochs"),
              "bochs-term": any(pathlib.Path("/usr/lib").glob(f"*/{GUI}")),
-             "bochsbios": BIOS.exists(), "vgabios": VGA_BIOS.exists(), "grub-pc-bin": GRUB.exists(),
-             "grub-common": shutil.which("grub-mkrescue"), "xorriso": shutil.which("xorriso"),
-             "mtools": shutil.which("mformat")}
-    return [package for package, there in needs.items() if not there]
+             "bochsbios": BIOS.exists(), "vgabios": VGA_BIOS.exists()}
+    if os.environ.get("HYPERCORE_BOCHS"):
+        there["bochs"] = there["bochs-term"] = True
+    return [package for package, found in there.items() if not found]
 
 
-def make_image(directory, kernel, initrd, append):
-    """Makes a CD image that starts the kernel by its 16-bit entry, as QEMU's -kernel does: GRUB's other
-    way moves a relocatable kernel, but the loops' 32-bit entry is for one place. The image's path."""
-    stage, image = directory / "root", directory / "guest.iso"
-    shutil.rmtree(stage, ignore_errors=True)
-    (stage / "boot/grub").mkdir(parents=True)
-    shutil.copyfile(kernel, stage / "vmlinuz")
-    lines = ["serial --unit=0 --speed=115200", "terminal_output serial", "set timeout=0",
-             'menuentry "bench" {', f"linux16 /vmlinuz {append}"]
-    if initrd:
-        shutil.copyfile(initrd, stage / "initrd.img")
-        lines.append("initrd16 /initrd.img")
-    lines += [f'echo "{STARTING}"', "}"]
-    (stage / "boot/grub/grub.cfg").write_text("\n".join(lines) + "\n")
-    run_logged(["grub-mkrescue", "-d", GRUB, "-o", image, "--locales=", "--fonts=", "--themes=",
-                "--install-modules=biosdisk iso9660 normal configfile linux16 serial terminal echo boot "
-                "part_msdos part_gpt part_apple", stage, "-volid", "BENCH"],
-               directory / "mkrescue.log", "making Bochs' CD image")
-    return image
+def disk(path):
+    return {"drive": f"type=disk, path={path}, mode=flat", "boot": "disk"}
 
 
-class Lines:
-    """The lines of a file that grows, each with the time that it was first seen whole."""
-
-    def __init__(self, path):
-        self.path, self.rest, self.found = path, b"", []
-        path.write_bytes(b"")
-        self.file = open(path, "rb")
-
-    def look(self):
-        """The lines that have come since."""
-        data, at = self.file.read(), time.monotonic()
-        *whole, self.rest = (self.rest + data).split(b"\n")
-        new = [(at, line.decode(errors="replace").strip()) for line in whole]
-        self.found += new
-        return new
+def cdrom(path):
+    return {"drive": f"type=cdrom, path={path}, status=inserted", "boot": "cdrom"}
 
 
-def cpu_seconds(process):
-    """What a running process has used."""
-    fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def file_port(path):
+    """The other end of a serial port."""
+    return f"mode=file, dev={path}"
 
 
-def has_ended(process):
-    """Leaves an ended process for cpu_seconds() to ask about."""
-    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-
-
-Run = collections.namedtuple("Run", "lines wall cpu finished")
-
-
-def follow(process, ports, is_end, timeout):
-    """Reads the serial ports until a line is the end, counted from GRUB's hand-over."""
-    begun, start = time.monotonic(), None
-    limit = begun + timeout
-    while True:
-        over = has_ended(process) or time.monotonic() > limit
-        for port in ports:
-            for at, text in port.look():
-                if start is None and text.endswith(STARTING):
-                    start, limit = (at, cpu_seconds(process)), at + timeout
-                elif start is not None and is_end(text):
-                    return Run(port.found, at - start[0], cpu_seconds(process) - start[1], True)
-        if over:
-            return Run(ports[0].found, time.monotonic() - begun, 0.0, False)
-        time.sleep(INTERVAL)
-
-
-def run(directory, kernel, is_end, timeout, initrd=None, append=""):
-    """Runs a guest until a line for which is_end(line) holds, or for so many seconds. Wall and CPU
-    seconds count from the guest's first instruction."""
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
-    ports = [Lines(directory / name) for name in ("com1", "com2")]
+def command_line(directory, drive, ports, model=MODELS["vmx"], cpus=1, memory=512, sync="none", extra=()):
+    """Writes the configuration and gives the command. drive: disk() or cdrom(); ports: COM1 to COM4's
+    other ends, None for a port that is not there; memory in MiB. Its standard output is file descriptor
+    3, which a port may have as /dev/fd/3."""
+    found = program()
+    lines = [f"com{n + 1}: enabled=1, {port}" for n, port in enumerate(ports) if port]
     (directory / "bochsrc").write_text(CONFIGURATION.format(
-        bios=BIOS, vga_bios=VGA_BIOS, image=make_image(directory, kernel, initrd, append),
-        log=directory / "bochs.log", com1=ports[0].path, com2=ports[1].path))
-    (directory / "commands").write_text("c\n") # Debian's Bochs starts in its debugger
-    line = [PROGRAM, "-q", "-f", str(directory / "bochsrc"), "-rc", str(directory / "commands")]
-    with subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                          stderr=subprocess.DEVNULL, env=os.environ | {"TERM": "vt100"}) as process:
+        library="term" if found.version.startswith("2.") else "nogui", bios=BIOS, vga_bios=VGA_BIOS,
+        model=model, cpus=cpus, ips=IPS, memory=memory, sync=sync, directory=directory, **drive,
+        rest="\n".join([*lines, *extra])))
+    (directory / "commands").write_text("c\n")
+    # What was killed leaves its locks.
+    line = [found.path, "-q", "-unlock", "-f", str(directory / "bochsrc")]
+    if found.has_debugger:
+        line += ["-rc", str(directory / "commands")]
+    return ["sh", "-c", 'TERM=vt100 exec "$@" 3>&1 >/dev/null </dev/null', "bochs", *line]
+
+
+# What it calls errors and is a guest's or a hypervisor's everyday life.
+EVERYDAY = re.compile(r"VMEXIT: |(RD|WR)MSR: Unknown|locked: cleaning|LTDL_LIBRARY|"
+                      r"write to LAPIC|read from LAPIC|APIC write|optical drive|HD ignoring|"
+                      r"unsupported .*PCI|write: port|TSC deadline")
+
+
+def complaints(directory, most=8):
+    """The lines of its log that say what went wrong."""
+    log, found = directory / "bochs.log", []
+    if log.exists():
+        with open(log, errors="replace") as lines:
+            for line in lines:
+                match = re.match(r"\d+([ep])\[(\w+) *\] (.*)", line)
+                if match and not EVERYDAY.search(match.group(3)):
+                    found.append(f"bochs: {match.group(2)}: {match.group(3)}")
+    return list(dict.fromkeys(found))[-most:]
+
+
+class Terminal:
+    """A serial port on this terminal, as QEMU's would be: Ctrl-a x leaves, Ctrl-a Ctrl-a is Ctrl-a."""
+
+    ESCAPE, LEAVE = b"\x01", b"x"
+
+    def __init__(self, link):
+        self.master, self.slave = pty.openpty()
+        tty.setraw(self.slave)
+        link.unlink(missing_ok=True)
+        link.symlink_to(os.ttyname(self.slave))
+        self.left = False
+        self.escaped = False
+
+    @staticmethod
+    def port(link):
+        return f"mode=term, dev={link}"
+
+    def _typed(self, data):
+        for byte in (data[n:n + 1] for n in range(len(data))):
+            if self.escaped:
+                self.escaped = False
+                if byte in (self.LEAVE, b"X"):
+                    self.left = True
+                elif byte == self.ESCAPE:
+                    os.write(self.master, byte)
+            elif byte == self.ESCAPE:
+                self.escaped = True
+            else:
+                os.write(self.master, byte)
+
+    def _pass_on(self, sources):
+        ready, _, _ = select.select(sources, [], [], 0.1)
+        if self.master in ready:
+            sys.stdout.buffer.write(os.read(self.master, 65536))
+            sys.stdout.buffer.flush()
+        if 0 in ready:
+            data = os.read(0, 4096)
+            if not data:
+                sources.remove(0)
+            self._typed(data)
+        return bool(ready)
+
+    def relay(self, process):
+        """Until the process ends or the user leaves, which ends it."""
+        saved = termios.tcgetattr(0) if os.isatty(0) else None
+        sources = [self.master, 0]
         try:
-            found = follow(process, ports, is_end, timeout)
+            if saved:
+                tty.setraw(0)
+            while not self.left and (process.poll() is None or self._pass_on(sources)):
+                self._pass_on(sources)
         finally:
-            process.kill() # a halted guest would keep it for ever, and it does not heed SIGTERM
-    if not any(text.endswith(STARTING) for _, text in ports[0].found):
-        log = (directory / "bochs.log").relative_to(ROOT)
-        raise Failure(f"Bochs did not start the guest: see {log}")
-    return found
+            process.kill()
+            if saved:
+                termios.tcsetattr(0, termios.TCSADRAIN, saved)
+            os.close(self.master)
+            os.close(self.slave)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What the commands behind ./dev share: places, messages, progress, builds."""
+import contextlib
+import fcntl
 import os
 import pathlib
 import shutil
@@ -79,8 +81,24 @@ def run_logged(command, log, what, **kwargs):
         raise Failure("\n".join(useful_end(log) + [f"{what} failed; all of it: {log.relative_to(ROOT)}"]))
 
 
+@contextlib.contextmanager
+def alone(what):
+    """One at a time: another ./dev in this tree may be at it, and ninja does not look."""
+    lock = BUILD / "log" / "lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with open(lock, "w", encoding="ascii") as file:
+        with Progress(f"waiting for another ./dev before {what}"):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def build_preset(preset, *targets):
     """Configures (once) and builds a preset."""
+    with alone(f"building {preset}"):
+        return build_alone(preset, *targets)
+
+
+def build_alone(preset, *targets):
     if not shutil.which("cmake"):
         raise Failure("cmake is not installed")
     directory = BUILD / preset

@@ -1,22 +1,27 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The physical machine, as QEMU emulates it, with the board image on it: configuration file, bundle,
-start-up paths, QEMU's command line, and what the hypervisor's log says in the end."""
+"""The physical machine, as QEMU or Bochs emulates it, with the board image on it: configuration file,
+start-up paths, the emulator's command line, and what the hypervisor's log says in the end."""
 import dataclasses
 import pathlib
 import re
 import shutil
 
+import bochs
 import guest
 from common import BUILD, ROOT, Failure, build_preset, run_logged
 
 QEMU = "qemu-system-x86_64"
 BOARD = "board-x86_64"
-# What each backend needs of the emulated CPU.
-BACKENDS = {"auto": "EPYC,+svm", "svm": "EPYC,+svm", "emu": "qemu64,-svm", "svm,emu": "EPYC,+svm"}
-BOOTS = ("kernel", "grub", "uefi")
+# The emulators, and the CPU that each backend gets there. QEMU's software CPU has no VT-x.
+MODELS = {"qemu": {"auto": "EPYC,+svm", "svm": "EPYC,+svm", "vmx": "EPYC,+svm", "emu": "qemu64,-svm"},
+          "bochs": {"auto": "corei7_skylake_x", "svm": "ryzen", "vmx": "corei7_skylake_x",
+                    "emu": "corei7_skylake_x"}}
+BACKENDS = ("auto", "svm", "vmx", "emu", "svm,emu", "vmx,emu")
+# How the hypervisor starts, the usual way first.
+BOOTS = {"qemu": ("kernel", "disk", "grub", "uefi"), "bochs": ("disk", "grub")}
 MAX_COM = 4
 # Where the commands' output begins. UEFI firmware has its own console on COM1 and COM2.
-FIRST_OUTPUT = {"kernel": 2, "grub": 2, "uefi": 3}
+FIRST_OUTPUT = {"kernel": 2, "disk": 2, "grub": 2, "uefi": 3}
 HYPERVISOR_MEMORY = 128 << 20
 OVMF = pathlib.Path("/usr/share/OVMF")
 
@@ -25,6 +30,7 @@ OVMF = pathlib.Path("/usr/share/OVMF")
 class Machine:
     """What to run, and on what."""
     directory: pathlib.Path  # for the files made; one per machine at a time
+    emulator: str = "qemu"
     backend: str = "svm"
     boot: str = "kernel"
     cpus: str = "1"  # as given: the hypervisor is the judge of it
@@ -42,7 +48,7 @@ class Machine:
     quiet: bool = False
     command: list = None  # None: interactive; empty: none, COM2 is still our standard output
     serials: tuple = ()  # the other ends of the VM's serial ports, if not the usual ones
-    extra: tuple = ()  # QEMU options
+    extra: tuple = ()  # QEMU's options, or lines of Bochs' configuration
 
     def vm_names(self):
         return ["debian"] if self.vms == 1 else [f"debian{n + 1}" for n in range(self.vms)]
@@ -50,6 +56,16 @@ class Machine:
     @property
     def log(self):
         return self.directory / "hypercore.log"
+
+    @property
+    def cpu(self):
+        """The CPU model."""
+        return self.cpu_model or MODELS[self.emulator][self.backend.split(",")[0]]
+
+    @property
+    def terminal(self):
+        """What Bochs takes for a terminal, when the guest's console is this one."""
+        return self.directory / "terminal"
 
     def output(self, index):
         """Where a VM's ttyS1 goes when there are several."""
@@ -87,6 +103,10 @@ def host_cpus(machine):
     return min(max(int(machine.cpus) if machine.cpus.isdigit() else 1, 1) * machine.vms, 8)
 
 
+def default_emulator(backend):
+    return "bochs" if backend.split(",")[0] == "vmx" else "qemu"
+
+
 def guest_append(machine, name):
     """The guest kernel's command line."""
     # no_timer_check: Linux else counts timer ticks in a delay loop, which an emulated machine that
@@ -94,6 +114,8 @@ def guest_append(machine, name):
     words = ["console=ttyS0", "panic=-1", "no_timer_check", f"hostname={name}"]
     if machine.quiet:
         words.append("quiet")
+    if getattr(machine, "emulator", "") == "bochs":
+        words += [bochs.LINUX_WORDS, "cryptomgr.notests"]
     return " ".join(words + ([machine.append] if machine.append else []))
 
 
@@ -149,6 +171,20 @@ def board_file(name):
     return BUILD / BOARD / name
 
 
+def _iso(machine, files):
+    image = machine.directory / "hypercore.iso"
+    run_logged([ROOT / "ci/mkiso", image, board_file("hypercore.elf"), *files],
+               machine.directory / "mkiso.log", "making the ISO image")
+    return image
+
+
+def _disk(machine, files):
+    image = machine.directory / "hypercore.img"
+    run_logged([ROOT / "ci/mkdisk", "-a", machine.board_append, image, board_file("hypercore.elf"),
+                *files], machine.directory / "mkdisk.log", "making the disk image")
+    return image
+
+
 def _start_up(machine, files):
     """QEMU's options for the start-up path."""
     if machine.boot == "kernel":
@@ -158,10 +194,9 @@ def _start_up(machine, files):
         options = ["-kernel", str(board_file("hypercore.elf")), "-initrd", str(bundle)]
         return options + (["-append", machine.board_append] if machine.board_append else [])
     if machine.boot == "grub":
-        image = machine.directory / "hypercore.iso"
-        run_logged([ROOT / "ci/mkiso", image, board_file("hypercore.elf"), *files],
-                   machine.directory / "mkiso.log", "making the ISO image")
-        return ["-cdrom", str(image), "-boot", "d"]
+        return ["-cdrom", str(_iso(machine, files)), "-boot", "d"]
+    if machine.boot == "disk":
+        return ["-drive", f"format=raw,file={_disk(machine, files)}"]
     image, variables = machine.directory / "esp.img", machine.directory / "OVMF_VARS.fd"
     run_logged([ROOT / "ci/mkesp", image, board_file("hypercore.efi"), *files],
                machine.directory / "mkesp.log", "making the EFI system partition")
@@ -187,18 +222,49 @@ def _serial_options(machine):
     return options
 
 
-def command_line(machine):
-    """Makes all files and gives the command that runs the machine."""
+def _bochs_ports(machine):
+    """COM1.. of Bochs' machine; the same as _serial_options()."""
+    log = bochs.file_port(machine.log)
+    if machine.command is None:
+        return bochs.Terminal.port(machine.terminal), log
+    if machine.vms == 1:
+        return log, bochs.file_port("/dev/fd/3")
+    return log, *(bochs.file_port(machine.output(index)) for index in range(machine.vms))
+
+
+def _bochs_command_line(machine, files):
+    missing = bochs.missing()
+    if missing:
+        raise Failure(f"Bochs needs the packages {' '.join(missing)}: not installed", 125)
+    if machine.cpu not in bochs.models():
+        raise Failure(f"--cpu-model {machine.cpu}: Bochs knows {', '.join(bochs.models())}", 2)
+    drive = bochs.disk(_disk(machine, files)) if machine.boot == "disk" else bochs.cdrom(_iso(machine, files))
+    # A user's seconds are real ones.
+    sync = "slowdown" if machine.command is None else "none"
+    return bochs.command_line(machine.directory, drive, _bochs_ports(machine), machine.cpu,
+                              host_cpus(machine), host_memory(machine), sync, machine.extra)
+
+
+def _check(machine):
     most = MAX_COM + 1 - FIRST_OUTPUT[machine.boot]
     if machine.command is not None and machine.vms > most:
         raise Failure(f"--vms {machine.vms}: a command runs in at most {most} VMs here, "
                       "for each has a COM port of its own", 2)
+    if machine.boot not in BOOTS[machine.emulator]:
+        raise Failure(f"--boot {machine.boot}: on {machine.emulator} it should be one of "
+                      f"{', '.join(BOOTS[machine.emulator])}", 2)
     if machine.boot == "uefi" and not (OVMF / "OVMF_CODE_4M.fd").exists():
         raise Failure("no UEFI firmware: install the package ovmf", 125)
+
+
+def command_line(machine):
+    """Makes all files and gives the command that runs the machine."""
+    _check(machine)
     build_preset(BOARD)
     files = _files(machine)
-    return [QEMU, "-accel", "tcg", "-machine", "q35",
-            "-cpu", machine.cpu_model or BACKENDS[machine.backend],
+    if machine.emulator == "bochs":
+        return _bochs_command_line(machine, files)
+    return [QEMU, "-accel", "tcg", "-machine", "q35", "-cpu", machine.cpu,
             "-smp", str(host_cpus(machine)), "-m", str(host_memory(machine)),
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             *_start_up(machine, files), *_serial_options(machine), *machine.extra]
@@ -211,6 +277,7 @@ class Verdict:
     statuses: dict  # VM name: the status its guest exited with, or None if it powered off
     ended: bool  # the hypervisor came to its end in order
     ok: bool
+    failed: bool  # a VM failed
 
     def status(self, command):
         if self.errors or not self.ok or not self.statuses:
@@ -246,14 +313,13 @@ def read_verdict(log):
         errors = refused + [line for line in errors if "no backend" not in line]
     told = "\n".join(errors)
     errors += [line for line, reason in failed if reason not in told]
-    return Verdict(errors, statuses, ended, ok)
+    return Verdict(errors, statuses, ended, ok, bool(failed))
 
 
 def bare_command_line(machine):
     """The same guest on the same machine with no hypervisor between, to compare with."""
     _, kernel, *initrd = _files(machine)
-    return [QEMU, "-accel", "tcg", "-machine", "q35",
-            "-cpu", machine.cpu_model or BACKENDS[machine.backend],
+    return [QEMU, "-accel", "tcg", "-machine", "q35", "-cpu", machine.cpu,
             "-smp", machine.cpus, "-m", str((parse_size(machine.memory) or 0) >> 20),
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-kernel", str(kernel), *(["-initrd", str(initrd[0])] if initrd else []),

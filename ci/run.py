@@ -8,15 +8,17 @@ import sys
 import threading
 import time
 
+import bochs
 import common
 import hosted
 import machine as machines
 from common import BUILD, Failure
 
 EPILOG = """\
-The backends auto, emu and kvm are the hypercore command's, and run here as a process. svm, and
-"svm,emu" (the guest moves between the two), are the board image's, which runs under QEMU; so does
-any of auto and emu with --board or one of the options of the second group.
+The backends auto, emu and kvm are the hypercore command's, and run here as a process. svm, vmx, and
+"svm,emu" or "vmx,emu" (the guest moves between the two), are the board image's, which runs under an
+emulator, QEMU for svm and Bochs for vmx; so does any of auto and emu with --board or one of the
+options of the second group.
 
 Without COMMAND the terminal is the guest's console; Ctrl-a x leaves at once, "exit" in the
 guest powers it off. The hypervisor's log is build/run/hypercore.log.
@@ -35,7 +37,7 @@ def parse(words):
                                      description="Boots Debian's Linux in a virtual machine.")
     add = parser.add_argument
     add("--backend", default="auto", metavar="NAME",
-        help="what executes the guest's code: auto, emu, kvm, svm; two as in svm,emu (auto)")
+        help="what executes the guest's code: auto, emu, kvm, svm, vmx; two as in svm,emu (auto)")
     add("--cpus", default="1", metavar="N", help="the guest's CPUs (1)")
     add("--memory", default="512M", metavar="SIZE", help="the guest's memory (512M)")
     add("--switch-every", default="", metavar="TIME",
@@ -47,14 +49,17 @@ def parse(words):
     add("--stats", action="store_true", help="statistics in the log when the guest ends")
     add("--timeout", type=float, default=0, metavar="SECONDS", help="give up after so long")
     add("--directory", default=str(BUILD / "run"), metavar="DIR", help="for the files made (build/run)")
-    add = parser.add_argument_group("on the board image, under QEMU").add_argument
+    add = parser.add_argument_group("on the board image, under an emulator").add_argument
     add("--board", action="store_true", help="there, whatever the backend")
-    add("--boot", default="", choices=machines.BOOTS, help="how the hypervisor starts (kernel)")
+    add("--machine", default="", choices=machines.BOOTS, help="the emulator (vmx: bochs, others: qemu)")
+    add("--boot", default="", choices=machines.BOOTS["qemu"],
+        help="how the hypervisor starts: QEMU's -kernel, a boot sector of our own, GRUB, UEFI (the first "
+        "that the emulator can)")
     add("--vms", type=int, default=1, metavar="N", help="so many of the same guest side by side (1)")
     add("--host-cpus", type=int, default=0, metavar="N", help="the emulated machine's CPUs")
     add("--host-memory", default="", metavar="SIZE", help="the emulated machine's memory")
-    add("--cpu-model", default="", metavar="MODEL", help="the emulated machine's CPU, as QEMU names it")
-    add("--board-append", default="", metavar="WORDS", help="the hypervisor's command line (--boot kernel)")
+    add("--cpu-model", default="", metavar="MODEL", help="the emulated machine's CPU, as the emulator names it")
+    add("--board-append", default="", metavar="WORDS", help="the hypervisor's command line (--boot kernel or disk)")
     before, command = words, None
     if "--" in words:
         at = words.index("--")
@@ -76,15 +81,19 @@ def parse(words):
 def wants_board(options):
     """Whether an option makes sense with the board image only."""
     return bool(options.boot or options.vms != 1 or options.host_cpus or options.host_memory or
-                options.cpu_model or options.board_append or "svm" in options.backend.split(","))
+                options.cpu_model or options.board_append or options.machine or
+                {"svm", "vmx"} & set(options.backend.split(",")))
 
 
 def make_machine(options, command):
     keys = ("backend", "cpus", "memory", "vms", "host_cpus", "host_memory", "cpu_model", "kernel",
             "initrd", "append", "board_append", "stats", "switch_every")
+    emulator = options.machine or machines.default_emulator(options.backend)
+    # There a character takes its time on the wire, by the machine's clocks.
+    slow_console = emulator == "bochs"
     return machines.Machine(directory=common.ROOT.joinpath(options.directory), command=command,
-                            boot=options.boot or "kernel",
-                            quiet=command is None and not options.verbose,
+                            emulator=emulator, boot=options.boot or machines.BOOTS[emulator][0],
+                            quiet=(command is None or slow_console) and not options.verbose,
                             **{key: getattr(options, key) for key in keys})
 
 
@@ -99,9 +108,9 @@ class LogFollower(threading.Thread):
     """Watches the log: repeats it on standard error if asked to, and ends a machine that has said
     its last line but does not switch itself off."""
 
-    def __init__(self, path, process, verbose):
+    def __init__(self, path, end, verbose):
         super().__init__(daemon=True)
-        self.path, self.process, self.verbose = path, process, verbose
+        self.path, self.end, self.verbose = path, end, verbose
         self.finished = threading.Event()
 
     def run(self):
@@ -118,7 +127,7 @@ class LogFollower(threading.Thread):
                 if last:
                     return
                 if deadline and time.monotonic() > deadline:
-                    self.process.terminate()
+                    self.end()
                     deadline = None
                 self.finished.wait(0.1)
 
@@ -144,14 +153,17 @@ def useful(said):
 
 
 def execute(line, machine, verbose=False, timeout=0, sink=None):
-    """Runs QEMU to its end. Returns (its exit status, what it said on standard error, timed out)."""
-    interactive = machine.command is None
+    """Runs the emulator to its end. Returns (its exit status, what it said on standard error, timed
+    out). Bochs' status says nothing; it is 0 if the user left."""
+    interactive, on_bochs = machine.command is None, machine.emulator == "bochs"
     machine.log.write_text("")  # the last machine's end is not this one's
+    terminal = bochs.Terminal(machine.terminal) if interactive and on_bochs else None
     streams = {"stderr": subprocess.PIPE}
-    if not interactive:
+    if not interactive or terminal:
         streams |= {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE}
     process = subprocess.Popen(line, **streams)
-    follower = LogFollower(machine.log, process, verbose)
+    # Bochs 2.7 does not heed SIGTERM.
+    follower = LogFollower(machine.log, process.kill if on_bochs else process.terminate, verbose)
     follower.start()
     expired = threading.Event()
     timer = threading.Timer(timeout, lambda: (expired.set(), process.kill()))
@@ -161,7 +173,9 @@ def execute(line, machine, verbose=False, timeout=0, sink=None):
     reader = threading.Thread(target=lambda: said.append(process.stderr.read()), daemon=True)
     reader.start()
     try:
-        if not interactive:
+        if terminal:
+            terminal.relay(process)
+        elif not interactive:
             copy_output(process, sink or sys.stdout.buffer)
         process.wait()
     except BaseException:
@@ -172,7 +186,8 @@ def execute(line, machine, verbose=False, timeout=0, sink=None):
         timer.cancel()
         reader.join()
         follower.finish()
-    return process.returncode, useful(b"".join(said)), expired.is_set()
+    status = 0 if terminal and terminal.left else process.returncode
+    return status, useful(b"".join(said)), expired.is_set()
 
 
 def print_outputs(machine):
@@ -187,6 +202,8 @@ def judge(machine, returncode, said, expired, timeout):
     verdict = machines.read_verdict(machine.log)
     for line in verdict.errors:
         print(line, file=sys.stderr)
+    if machine.emulator == "bochs" and (expired or not verdict.ended or verdict.failed):
+        print(*bochs.complaints(machine.directory), sep="\n", file=sys.stderr)
     shown = machine.log
     if shown.is_relative_to(common.ROOT):
         shown = shown.relative_to(common.ROOT)
@@ -196,8 +213,9 @@ def judge(machine, returncode, said, expired, timeout):
     if not verdict.ended and machine.command is None and returncode == 0 and not verdict.errors:
         return 0  # left by Ctrl-a x
     if not verdict.ended and not verdict.errors:
-        print(f"./dev run: the machine ended early (QEMU's status {returncode}); log: {shown}",
-              *said.splitlines(), sep="\n", file=sys.stderr)
+        name = {"qemu": "QEMU", "bochs": "Bochs"}[machine.emulator]
+        print(f"./dev run: the machine ended early ({name}'s status {returncode}); log: {shown}",
+              *(said.splitlines() if machine.emulator == "qemu" else ()), sep="\n", file=sys.stderr)
     elif not verdict.errors and machine.command and None in verdict.statuses.values():
         print("./dev run: the guest powered itself off before the command ended", file=sys.stderr)
     return verdict.status(machine.command)
@@ -221,7 +239,7 @@ def execute_process(line, process, verbose=False, timeout=0, sink=None):
     process.console.write_text("")
     with open(process.log, "wb") as log:
         child = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
-    follower = LogFollower(process.console, child, verbose)
+    follower = LogFollower(process.console, child.terminate, verbose)
     follower.start()
     expired = threading.Event()
     timer = threading.Timer(timeout, lambda: (expired.set(), child.kill()))

@@ -5,6 +5,7 @@ import dataclasses
 import importlib.util
 import os
 import subprocess
+import sys
 import time
 import unittest
 import xml.etree.ElementTree as xml
@@ -130,9 +131,18 @@ def build(report, _):
         report.run("build", preset, lambda: build_preset(preset))
 
 
+def boot_tests():
+    """Those of QEMU's machine first."""
+    folder = ROOT / "tests/boot"
+    sys.path.insert(0, str(folder))
+    for name in ("boot_tests.py", "bochs_tests.py"):
+        load(folder / name)
+    return sys.modules["rig"].TESTS
+
+
 def boot(report, patterns):
     """Guests on emulated machines."""
-    tests = [test for test in load(ROOT / "tests/boot/boot_tests.py").TESTS
+    tests = [test for test in boot_tests()
              if not patterns or any(pattern in test.__name__ for pattern in patterns)]
     if not report.run("boot", "board image and guest", prepare_boot):
         for test in tests:

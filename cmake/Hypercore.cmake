@@ -12,6 +12,7 @@ endif()
 # Freestanding: no libc beyond mem*/str*, no floating point (vector registers belong to the guest).
 set(HC_FREESTANDING -ffreestanding -fno-strict-aliasing -fno-common -fwrapv)
 set(HC_BOARD_x86_64 -m64 -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-pic -fno-pie
+  -ffunction-sections -fdata-sections
   -fno-asynchronous-unwind-tables -fstack-protector-strong -mstack-protector-guard=global)
 set(HC_BOARD_aarch64 -mgeneral-regs-only -mstrict-align -mno-outline-atomics -fno-pic -fno-pie
   -fno-asynchronous-unwind-tables)

@@ -14,6 +14,7 @@ const char *hc_exit_reason_name(enum hc_exit_reason reason)
 		[HC_EXIT_UNDEFINED] = "undefined", [HC_EXIT_TASK_SWITCH] = "task_switch",
 		[HC_EXIT_SHUTDOWN] = "shutdown",   [HC_EXIT_ENTRY_FAILED] = "entry_failed",
 		[HC_EXIT_UNKNOWN] = "unknown",     [HC_EXIT_BUS] = "bus",
+		[HC_EXIT_MODE] = "mode",
 	};
 
 	return (unsigned)reason < HC_EXIT_REASON_COUNT ? names[reason] : "?";

@@ -71,6 +71,66 @@ int hc_vm_move(struct hc_vm *vm)
 	return 0;
 }
 
+/* --- Away from home --- */
+
+/* Any CPU may arm it. */
+static void arm_timer(struct hc_vm *vm, hc_timer_fn fn, uint64_t after_ns)
+{
+	hc_dev_lock(vm);
+	if (!vm->move_timer.home)
+		hc_timer_init(&vm->move_timer, vm->vcpus[0], true, fn);
+	hc_timer_arm(&vm->move_timer, hc_platform_now_ns() + after_ns);
+	hc_dev_unlock(vm);
+}
+
+#define LOOK_HOME_NS UINT64_C(1000000)
+
+static void look_home(struct hc_timer *timer, uint64_t now_ns)
+{
+	struct hc_vm *vm = timer->home->vm;
+
+	if (!atomic_load(&vm->away))
+		return;
+	atomic_store(&vm->home_votes, 0);
+	for (unsigned i = 0; i < vm->cpu_count; i++)
+		hc_vcpu_request(vm->vcpus[i], HC_REQ_HOME);
+	hc_timer_arm(timer, now_ns + LOOK_HOME_NS);
+}
+
+/* A vCPU that needs the other backend just after it voted comes back at its next entry. */
+void hc_vcpu_consider_home(struct hc_vcpu *vcpu)
+{
+	struct hc_vm *vm = vcpu->vm;
+	const struct hc_backend_ops *home = vm->parts[0].ops;
+	uint64_t all = ~UINT64_C(0) >> (HC_MAX_VCPUS - vm->cpu_count), bit = HC_BIT(vcpu->id);
+
+	atomic_fetch_and(&vcpu->requests, ~(uint32_t)HC_REQ_HOME);
+	if (home->can_run && !home->can_run(vcpu))
+		return;
+	if ((atomic_fetch_or(&vm->home_votes, bit) | bit) == all &&
+	    atomic_exchange(&vm->away, false))
+		(void)hc_vm_move(vm);
+}
+
+int hc_vm_leave_home(struct hc_vcpu *vcpu)
+{
+	struct hc_vm *vm = vcpu->vm;
+
+	if (!vm->parts[1].ops)
+		return hc_error(-EOPNOTSUPP,
+		                "vm %s: vcpu %u: backend %s cannot run the mode that the guest is "
+		                "in, and there is no other one",
+		                vm->name, vcpu->id, vcpu->backend->name);
+	/* Moves by the clock bring it back themselves. Another vCPU may have been first. */
+	if (hc_vm_move(vm) || vm->switch_ns)
+		return 0;
+	atomic_store(&vm->away, true);
+	arm_timer(vm, look_home, LOOK_HOME_NS);
+	return 0;
+}
+
+/* --- By the clock --- */
+
 static void period_is_over(struct hc_timer *timer, uint64_t now_ns)
 {
 	struct hc_vm *vm = timer->home->vm;
@@ -88,7 +148,6 @@ int hc_vm_switch_every(struct hc_vm *vm, uint64_t period_ns)
 	if (!period_ns)
 		return hc_error(-EINVAL, "vm %s: cannot move every 0 ns", vm->name);
 	vm->switch_ns = period_ns;
-	hc_timer_init(&vm->move_timer, vm->vcpus[0], false, period_is_over);
-	hc_timer_arm(&vm->move_timer, hc_platform_now_ns() + period_ns);
+	arm_timer(vm, period_is_over, period_ns);
 	return 0;
 }

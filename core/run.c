@@ -34,6 +34,13 @@ static int handle_interrupt(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	return HC_ACT_RESUME;
 }
 
+static int handle_mode(struct hc_vcpu *vcpu, struct hc_exit *exit)
+{
+	int rc = hc_vm_leave_home(vcpu);
+
+	return rc ? rc : HC_ACT_YIELD;
+}
+
 static int handle_nothing(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
 	return -ENOSYS;
@@ -44,6 +51,7 @@ void hc_vcpu_set_handlers(struct hc_vcpu *vcpu, const hc_exit_handler *handlers)
 	for (unsigned r = 0; r < HC_EXIT_REASON_COUNT; r++)
 		vcpu->handlers[r] = handlers[r] ? handlers[r] : handle_nothing;
 	vcpu->handlers[HC_EXIT_INTERRUPT] = handle_interrupt;
+	vcpu->handlers[HC_EXIT_MODE] = handle_mode;
 }
 
 /* HC_ACT_RESUME: on to the guest. Otherwise *next says what becomes of the vCPU. */
@@ -66,6 +74,8 @@ static int take_requests(struct hc_vcpu *vcpu, uint32_t requests, enum hc_vcpu_r
 		*next = HC_VCPU_READY;
 		return HC_ACT_YIELD;
 	}
+	if (requests & HC_REQ_HOME)
+		hc_vcpu_consider_home(vcpu);
 	/* Cleared first: what comes in from here on is seen in the next round. */
 	atomic_fetch_and(&vcpu->requests, ~(uint32_t)HC_REQ_EVENT);
 	int action = vcpu->vm->arch->before_entry(vcpu);

@@ -8,7 +8,7 @@
 
 #include <hypercore/types.h>
 
-#define HC_TRACE_RECORDS 256 /* a power of two */
+#define HC_TRACE_RECORDS 64 /* a power of two */
 
 enum hc_trace_kind { HC_TRACE_EXIT, HC_TRACE_INJECT, HC_TRACE_STATE, HC_TRACE_ERROR };
 

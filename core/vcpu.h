@@ -16,7 +16,8 @@ enum hc_request {
 	HC_REQ_EVENT = 1 << 0, /* call hc_arch_ops.before_entry */
 	HC_REQ_PARK = 1 << 1,  /* the VM pauses or stops: leave the run queues */
 	HC_REQ_YIELD = 1 << 2, /* the slice is over */
-	HC_REQ_MOVE = 1 << 3   /* go on on the other backend */
+	HC_REQ_MOVE = 1 << 3,  /* go on on the other backend */
+	HC_REQ_HOME = 1 << 4   /* say whether the first backend could run it */
 };
 
 enum hc_vcpu_run_state {
@@ -99,6 +100,13 @@ void hc_vcpu_set_handlers(struct hc_vcpu *vcpu, const hc_exit_handler *handlers)
 /* Internal to the core: HC_REQ_MOVE is set, between load() and put(). False: the vCPU has moved,
  * but must not run until all others of its VM have. */
 bool hc_vcpu_move(struct hc_vcpu *vcpu);
+
+/* Internal to the core: its backend cannot run vcpu as it is (HC_EXIT_MODE): its VM moves to the
+ * other one until the first can run all of its vCPUs. -EOPNOTSUPP if there is no other. */
+int hc_vm_leave_home(struct hc_vcpu *vcpu);
+
+/* Internal to the core: HC_REQ_HOME is set, between load() and put(). */
+void hc_vcpu_consider_home(struct hc_vcpu *vcpu);
 
 /* Runs vcpu until it halts, yields, parks or its VM fails. Called by the scheduler with host
  * interrupts off. Returns the reason as the state it is to enter next. */

@@ -25,6 +25,19 @@ struct hc_vm {
 	_Atomic uint32_t moves;                       /* hc_vm_move() calls so far */
 	_Atomic uint32_t move_left; /* vCPUs that have not made the last one yet */
 	struct hc_timer move_timer;
+	_Atomic bool away;           /* on the second backend for what the first cannot run */
+	_Atomic uint64_t home_votes; /* by vCPU: the first could run it, when it was asked */
+
+	/* Devices: what accesses to ports need lies in one page with what is above. */
+	struct hc_lock device_lock;
+	struct hc_bus bus[HC_SPACE_COUNT];
+	struct hc_irq_router irq;
+	struct {
+		hc_irq_eoi_fn fn;
+		void *dev;
+	} eoi_sinks[HC_IRQ_MAX_SINKS];
+	unsigned eoi_sink_count;
+	struct hc_list devices;
 
 	struct hc_vcpu *vcpus[HC_MAX_VCPUS];
 	unsigned cpu_count;
@@ -52,17 +65,6 @@ struct hc_vm {
 	struct hc_memory memory;
 	unsigned gpa_bits;
 	struct s2 s2; /* if s2.format */
-
-	/* Devices. */
-	struct hc_lock device_lock;
-	struct hc_bus bus[HC_SPACE_COUNT];
-	struct hc_irq_router irq;
-	struct {
-		hc_irq_eoi_fn fn;
-		void *dev;
-	} eoi_sinks[HC_IRQ_MAX_SINKS];
-	unsigned eoi_sink_count;
-	struct hc_list devices;
 };
 
 /* What a backend keeps for the VM, or NULL. */

@@ -75,7 +75,7 @@ static void run(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	vcpu->valid = 1; /* group 0: the core's */
 	vcpu->dirty = 0;
 	test_now_ns += step->advance_ns;
-	if (exit->reason == HC_EXIT_INTERRUPT)
+	if (exit->reason == HC_EXIT_INTERRUPT || exit->reason == HC_EXIT_MODE) /* the core's own */
 		fake_of(vcpu)->at++;
 }
 

@@ -39,15 +39,20 @@ static int setup(void **state)
 	return 0;
 }
 
-static struct hc_vm *vm_with(const struct hc_backend_ops *other)
+static struct hc_vm *vm_with_cpus(const struct hc_backend_ops *other, unsigned cpus)
 {
 	const struct hc_vm_config config = {
-		.name = "two", .arch = &fake_arch, .backend = &first, .cpus = 1, .other = other
+		.name = "two", .arch = &fake_arch, .backend = &first, .cpus = cpus, .other = other
 	};
 	struct hc_vm *vm = NULL;
 
 	assert_int_equal(hc_vm_create(&vm, &config), 0);
 	return vm;
+}
+
+static struct hc_vm *vm_with(const struct hc_backend_ops *other)
+{
+	return vm_with_cpus(other, 1);
 }
 
 static void move_all(struct hc_vcpu *vcpu)
@@ -139,6 +144,92 @@ static void one_backend_has_nowhere_to_go(void **state)
 	assert_int_equal(hc_vm_destroy(vm), 0);
 }
 
+/* --- Away from home: the first backend cannot run everything --- */
+
+static unsigned can_run_after; /* refusals still to come */
+
+static bool can_run(struct hc_vcpu *vcpu)
+{
+	assert_ptr_equal(vcpu->backend, &second);
+	if (!can_run_after)
+		return true;
+	can_run_after--;
+	return false;
+}
+
+static void is_away(struct hc_vcpu *vcpu)
+{
+	assert_ptr_equal(vcpu->backend, &second);
+}
+
+/* Each step is a millisecond, in which every vCPU is asked once. */
+static void goes_away_and_comes_home(void **state)
+{
+	static const struct fake_step steps[] = {
+		{ .exit = { .reason = HC_EXIT_MODE } },
+		{ .exit = { .reason = HC_EXIT_INTERRUPT }, .advance_ns = 1000000 },
+		{ .exit = { .reason = HC_EXIT_CPUID }, .hook = is_away },
+		{ .exit = { .reason = HC_EXIT_INTERRUPT }, .advance_ns = 1000000 },
+		{ .exit = { .reason = HC_EXIT_CPUID }, .hook = is_away },
+		{ .exit = { .reason = HC_EXIT_INTERRUPT }, .advance_ns = 1000000 },
+		{ .exit = { .reason = HC_EXIT_IO }, .hook = is_back },
+	};
+	struct hc_vm *vm;
+
+	first.can_run = can_run;
+	can_run_after = 2;
+	vm = vm_with(&second);
+	fake_script(vm, 0, steps, HC_ARRAY_SIZE(steps));
+	assert_int_equal(hc_vm_start(vm), 0);
+	fake_run_cpu(0);
+	assert_int_equal(hc_vm_cause(vm), HC_STOP_POWEROFF);
+	assert_int_equal(can_run_after, 0);
+	assert_int_equal(vm->vcpus[0]->stats.moves, 2);
+	assert_int_equal(hc_vm_destroy(vm), 0);
+}
+
+/* The last to agree takes all home; until then nobody goes. */
+static void all_come_home_together(void **state)
+{
+	static const struct fake_step leaves[] = {
+		{ .exit = { .reason = HC_EXIT_MODE } },
+		{ .exit = { .reason = HC_EXIT_INTERRUPT }, .advance_ns = 1000000 },
+		{ .exit = { .reason = HC_EXIT_CPUID }, .hook = is_away },
+		{ .exit = { .reason = HC_EXIT_INTERRUPT }, .advance_ns = 1000000 },
+		{ .exit = { .reason = HC_EXIT_INTERRUPT }, .advance_ns = 1000000 },
+		{ .exit = { .reason = HC_EXIT_INTERRUPT }, .advance_ns = 1000000 },
+	};
+	struct hc_vm *vm;
+
+	first.can_run = can_run;
+	can_run_after = 1;
+	vm = vm_with_cpus(&second, 2);
+	fake_script(vm, 0, leaves, HC_ARRAY_SIZE(leaves));
+	fake_script(vm, 1, NULL, 0);
+	assert_int_equal(hc_vm_start(vm), 0);
+	fake_run_cpu(0);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(vm->vcpus[i]->stats.moves, 2);
+		assert_ptr_equal(vm->vcpus[i]->backend, &first);
+	}
+	assert_int_equal(hc_vm_stop(vm, HC_STOP_REQUEST, 0), 0);
+	fake_run_cpu(0);
+	assert_int_equal(hc_vm_destroy(vm), 0);
+}
+
+static void no_other_backend_to_go_to(void **state)
+{
+	static const struct fake_step steps[] = { { .exit = { .reason = HC_EXIT_MODE } } };
+	struct hc_vm *vm = vm_with(NULL);
+
+	fake_script(vm, 0, steps, 1);
+	assert_int_equal(hc_vm_start(vm), 0);
+	fake_run_cpu(0);
+	assert_int_equal(hc_vm_state(vm), HC_VM_FAILED);
+	assert_non_null(strstr(test_log(), "backend fake cannot run the mode"));
+	assert_int_equal(hc_vm_destroy(vm), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -146,6 +237,9 @@ int main(void)
 		cmocka_unit_test_setup(moves_by_itself, setup),
 		cmocka_unit_test_setup(hardware_decides_on_the_tables, setup),
 		cmocka_unit_test_setup(one_backend_has_nowhere_to_go, setup),
+		cmocka_unit_test_setup(goes_away_and_comes_home, setup),
+		cmocka_unit_test_setup(all_come_home_together, setup),
+		cmocka_unit_test_setup(no_other_backend_to_go_to, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "arch/x86_64/hw.h"
+#include "arch/x86_64/host/cpuid.h"
 #include "platform/linux/linux.h"
 
 struct guest guest;

@@ -161,7 +161,7 @@ static void test_limits(void **state)
 	struct svm_limits l;
 
 	model_reset(&rig_plain);
-	svm_limits_from_cpuid(&l, svm_hw_cpuid);
+	svm_limits_from_cpuid(&l, x86_host_cpuid);
 	assert_int_equal(l.phys_bits, 48);
 	assert_int_equal(l.asids, 16);
 	assert_true(l.long_mode);
@@ -169,7 +169,7 @@ static void test_limits(void **state)
 	assert_false(l.cr4_valid & (X86_CR4_LA57 | X86_CR4_OSXSAVE | X86_CR4_PKE));
 	assert_true(l.cr4_valid & X86_CR4_SMEP);
 	model_reset(&rig_full);
-	svm_limits_from_cpuid(&l, svm_hw_cpuid);
+	svm_limits_from_cpuid(&l, x86_host_cpuid);
 	assert_true(l.flush_by_asid);
 	assert_true((l.cr4_valid & X86_CR4_LA57) && (l.cr4_valid & X86_CR4_OSXSAVE));
 }

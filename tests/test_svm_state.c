@@ -25,7 +25,7 @@ static void random_segment(struct x86_segment *s)
 /* Any bits where hardware takes any; where VMRUN checks, what it accepts. */
 static void random_state(struct x86_state *st)
 {
-	uint64_t xcr0 = svm_caps.xsave ? svm_caps.xcr0 : 1;
+	uint64_t xcr0 = x86_fpu_caps.xsave ? x86_fpu_caps.xcr0 : 1;
 
 	random_bytes(st, sizeof(*st));
 	st->cr0 = (uint32_t)st->cr0 & ~(X86_CR0_NW | X86_CR0_PG);
@@ -48,7 +48,7 @@ static void random_state(struct x86_state *st)
 	memset(st->xsave + 24, 0, 4);
 	memset(st->xsave + 512, 0, 64);
 	memcpy(st->xsave + 512, &xcr0, sizeof(xcr0));
-	if (!svm_caps.xsave) {
+	if (!x86_fpu_caps.xsave) {
 		memset(st->xsave + 512, 0, X86_XSAVE_SIZE - 512);
 		st->xsave[512] = 3;
 	}

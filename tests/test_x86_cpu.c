@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "arch/x86_64/cpuid.h"
-#include "arch/x86_64/hw.h"
+#include "arch/x86_64/host/cpuid.h"
 #include "arch/x86_64/msr.h"
 #include "arch/x86_64/x86.h"
 #include "tests/platform.h"

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "arch/x86_64/hw.h"
+#include "arch/x86_64/host/cpuid.h"
 #include "mmu/npt.h"
 #include "tests/platform.h"
 

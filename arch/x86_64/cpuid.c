@@ -3,7 +3,7 @@
 
 #include <hypercore/freestanding.h>
 
-#include "arch/x86_64/hw.h"
+#include "arch/x86_64/host/cpuid.h"
 #include "arch/x86_64/x86.h"
 
 #define B(n) (1u << (n))

@@ -84,8 +84,8 @@ struct x86_code {
 
 struct x86_vcpu {
 	struct hc_vcpu vcpu; /* first */
-	struct x86_state state;
 	struct x86_apic apic;
+	struct x86_state state;
 	struct x86_decode_cache decoded; /* of instructions that access devices */
 	_Atomic uint32_t mp_state;       /* enum x86_mp_state */
 	_Atomic uint32_t start_request;  /* INIT and SIPI messages not yet taken: X86_START_... */

@@ -28,6 +28,7 @@ struct hc_backend_info {
 	char reason[128];   /* one line: what is there, or why it cannot be used */
 	unsigned max_vcpus; /* per VM, 0 = no limit of the backend's own */
 	unsigned gpa_bits;  /* width of the guest physical address space */
+	bool partial;       /* there are modes that it cannot run: see can_run() */
 };
 
 struct hc_backend_ops {
@@ -74,6 +75,12 @@ struct hc_backend_ops {
 	 * refuses is HC_EXIT_ENTRY_FAILED; what the backend cannot make sense of is
 	 * HC_EXIT_UNKNOWN. */
 	void (*run)(struct hc_vcpu *vcpu, struct hc_exit *exit);
+
+	/* Whether run() can enter the guest in the state that vcpu, on another backend, is in now:
+	 * the neutral state, of which it may ask for groups. Where it cannot, run() gives
+	 * HC_EXIT_MODE instead of entering, and the core moves the VM to its other backend until it
+	 * can again. NULL: always. */
+	bool (*can_run)(struct hc_vcpu *vcpu);
 
 	/* Pinned. Copy groups (enum x86_state_group) from the hardware into the neutral state, or
 	 * from there to the hardware. Called by hc_vcpu_need(), by moves and by snapshots. An event

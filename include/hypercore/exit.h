@@ -30,6 +30,7 @@ enum hc_exit_reason {
 	HC_EXIT_TASK_SWITCH,  /* hardware task switch through a gate, which is not emulated */
 	HC_EXIT_SHUTDOWN,     /* triple fault */
 	HC_EXIT_ENTRY_FAILED, /* the hardware refused the guest's state: u.raw */
+	HC_EXIT_MODE,         /* the backend cannot run the guest's present mode, another can */
 	HC_EXIT_UNKNOWN,      /* a code the backend does not know: u.raw */
 	HC_EXIT_REASON_COUNT
 };

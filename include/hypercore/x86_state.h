@@ -52,8 +52,8 @@ enum x86_state_group {
 
 /* attr holds the descriptor's access byte and flags packed as in the VMCB (APM Vol. 2 15.5.1):
  * type 3:0, S 4, DPL 6:5, P 7, AVL 8, L 9, D/B 10, G 11. A segment whose P bit is clear is
- * unusable. limit is in bytes, already scaled by G. TR's type is that of a busy TSS (3 or 11), as LTR
- * leaves it. */
+ * unusable. limit is in bytes, already scaled by G. TR's type is that of a busy TSS (3 or 11), as
+ * LTR leaves it. */
 struct x86_segment {
 	uint16_t selector;
 	uint16_t attr;

@@ -3,7 +3,7 @@
  * What the board is to do: hypercore.conf, and the image's command line.
  *
  *     # comment
- *     backend = svm              (auto, svm, emu; two as in svm,emu: vCPUs move between them)
+ *     backend = svm              (auto, vmx, svm, emu; two as in svm,emu: vCPUs move between them)
  *     switch-every = 100ms       (how often they do)
  *     console = com1,framebuffer (where the hypervisor's own log goes: com1..com4, framebuffer,
  * none) end     = poweroff         (poweroff, reset, halt, debug-exit: when the last VM has ended)

@@ -31,42 +31,53 @@ unsigned heap_order(size_t size)
 	return order;
 }
 
-static void cut_page(struct heap *h, unsigned index)
+static void give(struct heap *h, unsigned index, void *p)
 {
-	size_t piece = (size_t)1 << (SMALLEST_SHIFT + index);
-	uint8_t *page = buddy_alloc(h->buddy, 0);
+	struct heap_free *f = p;
 
-	for (size_t at = 0; page && at < HC_PAGE_SIZE; at += piece) {
-		struct heap_free *f = (void *)(page + at);
-
-		f->next = h->free[index];
-		h->free[index] = f;
-	}
+	f->next = h->free[index];
+	h->free[index] = f;
 }
 
-void *heap_alloc(struct heap *h, size_t size)
+static void *take(struct heap *h, unsigned index)
 {
-	unsigned index = class_of(size);
-	struct heap_free *f;
+	struct heap_free *f = h->free[index];
 
-	if (index == HEAP_CLASSES)
-		return size > LARGEST ? NULL : buddy_alloc(h->buddy, heap_order(size));
-	if (!h->free[index])
-		cut_page(h, index);
-	f = h->free[index];
 	if (f)
 		h->free[index] = f->next;
 	return f;
 }
 
+/* A piece cut from the smallest larger one: what is asked for in a row lies together, whatever the
+ * sizes. */
+static void *cut(struct heap *h, unsigned index)
+{
+	unsigned from = index + 1;
+	uint8_t *p;
+
+	while (from < HEAP_CLASSES && !h->free[from])
+		from++;
+	p = from < HEAP_CLASSES ? take(h, from) : buddy_alloc(h->buddy, 0);
+	while (p && from-- > index)
+		give(h, from, p + ((size_t)1 << (SMALLEST_SHIFT + from)));
+	return p;
+}
+
+void *heap_alloc(struct heap *h, size_t size)
+{
+	unsigned index = class_of(size);
+
+	if (index == HEAP_CLASSES)
+		return size > LARGEST ? NULL : buddy_alloc(h->buddy, heap_order(size));
+	return h->free[index] ? take(h, index) : cut(h, index);
+}
+
 int heap_free(struct heap *h, void *p, size_t size)
 {
 	unsigned index = class_of(size);
-	struct heap_free *f = p;
 
 	if (index == HEAP_CLASSES)
 		return buddy_free(h->buddy, p, heap_order(size));
-	f->next = h->free[index];
-	h->free[index] = f;
+	give(h, index, p);
 	return 0;
 }

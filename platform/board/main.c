@@ -113,16 +113,36 @@ static const struct hc_backend_ops *choose(const char *name)
 	return NULL;
 }
 
+static bool is_partial(const struct hc_backend_ops *b)
+{
+	struct hc_backend_info info = { 0 };
+
+	return !b->probe(&info) && info.partial;
+}
+
+/* For the modes that the chosen one cannot run. Without it guests that stay out of them run still.
+ */
+static const struct hc_backend_ops *choose_complete(void)
+{
+	for (unsigned i = 0; board_backends[i]; i++)
+		if (board_backends[i] != backend && usable(board_backends[i]) &&
+		    !is_partial(board_backends[i]))
+			return board_backends[i];
+	return NULL;
+}
+
 static int choose_backends(void)
 {
 	backend = choose(config.backend);
 	if (!backend)
 		return -ENODEV;
-	if (!config.other[0])
-		return config.switch_ns
-		               ? hc_error(-EINVAL, "switch-every: wants two backends, as in "
-		                                   "backend = svm,emu")
-		               : 0;
+	if (!config.other[0] && config.switch_ns)
+		return hc_error(-EINVAL, "switch-every: wants two backends, as in "
+		                         "backend = svm,emu");
+	if (!config.other[0]) {
+		other = is_partial(backend) ? choose_complete() : NULL;
+		return 0;
+	}
 	other = choose(config.other);
 	return other ? 0 : -ENODEV;
 }

@@ -8,7 +8,7 @@
 #include <unistd.h>
 /* after the above */
 #include "arch/x86_64/cpuid.h"
-#include "arch/x86_64/hw.h"
+#include "arch/x86_64/host/cpuid.h"
 #include "core/log.h"
 #include "platform/linux/kvm_x86.h"
 

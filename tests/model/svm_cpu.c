@@ -57,7 +57,7 @@ void model_reset(const struct model_features *features)
 	model_complaints = 0;
 	model_complaint[0] = '\0';
 	model_clear_deliveries();
-	svm_limits_from_cpuid(&limits, svm_hw_cpuid);
+	svm_limits_from_cpuid(&limits, x86_host_cpuid);
 }
 
 void model_be(unsigned cpu)
@@ -118,7 +118,7 @@ static void cpuid_xsave(uint32_t component, uint32_t out[4])
 	}
 }
 
-void svm_hw_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+void x86_host_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
 	const struct model_features *f = &model_features;
 
@@ -160,7 +160,7 @@ static uint64_t *find_msr(uint32_t msr)
 	}
 }
 
-uint64_t svm_hw_rdmsr(uint32_t msr)
+uint64_t x86_host_rdmsr(uint32_t msr)
 {
 	const uint64_t *value = find_msr(msr);
 
@@ -169,7 +169,7 @@ uint64_t svm_hw_rdmsr(uint32_t msr)
 	return value ? *value : 0;
 }
 
-void svm_hw_wrmsr(uint32_t msr, uint64_t value)
+void x86_host_wrmsr(uint32_t msr, uint64_t value)
 {
 	uint64_t *place = find_msr(msr);
 
@@ -182,24 +182,24 @@ void svm_hw_wrmsr(uint32_t msr, uint64_t value)
 		*place = value;
 }
 
-uint64_t svm_hw_read_cr4(void)
+uint64_t x86_host_read_cr4(void)
 {
 	return this_cpu->cr4;
 }
 
-void svm_hw_write_cr4(uint64_t value)
+void x86_host_write_cr4(uint64_t value)
 {
 	if (value & ~limits.cr4_valid)
 		complain("#GP: CR4 = %#llx", (unsigned long long)value);
 	this_cpu->cr4 = value;
 }
 
-void svm_hw_read_dr(uint64_t dr[4])
+void x86_host_read_dr(uint64_t dr[4])
 {
 	memcpy(dr, this_cpu->dr, sizeof(this_cpu->dr));
 }
 
-void svm_hw_write_dr(const uint64_t dr[4])
+void x86_host_write_dr(const uint64_t dr[4])
 {
 	memcpy(this_cpu->dr, dr, sizeof(this_cpu->dr));
 }
@@ -212,13 +212,13 @@ static void need_osxsave(const char *insn)
 		complain("#UD: %s without CR4.OSXSAVE", insn);
 }
 
-uint64_t svm_hw_xgetbv(void)
+uint64_t x86_host_xgetbv(void)
 {
 	need_osxsave("XGETBV");
 	return this_cpu->xcr0;
 }
 
-void svm_hw_xsetbv(uint64_t xcr0)
+void x86_host_xsetbv(uint64_t xcr0)
 {
 	const uint64_t avx512 = xcr0 & 0xe0;
 
@@ -229,7 +229,7 @@ void svm_hw_xsetbv(uint64_t xcr0)
 	this_cpu->xcr0 = xcr0;
 }
 
-void svm_hw_xsave(void *area, uint64_t mask)
+void x86_host_xsave(void *area, uint64_t mask)
 {
 	uint64_t written = mask & this_cpu->xcr0;
 
@@ -239,7 +239,7 @@ void svm_hw_xsave(void *area, uint64_t mask)
 	memcpy((uint8_t *)area + 512, &written, sizeof(written));
 }
 
-void svm_hw_xrstor(const void *area, uint64_t mask)
+void x86_host_xrstor(const void *area, uint64_t mask)
 {
 	uint64_t header[8];
 
@@ -251,16 +251,16 @@ void svm_hw_xrstor(const void *area, uint64_t mask)
 		if (header[i])
 			complain("#GP: XRSTOR with reserved bytes in its header");
 	}
-	svm_hw_fxrstor(area);
+	x86_host_fxrstor(area);
 	memcpy(this_cpu->fpu + 576, (const uint8_t *)area + 576, X86_XSAVE_SIZE - 576);
 }
 
-void svm_hw_fxsave(void *area)
+void x86_host_fxsave(void *area)
 {
 	memcpy(area, this_cpu->fpu, 512);
 }
 
-void svm_hw_fxrstor(const void *area)
+void x86_host_fxrstor(const void *area)
 {
 	uint32_t mxcsr;
 
@@ -270,7 +270,7 @@ void svm_hw_fxrstor(const void *area)
 	memcpy(this_cpu->fpu, area, 512);
 }
 
-void svm_hw_machine_check(void)
+void x86_host_machine_check(void)
 {
 	this_cpu->machine_checks++;
 }

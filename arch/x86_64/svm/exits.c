@@ -121,7 +121,7 @@ static void decode_exception(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exi
 	bool has_error = with_error >> vector & 1;
 
 	if (vector == X86_VEC_MC) {
-		svm_hw_machine_check();
+		x86_host_machine_check();
 		exit->reason = HC_EXIT_INTERRUPT;
 		return;
 	}

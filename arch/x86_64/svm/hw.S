@@ -7,7 +7,7 @@
  * clear); it is what makes them end the guest (APM Vol. 2 15.21.1: with V_INTR_MASKING the IF of
  * the host masks physical interrupts, and VMRUN sets GIF).
  */
-	.text
+	.section .text.svm_hw_enter, "ax", @progbits
 	.globl	svm_hw_enter
 	.type	svm_hw_enter, @function
 	.balign	16

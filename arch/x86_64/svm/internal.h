@@ -7,6 +7,8 @@
 
 #include <stdatomic.h>
 
+#include "arch/x86_64/host/cpu.h"
+#include "arch/x86_64/host/fpu.h"
 #include "arch/x86_64/svm/check.h"
 #include "arch/x86_64/svm/hw.h"
 #include "arch/x86_64/svm/svm.h"
@@ -18,10 +20,9 @@
 struct svm_caps {
 	uint32_t rev;
 	bool nrip, flush_by_asid, decode_assists, pause_filter, lbrv;
-	bool xsave, tsc_aux;
+	bool tsc_aux;
 	bool tss_not_busy; /* what TR holds is expected not to be marked busy (see set_tr()) */
 	uint8_t gpa_bits;
-	uint64_t xcr0; /* components of the FPU state that are switched */
 	struct svm_limits limits;
 };
 
@@ -59,6 +60,7 @@ struct svm_vcpu {
 	struct vmcb *vmcb;
 	hpa_t vmcb_pa;
 	struct svm_vm *vm;
+	struct svm_cpu *here;      /* between load() and put(): the CPU it is on */
 	struct svm_cpu *cpu;       /* where it ran last */
 	uint64_t asid_generation;  /* vmcb->asid is ours while this is its CPU's generation */
 	_Atomic uint64_t tlb_seen; /* svm_vm.tlb_generation at the last flush */

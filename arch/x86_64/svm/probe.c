@@ -9,45 +9,15 @@ struct svm_caps svm_caps;
 
 #define CPUID_SVM 0x8000000au
 
-static void detect_xsave(struct svm_caps *caps)
-{
-	/* x87, SSE, AVX, AVX-512 (3), PKRU: as far as the neutral state has room for them. */
-	static const uint8_t components[] = { 2, 5, 6, 7, 9 };
-	uint32_t leaf1[4], all[4], one[4];
-
-	svm_hw_cpuid(1, 0, leaf1);
-	caps->xsave = leaf1[2] >> 26 & 1;
-	caps->xcr0 = 3;
-	if (!caps->xsave)
-		return;
-	svm_hw_cpuid(0xd, 0, all);
-	for (unsigned i = 0; i < HC_ARRAY_SIZE(components); i++) {
-		unsigned c = components[i];
-
-		svm_hw_cpuid(0xd, c, one);
-		if (all[0] >> c & 1 && one[0] && (uint64_t)one[0] + one[1] <= X86_XSAVE_SIZE)
-			caps->xcr0 |= HC_BIT(c);
-	}
-}
-
-/* SSE..AVX-512 go together: XSETBV refuses the three parts of AVX-512 one by one. */
-static void complete_xcr0(struct svm_caps *caps)
-{
-	const uint64_t avx512 = 0xe0;
-
-	if ((caps->xcr0 & avx512) != avx512 || !(caps->xcr0 & HC_BIT(2)))
-		caps->xcr0 &= ~avx512;
-}
-
 /* The name of QEMU's own CPUs, where hypervisors have theirs. */
 static bool is_tcg(void)
 {
 	uint32_t regs[4];
 
-	svm_hw_cpuid(1, 0, regs);
+	x86_host_cpuid(1, 0, regs);
 	if (!(regs[2] >> 31 & 1))
 		return false;
-	svm_hw_cpuid(0x40000000, 0, regs);
+	x86_host_cpuid(0x40000000, 0, regs);
 	return regs[1] == 0x54474354 && regs[2] == 0x43544743 && regs[3] == 0x47435447;
 }
 
@@ -55,9 +25,9 @@ static void detect(struct svm_caps *caps)
 {
 	uint32_t svm[4], ext[4], sizes[4];
 
-	svm_hw_cpuid(CPUID_SVM, 0, svm);
-	svm_hw_cpuid(0x80000001, 0, ext);
-	svm_hw_cpuid(0x80000008, 0, sizes);
+	x86_host_cpuid(CPUID_SVM, 0, svm);
+	x86_host_cpuid(0x80000001, 0, ext);
+	x86_host_cpuid(0x80000008, 0, sizes);
 	caps->rev = svm[0] & 0xff;
 	caps->lbrv = svm[3] >> 1 & 1;
 	caps->nrip = svm[3] >> 3 & 1;
@@ -71,9 +41,7 @@ static void detect(struct svm_caps *caps)
 
 	/* 4 levels of nested tables reach 48 bits. */
 	caps->gpa_bits = (uint8_t)hc_min(guest_bits ? guest_bits : (sizes[0] & 0xff), 48);
-	detect_xsave(caps);
-	complete_xcr0(caps);
-	svm_limits_from_cpuid(&caps->limits, svm_hw_cpuid);
+	svm_limits_from_cpuid(&caps->limits, x86_host_cpuid);
 }
 
 int svm_cpu_usable(const char **why)
@@ -81,18 +49,18 @@ int svm_cpu_usable(const char **why)
 	uint32_t regs[4];
 
 	*why = "the CPU has no AMD-V";
-	svm_hw_cpuid(0x80000000, 0, regs);
+	x86_host_cpuid(0x80000000, 0, regs);
 	if (regs[0] < CPUID_SVM)
 		return -ENODEV;
-	svm_hw_cpuid(0x80000001, 0, regs);
+	x86_host_cpuid(0x80000001, 0, regs);
 	if (!(regs[2] >> 2 & 1))
 		return -ENODEV;
-	uint64_t vm_cr = svm_hw_rdmsr(MSR_VM_CR);
+	uint64_t vm_cr = x86_host_rdmsr(MSR_VM_CR);
 
 	*why = "AMD-V is locked by firmware (VM_CR.SVMDIS): enable SVM in the firmware's setup";
 	if ((vm_cr & SVM_VM_CR_SVMDIS) && (vm_cr & SVM_VM_CR_LOCK))
 		return -EPERM;
-	svm_hw_cpuid(CPUID_SVM, 0, regs);
+	x86_host_cpuid(CPUID_SVM, 0, regs);
 	*why = "AMD-V without nested paging, which is required";
 	if (!(regs[3] & 1))
 		return -EOPNOTSUPP;
@@ -103,16 +71,16 @@ int svm_cpu_usable(const char **why)
 /* SVMDIS without LOCK may be cleared by anyone (15.30.1). XSAVE needs CR4's leave. */
 static void set_registers(const struct svm_cpu *c)
 {
-	uint64_t vm_cr = svm_hw_rdmsr(MSR_VM_CR);
+	uint64_t vm_cr = x86_host_rdmsr(MSR_VM_CR);
 
 	if (vm_cr & SVM_VM_CR_SVMDIS)
-		svm_hw_wrmsr(MSR_VM_CR, vm_cr & ~SVM_VM_CR_SVMDIS);
+		x86_host_wrmsr(MSR_VM_CR, vm_cr & ~SVM_VM_CR_SVMDIS);
 	/* The nested walk obeys the host's EFER.NXE (15.25.3). */
-	svm_hw_wrmsr(MSR_EFER, svm_hw_rdmsr(MSR_EFER) | X86_EFER_SVME | X86_EFER_NXE);
-	svm_hw_wrmsr(MSR_VM_HSAVE_PA, hc_platform_to_hpa(c->save_area).v);
-	uint64_t cr4 = svm_hw_read_cr4() | X86_CR4_OSFXSR;
+	x86_host_wrmsr(MSR_EFER, x86_host_rdmsr(MSR_EFER) | X86_EFER_SVME | X86_EFER_NXE);
+	x86_host_wrmsr(MSR_VM_HSAVE_PA, hc_platform_to_hpa(c->save_area).v);
+	uint64_t cr4 = x86_host_read_cr4() | X86_CR4_OSFXSR;
 
-	svm_hw_write_cr4(svm_caps.xsave ? cr4 | X86_CR4_OSXSAVE : cr4);
+	x86_host_write_cr4(x86_fpu_caps.xsave ? cr4 | X86_CR4_OSXSAVE : cr4);
 }
 
 static void free_pages(struct svm_cpu *c)
@@ -142,8 +110,8 @@ int svm_cpu_switch_on(struct svm_cpu *c, unsigned id)
 
 void svm_cpu_switch_off(struct svm_cpu *c)
 {
-	svm_hw_wrmsr(MSR_VM_HSAVE_PA, 0);
-	svm_hw_wrmsr(MSR_EFER, svm_hw_rdmsr(MSR_EFER) & ~X86_EFER_SVME);
+	x86_host_wrmsr(MSR_VM_HSAVE_PA, 0);
+	x86_host_wrmsr(MSR_EFER, x86_host_rdmsr(MSR_EFER) & ~X86_EFER_SVME);
 	free_pages(c);
 }
 
@@ -170,7 +138,7 @@ static void describe(struct hc_backend_info *info)
 	            svm_caps.limits.asids, svm_caps.nrip ? ", next RIP" : "",
 	            svm_caps.flush_by_asid ? ", flush by ASID" : "",
 	            svm_caps.decode_assists ? ", decode assists" : "",
-	            svm_caps.xsave ? ", XSAVE" : "");
+	            x86_fpu_caps.xsave ? ", XSAVE" : "");
 }
 
 /* Asked again for every VM: on a CPU that is enabled, the test guest ran before it was. */
@@ -183,6 +151,7 @@ int svm_probe(struct hc_backend_info *info)
 	if (!rc && !hc_platform_this_cpu()->backend_data) {
 		detect(&caps);
 		svm_caps = caps;
+		x86_fpu_caps = x86_fpu_detect();
 		rc = run_selftest(&why);
 	}
 	if (rc)
@@ -201,7 +170,7 @@ int svm_cpu_enable(struct hc_cpu *cpu)
 	if (rc)
 		return hc_error(rc, "svm: CPU %u: %s", cpu->id, why);
 	detect(&here);
-	if (here.xcr0 != svm_caps.xcr0 || here.nrip != svm_caps.nrip ||
+	if (x86_fpu_detect().xcr0 != x86_fpu_caps.xcr0 || here.nrip != svm_caps.nrip ||
 	    here.flush_by_asid != svm_caps.flush_by_asid ||
 	    here.decode_assists != svm_caps.decode_assists ||
 	    here.limits.asids < svm_caps.limits.asids)

@@ -54,7 +54,7 @@ static inline void clear_entry_fields(struct svm_vcpu *sv, struct vmcb *v)
 void svm_run(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
 	struct svm_vcpu *sv = svm_vcpu_of(vcpu);
-	struct svm_cpu *cpu = svm_cpu_of(vcpu->cpu);
+	struct svm_cpu *cpu = sv->here;
 	struct x86_state *st = x86_state_of(vcpu);
 	struct vmcb *v = sv->vmcb;
 

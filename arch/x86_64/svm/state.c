@@ -89,7 +89,8 @@ static void get_tr(struct x86_segment *s, const struct vmcb_seg *v)
 }
 
 /* QEMU's LTR leaves TR's type as it was in the descriptor, and its check of the I/O permission map
- * knows no other type: with a busy TSS every port is refused at CPL 3 (target/i386/tcg, check_io). */
+ * knows no other type: with a busy TSS every port is refused at CPL 3 (target/i386/tcg, check_io).
+ */
 static void set_tr(struct vmcb_seg *v, const struct x86_segment *s)
 {
 	set_seg(v, s);
@@ -146,7 +147,7 @@ static void get_dr(struct svm_vcpu *sv, struct x86_state *st)
 	st->dr6 = sv->vmcb->dr6;
 	st->dr7 = sv->vmcb->dr7;
 	if (sv->loaded)
-		svm_hw_read_dr(st->dr);
+		x86_host_read_dr(st->dr);
 }
 
 static void set_dr(struct svm_vcpu *sv, struct x86_state *st)
@@ -154,7 +155,7 @@ static void set_dr(struct svm_vcpu *sv, struct x86_state *st)
 	sv->vmcb->dr6 = st->dr6;
 	sv->vmcb->dr7 = st->dr7;
 	if (sv->loaded)
-		svm_hw_write_dr(st->dr);
+		x86_host_write_dr(st->dr);
 }
 
 /* --- MSRs --- */
@@ -175,7 +176,7 @@ static void get_msr(struct svm_vcpu *sv, struct x86_state *st)
 	st->msr_debugctl = v->dbgctl;
 	st->tsc_offset = v->tsc_offset;
 	if (sv->loaded && svm_caps.tsc_aux)
-		st->msr_tsc_aux = svm_hw_rdmsr(MSR_TSC_AUX);
+		st->msr_tsc_aux = x86_host_rdmsr(MSR_TSC_AUX);
 }
 
 static void set_msr(struct svm_vcpu *sv, struct x86_state *st)
@@ -196,7 +197,7 @@ static void set_msr(struct svm_vcpu *sv, struct x86_state *st)
 	/* DBGCTL is the guest's own only with LBR virtualization; it costs, so only on demand. */
 	v->virt_ext = svm_caps.lbrv && st->msr_debugctl ? SVM_LBR_VIRT : 0;
 	if (sv->loaded && svm_caps.tsc_aux)
-		svm_hw_wrmsr(MSR_TSC_AUX, (uint32_t)st->msr_tsc_aux);
+		x86_host_wrmsr(MSR_TSC_AUX, (uint32_t)st->msr_tsc_aux);
 }
 
 /* --- Events --- */
@@ -223,106 +224,20 @@ static void set_event(struct svm_vcpu *sv, struct x86_state *st)
 
 /* --- FPU --- */
 
-/* The XSAVE area (SDM Vol. 1 13.4): FCW at 0. */
-#define XSAVE_MXCSR   24
-#define XSAVE_X87     32
-#define XSAVE_XMM     160
-#define XSAVE_XMM_END 416
-#define XSAVE_HEADER  512
-
-/* XRSTOR faults on what no XSAVE has written (SDM Vol. 1 13.8); the area may come from outside. */
-static void sanitise_xsave(uint8_t *area)
-{
-	uint32_t mxcsr;
-	uint64_t header[8];
-
-	memcpy(&mxcsr, area + XSAVE_MXCSR, sizeof(mxcsr));
-	mxcsr &= 0xffff;
-	memcpy(area + XSAVE_MXCSR, &mxcsr, sizeof(mxcsr));
-	memcpy(header, area + XSAVE_HEADER, sizeof(header));
-	header[0] &= svm_caps.xcr0;
-	memset(&header[1], 0, sizeof(header) - sizeof(header[0]));
-	memcpy(area + XSAVE_HEADER, header, sizeof(header));
-}
-
-/* An XCR0 that XSETBV takes (SDM Vol. 1 13.3). */
-static uint64_t valid_xcr0(uint64_t xcr0)
-{
-	const uint64_t avx = HC_BIT(2), avx512 = 0xe0;
-
-	xcr0 = (xcr0 & svm_caps.xcr0) | 1;
-	if ((xcr0 & avx) && !(xcr0 & 2))
-		xcr0 &= ~avx;
-	if (!(xcr0 & avx) || (xcr0 & avx512) != avx512)
-		xcr0 &= ~avx512;
-	return xcr0;
-}
-
-/* Without XSAVE: an area whose header says "initial" is made so, as XRSTOR would. */
-static void fx_in(uint8_t *area)
-{
-	const uint16_t fcw = 0x37f;
-	const uint32_t mxcsr = 0x1f80;
-	uint8_t present = area[XSAVE_HEADER];
-
-	if (!(present & 1)) {
-		memset(area, 0, XSAVE_MXCSR);
-		memset(area + XSAVE_X87, 0, XSAVE_XMM - XSAVE_X87);
-		memcpy(area, &fcw, sizeof(fcw));
-	}
-	if (!(present & 2)) {
-		memset(area + XSAVE_XMM, 0, XSAVE_XMM_END - XSAVE_XMM);
-		memcpy(area + XSAVE_MXCSR, &mxcsr, sizeof(mxcsr));
-	}
-	svm_hw_fxrstor(area);
-}
-
-/* Leaves what XRSTOR takes elsewhere. */
-static void fx_out(struct x86_state *st)
-{
-	svm_hw_fxsave(st->xsave);
-	memset(st->xsave + XSAVE_HEADER, 0, sizeof(st->xsave) - XSAVE_HEADER);
-	st->xsave[XSAVE_HEADER] = 3;
-	st->xcr0 = 1;
-}
-
-static void fpu_in(struct x86_state *st)
-{
-	sanitise_xsave(st->xsave);
-	if (!svm_caps.xsave) {
-		fx_in(st->xsave);
-		return;
-	}
-	svm_hw_xsetbv(svm_caps.xcr0);
-	svm_hw_xrstor(st->xsave, svm_caps.xcr0);
-	svm_hw_xsetbv(valid_xcr0(st->xcr0));
-}
-
-static void fpu_out(struct x86_state *st)
-{
-	if (!svm_caps.xsave) {
-		fx_out(st);
-		return;
-	}
-	st->xcr0 = svm_hw_xgetbv();
-	svm_hw_xsetbv(svm_caps.xcr0);
-	svm_hw_xsave(st->xsave, svm_caps.xcr0);
-}
-
 /* Out of the CPU and in again: the guest goes on with it. */
 static void get_fpu(struct svm_vcpu *sv, struct x86_state *st)
 {
 	if (!sv->loaded)
 		return;
-	fpu_out(st);
-	if (svm_caps.xsave)
-		svm_hw_xsetbv(st->xcr0);
+	x86_fpu_out(st);
+	if (x86_fpu_caps.xsave)
+		x86_host_xsetbv(st->xcr0);
 }
 
 static void set_fpu(struct svm_vcpu *sv, struct x86_state *st)
 {
 	if (sv->loaded)
-		fpu_in(st);
+		x86_fpu_in(st);
 }
 
 /* --- Groups --- */
@@ -386,11 +301,12 @@ void svm_load(struct hc_vcpu *vcpu)
 		sv->vmcb->n_cr3 = n_cr3;
 		sv->vmcb->clean &= ~SVM_CLEAN_NP;
 	}
-	svm_hw_vmsave(svm_cpu_of(vcpu->cpu)->host_pa);
-	fpu_in(st);
-	svm_hw_write_dr(st->dr);
+	sv->here = svm_cpu_of(vcpu->cpu);
+	svm_hw_vmsave(sv->here->host_pa);
+	x86_fpu_in(st);
+	x86_host_write_dr(st->dr);
 	if (svm_caps.tsc_aux)
-		svm_hw_wrmsr(MSR_TSC_AUX, (uint32_t)st->msr_tsc_aux);
+		x86_host_wrmsr(MSR_TSC_AUX, (uint32_t)st->msr_tsc_aux);
 	sv->loaded = true;
 }
 
@@ -401,10 +317,10 @@ void svm_put(struct hc_vcpu *vcpu)
 	struct x86_state *st = x86_state_of(vcpu);
 
 	if (!(vcpu->dirty & X86_G_FPU))
-		fpu_out(st);
+		x86_fpu_out(st);
 	if (!(vcpu->dirty & X86_G_DR))
-		svm_hw_read_dr(st->dr);
+		x86_host_read_dr(st->dr);
 	if (!(vcpu->dirty & X86_G_MSR) && svm_caps.tsc_aux)
-		st->msr_tsc_aux = svm_hw_rdmsr(MSR_TSC_AUX);
+		st->msr_tsc_aux = x86_host_rdmsr(MSR_TSC_AUX);
 	sv->loaded = false;
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "arch/x86_64/emu/emu.h"
 #include "arch/x86_64/svm/svm.h"
+#include "arch/x86_64/vmx/vmx.h"
 #include "platform/board/board.h"
 
 /* In the order in which `backend = auto` tries them. */
 const struct hc_backend_ops *const board_backends[] = {
+	&vmx_backend,
 	&svm_backend,
 	&emu_backend,
 	NULL,

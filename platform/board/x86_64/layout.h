@@ -5,8 +5,8 @@
  *
  *     ffff8000_00000000  direct map: all RAM at its physical address, read and write
  *     ffffc000_00000000  windows: device registers, firmware tables
- *     ffffd000_00000000  stacks, with unmapped pages between them
- *     ffffffff_80000000  the image
+ *     ffffffff_80000000  the image, then stacks with unmapped pages between them: close together,
+ *                        so that an exit needs few page tables
  */
 #ifndef PLATFORM_BOARD_X86_64_LAYOUT_H
 #define PLATFORM_BOARD_X86_64_LAYOUT_H
@@ -15,7 +15,6 @@
 #define DIRECT_SIZE 0x0000400000000000
 #define WINDOW_BASE 0xffffc00000000000
 #define WINDOW_SIZE 0x0000100000000000
-#define STACK_BASE  0xffffd00000000000
 
 #define IMAGE_VIRT 0xffffffff80000000
 #define IMAGE_PHYS 0x200000  /* where loaders of the 32-bit paths put it */

@@ -37,8 +37,10 @@
 #define CR0_WP      HC_BIT(16)
 #define CR0_NW      HC_BIT(29)
 #define CR0_CD      HC_BIT(30)
+#define CR4_PSE     HC_BIT(4)
 #define CR4_PAE     HC_BIT(5)
 #define CR4_MCE     HC_BIT(6)
+#define CR4_PGE     HC_BIT(7)
 #define CR4_OSFXSR  HC_BIT(9)
 #define CR4_OSXMM   HC_BIT(10)
 #define CR4_UMIP    HC_BIT(11)
@@ -64,7 +66,8 @@ static uint64_t table_offset;
 static unsigned largest_level = 1;
 static uint64_t usable_bits = UINT64_MAX;
 
-static uint64_t window_next = WINDOW_BASE, stack_next = STACK_BASE;
+static uint64_t window_next = WINDOW_BASE;
+static uint64_t stack_next = (uint64_t)(uintptr_t)image_end;
 
 static unsigned level_shift(unsigned level)
 {
@@ -215,7 +218,8 @@ bool paging_is_guard(uint64_t va)
 {
 	hpa_t pa;
 
-	return va >= STACK_BASE && va < stack_next + HC_PAGE_SIZE && !paging_lookup(va, &pa);
+	return va >= (uint64_t)(uintptr_t)image_end && va < stack_next + HC_PAGE_SIZE &&
+	       !paging_lookup(va, &pa);
 }
 
 static int map_image(uint64_t base)
@@ -265,7 +269,10 @@ int paging_start(const struct ranges *ram, struct ranges *unused, uint64_t image
 static uint64_t cr4_features(void)
 {
 	struct cpuid max = cpuid(0, 0), f1 = cpuid(1, 0), f7 = { 0 };
-	uint64_t cr4 = CR4_PAE | CR4_MCE | CR4_OSFXSR | CR4_OSXMM;
+	/* No entry here is global, and PSE means nothing in long mode. But guests have both bits
+	 * set, and where paging bits stay as they are, an emulated CPU has less to flush when it
+	 * enters and leaves them. */
+	uint64_t cr4 = CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_OSFXSR | CR4_OSXMM;
 
 	if (max.eax >= 7)
 		f7 = cpuid(7, 0);

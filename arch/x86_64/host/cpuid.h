@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What the x86 guest platform asks of the physical CPU. Each backend's image links one
- * implementation: arch/x86_64/hw.c on a board; unit tests link tables.
+ * implementation: arch/x86_64/host/cpuid.c where the CPU is one; unit tests link tables.
  */
-#ifndef ARCH_X86_64_HW_H
-#define ARCH_X86_64_HW_H
+#ifndef ARCH_X86_64_HOST_CPUID_H
+#define ARCH_X86_64_HOST_CPUID_H
 
 #include <hypercore/types.h>
 

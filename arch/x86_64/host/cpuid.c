@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "arch/x86_64/hw.h"
+#include "arch/x86_64/host/cpuid.h"
 
 void x86_host_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {

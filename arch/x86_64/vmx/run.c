@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Entry and exit. Every instruction here is paid on every exit, VMREAD and VMWRITE most of all:
+ * what the VMCS holds already is not written again. What is rare is elsewhere.
+ */
+#include "arch/x86_64/vmx/internal.h"
+#include "mmu/ept.h"
+
+#define VTPR 0x80 /* offset in the virtual-APIC page (SDM Vol. 3C 30.1.1) */
+
+static inline void sync_core(struct vmx_vcpu *vv, const struct x86_state *st)
+{
+	if (vv->rsp != st->gpr[X86_RSP]) {
+		vv->rsp = st->gpr[X86_RSP];
+		vmx_hw_write(VMCS_GUEST_RSP, vv->rsp);
+	}
+	if (vv->rflags != st->rflags) {
+		vv->rflags = st->rflags;
+		vmx_hw_write(VMCS_GUEST_RFLAGS, vv->rflags);
+	}
+}
+
+static inline void enter_tlb(struct hc_vcpu *vcpu, struct vmx_vcpu *vv, struct vmx_cpu *cpu)
+{
+	atomic_store(&vv->in_guest, true);
+	uint64_t generation = atomic_load(&vv->vm->tlb_generation);
+
+	if (__builtin_expect(vv->vpid_generation != cpu->generation || vv->tlb_seen != generation,
+	                     0))
+		vmx_tlb_renew(vv, cpu, generation, ept_eptp(&vcpu->vm->s2));
+}
+
+/* All groups but the core's are the hardware's again. */
+static inline void leave_guest(struct hc_vcpu *vcpu, struct vmx_vcpu *vv, struct x86_state *st)
+{
+	atomic_store_explicit(&vv->in_guest, false, memory_order_release);
+	vcpu->valid = X86_G_CORE;
+	vcpu->dirty = 0;
+	st->rip = vv->rip = vmx_hw_read(VMCS_GUEST_RIP);
+	st->gpr[X86_RSP] = vv->rsp = vmx_hw_read(VMCS_GUEST_RSP);
+	st->rflags = vv->rflags = vmx_hw_read(VMCS_GUEST_RFLAGS);
+	vv->interruptibility = (uint32_t)vmx_hw_read(VMCS_GUEST_INTERRUPTIBILITY);
+}
+
+/* The VMCS is as it was before the entry (27.8). */
+static inline void not_entered(struct hc_vcpu *vcpu, struct vmx_vcpu *vv)
+{
+	atomic_store_explicit(&vv->in_guest, false, memory_order_release);
+	vcpu->valid = X86_G_CORE;
+	vcpu->dirty = 0;
+}
+
+void vmx_run(struct hc_vcpu *vcpu, struct hc_exit *exit)
+{
+	struct vmx_vcpu *vv = vmx_vcpu_of(vcpu);
+	struct x86_state *st = x86_state_of(vcpu);
+
+	vmx_sync_rip(vv, st);
+	if (__builtin_expect((vcpu->dirty & ~(uint32_t)X86_G_CORE) != 0, 0)) {
+		if (!vmx_can_enter(vcpu)) {
+			exit->reason = HC_EXIT_MODE;
+			exit->pc = st->rip;
+			return;
+		}
+		vmx_set_state(vcpu, vcpu->dirty);
+	}
+	sync_core(vv, st);
+	vv->virtual_apic[VTPR] = (uint8_t)x86_vcpu_of(vcpu)->apic.tpr;
+	enter_tlb(vcpu, vv, vmx_cpu_of(vcpu->cpu));
+
+	int error = vmx_hw_enter(st->gpr, vv->launched);
+
+	if (__builtin_expect(error != 0, 0)) {
+		not_entered(vcpu, vv);
+		vmx_decode_failure(vcpu, error, exit);
+		return;
+	}
+	uint32_t reason = (uint32_t)vmx_hw_read(VMCS_EXIT_REASON);
+
+	if (__builtin_expect((reason & VMX_EXIT_REASON_ENTRY) != 0, 0)) {
+		not_entered(vcpu, vv);
+		vmx_decode_exit(vcpu, reason, exit);
+		return;
+	}
+	vv->launched = true;
+	leave_guest(vcpu, vv, st);
+	vmx_events_leave(vv, reason);
+	vmx_decode_exit(vcpu, reason, exit);
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The VT-x backend: its VMs, its vCPUs, and the table of its functions. */
+#include "arch/x86_64/vmx/vmx.h"
+
+#include <hypercore/errno.h>
+#include <hypercore/freestanding.h>
+
+#include "arch/x86_64/vmx/internal.h"
+#include "core/log.h"
+#include "mmu/stage2.h"
+
+#define IO_BITMAP_ORDER 1
+
+/* --- VMs --- */
+
+int vmx_vm_alloc(struct vmx_vm *vm)
+{
+	vm->io_bitmap = hc_platform_alloc_pages(IO_BITMAP_ORDER);
+	vm->msr_bitmap = hc_platform_alloc_pages(0);
+	if (!vm->io_bitmap || !vm->msr_bitmap) {
+		vmx_vm_free(vm);
+		return -ENOMEM;
+	}
+	memset(vm->io_bitmap, 0xff, HC_PAGE_SIZE << IO_BITMAP_ORDER);
+	vmx_msr_bitmap_init(vm->msr_bitmap, x86_msr_policy, x86_msr_policy_count);
+	return 0;
+}
+
+void vmx_vm_free(struct vmx_vm *vm)
+{
+	if (vm->io_bitmap)
+		hc_platform_free_pages(vm->io_bitmap, IO_BITMAP_ORDER);
+	if (vm->msr_bitmap)
+		hc_platform_free_pages(vm->msr_bitmap, 0);
+}
+
+/* Nothing is mapped yet. */
+static void limit_pages(struct hc_vm *vm)
+{
+	if (vm->s2.format == vmx_backend.s2_format)
+		(void)s2_limit_page(&vm->s2, vmx_ept_page());
+}
+
+static int vmx_vm_create(struct hc_vm *vm)
+{
+	struct vmx_vm *vmx = hc_platform_alloc(sizeof(*vmx));
+
+	if (!vmx)
+		return hc_error(-ENOMEM, "vmx: no memory for VM %s", vm->name);
+	if (vmx_vm_alloc(vmx)) {
+		hc_platform_free(vmx, sizeof(*vmx));
+		return hc_error(-ENOMEM, "vmx: no memory for the bitmaps of VM %s", vm->name);
+	}
+	limit_pages(vm);
+	hc_vm_set_part(vm, &vmx_backend, vmx);
+	return 0;
+}
+
+static void vmx_vm_destroy(struct hc_vm *vm)
+{
+	struct vmx_vm *vmx = vmx_vm_of(vm);
+
+	vmx_vm_free(vmx);
+	hc_platform_free(vmx, sizeof(*vmx));
+	hc_vm_set_part(vm, &vmx_backend, NULL);
+}
+
+/* --- vCPUs --- */
+
+int vmx_vcpu_alloc(struct vmx_vcpu *vv, struct vmx_vm *vm)
+{
+	vv->vmcs = hc_platform_alloc_pages(0);
+	vv->virtual_apic = hc_platform_alloc_pages(0);
+	if (!vv->vmcs || !vv->virtual_apic) {
+		vmx_vcpu_free(vv);
+		return -ENOMEM;
+	}
+	vv->vmcs->revision = VMX_BASIC_REVISION(vmx_caps.msrs.basic);
+	vv->vmcs_pa = hc_platform_to_hpa(vv->vmcs);
+	vv->vm = vm;
+	return 0;
+}
+
+void vmx_vcpu_free(struct vmx_vcpu *vv)
+{
+	if (vv->vmcs)
+		hc_platform_free_pages(vv->vmcs, 0);
+	if (vv->virtual_apic)
+		hc_platform_free_pages(vv->virtual_apic, 0);
+}
+
+static int vmx_vcpu_create(struct hc_vcpu *vcpu)
+{
+	struct vmx_vcpu *vv = hc_platform_alloc(sizeof(*vv));
+
+	if (!vv)
+		return hc_error(-ENOMEM, "vmx: no memory for a vCPU of VM %s", vcpu->vm->name);
+	if (vmx_vcpu_alloc(vv, vmx_vm_of(vcpu->vm))) {
+		hc_platform_free(vv, sizeof(*vv));
+		return hc_error(-ENOMEM, "vmx: no memory for a VMCS of VM %s", vcpu->vm->name);
+	}
+	vcpu->backend_data = vv;
+	return 0;
+}
+
+static void vmx_vcpu_destroy(struct hc_vcpu *vcpu)
+{
+	struct vmx_vcpu *vv = vmx_vcpu_of(vcpu);
+
+	if (!vv)
+		return;
+	vmx_vcpu_free(vv);
+	hc_platform_free(vv, sizeof(*vv));
+	vcpu->backend_data = NULL;
+}
+
+/* --- CPUID --- */
+
+/* Instructions that end in #UD without their control (SDM Vol. 3C 26.3). RDPID goes with RDTSCP. */
+static void vmx_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+{
+	x86_host_cpuid(leaf, subleaf, out);
+	if (leaf == 0x80000001 && !vmx_caps.rdtscp)
+		out[3] &= ~(1u << 27);
+	if (leaf == 7 && subleaf == 0 && !vmx_caps.rdtscp)
+		out[2] &= ~(1u << 22);
+	if (leaf == 7 && subleaf == 0 && !vmx_caps.invpcid)
+		out[1] &= ~(1u << 10);
+}
+
+struct hc_backend_ops vmx_backend = {
+	.name = "vmx",
+	.isa = HC_ISA_X86_64,
+	.cpuid = vmx_cpuid,
+	.probe = vmx_probe,
+	.cpu_enable = vmx_cpu_enable,
+	.cpu_disable = vmx_cpu_disable,
+	.vm_create = vmx_vm_create,
+	.vm_destroy = vmx_vm_destroy,
+	.vcpu_create = vmx_vcpu_create,
+	.vcpu_destroy = vmx_vcpu_destroy,
+	.load = vmx_load,
+	.put = vmx_put,
+	.run = vmx_run,
+	.can_run = vmx_can_run,
+	.get_state = vmx_get_state,
+	.set_state = vmx_set_state,
+	.inject = vmx_inject,
+	.request_window = vmx_request_window,
+	.invalidate = vmx_invalidate,
+	.explain = vmx_explain,
+};

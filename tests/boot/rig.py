@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the boot tests share: ./dev run, and checks of what came of it."""
+import re
+import subprocess
+import sys
+
+import guest
+from common import BUILD, ROOT
+
+TESTS = []
+TIMEOUT = 90
+NO_RUN = 125  # ./dev run's status when there was no command to take it from
+
+
+def boot_test(function):
+    TESTS.append(function)
+    return function
+
+
+def directory(name):
+    path = BUILD / "test" / "boot" / name
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def caller():
+    return sys._getframe(2).f_code.co_name
+
+
+def dev_run(*options, command=("true",), timeout=TIMEOUT):
+    """./dev run in a folder named after the test; what came of it."""
+    backend = [] if "--backend" in options else ["--backend", "svm"]
+    line = ["./dev", "run", *backend, "--timeout", str(timeout),
+            "--directory", str(directory(caller())), *options, "--", *command]
+    return subprocess.run(line, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True)
+
+
+def check_equal(found, wanted, what):
+    assert found == wanted, f"{what}: {found!r}, not {wanted!r}"
+
+
+def check_ok(done, output=None):
+    assert done.returncode == 0, f"status {done.returncode}: {done.stderr.decode()}"
+    if output is not None:
+        check_equal(done.stdout, output, "output")
+
+
+def check_refused(done, *patterns):
+    """One line that says what is wrong, and a status that says so too."""
+    check_equal(done.returncode, NO_RUN, f"status ({done.stderr.decode()})")
+    lines = done.stderr.decode().splitlines()
+    check_equal(len(lines), 1, f"number of lines on standard error ({lines})")
+    assert len(lines[0]) > 20, f"says too little: {lines[0]}"
+    for pattern in patterns:
+        assert re.search(pattern, lines[0], re.IGNORECASE), f"{lines[0]!r} does not say {pattern!r}"
+    check_equal(done.stdout, b"", "output")
+
+
+def check_facts(done, cpus):
+    """Output of: uname -r; nproc; cat /proc/uptime."""
+    check_ok(done)
+    release, processors, uptime = done.stdout.decode().splitlines()
+    check_equal(release, (guest.GUEST / "version").read_text().strip(), "release")
+    check_equal(processors, str(cpus), "processors")
+    assert 0 < float(uptime.split()[0]) < TIMEOUT, uptime
+
+
+FACTS = "uname -r; nproc; cat /proc/uptime"
+
+
+def check_two(done):
+    check_ok(done)
+    check_equal(done.stdout, b"debian1: debian1\ndebian1: 2\ndebian2: debian2\ndebian2: 2\n",
+                "output")

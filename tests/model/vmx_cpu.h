@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A model of a CPU with VT-x, by SDM Vol. 3C chapters 25 to 31: implements arch/x86_64/vmx/hw.h and
+ * arch/x86_64/host/cpu.h. It checks what a CPU would refuse, remembers what a CPU would cache, and
+ * lets a script be the guest.
+ *
+ * A VMCS lives in its region, in a layout of the model's own: so a region that is freed, copied or
+ * overwritten while a CPU holds it is noticed.
+ *
+ * What code under test does wrong without a CPU noticing at once is a complaint:
+ *   - a VMCS that is active on two CPUs, or whose memory is used otherwise while it is active; one
+ *     that was never cleared; VMXOFF while a VMCS is active
+ *   - VMREAD and VMWRITE without a current VMCS, of a field that this CPU lacks, VMWRITE of
+ *     read-only data; VMREAD of, and entry with, a field that nothing has written
+ *   - translations used under a VPID that another VMCS filled, or that are older than the last
+ *     change of the EPT or than what was written over the guest's own paging
+ *   - a host state that is not this CPU's
+ *   - an instruction that would fault or fail: XSETBV, XRSTOR of values that they refuse, VMXON
+ *     without CR4.VMXE, INVEPT and INVVPID of types that there are not, RDMSR and WRMSR of MSRs
+ *     that there are not or of values that they do not take
+ */
+#ifndef TESTS_MODEL_VMX_CPU_H
+#define TESTS_MODEL_VMX_CPU_H
+
+#include "arch/x86_64/vmx/internal.h"
+
+#define MODEL_CPUS   4
+#define MODEL_TLB    64 /* contexts of translations that a CPU holds at most */
+#define MODEL_ACTIVE 16 /* VMCSs that a CPU holds at most */
+
+/* What the machine's CPUs are like. */
+struct model_features {
+	bool no_vmx;
+	uint64_t feature_control; /* IA32_FEATURE_CONTROL as firmware leaves it */
+	struct vmx_cap_msrs caps; /* phys_bits and linear_bits are what CPUID says */
+	bool xsave, avx512, rdtscp, invpcid, xsaves;
+	bool bochs; /* entries want the RPL of a CS that is not conforming to be its DPL */
+};
+
+/* vmx_features.c */
+/* The least that the backend runs on: EPT without accessed and dirty flags or 1 GiB pages, no VPID,
+ * no XSAVE. */
+extern const struct model_features rig_plain;
+/* Like Bochs' corei7_skylake_x: all that the backend has a use for. */
+extern const struct model_features rig_full;
+/* Like its corei5_lynnfield_750: no unrestricted guest. */
+extern const struct model_features rig_restricted;
+
+enum model_op {
+	OP_END = 0, /* a host interrupt ends the guest; stays there */
+	OP_EXIT,    /* the instruction at RIP exits */
+	OP_FIRST,  /* an exit before a window that is open is noticed, or, with idt_info, while that
+	              event is delivered */
+	OP_INSN,   /* an instruction of len bytes */
+	OP_STI,    /* STI, one byte */
+	OP_MOV_SS, /* MOV SS, two bytes */
+	OP_IRET,   /* IRET, two bytes: back to what the last delivered event interrupted */
+	OP_CALL,   /* fn(gpr): the guest does something to itself; takes no time */
+};
+
+/* len is left in EXIT_INSTRUCTION_LENGTH, and the rest in the fields of these names. A field that
+ * the exit does not define holds what no program should look at. */
+struct model_step {
+	enum model_op op;
+	uint32_t reason;
+	uint8_t len;
+	uint64_t qualification;
+	uint32_t insn_info;
+	uint32_t intr_info, intr_error; /* EXIT_INTERRUPTION_INFO and its error code */
+	uint32_t idt_info, idt_error;   /* IDT_VECTORING_INFO and its error code */
+	uint64_t linear, physical;      /* GUEST_LINEAR_ADDRESS, GUEST_PHYSICAL_ADDRESS */
+	void (*fn)(uint64_t *gpr);
+};
+
+/* An event that the guest saw. */
+struct model_delivery {
+	uint8_t type, vector; /* type: enum vmx_event_type */
+	bool has_error_code;
+	uint32_t error_code;
+	uint64_t rip; /* that it interrupted; of software events, after the instruction */
+};
+
+#define MODEL_DELIVERIES      32
+#define MODEL_HANDLER(vector) (0x400000u + (vector)*0x1000u)
+
+/* Translations that a CPU holds. Combined mappings have a VPID and an EPTP (29.3.1), guest-physical
+ * ones only the EPTP: vpid is MODEL_GUEST_PHYSICAL. */
+#define MODEL_GUEST_PHYSICAL UINT32_MAX
+
+struct model_translations {
+	uint64_t eptp; /* bits 51:12; 0: empty */
+	uint32_t vpid;
+	uint64_t owner; /* which VMCS; guest-physical: 0 */
+	uint64_t epoch, paging_epoch;
+};
+
+struct model_cpu {
+	struct vmx_host host; /* this CPU's own state, as far as exits bring it back */
+	uint64_t cr2, xcr0, dr[4], dr6;
+	uint64_t feature_control, tsc_aux, star, lstar, cstar, sfmask, kernel_gs, xss, debugctl;
+	uint8_t fpu[X86_XSAVE_SIZE];
+	bool vmx_on;
+	uint64_t vmxon_region;
+	struct vmx_region *current;              /* NULL: none */
+	struct vmx_region *active[MODEL_ACTIVE]; /* in any order, with gaps */
+	struct model_translations tlb[MODEL_TLB];
+	unsigned tlb_next;
+	unsigned entries, refused, invepts, invvpids, clears, loads, reads, writes;
+	unsigned machine_checks, nmis;
+};
+
+extern struct model_features model_features;
+extern struct model_cpu model_cpus[MODEL_CPUS];
+extern const struct vmx_rule *model_refused_by; /* the rule that the last refused entry broke */
+
+/* All CPUs as after reset. */
+void model_reset(const struct model_features *features);
+
+/* Which CPU the calling thread is. */
+void model_be(unsigned cpu);
+struct model_cpu *model_this(void);
+
+/* What the guest does from the next entry on; ends with OP_END. NULL: guest code is interpreted
+ * (only what the self-test of the backend uses). */
+void model_script(const struct model_step *steps);
+
+/* EPT entries changed: translations made before are stale. */
+void model_stage2_changed(void);
+
+/* A field of a VMCS, whichever CPU it is active on: for tests to look and to act the guest. The
+ * field need not exist on this CPU. */
+uint64_t model_vmcs_get(const struct vmx_region *vmcs, uint32_t field);
+void model_vmcs_set(struct vmx_region *vmcs, uint32_t field, uint64_t value);
+/* The calling CPU's current VMCS. */
+struct vmx_region *model_current(void);
+bool model_vmcs_launched(const struct vmx_region *vmcs);
+/* Whether a CPU with these capabilities has the field. */
+bool model_has_field(const struct vmx_cap_msrs *caps, uint32_t field);
+const char *model_field_name(uint32_t field); /* NULL: there is no such field */
+
+/* Complains if a CPU still holds VMCSs. */
+void model_expect_none_active(void);
+
+/* Events delivered since model_reset() or model_clear_deliveries(). */
+extern struct model_delivery model_deliveries[MODEL_DELIVERIES];
+extern unsigned model_delivered;
+void model_clear_deliveries(void);
+
+/* How many complaints, and the first. */
+extern unsigned model_complaints;
+extern char model_complaint[160];
+
+/* Between the files of the model. */
+void model_complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void model_reset_registers(void);
+void model_reset_guest(void);
+uint64_t model_get(uint32_t field); /* of the current VMCS */
+void model_set(uint32_t field, uint64_t value);
+/* Enters the guest, whose state is in order, and runs it up to an exit. */
+void model_run_guest(uint64_t *gpr);
+
+#endif
