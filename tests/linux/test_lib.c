@@ -103,7 +103,7 @@ static void test_run(void **state)
 	assert_string_equal(hypercore_backend_of(vm), "toy");
 	assert_string_equal(out.text, "!");
 	hypercore_stats(vm, &stats, sizeof(stats));
-	assert_int_equal(stats.exits, 4);
+	assert_true(stats.exits >= 4); /* and one for each interrupt of the host */
 	assert_int_equal(hypercore_start(vm), -EBUSY);
 	assert_int_equal(hypercore_stop(vm), -EBUSY);
 	hypercore_destroy(vm);

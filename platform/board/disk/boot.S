@@ -100,7 +100,7 @@ run:
 	shl	$7, %ecx /* to words of four bytes */
 	mov	$BUFFER_BASE, %esi
 	call	reach
-	rep addr32 movsl
+	rep movsl (%esi), %es:(%edi)
 	sti
 	jmp	5b
 7:	ret
