@@ -276,6 +276,13 @@ def interactive_console():
 
 
 @boot_test
+def interactive_console_by_a_cpu_without_guests():
+    """What is typed arrives at the boot CPU, which sleeps while the others run the VM."""
+    use_console(Terminal("--backend", "svm", "--cpus", "2", "--directory",
+                         str(directory("interactive_console_by_a_cpu_without_guests"))))
+
+
+@boot_test
 def leaving_by_ctrl_a_x():
     terminal = Terminal("--backend", "svm", "--directory", str(directory("leaving_by_ctrl_a_x")))
     terminal.expect(b"# ")
