@@ -559,7 +559,9 @@ static void random_word(uint64_t *seed, struct vmx_cap_msrs *m, unsigned word)
 	uint32_t must = VMX_MUST_BE_1(*msr), may = VMX_MAY_BE_1(*msr);
 
 	if (test_below(seed, 2))
-		may &= must | (uint32_t)(test_random(seed) | test_random(seed));
+		may &= must | (uint32_t)~HC_BIT(test_below(seed, 32));
+	if (test_below(seed, 4) == 0)
+		may &= must | (uint32_t)test_random(seed);
 	/* "Always 0" for the secondary controls (A.3.3) */
 	if (word != CPU2_WORD && test_below(seed, 4) == 0)
 		must |= may & (uint32_t)HC_BIT(test_below(seed, 32));
