@@ -2,7 +2,7 @@
 /*
  * Times what makes a guest leave guest mode. Prints "NAME TICKS" lines on its serial port: TSC
  * ticks of one operation less those of an empty one, the median of several batches. On QEMU with
- * -icount shift=0 a tick is an instruction.
+ * -icount shift=0, and on Bochs with one CPU, a tick is an instruction.
  */
 #include "bench/guest/bare.h"
 
@@ -13,8 +13,8 @@
 #define REPETITIONS 100
 
 typedef void operation(void);
-operation op_nothing, op_cpuid, op_vmmcall, op_rdmsr, op_port_in, op_lapic_read, op_ioapic_read,
-	op_self_ipi, handle_ipi, handle_ud, handle_other;
+operation op_nothing, op_cpuid, op_vmmcall, op_vmcall, op_rdmsr, op_port_in, op_lapic_read,
+	op_ioapic_read, op_first_touch, op_self_ipi, handle_ipi, handle_ud, handle_other;
 void guest_main(const char *base);
 void unexpected(void);
 
@@ -22,9 +22,14 @@ static const struct {
 	const char name[16];
 	operation *run; /* as linked */
 } operations[] = {
-	{ "cpuid", op_cpuid },           { "vmmcall", op_vmmcall },
-	{ "rdmsr", op_rdmsr },           { "port-in", op_port_in },
-	{ "lapic-read", op_lapic_read }, { "ioapic-read", op_ioapic_read },
+	{ "cpuid", op_cpuid },
+	{ "vmmcall", op_vmmcall },
+	{ "vmcall", op_vmcall },
+	{ "rdmsr", op_rdmsr },
+	{ "port-in", op_port_in },
+	{ "lapic-read", op_lapic_read },
+	{ "ioapic-read", op_ioapic_read },
+	{ "first-touch", op_first_touch },
 	{ "self-ipi-hlt", op_self_ipi },
 };
 

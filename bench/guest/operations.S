@@ -22,6 +22,11 @@ operation vmmcall
 	vmmcall
 	ret
 
+operation vmcall
+	movl $0x7fffffff, %eax
+	vmcall
+	ret
+
 operation rdmsr
 	movl $0x1b, %ecx	/* IA32_APIC_BASE */
 	rdmsr
@@ -39,6 +44,18 @@ operation ioapic_read
 	movl 0xfec00010, %eax	/* the selected register */
 	ret
 
+	/* A page of 4 KiB that nobody has touched: all of them lie below 64 MiB. */
+operation first_touch
+	movl untouched(%rip), %eax
+	addl $4096, untouched(%rip)
+	movb (%rax), %al
+	ret
+
+	.data
+untouched:
+	.long 32 << 20
+	.text
+
 operation self_ipi
 	movl $0x400f0, %eax	/* shorthand self, vector 0xf0 */
 	movl %eax, 0xfee00300
@@ -55,7 +72,7 @@ handle_ipi:
 	popq %rax
 	iretq
 
-	/* VMMCALL where there is no hypervisor: skip its three bytes. */
+	/* VMMCALL or VMCALL, which is not this CPU's or meets no hypervisor: skip its three bytes. */
 handle_ud:
 	addq $3, (%rsp)
 	iretq
