@@ -100,7 +100,10 @@ def host_memory(machine):
 def host_cpus(machine):
     if machine.host_cpus:
         return machine.host_cpus
-    return min(max(int(machine.cpus) if machine.cpus.isdigit() else 1, 1) * machine.vms, 8)
+    wanted = min(max(int(machine.cpus) if machine.cpus.isdigit() else 1, 1) * machine.vms, 8)
+    # docs/CAVEATS.md, "Where it has run": with AMD-V, QEMU's first CPU runs guests only if it is alone.
+    spare = machine.emulator == "qemu" and {"svm", "auto"} & set(machine.backend.split(","))
+    return wanted + 1 if spare and wanted > 1 else wanted
 
 
 def default_emulator(backend):

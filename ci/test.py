@@ -150,24 +150,7 @@ def boot(report, patterns):
         return
     for test in tests:
         name = test.__name__.replace("_", " ")
-        report.run("boot", name, lambda name=name, test=test: patiently(name, test))
-
-
-# docs/CAVEATS.md, "Where it has run": on a busy host an emulated machine with several CPUs now and then
-# ends without a word, for now without an explanation.
-BOOT_TRIES = 3
-SILENT_END = "the machine ended early"
-
-
-def patiently(name, test):
-    """Runs a boot test again when its machine ended without a word, and says so."""
-    for left in reversed(range(BOOT_TRIES)):
-        try:
-            return test()
-        except AssertionError as error:
-            if not left or SILENT_END not in str(error):
-                raise
-            print(f"again   boot: {name}: {SILENT_END}", flush=True)
+        report.run("boot", name, test)
 
 
 def prepare_boot():

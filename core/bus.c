@@ -33,6 +33,14 @@ static unsigned find(const struct hc_bus *bus, uint64_t addr)
 	return low;
 }
 
+/* Those that it takes and has room for. */
+static uint8_t sizes_of(const struct hc_region *r)
+{
+	uint8_t all = r->len >= 8 ? 15 : r->len >= 4 ? 7 : r->len >= 2 ? 3 : 1;
+
+	return r->ops->sizes ? r->ops->sizes & all : all;
+}
+
 int hc_bus_add(struct hc_vm *vm, enum hc_space space, const struct hc_region *region)
 {
 	struct hc_bus *bus = &vm->bus[space];
@@ -54,7 +62,7 @@ int hc_bus_add(struct hc_vm *vm, enum hc_space space, const struct hc_region *re
 		bus->sizes[i] = bus->sizes[i - 1];
 	}
 	bus->regions[at] = *region;
-	bus->sizes[at] = region->ops->sizes ? region->ops->sizes : 15;
+	bus->sizes[at] = sizes_of(region);
 	bus->hint_shift = space == HC_SPACE_IO ? 0 : HC_PAGE_SHIFT;
 	bus->count++;
 	return 0;

@@ -39,7 +39,7 @@ struct hc_bus {
 	/* By the low bits of an address >> hint_shift: where its region was the last time. */
 	_Atomic uint8_t hints[HC_BUS_HINTS];
 	uint8_t hint_shift;                           /* ports are told apart, memory by pages */
-	uint8_t sizes[HC_BUS_MAX_REGIONS];            /* ops->sizes, 0 replaced by what it means */
+	uint8_t sizes[HC_BUS_MAX_REGIONS];            /* that a region takes and has room for */
 	struct hc_region regions[HC_BUS_MAX_REGIONS]; /* sorted by base */
 	unsigned count;
 	uint64_t unclaimed_reads, unclaimed_writes;

@@ -26,11 +26,10 @@ static inline const struct hc_region *hc_bus_hinted(struct hc_bus *bus, uint64_t
                                                     unsigned size)
 {
 	unsigned i = atomic_load_explicit(hc_bus_hint(bus, addr), memory_order_relaxed);
-	bool takes_it = (bus->sizes[i] & size) != 0;
+	bool takes_it = (bus->sizes[i] & size) != 0; /* then it has as many bytes */
 	const struct hc_region *r = bus->regions + i;
-	uint64_t offset = addr - r->base;
 
-	return takes_it && offset < r->len && size <= r->len - offset ? r : NULL;
+	return takes_it && addr - r->base <= r->len - size ? r : NULL;
 }
 
 /* Internal to this header: the long way. */
@@ -43,9 +42,9 @@ static inline __attribute__((always_inline)) uint64_t hc_bus_read_raw(struct hc_
 {
 	const struct hc_region *r = hc_bus_hinted(&vm->bus[space], addr, size);
 
-	if (!r)
+	/* Waiting for the lock would want registers of those who do not have to. */
+	if (!r || !hc_try_lock(&vm->device_lock))
 		return hc_bus_read_any(vm, space, addr, size);
-	hc_lock(&vm->device_lock);
 	uint64_t value = r->ops->read(r->dev, addr - r->base, size);
 
 	hc_unlock(&vm->device_lock);

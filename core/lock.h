@@ -27,9 +27,15 @@ static __attribute__((noinline, unused)) void hc_lock_wait(struct hc_lock *l)
 	} while (atomic_exchange_explicit(&l->held, true, memory_order_acquire));
 }
 
+/* False if somebody holds it. */
+static inline bool hc_try_lock(struct hc_lock *l)
+{
+	return !atomic_exchange_explicit(&l->held, true, memory_order_acquire);
+}
+
 static inline void hc_lock(struct hc_lock *l)
 {
-	if (__builtin_expect(atomic_exchange_explicit(&l->held, true, memory_order_acquire), 0))
+	if (__builtin_expect(!hc_try_lock(l), 0))
 		hc_lock_wait(l);
 }
 

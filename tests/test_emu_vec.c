@@ -238,21 +238,14 @@ static void forget_pointers(uint8_t *xsave)
 	memset(xsave + XSAVE_MASK, 0, 4);
 }
 
-/* What cannot be told from a masked execution (docs/CAVEATS.md): whether an overflow or underflow
- * that is not masked was inexact too, and which step of a dot product the first exception was in.
- */
+/* What cannot be told from a masked execution (docs/CAVEATS.md): which step of a dot product the
+ * first exception was in. */
 static void forgive_flags(const struct code *code)
 {
 	uint8_t *emu = by_emu.xsave + XSAVE_MXCSR, *native = by_native.xsave + XSAVE_MXCSR;
-	uint8_t forgiven = 0;
 
-	if (by_native.vector != X86_VEC_XM)
-		return;
-	if (native[0] & 0x18)
-		forgiven |= 0x20;
-	if (code->is_dot)
-		forgiven |= MXCSR_FLAGS;
-	emu[0] = (uint8_t)((emu[0] & ~forgiven) | (native[0] & forgiven));
+	if (by_native.vector == X86_VEC_XM && code->is_dot)
+		emu[0] = (uint8_t)((emu[0] & ~MXCSR_FLAGS) | (native[0] & MXCSR_FLAGS));
 }
 
 static void compare(const struct code *code)

@@ -33,7 +33,8 @@ static bool judge(const struct oracle_executor *executor, unsigned i, unsigned *
 	assert_int_not_equal(results[i], ORACLE_LOST);
 	if (results[i] == ORACLE_UNSUPPORTED)
 		return false;
-	if (!oracle_same(&cases[i], &oracle_native, executor, &judged[i], &executed[i], text, sizeof(text))) {
+	if (!oracle_same(&cases[i], &oracle_native, executor, &judged[i], &executed[i], text,
+	                 sizeof(text))) {
 		oracle_describe(&cases[i], what, sizeof(what));
 		print_error("%s\n%s", what, text);
 		(*different)++;

@@ -48,6 +48,22 @@ static void test_probe(void **state)
 	assert_int_equal(model_this()->entries, 0);
 }
 
+/* QEMU's first CPU may lose track of where it is when others run guests; no other CPU does. */
+static void test_boot_cpu_is_spared(void **state)
+{
+	struct hc_backend_info info = { 0 };
+	struct model_features f = rig_plain;
+
+	for (unsigned tcg = 0; tcg < 2; tcg++) {
+		f.tcg = tcg;
+		test_platform_init(1);
+		model_reset(&f);
+		assert_int_equal(svm_backend.probe(&info), 0);
+		assert_int_equal(info.spare_boot_cpu, tcg);
+		rig_no_complaint();
+	}
+}
+
 /* A CPU that runs the test guest wrongly. */
 static void no_work(struct vmcb *v, uint64_t *gpr)
 {
@@ -373,6 +389,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_probe),
+		cmocka_unit_test(test_boot_cpu_is_spared),
 		cmocka_unit_test(test_probe_looks_at_results),
 		cmocka_unit_test(test_probe_without_memory),
 		cmocka_unit_test(test_unlike_cpus),

@@ -73,10 +73,10 @@ static void random_cs(struct x86_segment *s, enum mode mode, unsigned cpl)
 	if (mode == REAL && (s->selector & 3 || coin()))
 		s->attr = X86_ATTR_P | X86_ATTR_S | 3;
 	if (mode != REAL)
-		s->selector = (uint16_t)((s->selector & ~3u) | dpl);
+		s->selector = (uint16_t)((s->selector & ~3u) | cpl);
 }
 
-static void random_data(struct x86_segment *s, unsigned seg, unsigned cpl)
+static void random_data(struct x86_segment *s, unsigned seg, enum mode mode, unsigned cpl)
 {
 	static const uint8_t types[] = { 3, 7, 1, 5, 0xb, 0xf };
 	unsigned type = types[random_below(seg == X86_SS ? 2 : HC_ARRAY_SIZE(types))];
@@ -85,6 +85,9 @@ static void random_data(struct x86_segment *s, unsigned seg, unsigned cpl)
 	s->attr = (uint16_t)(X86_ATTR_S | type | dpl << 5 | random_below(8) << 8);
 	if (random_below(4))
 		s->attr |= X86_ATTR_P;
+	if (mode != REAL)
+		s->selector = (uint16_t)((s->selector & ~3u) |
+		                         (seg == X86_SS ? cpl : random_below(dpl + 1)));
 }
 
 static void random_segment(struct x86_state *st, unsigned seg, enum mode mode)
@@ -102,7 +105,7 @@ static void random_segment(struct x86_state *st, unsigned seg, enum mode mode)
 	else if (seg == X86_TR)
 		s->attr = X86_ATTR_P | (mode < COMPATIBILITY && coin() ? 3 : 0xb);
 	else
-		random_data(s, seg, st->cpl);
+		random_data(s, seg, mode, st->cpl);
 	random_limit(s);
 	if (mode != V8086 || system)
 		return;
@@ -144,8 +147,6 @@ static void random_core(struct x86_state *st, enum mode mode)
 
 static void random_msrs(struct x86_state *st)
 {
-	bool has_aux = model_features.rdtscp;
-
 	st->dr6 = (uint32_t)st->dr6;
 	st->dr7 = (uint32_t)st->dr7;
 	st->gdtr.base = random_address();
@@ -159,7 +160,7 @@ static void random_msrs(struct x86_state *st)
 	st->msr_sysenter_eip = random_address();
 	st->msr_pat = UINT64_C(0x0007010600050406);
 	st->msr_debugctl &= 3;
-	st->msr_tsc_aux = has_aux ? (uint32_t)st->msr_tsc_aux : 0;
+	st->msr_tsc_aux = vmx_caps.rdtscp ? (uint32_t)st->msr_tsc_aux : 0;
 }
 
 static void random_fpu(struct x86_state *st)
@@ -191,7 +192,10 @@ static void random_state(struct x86_state *st, enum mode mode, unsigned cpl)
 
 static enum mode random_mode(void)
 {
-	return (enum mode)random_below(MODES);
+	static const enum mode paged[] = { V8086, PAGED, PAE, COMPATIBILITY, LONG };
+
+	return vmx_caps.unrestricted_guest ? (enum mode)random_below(MODES)
+	                                   : paged[random_below(HC_ARRAY_SIZE(paged))];
 }
 
 /* What may be pending in such a state. An NMI that is to be delivered masks the next. */
@@ -294,7 +298,7 @@ static void get_it_back(const struct x86_state *want)
 	memcpy(st->gpr, want->gpr, sizeof(st->gpr));
 	if (!x86_fpu_caps.xsave)
 		memset(st->xsave + 512, 0, sizeof(st->xsave) - 512);
-	st->msr_tsc_aux = model_features.rdtscp ? st->msr_tsc_aux : 0;
+	st->msr_tsc_aux = vmx_caps.rdtscp ? st->msr_tsc_aux : 0;
 	vmx_backend.get_state(vcpu, X86_G_ALL);
 	assert_same(st, want);
 }
@@ -331,6 +335,7 @@ static void round_trips(const struct model_features *features)
 
 static void test_round_trip(void **state)
 {
+	round_trips(&rig_plain);
 	round_trips(lean_cpu());
 	round_trips(&rig_full);
 }
@@ -376,6 +381,7 @@ static void through_the_guest(const struct model_features *features)
 
 static void test_through_the_guest(void **state)
 {
+	through_the_guest(&rig_plain);
 	through_the_guest(lean_cpu());
 	through_the_guest(&rig_full);
 }
@@ -645,10 +651,9 @@ static void test_long_mode_is_followed(void **state)
  * any other value does. */
 static void test_translations_are_kept(void **state)
 {
+	rig_start(&rig_full);
 	struct vmx_vcpu *vv = vmx_vcpu_of(vcpu);
 
-	rig_start(&rig_full);
-	vv = vmx_vcpu_of(vcpu);
 	rig_run_script(0, one_exit);
 	uint64_t generation = vv->vpid_generation, vpid = rig_get(0, VMCS_VPID);
 

@@ -133,6 +133,21 @@ static void test_entry_state(void **state)
 	hc_vm_destroy(vm);
 }
 
+/* Kernels take all CPUs' TSCs for one clock, however long loading them took. */
+static void test_one_clock(void **state)
+{
+	struct hc_vm *vm = x86_env_vm(3, MEMORY);
+
+	make_image();
+	test_now_ns += 1000000000;
+	assert_int_equal(load(vm, sizeof(image), NULL, 0, ""), 0);
+	test_now_ns += 1000000000;
+	x86_vcpu_reset(vm->vcpus[2], false);
+	for (unsigned i = 1; i < 3; i++)
+		assert_int_equal(x86_state_of(vm->vcpus[i])->tsc_offset,
+		                 x86_state_of(vm->vcpus[0])->tsc_offset);
+}
+
 /* --- Refusals: the error, and a word that the message must have --- */
 
 struct refusal {
@@ -431,10 +446,11 @@ static void test_acpi(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_loads),    cmocka_unit_test(test_entry_state),
-		cmocka_unit_test(test_refusals), cmocka_unit_test(test_empty_file),
-		cmocka_unit_test(test_limits),   cmocka_unit_test(test_mutations),
-		cmocka_unit_test(test_ram),      cmocka_unit_test(test_acpi),
+		cmocka_unit_test(test_loads),     cmocka_unit_test(test_entry_state),
+		cmocka_unit_test(test_refusals),  cmocka_unit_test(test_empty_file),
+		cmocka_unit_test(test_limits),    cmocka_unit_test(test_mutations),
+		cmocka_unit_test(test_ram),       cmocka_unit_test(test_acpi),
+		cmocka_unit_test(test_one_clock),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

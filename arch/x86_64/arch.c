@@ -40,16 +40,27 @@ static void reset_fpu(struct x86_state *s)
 	s->xcr0 = 1;
 }
 
+/* The TSCs of a machine begin together, however long after the first CPU the others are made, and
+ * however often one is set to another start: guests take them for one clock. */
+static uint64_t first_tsc_offset(const struct x86_vcpu *x)
+{
+	const struct hc_vcpu *boot = x->vcpu.vm->vcpus[0];
+	const struct x86_state *s = boot ? boot->state : NULL;
+
+	return s ? s->tsc_offset : 0 - hc_platform_cycles();
+}
+
 /* What INIT leaves alone: FPU, XCR0, TSC and the MSRs that table 9-1 does not name. */
 static void power_on(struct x86_vcpu *x)
 {
 	struct x86_state *s = &x->state;
+	uint64_t tsc_offset = first_tsc_offset(x);
 
 	memset(s, 0, sizeof(*s));
 	reset_fpu(s);
 	s->cr0 = X86_CR0_CD | X86_CR0_NW;
 	s->msr_pat = UINT64_C(0x0007040600070406);
-	s->tsc_offset = 0 - hc_platform_cycles();
+	s->tsc_offset = tsc_offset;
 	x86_msr_reset(x);
 }
 

@@ -53,18 +53,19 @@ static int64_t (*const hypercalls[])(struct hc_vcpu *vcpu) = {
 	[0] = call_version,
 };
 
+static int64_t call(struct hc_vcpu *vcpu, uint64_t number)
+{
+	if (number >= HC_ARRAY_SIZE(hypercalls))
+		return -ENOSYS;
+	hc_vcpu_need(vcpu, X86_G_CR);
+	return x86_state_of(vcpu)->cpl ? -EPERM : hypercalls[number](vcpu);
+}
+
 static int exit_hypercall(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
 	struct x86_state *s = x86_state_of(vcpu);
-	uint64_t number = s->gpr[X86_RAX];
-	int64_t result = -ENOSYS;
 
-	hc_vcpu_need(vcpu, X86_G_CR);
-	if (s->cpl)
-		result = -EPERM;
-	else if (number < HC_ARRAY_SIZE(hypercalls))
-		result = hypercalls[number](vcpu);
-	s->gpr[X86_RAX] = (uint64_t)result;
+	s->gpr[X86_RAX] = (uint64_t)call(vcpu, s->gpr[X86_RAX]);
 	x86_skip(vcpu, exit->next_pc);
 	return HC_ACT_RESUME;
 }

@@ -28,7 +28,9 @@ struct hc_backend_info {
 	char reason[128];   /* one line: what is there, or why it cannot be used */
 	unsigned max_vcpus; /* per VM, 0 = no limit of the backend's own */
 	unsigned gpa_bits;  /* width of the guest physical address space */
-	bool partial;       /* there are modes that it cannot run: see can_run() */
+	/* Guests should keep off CPU 0 if any other CPU can run them. */
+	bool spare_boot_cpu;
+	bool partial; /* there are modes that it cannot run: see can_run() */
 };
 
 struct hc_backend_ops {

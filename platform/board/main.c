@@ -28,6 +28,7 @@ struct board_vm {
 static struct board_config config;
 static struct board_vm vms[BOARD_MAX_VMS];
 static const struct hc_backend_ops *backend, *other; /* other: NULL, or what vCPUs move to */
+static bool spare_boot_cpu; /* CPU 0 is enabled like the others, and runs no guests */
 static _Atomic unsigned running;
 static _Atomic bool all_well = true;
 
@@ -89,6 +90,8 @@ static bool usable(const struct hc_backend_ops *b)
 	int err = b->probe(&found);
 
 	hc_log(HC_LOG_INFO, "backend %s: %s%s", b->name, err ? "not usable: " : "", found.reason);
+	if (!err)
+		spare_boot_cpu |= found.spare_boot_cpu;
 	return err == 0;
 }
 
@@ -175,11 +178,26 @@ static void disable_cpu(struct hc_cpu *cpu)
 	cpu->virt_enabled = false;
 }
 
+static bool runs_guests(const struct hc_cpu *cpu)
+{
+	return cpu->virt_enabled && !(spare_boot_cpu && cpu->id == 0);
+}
+
 /* The scheduler knows the CPUs that can run guests, and stops no others. */
 static void loop(struct hc_cpu *cpu)
 {
-	if (cpu->virt_enabled)
+	if (runs_guests(cpu))
 		hc_sched_loop(cpu);
+}
+
+static bool others_are_enabled(void)
+{
+	struct hc_cpu *cpu;
+
+	for (unsigned i = 1; (cpu = board_cpu(i)); i++)
+		if (cpu->virt_enabled)
+			return true;
+	return false;
 }
 
 static int start_backend(void)
@@ -191,8 +209,9 @@ static int start_backend(void)
 		return err;
 	hc_sched_init(NULL);
 	board_call_cpus(enable_cpu);
+	spare_boot_cpu = spare_boot_cpu && others_are_enabled();
 	for (unsigned i = 0; (cpu = board_cpu(i)); i++)
-		if (cpu->virt_enabled && hc_sched_add_cpu(cpu))
+		if (runs_guests(cpu) && hc_sched_add_cpu(cpu))
 			return hc_error(-ENOSPC, "cpu %u: the scheduler has no room for it", i);
 	if (!hc_sched_cpu_count())
 		return hc_error(-ENODEV, "backend %s cannot be enabled on any CPU", backend->name);

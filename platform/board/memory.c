@@ -30,12 +30,20 @@ uint64_t memory_available(void)
 	return buddy.available << HC_PAGE_SHIFT;
 }
 
-/* Whether the 64-bit words up to end are all zero. */
-static bool is_zero(const uint64_t *w, const uint64_t *end)
+#define STEP 32 /* words looked at in a row: few instructions for each */
+
+static bool is_zero(const uint64_t *page)
 {
-	for (; w != end; w += 8)
-		if (w[0] | w[1] | w[2] | w[3] | w[4] | w[5] | w[6] | w[7])
+	for (const uint64_t *w = page, *end = page + HC_PAGE_SIZE / sizeof(*w); w != end;
+	     w += STEP) {
+		uint64_t any = 0;
+
+#pragma GCC unroll 32
+		for (unsigned i = 0; i < STEP; i++)
+			any |= w[i];
+		if (any)
 			return false;
+	}
 	return true;
 }
 
@@ -44,7 +52,7 @@ static bool is_zero(const uint64_t *w, const uint64_t *end)
 static void clear(void *p, uint64_t size)
 {
 	for (uint8_t *page = p, *end = page + size; page != end; page += HC_PAGE_SIZE)
-		if (!is_zero((uint64_t *)(void *)page, (uint64_t *)(void *)(page + HC_PAGE_SIZE)))
+		if (!is_zero((const uint64_t *)(const void *)page))
 			memset(page, 0, HC_PAGE_SIZE);
 }
 

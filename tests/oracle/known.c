@@ -227,7 +227,6 @@ enum condition {
 	X87_UNALIGNED, /* so, and alignment is checked */
 	X87_END,       /* so, and not all is canonical */
 	STEPS,         /* DPPS, DPPD, and the judge raised #XM */
-	OUT_OF_RANGE,  /* the judge raised #XM, and overflow or underflow is flagged */
 	BY_16_BITS,    /* the operand size is 16 bits */
 	ALIGNMENT,     /* alignment is checked */
 	AROUND_END     /* in 32-bit mode, around the end of the segment */
@@ -342,11 +341,6 @@ static const struct known known[] = {
 	  STEPS,
 	  { .mxcsr = 0x3f },
 	  "DPPS, DPPD: which flags the steps leave besides the unmasked exception's" },
-	{ X86_OP_SIMD,
-	  X86_OP_SIMD,
-	  OUT_OF_RANGE,
-	  { .mxcsr = 0x20 },
-	  "Vol. 1 4.9.1.5: PE of a result that is scaled; docs/CAVEATS.md" },
 	{ X86_OP_BSWAP, X86_OP_BSWAP, BY_16_BITS, { .destination = true }, "BSWAP of 16 bits" },
 	{ X86_OP_FXSAVE,
 	  X86_OP_FXRSTOR,
@@ -460,7 +454,6 @@ static bool holds(enum condition condition, const struct oracle_case *c,
 	case MISALIGNED:
 		return c->mode == X86_MODE_32 && judge->vector == X86_VEC_GP &&
 		       oracle_linear(c) > UINT32_MAX - 64;
-	case OUT_OF_RANGE: return judge->vector == X86_VEC_XM && judge->state.xsave[24] & 0x18;
 	case STEPS: return is_dot_product(&c->insn) && judge->vector == X86_VEC_XM;
 	case X87_END: return is_x87_image(&c->insn) && is_at_canonical_end(c);
 	case X87_IMAGE: return is_x87_image(&c->insn);

@@ -21,7 +21,8 @@ struct svm_caps {
 	uint32_t rev;
 	bool nrip, flush_by_asid, decode_assists, pause_filter, lbrv;
 	bool tsc_aux;
-	bool tss_not_busy; /* what TR holds is expected not to be marked busy (see set_tr()) */
+	bool tss_not_busy;   /* what TR holds is expected not to be marked busy (see set_tr()) */
+	bool spare_boot_cpu; /* see detect_tcg() */
 	uint8_t gpa_bits;
 	struct svm_limits limits;
 };

@@ -6,6 +6,12 @@
  * Not here, since it takes more than a VMCS to tell: what is in memory (VTPR, MSR areas, the
  * PDPTEs without EPT, the VMCS that the link pointer names), and the reserved bits of
  * IA32_PERF_GLOBAL_CTRL, which only CPUID knows.
+ *
+ * Held against Bochs 2.7, by single changes in VMCSs of all modes: it lets pass some of what the
+ * manual refuses (reserved bits of DEBUGCTL and of pending debug exceptions, and their BS, RIP
+ * beyond the linear address width, CS.DPL against SS.DPL, events against activity states and
+ * blocked virtual NMIs, IA-32e mode without paging), and refuses one thing more: the RPL of a CS
+ * that is not conforming has to be its DPL.
  */
 #include "arch/x86_64/vmx/check.h"
 

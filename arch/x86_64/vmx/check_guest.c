@@ -270,6 +270,12 @@ VMX_RULE(nmi_blocked)
 
 #define BLOCKING_ENCLAVE HC_BIT(4) /* an interruption came while in an enclave */
 
+/* A CPU that has SGX lets ENCLS exit. */
+VMX_RULE(enclave_sgx)
+{
+	return blocks(c, BLOCKING_ENCLAVE) && !(VMX_MAY_BE_1(c->caps->cpu2) & VMX_CPU2_ENCLS);
+}
+
 VMX_RULE(enclave_mov_ss)
 {
 	return blocks(c, BLOCKING_ENCLAVE) && blocks(c, VMX_BLOCKING_MOV_SS);
@@ -395,6 +401,8 @@ static const struct vmx_rule rules[] = {
 	{ "GUEST_INTERRUPTIBILITY does not block SMIs outside SMM", OTHER, smi_blocked },
 	{ "ENTRY_INTERRUPTION_INFO is no NMI while GUEST_INTERRUPTIBILITY blocks virtual NMIs",
 	  OTHER, nmi_blocked },
+	{ "GUEST_INTERRUPTIBILITY has an enclave interruption only on a CPU with SGX", OTHER,
+	  enclave_sgx },
 	{ "GUEST_INTERRUPTIBILITY has no enclave interruption while it blocks by MOV SS", OTHER,
 	  enclave_mov_ss },
 	{ "GUEST_PENDING_DEBUG_EXCEPTIONS' reserved bits are clear", OTHER, pending_reserved },

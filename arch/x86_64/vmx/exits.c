@@ -24,18 +24,17 @@ static bool is_64bit(struct hc_vcpu *vcpu)
 }
 
 /* EIP wraps around where RIP does not; VM entry would refuse it (27.3.1.4). */
-static __attribute__((noinline, cold)) uint64_t wrapped(struct hc_vcpu *vcpu, uint64_t rip)
+static __attribute__((noinline, cold)) void wrap(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
-	return is_64bit(vcpu) ? rip : (uint32_t)rip;
+	if (!is_64bit(vcpu))
+		exit->next_pc = (uint32_t)exit->next_pc;
 }
 
 static inline void decode_insn(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
-	uint64_t next = exit->pc + vmx_hw_read(VMCS_EXIT_INSTRUCTION_LENGTH);
-
-	if (__builtin_expect(((next ^ exit->pc) & HC_BIT(32)) != 0, 0))
-		next = wrapped(vcpu, next);
-	exit->next_pc = next;
+	exit->next_pc = exit->pc + vmx_hw_read(VMCS_EXIT_INSTRUCTION_LENGTH);
+	if (__builtin_expect((uint32_t)exit->next_pc < X86_INSN_MAX, 0))
+		wrap(vcpu, exit);
 }
 
 static void decode_raw(struct hc_vcpu *vcpu, struct hc_exit *exit)
@@ -195,8 +194,10 @@ static void decode_cr(struct hc_vcpu *vcpu, struct hc_exit *exit)
 
 /* --- I/O --- */
 
-static __attribute__((noinline)) void decode_string(uint64_t q, struct hc_exit_io *io)
+static __attribute__((noinline)) void decode_string(struct hc_vcpu *vcpu, struct hc_exit *exit,
+                                                    uint64_t q)
 {
+	struct hc_exit_io *io = &exit->u.io;
 	unsigned info = (unsigned)vmx_hw_read(VMCS_EXIT_INSTRUCTION_INFO);
 	unsigned size = VMX_INS_ADDRESS(info), segment = VMX_INS_SEGMENT(info);
 
@@ -205,26 +206,29 @@ static __attribute__((noinline)) void decode_string(uint64_t q, struct hc_exit_i
 	io->segment = X86_ES;
 	if (io->write)
 		io->segment = segment <= X86_GS ? (uint8_t)segment : X86_DS;
+	decode_insn(vcpu, exit);
 }
+
+#define VMX_IO_WIDTHS (1u << 1 | 1u << 2 | 1u << 4)
 
 static void decode_io(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
 	uint64_t q = vmx_hw_read(VMCS_EXIT_QUALIFICATION);
 	uint8_t width = VMX_IO_SIZE(q);
+	struct hc_exit_io *io = &exit->u.io;
 
-	if (__builtin_expect(width != 1 && width != 2 && width != 4, 0)) {
+	if (__builtin_expect(!(VMX_IO_WIDTHS >> width & 1), 0)) {
 		unknown(vcpu, exit);
 		return;
 	}
-	decode_insn(vcpu, exit);
-	exit->u.io = (struct hc_exit_io){
-		.port = VMX_IO_PORT(q),
-		.width = width,
-		.write = !(q & VMX_IO_IN),
-		.string = (q & VMX_IO_STRING) != 0,
-	};
+	io->port = VMX_IO_PORT(q);
+	io->width = width;
+	io->write = !(q & VMX_IO_IN);
+	io->string = (q & VMX_IO_STRING) != 0;
 	if (__builtin_expect((q & VMX_IO_STRING) != 0, 0))
-		decode_string(q, &exit->u.io);
+		decode_string(vcpu, exit, q);
+	else
+		decode_insn(vcpu, exit);
 }
 
 /* --- EPT --- */
@@ -336,7 +340,6 @@ static void find_broken_rule(struct hc_vcpu *vcpu, struct hc_exit *exit, int err
 
 void vmx_decode_failure(struct hc_vcpu *vcpu, int error, struct hc_exit *exit)
 {
-	exit->pc = x86_state_of(vcpu)->rip;
 	exit->u.raw.code = (uint64_t)error;
 	exit->u.raw.info1 = exit->u.raw.info2 = 0;
 	find_broken_rule(vcpu, exit, error);
@@ -357,7 +360,6 @@ static __attribute__((noinline, cold)) void decode_other(struct hc_vcpu *vcpu, u
 
 void vmx_decode_exit(struct hc_vcpu *vcpu, uint32_t reason, struct hc_exit *exit)
 {
-	exit->pc = x86_state_of(vcpu)->rip;
 	if (__builtin_expect(reason >= VMX_REASON_COUNT || !rows[reason].decode, 0)) {
 		decode_other(vcpu, reason, exit);
 		return;

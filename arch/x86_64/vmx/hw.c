@@ -49,19 +49,6 @@ int vmx_hw_load(hpa_t vmcs)
 	return result(cf, zf);
 }
 
-uint64_t vmx_hw_read(uint32_t field)
-{
-	uint64_t value;
-
-	__asm__ volatile("vmread %1, %0" : "=rm"(value) : "r"((uint64_t)field) : "cc");
-	return value;
-}
-
-void vmx_hw_write(uint32_t field, uint64_t value)
-{
-	__asm__ volatile("vmwrite %1, %0" : : "r"((uint64_t)field), "rm"(value) : "cc", "memory");
-}
-
 int vmx_hw_invept(enum vmx_invept type, const struct vmx_invept_descriptor *d)
 {
 	bool cf, zf;

@@ -10,15 +10,16 @@
 #ifndef ARCH_X86_64_VMX_HW_H
 #define ARCH_X86_64_VMX_HW_H
 
+/* vmx_hw_read() and vmx_hw_write() of the current VMCS: inline/vmx_access.h on a board,
+ * tests/model/inline/vmx_access.h in unit tests. */
+#include <vmx_access.h>
+
 #include "arch/x86_64/vmx/vmcs.h"
 
 int vmx_hw_on(hpa_t region); /* VMXON; CR4.VMXE is set */
 void vmx_hw_off(void);
 int vmx_hw_clear(hpa_t vmcs);
 int vmx_hw_load(hpa_t vmcs); /* VMPTRLD */
-/* Of the current VMCS; the field exists on this CPU. */
-uint64_t vmx_hw_read(uint32_t field);
-void vmx_hw_write(uint32_t field, uint64_t value);
 int vmx_hw_invept(enum vmx_invept type, const struct vmx_invept_descriptor *d);
 int vmx_hw_invvpid(enum vmx_invvpid type, const struct vmx_invvpid_descriptor *d);
 

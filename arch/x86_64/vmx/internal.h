@@ -160,15 +160,12 @@ void vmx_redeliver(struct vmx_vcpu *vv, uint32_t reason);
 	 HC_BIT(VMX_REASON_APIC_WRITE) | HC_BIT(VMX_REASON_EPT_VIOLATION) |                        \
 	 HC_BIT(VMX_REASON_EPT_MISCONFIGURATION) | HC_BIT(VMX_REASON_PML_FULL))
 
-/* After every exit, before it is decoded; reason is EXIT_REASON as read. What the entry was to
- * inject it has, and what was being delivered when the exit came is injected again. The
- * interruptibility is that of the exit. */
-static inline void vmx_events_leave(struct vmx_vcpu *vv, uint32_t reason)
+/* Whether an exit for this reason, EXIT_REASON as read, may have cut the delivery of an event
+ * short: then vmx_redeliver() comes before it is decoded. After others nothing is left to inject.
+ */
+static inline bool vmx_may_redeliver(uint32_t reason)
 {
-	if (__builtin_expect(reason < 64 && !(VMX_DURING_DELIVERY >> reason & 1), 1))
-		vv->entry_info = 0;
-	else
-		vmx_redeliver(vv, reason);
+	return reason >= 64 || VMX_DURING_DELIVERY >> reason & 1;
 }
 
 /* run.c */
@@ -179,8 +176,8 @@ void vmx_invalidate(struct hc_vm *vm, gpa_t gpa, uint64_t size);
 /* Before an entry that finds its VPID or its EPT translations out of date. */
 void vmx_tlb_renew(struct vmx_vcpu *vv, struct vmx_cpu *cpu, uint64_t generation, uint64_t eptp);
 
-/* exits.c. The members of struct vmx_vcpu and the neutral state's core group are those of the exit;
- * reason is EXIT_REASON as read. */
+/* exits.c. The members of struct vmx_vcpu, the neutral state's core group and exit->pc are those of
+ * the exit; reason is EXIT_REASON as read. */
 void vmx_decode_exit(struct hc_vcpu *vcpu, uint32_t reason, struct hc_exit *exit);
 /* The entry itself failed: error is vmx_hw_enter()'s. */
 void vmx_decode_failure(struct hc_vcpu *vcpu, int error, struct hc_exit *exit);

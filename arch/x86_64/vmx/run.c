@@ -20,34 +20,53 @@ static inline void sync_core(struct vmx_vcpu *vv, const struct x86_state *st)
 	}
 }
 
-static inline void enter_tlb(struct hc_vcpu *vcpu, struct vmx_vcpu *vv, struct vmx_cpu *cpu)
+static __attribute__((noinline, cold)) void renew(struct hc_vcpu *vcpu)
+{
+	struct vmx_vcpu *vv = vmx_vcpu_of(vcpu);
+
+	vmx_tlb_renew(vv, vmx_cpu_of(vcpu->cpu), atomic_load(&vv->vm->tlb_generation),
+	              ept_eptp(&vcpu->vm->s2));
+}
+
+static inline void enter_tlb(struct hc_vcpu *vcpu, struct vmx_vcpu *vv)
 {
 	atomic_store(&vv->in_guest, true);
 	uint64_t generation = atomic_load(&vv->vm->tlb_generation);
 
-	if (__builtin_expect(vv->vpid_generation != cpu->generation || vv->tlb_seen != generation,
+	if (__builtin_expect(vv->vpid_generation != vmx_cpu_of(vcpu->cpu)->generation ||
+	                             vv->tlb_seen != generation,
 	                     0))
-		vmx_tlb_renew(vv, cpu, generation, ept_eptp(&vcpu->vm->s2));
+		renew(vcpu);
 }
 
 /* All groups but the core's are the hardware's again. */
-static inline void leave_guest(struct hc_vcpu *vcpu, struct vmx_vcpu *vv, struct x86_state *st)
+static inline void leave_guest(struct hc_vcpu *vcpu, struct vmx_vcpu *vv, struct x86_state *st,
+                               struct hc_exit *exit)
 {
 	atomic_store_explicit(&vv->in_guest, false, memory_order_release);
 	vcpu->valid = X86_G_CORE;
 	vcpu->dirty = 0;
-	st->rip = vv->rip = vmx_hw_read(VMCS_GUEST_RIP);
+	exit->pc = st->rip = vv->rip = vmx_hw_read(VMCS_GUEST_RIP);
 	st->gpr[X86_RSP] = vv->rsp = vmx_hw_read(VMCS_GUEST_RSP);
 	st->rflags = vv->rflags = vmx_hw_read(VMCS_GUEST_RFLAGS);
 	vv->interruptibility = (uint32_t)vmx_hw_read(VMCS_GUEST_INTERRUPTIBILITY);
 }
 
 /* The VMCS is as it was before the entry (27.8). */
-static inline void not_entered(struct hc_vcpu *vcpu, struct vmx_vcpu *vv)
+static inline void not_entered(struct hc_vcpu *vcpu, struct vmx_vcpu *vv, struct hc_exit *exit)
 {
+	exit->pc = x86_state_of(vcpu)->rip;
 	atomic_store_explicit(&vv->in_guest, false, memory_order_release);
 	vcpu->valid = X86_G_CORE;
 	vcpu->dirty = 0;
+}
+
+/* Out of line, or the other exits would pay for its stack frame. */
+static __attribute__((noinline)) void redeliver(struct hc_vcpu *vcpu, uint32_t reason,
+                                                struct hc_exit *exit)
+{
+	vmx_redeliver(vmx_vcpu_of(vcpu), reason);
+	vmx_decode_exit(vcpu, reason, exit);
 }
 
 void vmx_run(struct hc_vcpu *vcpu, struct hc_exit *exit)
@@ -66,24 +85,28 @@ void vmx_run(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	}
 	sync_core(vv, st);
 	vv->virtual_apic[VTPR] = (uint8_t)x86_vcpu_of(vcpu)->apic.tpr;
-	enter_tlb(vcpu, vv, vmx_cpu_of(vcpu->cpu));
+	enter_tlb(vcpu, vv);
 
 	int error = vmx_hw_enter(st->gpr, vv->launched);
 
 	if (__builtin_expect(error != 0, 0)) {
-		not_entered(vcpu, vv);
+		not_entered(vcpu, vv, exit);
 		vmx_decode_failure(vcpu, error, exit);
 		return;
 	}
 	uint32_t reason = (uint32_t)vmx_hw_read(VMCS_EXIT_REASON);
 
 	if (__builtin_expect((reason & VMX_EXIT_REASON_ENTRY) != 0, 0)) {
-		not_entered(vcpu, vv);
+		not_entered(vcpu, vv, exit);
 		vmx_decode_exit(vcpu, reason, exit);
 		return;
 	}
 	vv->launched = true;
-	leave_guest(vcpu, vv, st);
-	vmx_events_leave(vv, reason);
+	leave_guest(vcpu, vv, st, exit);
+	if (__builtin_expect(vmx_may_redeliver(reason), 0)) {
+		redeliver(vcpu, reason, exit);
+		return;
+	}
+	vv->entry_info = 0;
 	vmx_decode_exit(vcpu, reason, exit);
 }

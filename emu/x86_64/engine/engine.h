@@ -250,6 +250,7 @@ struct emu_cpu {
 	 * instruction raised; and the host's own. */
 	uint32_t mxcsr_unmasked, mxcsr_masked, mxcsr_raised, mxcsr_host;
 	emu_fn *simd_exception; /* where stubs go when something unmasked was raised */
+	uint64_t simd_key;      /* which did: a struct vec_key, packed */
 	bool stub_locked;       /* vector_stub.c */
 
 	struct hc_vcpu *vcpu;

@@ -155,6 +155,13 @@ void emu_vec_mxcsr_load(struct emu_cpu *c)
 	emu_native_set_mxcsr(c->mxcsr_masked | (v & MXCSR_FLAGS));
 }
 
+static bool is_inexact(const struct emu_cpu *c)
+{
+	struct vec_key key = emu_stub_key(c->simd_key);
+
+	return emu_vec_is_inexact(c, &key, guest_mxcsr(c));
+}
+
 /*
  * An exception that is not masked: found before the operation (invalid, denormal, division by
  * zero), those alone are flagged; else all (SDM Vol. 1 11.5.2, 11.5.3).
@@ -167,12 +174,29 @@ static const struct emu_uop *simd_exception(struct emu_cpu *c, const struct emu_
 
 	if (raised & c->mxcsr_unmasked & before)
 		raised &= before;
+	else if (raised & c->mxcsr_unmasked & (MXCSR_OE | MXCSR_UE))
+		raised = (raised & ~MXCSR_PE) | (is_inexact(c) ? MXCSR_PE : 0);
 	vec_put32(s->xsave + XSAVE_MXCSR, guest_mxcsr(c) | raised);
 	if (c->stub_locked) {
 		emu_stub_once_done(c);
 		u = NULL;
 	}
 	emu_raise(c, u, s->cr4 & CR4_OSXMMEXCPT ? X86_VEC_XM : X86_VEC_UD);
+}
+
+/* VCVTPS2PH ignores FZ, so that an underflow that is exact and not masked has to be looked for. */
+static const struct emu_uop *check_half(struct emu_cpu *c, const struct emu_uop *u,
+                                        struct x86_state *s)
+{
+	if (EMU_UNLIKELY(c->mxcsr_unmasked & MXCSR_UE)) {
+		struct vec_key key = emu_stub_key(u->imm64);
+
+		c->mxcsr_raised = emu_vec_half_flags(c, &key, guest_mxcsr(c));
+		c->simd_key = u->imm64;
+		if (c->mxcsr_raised & MXCSR_UE)
+			return simd_exception(c, u, s);
+	}
+	EMU_NEXT(c, u, s);
 }
 
 /* Components that XSTATE_BV says are in their initial configuration may have anything in the image;
@@ -304,6 +328,22 @@ static void run_once(struct emu_cpu *c, const struct x86_insn *in)
 	emu_stub_once(c, &key, row);
 }
 
+static bool is_vcvtps2ph(const struct x86_insn *in)
+{
+	return is_vex(in) && in->map == 3 && in->opcode == 0x1d;
+}
+
+static bool emit_check_half(struct emu_builder *b, const struct vec_row *row,
+                            const struct x86_insn *in)
+{
+	struct vec_key key = key_of(b->c, row, in);
+	struct emu_uop *u = emu_emit(b, check_half);
+
+	if (u)
+		u->imm64 = emu_stub_pack(&key);
+	return u;
+}
+
 static bool emit_stub(struct emu_builder *b, const struct vec_row *row, const struct x86_insn *in)
 {
 	struct vec_key key = key_of(b->c, row, in);
@@ -365,8 +405,8 @@ static bool emit_row(struct emu_builder *b, const struct vec_row *row, const str
 		return emit_check(b, is_vex(in) ? CHECK_AVX : CHECK_SSE,
 		                  is_vex(in) ? check_avx : check_sse) &&
 		       emu_vec_emit_move(b, row, in);
-	if (!emit_before(b, row, in) || (mmx && !emu_emit(b, store ? enter_mmx_top : enter_mmx)) ||
-	    !emit_stub(b, row, in))
+	if (!emit_before(b, row, in) || (is_vcvtps2ph(in) && !emit_check_half(b, row, in)) ||
+	    (mmx && !emu_emit(b, store ? enter_mmx_top : enter_mmx)) || !emit_stub(b, row, in))
 		return false;
 	if (row->flags & VEC_EFLAGS && !emu_emit(b, set_flags))
 		return false;

@@ -40,6 +40,12 @@
 #define MXCSR_INIT      0x1f80u
 #define MXCSR_FLAGS     0x3fu
 #define MXCSR_MASKS     0x1f80u
+#define MXCSR_IE        0x0001u
+#define MXCSR_DE        0x0002u
+#define MXCSR_OE        0x0008u
+#define MXCSR_UE        0x0010u
+#define MXCSR_PE        0x0020u
+#define MXCSR_DAZ       0x0040u
 #define MXCSR_UM        0x0800u
 #define MXCSR_FZ        0x8000u
 #define MXCSR_SUPPORTED 0xffffu
@@ -184,6 +190,10 @@ struct vec_key {
 	uint8_t imm;
 };
 
+/* A key as a number that is not 0, and back. */
+uint64_t emu_stub_pack(const struct vec_key *key);
+struct vec_key emu_stub_key(uint64_t packed);
+
 /* Makes room; -ENOMEM. */
 int emu_stub_init(void);
 
@@ -196,6 +206,13 @@ emu_fn *emu_stub(const struct vec_key *key, const struct vec_row *row);
  * (c->stub_locked). */
 void emu_stub_once(struct emu_cpu *c, const struct vec_key *key, const struct vec_row *row);
 void emu_stub_once_done(struct emu_cpu *c);
+
+/* Whether the instruction, whose operands are still in the state and in c->operand, flags PE when
+ * an overflow or underflow of it is not masked (vector_exact.c). mxcsr: as before it. */
+bool emu_vec_is_inexact(const struct emu_cpu *c, const struct vec_key *key, uint32_t mxcsr);
+
+/* What VCVTPS2PH flags, of underflow only if that is not masked. */
+uint32_t emu_vec_half_flags(const struct emu_cpu *c, const struct vec_key *key, uint32_t mxcsr);
 
 /* --- Memory (vector_mem.c) --- */
 

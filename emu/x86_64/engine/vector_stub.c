@@ -107,6 +107,31 @@ static void put_vex(struct out *o, unsigned map, unsigned pp, bool l, bool w, un
 	put1(o, (unsigned)w << 7 | (~vvvv & 15) << 3 | (unsigned)l << 2 | pp);
 }
 
+/* --- Keys --- */
+
+uint64_t emu_stub_pack(const struct vec_key *key)
+{
+	return HC_BIT(63) | (uint64_t)key->imm << 40 | (uint64_t)key->rm << 36 |
+	       (uint64_t)key->vvvv << 32 | (uint64_t)key->reg << 28 | (uint64_t)key->w << 27 |
+	       (uint64_t)key->l << 26 | (uint64_t)key->vex << 25 | (uint64_t)key->map << 18 |
+	       (uint64_t)key->pp << 16 | (uint64_t)key->opcode << 8 | key->modrm;
+}
+
+struct vec_key emu_stub_key(uint64_t packed)
+{
+	return (struct vec_key){ .imm = (uint8_t)(packed >> 40),
+		                 .rm = packed >> 36 & 15,
+		                 .vvvv = packed >> 32 & 15,
+		                 .reg = packed >> 28 & 15,
+		                 .w = packed >> 27 & 1,
+		                 .l = packed >> 26 & 1,
+		                 .vex = packed >> 25 & 1,
+		                 .map = packed >> 18 & 3,
+		                 .pp = packed >> 16 & 3,
+		                 .opcode = (uint8_t)(packed >> 8),
+		                 .modrm = (uint8_t)packed };
+}
+
 /* --- Registers --- */
 
 static bool is_256(const struct out *o, unsigned class)
@@ -343,6 +368,16 @@ static void land(const struct out *o, uint8_t *from)
 	__builtin_memcpy(from - 4, &distance, 4);
 }
 
+static void put_key(struct out *o)
+{
+	uint64_t packed = emu_stub_pack(o->key);
+
+	PUT(o, 0x48, 0xb8); /* MOV RAX, imm64 */
+	for (unsigned i = 0; i < 64; i += 8)
+		put1(o, (unsigned)(packed >> i & 0xff));
+	put_gpr64(o, 0x89, RAX, RDI, offsetof(struct emu_cpu, simd_key));
+}
+
 #define CC_E  4
 #define CC_NE 5
 
@@ -358,7 +393,9 @@ static void land(const struct out *o, uint8_t *from)
  *       JNE  raise
  *       OR   s->mxcsr, ECX
  *       JMP  done
- * raise: JMP  [simd_exception]       puts into s->mxcsr what is to be seen
+ * raise: MOV  RAX, key
+ *       MOV  simd_key, RAX
+ *       JMP  [simd_exception]       puts into s->mxcsr what is to be seen
  * plain: the instruction
  * done:
  */
@@ -388,6 +425,7 @@ static void put_checked(struct out *o)
 		PUT(o, 0xc5, 0xf8, 0x77);
 	if (o->row->reg == VEC_CLASS_P || o->row->rm == VEC_CLASS_P)
 		PUT(o, 0x0f, 0x77);
+	put_key(o);
 	put1(o, 0xff); /* JMP mem */
 	put_mem(o, 4, RDI, offsetof(struct emu_cpu, simd_exception));
 	land(o, plain);
@@ -456,15 +494,6 @@ static uint32_t generate(uint8_t *at, const struct vec_key *key, const struct ve
 
 /* --- The cache --- */
 
-/* All members side by side; never 0. */
-static uint64_t pack(const struct vec_key *key)
-{
-	return HC_BIT(63) | (uint64_t)key->imm << 40 | (uint64_t)key->rm << 36 |
-	       (uint64_t)key->vvvv << 32 | (uint64_t)key->reg << 28 | (uint64_t)key->w << 27 |
-	       (uint64_t)key->l << 26 | (uint64_t)key->vex << 25 | (uint64_t)key->map << 18 |
-	       (uint64_t)key->pp << 16 | (uint64_t)key->opcode << 8 | key->modrm;
-}
-
 static struct slot *find(uint64_t key)
 {
 	uint32_t i = (uint32_t)(key * UINT64_C(0x9e3779b97f4a7c15) >> 40);
@@ -485,7 +514,7 @@ static emu_fn *as_function(const uint8_t *code)
 
 emu_fn *emu_stub(const struct vec_key *key, const struct vec_row *row)
 {
-	uint64_t packed = pack(key);
+	uint64_t packed = emu_stub_pack(key);
 	struct slot *slot;
 	emu_fn *fn = NULL;
 

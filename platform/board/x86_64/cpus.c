@@ -67,6 +67,7 @@ static _Noreturn void work_loop(struct board_cpu *c)
 		}
 		work.fn(work.arg);
 		atomic_store(&c->work_done, generation);
+		hc_platform_kick(&board_cpus[0].cpu);
 	}
 }
 
@@ -206,5 +207,5 @@ void cpus_call(void (*fn)(void *arg), void *arg)
 	fn(arg);
 	for (unsigned i = 1; i < board_cpu_count; i++)
 		while (atomic_load(&board_cpus[i].work_done) != generation)
-			cpu_pause();
+			hc_platform_idle();
 }
