@@ -59,12 +59,6 @@ def bochs_vmx_one_cpu():
 
 
 @on_bochs
-def bochs_vmx_two_cpus():
-    done = dev_run("--backend", "vmx", "--cpus", "2", "--memory", "128M", timeout=LONG, command=[FACTS])
-    check_facts(done, 2)
-
-
-@on_bochs
 def bochs_vmx_two_vms_status():
     done = dev_run("--backend", "vmx", "--vms", "2", "--host-cpus", "1", "--memory", "128M", timeout=LONG,
                    command=["hostname; [ $(hostname) = debian1 ] || exit 3"])
