@@ -165,6 +165,9 @@ static void test_interrupt_put_off(void **state)
 		{ .op = OP_END },
 	};
 
+	/* Elsewhere it is delivered by the first entry. */
+	if (!model_features.tcg)
+		return;
 	rig_state(0)->rflags |= X86_FLAG_IF;
 	assert_int_equal(inject(&intr), 0);
 	model_script(steps);

@@ -740,6 +740,30 @@ static void test_window(void **state)
 	hc_vm_destroy(vcpu->vm);
 }
 
+static void toggle_undelivered(struct hc_vcpu *vcpu, struct x86_state *hw)
+{
+	hw->events.reinject.valid ^= 1;
+}
+
+/* Nor does an interrupt that the backend holds and has not delivered yet let it sleep. */
+static void test_halt_before_delivery(void **state)
+{
+	struct hc_vcpu *vcpu = guest(1);
+	const struct x86_step steps[] = {
+		{ .exit = exit_of(HC_EXIT_HALT), .guest = toggle_undelivered },
+		{ .exit = exit_of(HC_EXIT_HALT), .guest = toggle_undelivered },
+	};
+
+	x86_env_script(vcpu, steps, HC_ARRAY_SIZE(steps));
+	assert_int_equal(hc_vm_start(vcpu->vm), 0);
+	x86_env_run();
+	assert_int_equal(x86_script_of(vcpu)->at, 2);
+	assert_int_equal(vcpu->stats.halts, 1);
+	hc_vm_stop(vcpu->vm, HC_STOP_REQUEST, 0);
+	x86_env_run();
+	hc_vm_destroy(vcpu->vm);
+}
+
 /* sti; hlt with the interrupt already there does not sleep; cli; hlt sleeps for good. */
 static void test_halt(void **state)
 {
@@ -963,6 +987,7 @@ int main(void)
 		cmocka_unit_test(test_bad_accesses),
 		cmocka_unit_test(test_window),
 		cmocka_unit_test(test_halt),
+		cmocka_unit_test(test_halt_before_delivery),
 		cmocka_unit_test(test_extint),
 		cmocka_unit_test(test_start_up),
 		cmocka_unit_test(test_lengths),

@@ -302,7 +302,8 @@ int x86_halt(struct hc_vcpu *vcpu)
 	struct x86_vcpu *x = x86_vcpu_of(vcpu);
 
 	hc_vcpu_need(vcpu, X86_G_EVENT);
-	if (x86_has_event(vcpu)) {
+	/* What was to be delivered before the HLT, and was not, wakes it all the same. */
+	if (x86_has_event(vcpu) || x86_state_of(vcpu)->events.reinject.valid) {
 		x86_request_event(vcpu);
 		return HC_ACT_RESUME;
 	}

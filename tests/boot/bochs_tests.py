@@ -43,6 +43,12 @@ def bochs_svm_one_cpu():
 
 
 @on_bochs
+def bochs_svm_two_cpus():
+    done = dev_run("--machine", "bochs", "--cpus", "2", "--memory", "128M", timeout=LONG, command=[FACTS])
+    check_facts(done, 2)
+
+
+@on_bochs
 def bochs_svm_two_vms_status():
     done = dev_run("--machine", "bochs", "--vms", "2", "--host-cpus", "1", "--memory", "128M", timeout=LONG,
                    command=["hostname; [ $(hostname) = debian1 ] || exit 3"])
@@ -56,6 +62,12 @@ def bochs_vmx_one_cpu():
     check_facts(done, 1)
     log = log_of("bochs_vmx_one_cpu")
     assert re.search(r"^hypercore: backend vmx: .*EPT.*unrestricted guest, VPID", log, re.M), log
+
+
+@on_bochs
+def bochs_vmx_two_cpus():
+    done = dev_run("--backend", "vmx", "--cpus", "2", "--memory", "128M", timeout=LONG, command=[FACTS])
+    check_facts(done, 2)
 
 
 @on_bochs

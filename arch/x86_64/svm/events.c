@@ -9,11 +9,13 @@
  *
  *    NMI delivered --> masked --IRET exit--> iret --next exit beyond it, or #DB--> unmasked
  *
- * EVENTINJ is where an event waits that is to be delivered. From there, an external interrupt goes
- * in as a virtual interrupt that is not intercepted (15.21.4), which comes to the same: the guest
- * can take it, so it does before its first instruction. QEMU (7.2 to 10.0) keeps the vector of an
- * interrupt that EVENTINJ injected, and delivers it again, with RFLAGS.IF clear, if something asks
- * for the emulated CPU's attention before the next exception or exit.
+ * EVENTINJ is where an event waits that is to be delivered. On QEMU's CPUs an external interrupt
+ * goes in from there as a virtual interrupt that is not intercepted (15.21.4), which comes to the
+ * same: the guest can take it, so it does before its first instruction. QEMU (7.2 to 10.0) keeps
+ * the vector of an interrupt that EVENTINJ injected, and delivers it again, with RFLAGS.IF clear,
+ * if something asks for the emulated CPU's attention before the next exception or exit. On Bochs
+ * (2.7) it has to be EVENTINJ: that looks at a virtual interrupt only after RFLAGS.IF has changed,
+ * and a guest that comes to its HLT first sleeps over it.
  */
 #include <hypercore/errno.h>
 
@@ -163,8 +165,9 @@ void svm_nmi_iret(struct svm_vcpu *sv)
 /* With a window open at the same time, V_IRQ is that window's. */
 static bool can_be_virtual(const struct vmcb *v)
 {
-	return (v->eventinj & SVM_EVENT_V) && SVM_EVENT_TYPE(v->eventinj) == X86_EVENT_INTR &&
-	       (v->rflags & X86_FLAG_IF) && !(v->int_state & SVM_SHADOW) && !v->v_irq;
+	return svm_caps.repeats_intr && (v->eventinj & SVM_EVENT_V) &&
+	       SVM_EVENT_TYPE(v->eventinj) == X86_EVENT_INTR && (v->rflags & X86_FLAG_IF) &&
+	       !(v->int_state & SVM_SHADOW) && !v->v_irq;
 }
 
 static void intr_enter(struct svm_vcpu *sv)

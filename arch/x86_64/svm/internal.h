@@ -23,6 +23,7 @@ struct svm_caps {
 	bool tsc_aux;
 	bool tss_not_busy;   /* what TR holds is expected not to be marked busy (see set_tr()) */
 	bool spare_boot_cpu; /* see detect_tcg() */
+	bool repeats_intr;   /* EVENTINJ is not for external interrupts (see events.c) */
 	uint8_t gpa_bits;
 	struct svm_limits limits;
 };

@@ -31,7 +31,7 @@ static bool is_tcg(void)
  */
 static void detect_tcg(struct svm_caps *caps)
 {
-	caps->tss_not_busy = caps->spare_boot_cpu = is_tcg();
+	caps->tss_not_busy = caps->spare_boot_cpu = caps->repeats_intr = is_tcg();
 }
 
 static void detect(struct svm_caps *caps)
