@@ -278,7 +278,7 @@ static void test_arrival(void **state)
 	guest.vcpu->cpu = hc_sched_cpu(0);
 	exits_left = 1;
 	assert_true(step());
-	assert_string_equal(guest.ram + RESULTS, "one");
+	assert_string_equal((char *)guest.ram + RESULTS, "one");
 	kvm_backend.get_state(guest.vcpu, ~guest.vcpu->valid);
 	kvm_backend.put(guest.vcpu);
 	pt[0] = 0xd003;
@@ -286,7 +286,7 @@ static void test_arrival(void **state)
 	kvm_backend.load(guest.vcpu);
 	exits_left = 1;
 	assert_false(step());
-	assert_string_equal(guest.ram + RESULTS + 8, "two");
+	assert_string_equal((char *)guest.ram + RESULTS + 8, "two");
 	kvm_backend.put(guest.vcpu);
 	guest_end();
 }

@@ -146,6 +146,7 @@ static void test_one_clock(void **state)
 	for (unsigned i = 1; i < 3; i++)
 		assert_int_equal(x86_state_of(vm->vcpus[i])->tsc_offset,
 		                 x86_state_of(vm->vcpus[0])->tsc_offset);
+	hc_vm_destroy(vm);
 }
 
 /* --- Refusals: the error, and a word that the message must have --- */

@@ -473,7 +473,7 @@ static bool complete(struct vmcb *v, bool trap, bool shadow)
 		return false;
 	v->dr6 |= HC_BIT(14);
 	if (v->exceptions >> X86_VEC_DB & 1) {
-		set_exit(v, SVM_EXIT_EXCP0 + X86_VEC_DB, 0, 0);
+		set_exit(v, SVM_EXIT_EXCP0 + (unsigned)X86_VEC_DB, 0, 0);
 		return true;
 	}
 	deliver(v, (uint64_t)X86_EVENT_EXCEPTION << 8 | X86_VEC_DB);
