@@ -12,6 +12,14 @@ struct oracle {
 	cs_insn *insn;
 };
 
+unsigned oracle_version(void)
+{
+	int major = 0, minor = 0;
+
+	(void)cs_version(&major, &minor);
+	return (unsigned)major;
+}
+
 void *oracle_open(unsigned mode)
 {
 	struct oracle *o = calloc(1, sizeof(*o));

@@ -32,6 +32,7 @@ struct oracle_insn {
 
 /* mode 16, 32, 64. */
 void *oracle_open(unsigned mode);
+unsigned oracle_version(void); /* Capstone's, the major number */
 void oracle_close(void *oracle);
 
 /* false: Capstone knows no such instruction, or the bytes end early. */

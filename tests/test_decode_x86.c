@@ -412,5 +412,11 @@ int main(void)
 		cmocka_unit_test_setup(test_vex, setup),
 	};
 
+	/* Which opcodes Capstone gets wrong is its version's. */
+	if (oracle_version() != 4) {
+		printf("SKIP: Capstone %u: its known differences are those of 4\n",
+		       oracle_version());
+		return 77;
+	}
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
