@@ -167,6 +167,16 @@ GUEST(on_page_fault, "64",
 GUEST(on_gp, "64", "incl 0x4028; pop 0x4030; addq $2, (%rsp); iretq");
 GUEST(on_int, "64", "incl 0x4008; iretq");
 
+/* Unicorn 2.1 cuts addresses short where 2.0 tells them whole: it knows no other than canonical
+ * ones. */
+static bool cuts_addresses(void)
+{
+	struct hc_backend_info info;
+
+	(void)guest_backend->probe(&info);
+	return strstr(info.reason, "Unicorn 2.1") != NULL;
+}
+
 static void test_exceptions(void **state)
 {
 	guest_make(faults, faults_end);
@@ -183,8 +193,8 @@ static void test_exceptions(void **state)
 	assert_int_equal(guest_result(2), X86_PF_W);
 	assert_int_equal(guest_result(3), 0x400010);
 	assert_int_equal(guest_result(4) & X86_FLAG_CF, X86_FLAG_CF);
-	assert_int_equal((uint32_t)guest_result(5), 2);
-	assert_int_equal(guest_result(6), 0);
+	assert_int_equal((uint32_t)guest_result(5), cuts_addresses() ? 1 : 2);
+	assert_int_equal(guest_result(6), cuts_addresses() ? 0x40 : 0); /* the last error code */
 	assert_int_equal(guest.st->cr2, 0x400010);
 	assert_int_equal(guest.st->rip, CODE + (uint64_t)(faults_end - faults));
 	assert_int_equal(guest.st->gpr[X86_RSP], CODE);
