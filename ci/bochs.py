@@ -18,7 +18,7 @@ from common import Failure
 
 BIOS = pathlib.Path("/usr/share/bochs/BIOS-bochs-latest")
 VGA_BIOS = pathlib.Path("/usr/share/vgabios/vgabios.bin")
-GUI = "bochs/plugins/libbx_term_gui.so"
+GUI = "bochs/plugins/libbx_{}_gui.so"
 # Instructions to a second of the machine's clocks. With one CPU the TSC counts instructions.
 IPS = 50000000
 # Linux measures delays against clocks that CPUID's frequencies contradict here: it is told. The rest
@@ -77,10 +77,15 @@ def models():
     return re.findall(r"^(\w+)$", done.stdout + done.stderr, re.MULTILINE)
 
 
+def has_gui(name):
+    """Whether a display library is there as a plug-in."""
+    return any(pathlib.Path("/usr/lib").glob(f"*/{GUI.format(name)}"))
+
+
 def missing():
     """The packages that are not installed."""
     there = {"bochs": shutil.which("bochs-bin") or shutil.which("bochs"),
-             "bochs-term": any(pathlib.Path("/usr/lib").glob(f"*/{GUI}")),
+             "bochs-term": has_gui("term"),
              "bochsbios": BIOS.exists(), "vgabios": VGA_BIOS.exists()}
     if os.environ.get("HYPERCORE_BOCHS"):
         there["bochs"] = there["bochs-term"] = True
@@ -107,7 +112,7 @@ def command_line(directory, drive, ports, model=MODELS["vmx"], cpus=1, memory=51
     found = program()
     lines = [f"com{n + 1}: enabled=1, {port}" for n, port in enumerate(ports) if port]
     (directory / "bochsrc").write_text(CONFIGURATION.format(
-        library="term" if found.version.startswith("2.") else "nogui", bios=BIOS, vga_bios=VGA_BIOS,
+        library="nogui" if not found.version.startswith("2.") and has_gui("nogui") else "term", bios=BIOS, vga_bios=VGA_BIOS,
         model=model, cpus=cpus, ips=IPS, memory=memory, sync=sync, directory=directory, **drive,
         rest="\n".join([*lines, *extra])))
     (directory / "commands").write_text("c\n")

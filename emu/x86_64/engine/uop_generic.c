@@ -151,18 +151,27 @@ uint64_t emu_ea_any(struct emu_cpu *c, const struct emu_uop *u, unsigned size, u
 	return emu_linear(c, u, u->seg, offset, size, access);
 }
 
-const struct emu_uop *emu_interpret(struct emu_cpu *c, const struct emu_uop *u, struct x86_state *s)
+/* Not part of emu_interpret(): locals that others have the addresses of keep a compiler from a tail
+ * call, and each instruction that is interpreted would leave a frame on the stack. */
+static __attribute__((noinline)) int interpret(struct emu_cpu *c, const struct emu_uop *u)
 {
 	struct port port = { .c = c };
-	struct x86_emulate_ctx ctx = { .ops = &port_ops, .opaque = &port, .state = s };
-	int r;
+	struct x86_emulate_ctx ctx = { .ops = &port_ops, .opaque = &port, .state = c->s };
 
 	emu_commit_pc(c, u);
 	emu_flags_store(c);
-	r = x86_emulate(&ctx);
+	int r = x86_emulate(&ctx);
+
 	if (r == X86_EMULATE_FAULT)
 		emu_raise_fault(c, NULL, &ctx.fault);
 	emu_flags_load(c);
+	return r;
+}
+
+const struct emu_uop *emu_interpret(struct emu_cpu *c, const struct emu_uop *u, struct x86_state *s)
+{
+	int r = interpret(c, u);
+
 	/* It takes another round, other bytes are there than were translated, or they cannot be
 	 * read any more: the loop finds out. */
 	if (r)
