@@ -97,7 +97,8 @@ static void look_home(struct hc_timer *timer, uint64_t now_ns)
 	hc_timer_arm(timer, now_ns + LOOK_HOME_NS);
 }
 
-/* A vCPU that needs the other backend just after it voted comes back at its next entry. */
+/* A vCPU that needs the other backend just after it voted comes back at its next entry. One that is
+ * home already was brought there by somebody else's hc_vm_move(). */
 void hc_vcpu_consider_home(struct hc_vcpu *vcpu)
 {
 	struct hc_vm *vm = vcpu->vm;
@@ -105,6 +106,10 @@ void hc_vcpu_consider_home(struct hc_vcpu *vcpu)
 	uint64_t all = ~UINT64_C(0) >> (HC_MAX_VCPUS - vm->cpu_count), bit = HC_BIT(vcpu->id);
 
 	atomic_fetch_and(&vcpu->requests, ~(uint32_t)HC_REQ_HOME);
+	if (vcpu->backend == home) {
+		atomic_store(&vm->away, false);
+		return;
+	}
 	if (home->can_run && !home->can_run(vcpu))
 		return;
 	if ((atomic_fetch_or(&vm->home_votes, bit) | bit) == all &&
@@ -124,6 +129,7 @@ int hc_vm_leave_home(struct hc_vcpu *vcpu)
 	/* Moves by the clock bring it back themselves. Another vCPU may have been first. */
 	if (hc_vm_move(vm) || vm->switch_ns)
 		return 0;
+	atomic_store(&vm->home_votes, 0);
 	atomic_store(&vm->away, true);
 	arm_timer(vm, look_home, LOOK_HOME_NS);
 	return 0;

@@ -217,6 +217,36 @@ static void all_come_home_together(void **state)
 	assert_int_equal(hc_vm_destroy(vm), 0);
 }
 
+static void stays_home(struct hc_vcpu *vcpu)
+{
+	assert_ptr_equal(vcpu->backend, &first);
+	assert_int_equal(hc_vm_stop(vcpu->vm, HC_STOP_POWEROFF, 0), 0);
+}
+
+/* Whoever else moves it while it is away: it does not go back there by itself. */
+static void somebody_else_brings_it_home(void **state)
+{
+	static const struct fake_step steps[] = {
+		{ .exit = { .reason = HC_EXIT_MODE } },
+		{ .exit = { .reason = HC_EXIT_CPUID }, .hook = move_all },
+		{ .exit = { .reason = HC_EXIT_INTERRUPT }, .advance_ns = 1000000 },
+		{ .exit = { .reason = HC_EXIT_INTERRUPT }, .advance_ns = 1000000 },
+		{ .exit = { .reason = HC_EXIT_IO }, .hook = stays_home },
+	};
+	struct hc_vm *vm;
+
+	first.can_run = can_run;
+	can_run_after = 0;
+	vm = vm_with(&second);
+	fake_script(vm, 0, steps, HC_ARRAY_SIZE(steps));
+	assert_int_equal(hc_vm_start(vm), 0);
+	fake_run_cpu(0);
+	assert_int_equal(hc_vm_cause(vm), HC_STOP_POWEROFF);
+	assert_int_equal(vm->vcpus[0]->stats.moves, 2);
+	assert_false(vm->away);
+	assert_int_equal(hc_vm_destroy(vm), 0);
+}
+
 static void no_other_backend_to_go_to(void **state)
 {
 	static const struct fake_step steps[] = { { .exit = { .reason = HC_EXIT_MODE } } };
@@ -239,6 +269,7 @@ int main(void)
 		cmocka_unit_test_setup(one_backend_has_nowhere_to_go, setup),
 		cmocka_unit_test_setup(goes_away_and_comes_home, setup),
 		cmocka_unit_test_setup(all_come_home_together, setup),
+		cmocka_unit_test_setup(somebody_else_brings_it_home, setup),
 		cmocka_unit_test_setup(no_other_backend_to_go_to, setup),
 	};
 
