@@ -190,7 +190,7 @@ void gic_device_line(void *dev, unsigned line, bool level);
 /* An SPI goes where irouter or targets say from now on. */
 void gic_reroute(struct gic *g, unsigned spi);
 
-/* An SPI is listed or active on a vCPU; it is not any more. */
+/* An SPI is listed or active on a vCPU; it is not any more, and its bits say so. */
 void gic_hold(struct gic *g, struct gic_cpu *c, unsigned spi);
 void gic_release(struct gic *g, unsigned spi);
 

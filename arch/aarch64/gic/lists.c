@@ -24,6 +24,7 @@ struct filler {
 	struct gic_cpu *c;
 	struct a64_gic_cpu *state;
 	unsigned used;
+	bool overflow; /* something waits */
 	bool changed;
 };
 
@@ -102,13 +103,13 @@ static void active_ones(struct gic *g, struct gic_cpu *c, uint32_t set[BANKS])
 		set[k] = g->bank[GIC_SPI_BANK + k - 1].active & c->held[k - 1];
 }
 
-/* EOIs that found no list register. */
+/* EOIs that found no list register. If all that was active had one, they were of what was not. */
 static void take_eoi_count(struct gic *g, struct gic_cpu *c, struct a64_gic_cpu *state)
 {
 	unsigned n = state->hcr >> ICH_HCR_EOICOUNT_SHIFT;
 	uint32_t set[BANKS];
 
-	if (!n)
+	if (!n || !(state->hcr & ICH_HCR_LRENPIE))
 		return;
 	active_ones(g, c, set);
 	for (unsigned k = 0; k < banks_of(g); k++)
@@ -187,12 +188,8 @@ static void take_one(struct gic *g, struct gic_cpu *c, unsigned i, uint64_t lr)
 		take_line(b, bit, (lr & (ICH_LR_PENDING | ICH_LR_ACTIVE)) != 0);
 	b->latch |= b->again & bit;
 	b->again &= ~bit;
-	if (intid < GIC_SPI_FIRST || (b->active & bit))
-		return;
-	gic_release(g, intid - GIC_SPI_FIRST);
-	/* It may have been sent elsewhere meanwhile. */
-	if (g->route[intid - GIC_SPI_FIRST] != c->index)
-		gic_touch(g, GIC_SPI_BANK + intid / 32 - 1, bit);
+	if (intid >= GIC_SPI_FIRST && !(b->active & bit))
+		gic_release(g, intid - GIC_SPI_FIRST);
 }
 
 static void take_all(struct gic *g, struct gic_cpu *c, const struct a64_gic_cpu *state)
@@ -225,12 +222,14 @@ void gic_unlist(struct gic *g, struct gic_cpu *c)
 
 /* Where an interrupt is active, it can be pending as well, in one list register. Not by level:
  * whether it is still pending shows when it ends. Not if linked (IHI 0069 12.4.9, State). Not if
- * the pending one is of another source. */
+ * the pending one is of another source. Not if something waits: when the active one ends, the
+ * pending one may not be the most urgent. */
 static bool may_be_both(const struct filler *f, const struct gic_bank *b, unsigned intid)
 {
 	uint32_t bit = 1u << intid % 32;
 
-	return (b->edge & bit) && !(b->linked & bit) && !(gic_is_v2(f->g) && intid < GIC_SGIS);
+	return !f->overflow && (b->edge & bit) && !(b->linked & bit) &&
+	       !(gic_is_v2(f->g) && intid < GIC_SGIS);
 }
 
 /* Of several, the CPU with the lowest number comes first. */
@@ -370,6 +369,7 @@ static uint32_t list_some(struct filler *f, struct plan *p)
 		ready[k] = only_pending & ((group0 ? ~group : 0) | (group1 ? group : 0));
 		disabled[k] = only_pending & ~ready[k];
 	}
+	f->overflow = true;
 	list_most_urgent(f, ready, NULL, false, 1);
 	list_most_urgent(f, p->active, p->pending, true, A64_LIST_REGISTERS);
 	list_most_urgent(f, ready, NULL, false, A64_LIST_REGISTERS);

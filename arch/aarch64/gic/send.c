@@ -99,11 +99,16 @@ void gic_release(struct gic *g, unsigned spi)
 {
 	uint32_t bit = 1u << spi % 32;
 
-	if (g->holder[spi] == GIC_NOBODY)
+	unsigned holder = g->holder[spi];
+
+	if (holder == GIC_NOBODY)
 		return;
-	g->cpu[g->holder[spi]].held[spi / 32] &= ~bit;
+	g->cpu[holder].held[spi / 32] &= ~bit;
 	g->held[spi / 32] &= ~bit;
 	g->holder[spi] = GIC_NOBODY;
+	/* It may have been sent elsewhere meanwhile. */
+	if (g->route[spi] != holder)
+		gic_touch(g, GIC_SPI_BANK + spi / 32, bit);
 }
 
 /* --- Whom a change concerns --- */
