@@ -294,6 +294,7 @@ static void list(struct filler *f, unsigned intid, bool pending, bool active)
 		gic_hold(f->g, f->c, intid - GIC_SPI_FIRST);
 }
 
+/* An SPI that is active here, pending again, and goes elsewhere now, goes when it ends here. */
 static void make_plan(struct gic *g, struct gic_cpu *c, struct plan *p)
 {
 	const struct gic_bank *b = &g->bank[c->index];
@@ -305,7 +306,7 @@ static void make_plan(struct gic *g, struct gic_cpu *c, struct plan *p)
 		b = &g->bank[GIC_SPI_BANK + k];
 		p->active[k + 1] = b->active & c->held[k];
 		p->pending[k + 1] =
-			gic_forwarded(g, b) & ((c->routed[k] & ~g->held[k]) | c->held[k]);
+			gic_forwarded(g, b) & c->routed[k] & ~(g->held[k] & ~c->held[k]);
 	}
 }
 
