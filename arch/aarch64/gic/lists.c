@@ -12,6 +12,8 @@
  */
 #include "arch/aarch64/gic/internal.h"
 
+#include "core/sched.h"
+
 #define BANKS (1 + GIC_SPI_BANKS) /* that a vCPU can see, by INTID / 32 */
 
 /* What is to be listed: a bit for each INTID. */
@@ -300,6 +302,8 @@ static void make_plan(struct gic *g, struct gic_cpu *c, struct plan *p)
 	const struct gic_bank *b = &g->bank[c->index];
 
 	*p = (struct plan){ 0 };
+	if (gic_is_off(c))
+		return;
 	p->active[0] = b->active;
 	p->pending[0] = gic_forwarded(g, b);
 	for (unsigned k = 0; k < gic_spi_banks(g); k++) {
@@ -439,8 +443,13 @@ static bool can_interrupt(const struct gic *g, const struct a64_gic_cpu *s)
 
 void gic_poke(struct gic_cpu *c)
 {
+	struct gic *g = gic_of(c->vcpu);
+
 	atomic_store(&c->poked, true);
-	hc_vcpu_request(c->vcpu, HC_REQ_EVENT);
+	if (g->quiet)
+		g->kept |= 1u << c->index;
+	else
+		hc_vcpu_request(c->vcpu, HC_REQ_EVENT);
 }
 
 void gic_sync(struct gic *g, struct gic_cpu *c)
@@ -455,6 +464,32 @@ void gic_sync(struct gic *g, struct gic_cpu *c)
 	fill(g, c, state);
 	atomic_store(&c->interrupted, can_interrupt(g, state));
 	atomic_fetch_add(&c->syncs, 1);
+}
+
+/* Requests take the lock of the run queue, which may be the very one that was locked. */
+static void send_kept(struct gic *g)
+{
+	g->quiet = false;
+	for (; g->kept; g->kept &= g->kept - 1)
+		hc_vcpu_request(g->cpu[__builtin_ctz(g->kept)].vcpu, HC_REQ_EVENT);
+}
+
+/* It cannot start while the run queue is locked. */
+bool gic_sync_stopped(struct gic *g, struct gic_cpu *c)
+{
+	struct hc_cpu *cpu = c->vcpu->cpu;
+	bool irq = cpu ? hc_lock_irq(&cpu->lock) : false;
+	bool stopped = atomic_load(&c->vcpu->run_state) != HC_VCPU_RUNNING;
+
+	g->quiet = true;
+	if (stopped && (c->vcpu->valid & A64_G_GIC))
+		gic_sync(g, c);
+	else if (stopped && gic_is_off(c))
+		gic_unlist(g, c);
+	if (cpu)
+		hc_unlock_irq(&cpu->lock, irq);
+	send_kept(g);
+	return stopped;
 }
 
 static void sync_self(struct hc_vcpu *vcpu)
