@@ -109,9 +109,9 @@ def time_exits(backend, extra=()):
     machine = machines.Machine(directory=OUT / "exits", memory="64M", command=[], initrd="none",
                                emulator=machines.default_emulator(backend), backend=backend,
                                boot=machines.BOOTS[machines.default_emulator(backend)][0],
-                               kernel=str(BUILD / machines.BOARD / "bench/guest/bench-guest.bin"),
+                               kernel=str(machines.board_file("bench/guest/bench-guest.bin")),
                                serials=("com2", "none"), extra=extra)
-    build_preset(machines.BOARD)
+    build_preset("board-x86_64")
     with Progress("timing exits"):
         output, _ = run_machine(machine, machines.command_line(machine))
     return {name: int(ticks) for name, ticks in
@@ -243,7 +243,7 @@ def vmx_machine():
 
 def vmx_uptime():
     machine = vmx_machine()
-    build_preset(machines.BOARD)
+    build_preset("board-x86_64")
     return float(run_machine(machine, machines.command_line(machine))[0])
 
 
@@ -474,7 +474,7 @@ def bench_boots(with_bochs):
 
 
 def bench_emu():
-    build_preset(machines.BOARD, "bench-emu", "bench-emu-short")
+    build_preset("board-x86_64", "bench-emu", "bench-emu-short")
     build_preset("hosted-release", "hypercore")
     OUT.mkdir(parents=True, exist_ok=True)
     with_bochs = bochs_is_there()

@@ -354,7 +354,7 @@ def moves_between_svm_and_the_software_cpu():
 @boot_test
 def moves_between_kvm_and_the_software_cpu():
     """A small guest of our own: KVM may be one without hardware extensions."""
-    build_preset(machine.BOARD, "bench-guest")
+    build_preset("board-x86_64", "bench-guest")
     build_preset(hosted.PRESET, "hypercore")
     caps = subprocess.run([hosted.binary(), "caps"], capture_output=True, text=True).stdout
     found = re.search(r"^backend kvm +(.*)$", caps, re.M).group(1)
