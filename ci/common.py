@@ -102,6 +102,9 @@ def build_alone(preset, *targets):
     if not shutil.which("cmake"):
         raise Failure("cmake is not installed")
     directory = BUILD / preset
+    if preset == "board-aarch64":
+        import libfdt  # which needs this module
+        libfdt.fetch()
     if not (directory / "build.ninja").exists():
         run_logged(["cmake", "--preset", preset], BUILD / "log" / f"{preset}-configure.log",
                    f"configuring {preset}")

@@ -11,66 +11,17 @@ import shutil
 import subprocess
 
 import newc
+from apt import Apt
 from common import BUILD, ROOT, Failure, Progress
 
 GUEST = BUILD / "guest"
 META_PACKAGE = "linux-image-cloud-amd64"
 
 
-class Apt:
-    """apt-get and apt-cache, with lists of our own when the system's do not know the kernel."""
-
-    def __init__(self):
-        self.options = ["-o", "APT::Architecture=amd64", "-o", "APT::Architectures=amd64",
-                        "-o", f"Dir::Cache={GUEST}/apt"]
-        if os.getuid() == 0:
-            self.options += ["-o", "APT::Sandbox::User=root"]
-        (GUEST / "apt/archives/partial").mkdir(parents=True, exist_ok=True)
-
-    def run(self, tool, *words):
-        command = [tool, *self.options, *words]
-        done = subprocess.run(command, cwd=GUEST / "apt", capture_output=True, text=True,
-                              stdin=subprocess.DEVNULL)
-        if done.returncode != 0:
-            lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
-            raise Failure(f"{tool} {' '.join(words)}: {lines[-1] if lines else 'failed'}", 125)
-        return done.stdout
-
-    def own_lists(self):
-        (GUEST / "apt/lists/partial").mkdir(parents=True, exist_ok=True)
-        self.options += ["-o", f"Dir::State::Lists={GUEST}/apt/lists"]
-        self.run("apt-get", "update")
-
-    def kernel_package(self):
-        """The versioned package that the meta package depends on."""
-        found = re.search(r"Depends: (linux-image-\d\S*)",
-                          self.run("apt-cache", "depends", META_PACKAGE))
-        if not found:
-            raise Failure(f"{META_PACKAGE} depends on no linux-image package", 125)
-        return found.group(1)
-
-    def unpack(self, package):
-        """Downloads a package and unpacks it; the folder."""
-        target = GUEST / "apt" / package
-        for old in (GUEST / "apt").glob(f"{package}_*.deb"):
-            old.unlink()
-        self.run("apt-get", "download", package)
-        archive, = (GUEST / "apt").glob(f"{package}_*.deb")
-        subprocess.run(["dpkg", "-x", str(archive), str(target)], check=True)
-        archive.unlink()
-        return target
-
-
 def _download():
-    apt = Apt()
-    try:
-        package = apt.kernel_package()
-        kernel = apt.unpack(package)
-    except Failure:
-        apt.own_lists()
-        package = apt.kernel_package()
-        kernel = apt.unpack(package)
-    busybox = apt.unpack("busybox-static")
+    apt = Apt("amd64", GUEST / "apt")
+    package = apt.dependency(META_PACKAGE, r"linux-image-\d\S*")
+    kernel, busybox = apt.unpack(package), apt.unpack("busybox-static")
     program, = [path for path in (busybox / "bin/busybox", busybox / "usr/bin/busybox")
                 if path.is_file()]
     image, = (kernel / "boot").glob("vmlinuz-*")

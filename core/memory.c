@@ -37,11 +37,16 @@ static void table_invalidate(void *ctx, gpa_t gpa, uint64_t size)
 		vm->parts[i].ops->invalidate(vm, gpa, size);
 }
 
-/* The architectures that this runs on walk tables coherently; the fence orders the writes before
- * whatever tells the guest about them. */
+/* The fence orders the writes before whatever tells the guest about them; not every CPU's walkers
+ * are bound by it. */
 static void table_sync(void *ctx, const s2_entry_t *entries, size_t bytes)
 {
+	struct hc_vm *vm = ctx;
+
 	atomic_thread_fence(memory_order_seq_cst);
+	for (unsigned i = 0; i < HC_VM_BACKENDS && vm->parts[i].ops; i++)
+		if (vm->parts[i].ops->tables_written)
+			vm->parts[i].ops->tables_written();
 }
 
 static const struct mm_ops stage2_ops = {
@@ -107,6 +112,20 @@ static int check_range(const struct hc_vm *vm, uint64_t gpa, uint64_t size)
 			vm->name, (unsigned long long)size, (unsigned long long)gpa,
 			(unsigned long long)HC_BIT(vm->gpa_bits));
 	return 0;
+}
+
+int hc_vm_map_device(struct hc_vm *vm, gpa_t gpa, uint64_t size, hpa_t hpa)
+{
+	if (!vm->s2.format)
+		return hc_error(-EOPNOTSUPP, "vm %s: a device at %#llx: the backend cannot map one",
+		                vm->name, (unsigned long long)gpa.v);
+	hc_lock(&vm->memory_lock);
+	int rc = s2_map(&vm->s2, gpa, hpa, size, S2_R | S2_W | S2_UC);
+
+	hc_unlock(&vm->memory_lock);
+	return rc ? hc_error(rc, "vm %s: a device at %#llx: cannot be mapped", vm->name,
+	                     (unsigned long long)gpa.v)
+	          : 0;
 }
 
 int hc_vm_add_slot(struct hc_vm *vm, gpa_t gpa, uint64_t size, void *host, uint32_t flags)

@@ -37,6 +37,11 @@ int hc_vm_add_slot(struct hc_vm *vm, gpa_t gpa, uint64_t size, void *host, uint3
 /* Adds RAM taken from the platform, in as large pieces as it has. Same errors. */
 int hc_vm_add_ram(struct hc_vm *vm, gpa_t gpa, uint64_t size);
 
+/* Lets the guest reach a device of the physical machine's at [hpa, hpa + size), uncached, while no
+ * vCPU runs. -EINVAL, -ERANGE, -ENOMEM as s2_map(); -EOPNOTSUPP if the backend keeps its own stage
+ * 2. */
+int hc_vm_map_device(struct hc_vm *vm, gpa_t gpa, uint64_t size, hpa_t hpa);
+
 /* Internal to the core: makes the empty stage 2 (an error of s2_init); frees it, and all slots with
  * the memory that the core owns. */
 int hc_vm_init_memory(struct hc_vm *vm, unsigned gpa_bits);

@@ -20,7 +20,7 @@ static const struct {
 	uint8_t line;
 } com_ports[2] = { { 0x3f8, 4 }, { 0x2f8, 3 } };
 
-static int add_serial(struct hc_vm *vm, const struct pc_config *config)
+static int add_serial(struct hc_vm *vm, const struct machine_config *config)
 {
 	int rc = 0;
 
@@ -59,7 +59,7 @@ static int add_power(struct hc_vm *vm)
 	return acpi_pm_create(vm, &c, NULL);
 }
 
-static int add_devices(struct hc_vm *vm, const struct pc_config *config)
+static int add_devices(struct hc_vm *vm, const struct machine_config *config)
 {
 	const struct ioapic_config ioapic = { X86_IOAPIC_BASE, X86_IOAPIC_ID };
 	int rc = i8259_create(vm);
@@ -78,12 +78,12 @@ static int add_devices(struct hc_vm *vm, const struct pc_config *config)
 		rc = add_serial(vm, config);
 	if (!rc && config->debugcon)
 		rc = debugcon_create(vm, config->debugcon);
-	if (!rc && config->exit_port)
-		rc = exit_port_create(vm, config->exit_port);
+	if (!rc && config->exit_at)
+		rc = exit_port_create(vm, (uint16_t)config->exit_at);
 	return rc;
 }
 
-static int furnish(struct hc_vm *vm, const struct pc_config *config)
+static int furnish(struct hc_vm *vm, const struct machine_config *config)
 {
 	int rc = x86_add_ram(vm, config->memory);
 
@@ -102,7 +102,7 @@ static int furnish(struct hc_vm *vm, const struct pc_config *config)
 }
 
 int pc_create(struct hc_vm **out, const struct hc_backend_ops *backend,
-              const struct pc_config *config)
+              const struct machine_config *config)
 {
 	const struct hc_vm_config c = {
 		.name = config->name,

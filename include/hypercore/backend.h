@@ -31,6 +31,11 @@ struct hc_backend_info {
 	/* Guests should keep off CPU 0 if any other CPU can run them. */
 	bool spare_boot_cpu;
 	bool partial; /* there are modes that it cannot run: see can_run() */
+
+	/* AArch64: the virtual interrupt controller that the hardware helps with. */
+	unsigned gic_version; /* 2, 3; 0: none */
+	unsigned gic_list_registers, gic_priority_bits;
+	hpa_t gicv; /* version 2: the virtual CPU interface, to be mapped for the guest (8 KiB) */
 };
 
 struct hc_backend_ops {
@@ -84,14 +89,15 @@ struct hc_backend_ops {
 	 * can again. NULL: always. */
 	bool (*can_run)(struct hc_vcpu *vcpu);
 
-	/* Pinned. Copy groups (enum x86_state_group) from the hardware into the neutral state, or
-	 * from there to the hardware. Called by hc_vcpu_need(), by moves and by snapshots. An event
-	 * that was injected and not delivered yet is events.reinject. */
+	/* Pinned. Copy groups (enum x86_state_group, a64_state_group) from the hardware into the
+	 * neutral state, or from there to the hardware. Called by hc_vcpu_need(), by moves and by
+	 * snapshots. An event that was injected and not delivered yet is events.reinject. */
 	void (*get_state)(struct hc_vcpu *vcpu, uint32_t groups);
 	void (*set_state)(struct hc_vcpu *vcpu, uint32_t groups);
 
-	/* Pinned. Deliver event at the next entry. -EBUSY if one is already to be delivered,
-	 * -EAGAIN if the guest cannot take it now (interrupt: IF clear or shadow; NMI: masked). */
+	/* x86; AArch64 guests get events by their state alone, and these two are NULL. Pinned.
+	 * Deliver event at the next entry. -EBUSY if one is already to be delivered, -EAGAIN if the
+	 * guest cannot take it now (interrupt: IF clear or shadow; NMI: masked). */
 	int (*inject)(struct hc_vcpu *vcpu, const struct x86_event *event);
 
 	/* Pinned. HC_EXIT_WINDOW as soon as the guest can take an interrupt (nmi: an NMI). */
@@ -100,6 +106,10 @@ struct hc_backend_ops {
 	/* Any CPU. Stage-2 translations of [gpa, gpa + size) changed; when this returns no CPU uses
 	 * an old one. Called with the VM's memory lock held. */
 	void (*invalidate)(struct hc_vm *vm, gpa_t gpa, uint64_t size);
+
+	/* Any CPU. Makes stage-2 entries that this CPU wrote visible to all walkers, before it
+	 * returns (AArch64: DSB ISHST). NULL: a fence is enough. */
+	void (*tables_written)(void);
 
 	/* Any CPU. [gpa, gpa + size) of RAM was written by something else than the VM's CPUs. NULL:
 	 * CPUs find out by themselves. */

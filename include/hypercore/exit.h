@@ -24,11 +24,12 @@ enum hc_exit_reason {
 	HC_EXIT_CR_WRITE,     /* u.cr, next_pc */
 	HC_EXIT_XSETBV,       /* index in RCX, value in RDX:RAX; next_pc */
 	HC_EXIT_EXCEPTION,    /* an intercepted exception: u.exception */
-	HC_EXIT_HYPERCALL,    /* VMCALL, VMMCALL, HVC, SMC: next_pc */
+	HC_EXIT_HYPERCALL,    /* VMCALL, VMMCALL, HVC, SMC: next_pc; AArch64: u.call */
 	HC_EXIT_CACHE,        /* WBINVD, INVD: next_pc */
 	HC_EXIT_UNDEFINED,    /* an instruction this CPU does not offer (VMRUN, ...): #UD */
 	HC_EXIT_TASK_SWITCH,  /* hardware task switch through a gate, which is not emulated */
 	HC_EXIT_SHUTDOWN,     /* triple fault */
+	HC_EXIT_SERROR,       /* AArch64: a physical SError ended the guest: u.serror */
 	HC_EXIT_ENTRY_FAILED, /* the hardware refused the guest's state: u.raw */
 	HC_EXIT_MODE,         /* the backend cannot run the guest's present mode, another can */
 	HC_EXIT_UNKNOWN,      /* a code the backend does not know: u.raw */
@@ -55,6 +56,14 @@ struct hc_exit_stage2 {
 	uint8_t present;  /* a translation exists but forbids the access */
 	uint8_t insn_len; /* bytes of the instruction in insn[], 0 = not known */
 	uint8_t insn[15]; /* what the hardware fetched, where it says (decode assists) */
+	/* AArch64: the access, where ESR_EL2.ISV says that the hardware described it. */
+	uint8_t described;
+	uint8_t width;     /* bytes: 1, 2, 4 or 8 */
+	uint8_t is_signed; /* a load that extends the sign */
+	uint8_t is_64;     /* to 64 bits: SF */
+	uint8_t rt;        /* 0 .. 30; 31: the zero register */
+	uint8_t is_cache;  /* a cache maintenance or address translation instruction: ESR_EL2.CM */
+	gva_t gva;         /* AArch64: FAR_EL2 */
 };
 
 /* A backend that decodes accesses to devices itself, and completes the instruction when it is next
@@ -88,10 +97,17 @@ struct hc_exit {
 			uint64_t address; /* #PF: the linear address */
 		} exception;
 		struct {
-			uint32_t encoding; /* ISS of ESR_EL2, op0..CRm */
-			uint8_t rt;
+			uint32_t number; /* A64_SYSREG() */
+			uint8_t rt;      /* 31: the zero register */
 			uint8_t write;
 		} sysreg;
+		struct {
+			uint16_t immediate;
+			uint8_t is_smc;
+		} call;
+		struct {
+			uint64_t syndrome; /* ESR_EL2 */
+		} serror;
 		struct {
 			uint64_t code, info1, info2;
 		} raw;

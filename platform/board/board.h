@@ -7,6 +7,7 @@
 
 #include "core/chardev.h"
 #include "core/sched.h"
+#include "machines/machine.h"
 #include "platform/board/boot_info.h"
 #include "platform/board/config.h"
 
@@ -15,6 +16,11 @@ _Noreturn void board_main(const struct board_boot_info *info);
 
 /* The backends that were linked in, best first; a NULL ends the table. */
 extern const struct hc_backend_ops *const board_backends[];
+
+/* Makes the machine that guests of these backends get, and where on it guests leave with a status
+ * (machine_config.exit_at). */
+extern const machine_create_fn board_create_guest;
+extern const uint64_t board_guest_exit_at;
 
 /* Starts what is left of the machine: firmware tables, interrupts, clock, all CPUs. 0 or an error
  * that has been logged. */

@@ -6,7 +6,6 @@
 
 #include "core/log.h"
 #include "core/sched.h"
-#include "machines/pc.h"
 #include "platform/board/board.h"
 #include "platform/board/console.h"
 #include "platform/board/fbcon.h"
@@ -14,9 +13,6 @@
 #include "platform/board/modules.h"
 
 #define CONFIG_NAME "hypercore.conf"
-
-/* Where guests write their exit status: the port of QEMU's isa-debug-exit. */
-#define EXIT_PORT 0xf4
 
 struct board_vm {
 	const struct board_vm_config *config;
@@ -322,31 +318,31 @@ static int create_vm(struct board_vm *v)
 	const struct board_vm_config *c = v->config;
 	const struct module *kernel = module_for(v, "kernel", c->kernel);
 	const struct module *initrd = c->initrd[0] ? module_for(v, "initrd", c->initrd) : NULL;
-	struct pc_config pc = {
+	struct machine_config machine = {
 		.name = c->name,
 		.cpus = c->cpus,
 		.memory = c->memory,
 		.cmdline = c->append,
 		.other = other,
 		.switch_ns = config.switch_ns,
-		.exit_port = EXIT_PORT,
+		.exit_at = board_guest_exit_at,
 	};
 
 	if (!kernel || (c->initrd[0] && !initrd))
 		return -ENOENT;
-	pc.kernel = kernel->data;
-	pc.kernel_size = kernel->size;
+	machine.kernel = kernel->data;
+	machine.kernel_size = kernel->size;
 	if (initrd) {
-		pc.initrd = initrd->data;
-		pc.initrd_size = initrd->size;
+		machine.initrd = initrd->data;
+		machine.initrd_size = initrd->size;
 	}
 	for (unsigned i = 0; i < 2; i++) {
-		int err = connect_serial(v, i, &pc.serial[i]);
+		int err = connect_serial(v, i, &machine.serial[i]);
 
 		if (err)
 			return err;
 	}
-	return problem(v, pc_create(&v->vm, backend, &pc));
+	return problem(v, board_create_guest(&v->vm, backend, &machine));
 }
 
 static int start_vm(struct board_vm *v)

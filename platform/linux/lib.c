@@ -76,7 +76,7 @@ static void observe(struct hc_vm *vm, enum hc_vm_state from, enum hc_vm_state to
 static int create_pc(struct hypercore *h, const struct hypercore_config *c,
                      const struct hc_backend_ops *const *backends)
 {
-	const struct pc_config pc = {
+	const struct machine_config pc = {
 		.name = c->name,
 		.cpus = c->cpus,
 		.memory = c->memory,
@@ -87,7 +87,7 @@ static int create_pc(struct hypercore *h, const struct hypercore_config *c,
 		.cmdline = c->cmdline ? c->cmdline : "",
 		.serial = { connect_port(&h->ports[0], c->serial[0].output, c->serial[0].arg),
 		            connect_port(&h->ports[1], c->serial[1].output, c->serial[1].arg) },
-		.exit_port = c->exit_port,
+		.exit_at = c->exit_port,
 		.other = backends[1],
 		.switch_ns = c->switch_ns,
 	};

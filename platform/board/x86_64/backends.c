@@ -2,6 +2,7 @@
 #include "arch/x86_64/emu/emu.h"
 #include "arch/x86_64/svm/svm.h"
 #include "arch/x86_64/vmx/vmx.h"
+#include "machines/pc.h"
 #include "platform/board/board.h"
 
 /* In the order in which `backend = auto` tries them. */
@@ -11,3 +12,6 @@ const struct hc_backend_ops *const board_backends[] = {
 	&emu_backend,
 	NULL,
 };
+
+const machine_create_fn board_create_guest = pc_create;
+const uint64_t board_guest_exit_at = PC_EXIT_PORT;

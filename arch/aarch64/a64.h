@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The AArch64 guest CPU that all AArch64 backends share: what backends, interrupt controllers and
+ * machines see.
+ */
+#ifndef ARCH_AARCH64_A64_H
+#define ARCH_AARCH64_A64_H
+
+#include <hypercore/a64_state.h>
+
+#include "core/vm.h"
+
+extern const struct hc_arch_ops a64_arch_ops;
+
+#define A64_MAX_VCPUS 32
+
+struct gic;     /* arch/aarch64/gic/gic.h */
+struct gic_cpu; /* of one vCPU */
+
+/* Whether the CPU runs (PSCI 5.1.4, AFFINITY_INFO). */
+enum a64_power { A64_POWER_ON, A64_POWER_OFF, A64_POWER_ON_PENDING };
+
+/* What ID registers of Op0 3, Op1 0, CRn 0, CRm 1 .. 7 answer: by CRm - 1 and Op2. */
+#define A64_ID_CRM   7
+#define A64_ID_COUNT (A64_ID_CRM * 8)
+
+struct a64_vm {
+	struct hc_vm vm;           /* first */
+	uint64_t id[A64_ID_COUNT]; /* the policy of idregs.c, applied to the physical CPU's */
+	struct gic *gic;           /* NULL until a machine has made it */
+	uint64_t cntvoff;          /* CNTPCT at creation: all vCPUs' virtual counters begin at 0 */
+	_Atomic uint64_t undefined_sysregs; /* accesses to registers that the guest does not have */
+};
+
+struct a64_vcpu {
+	struct hc_vcpu vcpu; /* first */
+	struct a64_state state;
+	struct gic_cpu *gic;              /* NULL without an interrupt controller */
+	_Atomic uint32_t power;           /* enum a64_power */
+	uint64_t start_pc, start_context; /* CPU_ON's, while A64_POWER_ON_PENDING */
+
+	/* The physical timer, which is emulated (Arm ARM D11.2). */
+	uint64_t cntp_cval;
+	uint32_t cntp_ctl;
+	struct hc_timer ptimer;
+	struct hc_timer vtimer; /* stands in for the virtual one while the vCPU is halted */
+
+	uint64_t pmu[4]; /* what of the PMU can be written and read back */
+	uint64_t oslar;  /* OSLSR_EL1.OSLK */
+};
+
+static inline struct a64_vcpu *a64_vcpu_of(struct hc_vcpu *vcpu)
+{
+	return HC_CONTAINER_OF(vcpu, struct a64_vcpu, vcpu);
+}
+
+static inline struct a64_vm *a64_vm_of(struct hc_vm *vm)
+{
+	return HC_CONTAINER_OF(vm, struct a64_vm, vm);
+}
+
+static inline struct a64_state *a64_state_of(struct hc_vcpu *vcpu)
+{
+	return vcpu->state;
+}
+
+/* The state after a warm reset (Arm ARM D1.9.1) at EL1h with everything masked and the MMU off; all
+ * groups become dirty. The virtual CPU interface is reset as well. */
+void a64_vcpu_reset(struct hc_vcpu *vcpu);
+
+/* Ends an instruction that an exit handler carried out: moves PC on, and takes the step trap of
+ * MDSCR_EL1.SS by clearing PSTATE.SS (Arm ARM D2.12). */
+void a64_skip(struct hc_vcpu *vcpu, uint64_t next_pc);
+
+/* Register rt of a load, store, MRS or MSR: 31 is the zero register. */
+static inline uint64_t a64_get_x(const struct a64_state *s, unsigned rt)
+{
+	return rt < 31 ? s->x[rt] : 0;
+}
+
+static inline void a64_set_x(struct a64_state *s, unsigned rt, uint64_t value)
+{
+	if (rt < 31)
+		s->x[rt] = value;
+}
+
+/* --- Exceptions, taken to EL1 at once in the neutral state (Arm ARM D1.3.2, D1.3.6) --- */
+
+/* Exception classes of ESR_ELx (Arm ARM D17.2.37). */
+#define A64_EC_UNKNOWN    0x00u
+#define A64_EC_IABT_LOWER 0x20u
+#define A64_EC_IABT_SAME  0x21u
+#define A64_EC_PC_ALIGN   0x22u
+#define A64_EC_DABT_LOWER 0x24u
+#define A64_EC_DABT_SAME  0x25u
+
+/* ESR_EL1 gets class ec, IL set, and iss. The _LOWER classes become _SAME by themselves if the
+ * guest was at EL1. */
+void a64_raise(struct hc_vcpu *vcpu, unsigned ec, uint32_t iss);
+
+/* The same with FAR_EL1. */
+void a64_raise_at(struct hc_vcpu *vcpu, unsigned ec, uint32_t iss, gva_t far);
+
+void a64_raise_undefined(struct hc_vcpu *vcpu);
+
+/* A synchronous external abort on data or, fetch, on instructions: what a guest's access gets where
+ * there is neither RAM nor a device that answers. write: ISS.WnR. */
+void a64_raise_external(struct hc_vcpu *vcpu, gva_t far, bool fetch, bool write);
+
+/* A virtual SError with this ISS is to be taken. */
+void a64_raise_serror(struct hc_vcpu *vcpu, uint32_t iss);
+
+/* --- Policies that backends program into the hardware --- */
+
+enum a64_sysreg_kind {
+	A64_SYS_DIRECT,   /* guest and hardware share it: no exit */
+	A64_SYS_EMULATED, /* read and write functions */
+	A64_SYS_CONSTANT, /* reads give the row's value; read only: writes are UNDEFINED */
+	A64_SYS_IGNORED   /* reads give the row's value, writes are dropped */
+};
+
+struct a64_sysreg {
+	uint32_t number; /* A64_SYSREG() */
+	enum a64_sysreg_kind kind;
+	const char *name;
+	uint64_t value;
+	uint64_t (*read)(struct hc_vcpu *vcpu, const struct a64_sysreg *reg);
+	/* NULL: read only. */
+	void (*write)(struct hc_vcpu *vcpu, const struct a64_sysreg *reg, uint64_t value);
+	bool el0; /* EL0 may access it */
+};
+
+/* All that the guest has, sorted by number. What is not in it is UNDEFINED to the guest. */
+extern const struct a64_sysreg a64_sysregs[];
+extern const unsigned a64_sysreg_count;
+
+/* The physical CPU's ID register of that number: Op0 3, Op1 0, CRn 0. MIDR_EL1, CTR_EL0 and
+ * DCZID_EL0 too. Each image links one implementation: arch/aarch64/el2/hw.c where the CPU is one,
+ * a table in the unit tests. */
+uint64_t a64_host_id(uint32_t number);
+
+/* --- Timers: interrupts of the guest's (PPIs), as Linux and QEMU's virt machine have them --- */
+
+#define A64_PPI_PTIMER 30 /* EL1 physical timer */
+#define A64_PPI_VTIMER 27 /* EL1 virtual timer */
+#define A64_PPI_PMU    23
+
+/* The virtual timer's output as the hardware shows it: CNTV_CTL_EL0 enabled, not masked, and due.
+ * Makes group TIMER valid. */
+bool a64_vtimer_output(struct hc_vcpu *vcpu);
+
+/* The vCPU is about to sleep / runs again: a timer of the core stands in for CNTV. */
+void a64_timers_halt(struct hc_vcpu *vcpu);
+void a64_timers_wake(struct hc_vcpu *vcpu);
+
+/* --- Building a guest (before the VM starts) --- */
+
+/* Adds size bytes of RAM (a multiple of 2 MiB) at base. */
+int a64_add_ram(struct hc_vm *vm, gpa_t base, uint64_t size);
+
+/* Loads an arm64 Image (Documentation/arm64/booting.rst of Linux; also 4.x kernels with
+ * text_offset), puts the device tree and initrd behind it, and sets CPU 0 to enter it at EL1 with
+ * x0 = the device tree. ram: where the RAM is. -ENOEXEC (not an Image: says what it looks like),
+ * -EPROTO (truncated or inconsistent), -ENOMEM (the guest's RAM is too small: says how much is
+ * needed). */
+struct a64_boot {
+	gpa_t ram;
+	uint64_t ram_size;
+	const void *kernel, *initrd; /* initrd may be NULL */
+	uint64_t kernel_size, initrd_size;
+	/* Called when it is known where the initrd lies: writes the device tree into buf, of room
+	 * bytes. 0 or an error, explained. */
+	int (*make_tree)(void *arg, gpa_t initrd, uint64_t initrd_size, void *buf, size_t room);
+	void *arg;
+};
+
+int a64_load_linux(struct hc_vm *vm, const struct a64_boot *boot);
+
+#endif
