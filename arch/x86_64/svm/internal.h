@@ -20,9 +20,7 @@ struct svm_caps {
 	uint32_t rev;
 	bool nrip, flush_by_asid, decode_assists, pause_filter, lbrv;
 	bool tsc_aux;
-	bool tss_not_busy;   /* what TR holds is expected not to be marked busy (see set_tr()) */
-	bool spare_boot_cpu; /* see detect_tcg() */
-	bool repeats_intr;   /* EVENTINJ is not for external interrupts (see events.c) */
+	bool tcg; /* the CPU is QEMU's: see set_tr(), describe() and events.c */
 	uint8_t gpa_bits;
 	struct svm_limits limits;
 };
