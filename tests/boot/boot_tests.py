@@ -62,7 +62,7 @@ def two_vms_on_four_cpus():
     check_two(dev_run("--vms", "2", "--cpus", "2", "--host-cpus", "5", "--memory", "256M",
                       command=["hostname; nproc"]))
     log = (directory("two_vms_on_four_cpus") / "hypercore.log").read_text()
-    # The fifth is the boot CPU: see svm's detect_tcg().
+    # The fifth is the boot CPU: see describe() of svm's probe.c.
     assert "backend svm runs guests on 4 CPUs" in log, log
 
 
