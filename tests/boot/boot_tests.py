@@ -200,7 +200,7 @@ def not_a_kernel():
 
 @boot_test
 def an_elf_file_as_kernel():
-    check_refused(dev_run("--kernel", str(guest.GUEST / "busybox")), "elf")
+    check_refused(dev_run("--kernel", str(guest.X86_64.folder / "busybox")), "elf")
 
 
 @boot_test

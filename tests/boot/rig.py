@@ -60,7 +60,7 @@ def check_facts(done, cpus):
     """Output of: uname -r; nproc; cat /proc/uptime."""
     check_ok(done)
     release, processors, uptime = done.stdout.decode().splitlines()
-    check_equal(release, (guest.GUEST / "version").read_text().strip(), "release")
+    check_equal(release, guest.version(), "release")
     check_equal(processors, str(cpus), "processors")
     assert 0 < float(uptime.split()[0]) < TIMEOUT, uptime
 
