@@ -2,10 +2,10 @@
 #include "platform/board/x86_64/trap.h"
 
 #include "core/log.h"
+#include "platform/board/image.h"
 #include "platform/board/x86_64/apic.h"
 #include "platform/board/x86_64/cpu.h"
 #include "platform/board/x86_64/hw.h"
-#include "platform/board/x86_64/image.h"
 #include "platform/board/x86_64/paging.h"
 #include "platform/board/x86_64/panic.h"
 
@@ -64,7 +64,8 @@ typedef unsigned long long ull;
 static const char *place(uint64_t va, char *buf, size_t size)
 {
 	if (va >= (uint64_t)(uintptr_t)image_start && va < (uint64_t)(uintptr_t)image_rodata)
-		hc_snprintf(buf, size, "image+0x%llx", (ull)(va - IMAGE_VIRT));
+		hc_snprintf(buf, size, "image+0x%llx",
+		            (ull)(va - (uint64_t)(uintptr_t)image_start));
 	else
 		hc_snprintf(buf, size, "0x%llx", (ull)va);
 	return buf;
