@@ -8,7 +8,6 @@
 #include "core/log.h"
 #include "core/sched.h"
 #include "platform/board/board.h"
-#include "platform/board/console.h"
 #include "platform/board/image.h"
 #include "platform/board/memory.h"
 #include "platform/board/ram.h"
@@ -17,7 +16,6 @@
 #include "platform/board/x86_64/cpu.h"
 #include "platform/board/x86_64/hw.h"
 #include "platform/board/x86_64/rtc.h"
-#include "platform/board/x86_64/serial.h"
 
 typedef unsigned long long ull;
 
@@ -140,26 +138,6 @@ void board_log_machine(void)
 uint64_t hc_platform_wall_clock(void)
 {
 	return wall_clock ? wall_clock + hc_platform_now_ns() / 1000000000 : 0;
-}
-
-int board_attach_serial(enum board_serial port)
-{
-	struct serial_port *p = serial_open(port - BOARD_SERIAL_COM1);
-
-	if (!p)
-		return -ENODEV;
-	console_attach(serial_write_line, p);
-	return 0;
-}
-
-struct hc_chardev *board_serial_chardev(enum board_serial port)
-{
-	struct serial_port *p = serial_open(port - BOARD_SERIAL_COM1);
-
-	if (!p)
-		return NULL;
-	serial_start_input(p, &machine_acpi);
-	return serial_chardev(p);
 }
 
 struct hc_cpu *board_cpu(unsigned n)
