@@ -35,6 +35,9 @@ static inline struct board_cpu *this_cpu(void)
 	return c;
 }
 
+/* Boot CPU, first of all: what its struct has to have before there is memory. */
+void cpu_init_boot(void);
+
 /* Allocates c's stacks. -ENOMEM. */
 int cpu_alloc_stacks(struct board_cpu *c);
 
