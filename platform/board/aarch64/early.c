@@ -60,7 +60,7 @@ static void fill_boot_info(const struct board_tree *t)
 {
 	struct board_boot_info *info = &board_boot_info;
 
-	memcpy(info->loader, "device tree", sizeof("device tree"));
+	memcpy(info->loader, "arm64 Image", sizeof("arm64 Image"));
 	memcpy(info->cmdline, t->bootargs, sizeof(info->cmdline));
 	add_ranges(&t->reserved, BOARD_RANGE_RESERVED);
 	add_ranges(&t->no_map, BOARD_RANGE_RESERVED);
