@@ -243,15 +243,3 @@ struct hc_cpu *board_cpu(unsigned n)
 {
 	return n < board_cpu_count ? &board_cpus[n].cpu : NULL;
 }
-
-static void call_one(void *arg)
-{
-	void (*const *fn)(struct hc_cpu * cpu) = arg;
-
-	(*fn)(&this_cpu()->cpu);
-}
-
-void board_call_cpus(void (*fn)(struct hc_cpu *cpu))
-{
-	cpus_call(call_one, &fn);
-}
