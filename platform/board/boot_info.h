@@ -50,6 +50,7 @@ struct board_boot_info {
 	uint64_t image_base,
 		image_size; /* where the image's first segment was loaded; 2 MiB aligned */
 	uint64_t rsdp;      /* 0: the loader did not say */
+	uint64_t dtb;       /* device tree; 0: there is none, or the loader did not say */
 	uint32_t range_count, module_count;
 	struct board_range ranges[BOARD_MAX_RANGES];
 	struct board_module modules[BOARD_MAX_MODULES];

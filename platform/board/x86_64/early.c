@@ -5,9 +5,10 @@
 
 #include "core/log.h"
 #include "platform/board/board.h"
+#include "platform/board/image.h"
 #include "platform/board/x86_64/cpu.h"
 #include "platform/board/x86_64/hw.h"
-#include "platform/board/x86_64/image.h"
+#include "platform/board/x86_64/layout.h"
 #include "platform/board/x86_64/loader.h"
 #include "platform/board/x86_64/machine.h"
 
