@@ -361,7 +361,7 @@ static void test_machine_check_is_the_hosts(void **state)
 {
 	rig_start(&rig_full);
 	exit_with(SVM_EXIT_EXCP0 + (unsigned)X86_VEC_MC, 0, 0, 0);
-	assert_int_equal(model_this()->machine_checks, 1);
+	assert_int_equal(model_this()->x86.machine_checks, 1);
 	rig_stop();
 }
 

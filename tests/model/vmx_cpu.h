@@ -23,8 +23,8 @@
 #define TESTS_MODEL_VMX_CPU_H
 
 #include "arch/x86_64/vmx/internal.h"
+#include "tests/model/x86_host_model.h"
 
-#define MODEL_CPUS   4
 #define MODEL_TLB    64 /* contexts of translations that a CPU holds at most */
 #define MODEL_ACTIVE 16 /* VMCSs that a CPU holds at most */
 
@@ -96,9 +96,9 @@ struct model_translations {
 
 struct model_cpu {
 	struct vmx_host host; /* this CPU's own state, as far as exits bring it back */
-	uint64_t cr2, xcr0, dr[4], dr6;
+	struct model_x86 x86;
+	uint64_t cr2, dr6;
 	uint64_t feature_control, tsc_aux, star, lstar, cstar, sfmask, kernel_gs, xss, debugctl;
-	uint8_t fpu[X86_XSAVE_SIZE];
 	bool vmx_on;
 	uint64_t vmxon_region;
 	struct vmx_region *current;              /* NULL: none */
@@ -106,26 +106,14 @@ struct model_cpu {
 	struct model_translations tlb[MODEL_TLB];
 	unsigned tlb_next;
 	unsigned entries, refused, invepts, invvpids, clears, loads, reads, writes;
-	unsigned machine_checks, nmis;
+	unsigned nmis;
 };
 
 extern struct model_features model_features;
 extern struct model_cpu model_cpus[MODEL_CPUS];
 extern const struct vmx_rule *model_refused_by; /* the rule that the last refused entry broke */
 
-/* All CPUs as after reset. */
-void model_reset(const struct model_features *features);
-
-/* Which CPU the calling thread is. */
-void model_be(unsigned cpu);
 struct model_cpu *model_this(void);
-
-/* What the guest does from the next entry on; ends with OP_END. NULL: guest code is interpreted
- * (only what the self-test of the backend uses). */
-void model_script(const struct model_step *steps);
-
-/* EPT entries changed: translations made before are stale. */
-void model_stage2_changed(void);
 
 /* A field of a VMCS, whichever CPU it is active on: for tests to look and to act the guest. The
  * field need not exist on this CPU. */
@@ -146,12 +134,7 @@ extern struct model_delivery model_deliveries[MODEL_DELIVERIES];
 extern unsigned model_delivered;
 void model_clear_deliveries(void);
 
-/* How many complaints, and the first. */
-extern unsigned model_complaints;
-extern char model_complaint[160];
-
 /* Between the files of the model. */
-void model_complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void model_reset_registers(void);
 void model_reset_guest(void);
 uint64_t model_get(uint32_t field); /* of the current VMCS */
