@@ -281,8 +281,10 @@ static void test_cr8(void **state)
 	rig_stop();
 }
 
-static void read_cr8(struct vmcb *v, uint64_t *gpr)
+static void read_cr8(uint64_t *gpr)
 {
+	struct vmcb *v = rig_vmcb(0);
+
 	gpr[X86_RBX] = v->v_tpr;
 }
 

@@ -186,7 +186,7 @@ static void test_each_group_is_noticed(void **state)
 }
 
 /* What the guest does to the registers that VMRUN does not switch is found at put(). */
-static void guest_writes(struct vmcb *v, uint64_t *gpr)
+static void guest_writes(uint64_t *gpr)
 {
 	model_this()->x86.dr[3] = 0xd3;
 	model_this()->tsc_aux = 7;
@@ -325,8 +325,10 @@ static void test_efer_hides_svme(void **state)
 	rig_stop();
 }
 
-static void load_tr(struct vmcb *v, uint64_t *gpr)
+static void load_tr(uint64_t *gpr)
 {
+	struct vmcb *v = rig_vmcb(0);
+
 	v->tr.attr = X86_ATTR_P | 9;
 }
 

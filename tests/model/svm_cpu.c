@@ -6,8 +6,6 @@
 struct model_features model_features;
 struct model_cpu model_cpus[MODEL_CPUS];
 const struct svm_rule *model_refused_by;
-struct model_delivery model_deliveries[MODEL_DELIVERIES];
-unsigned model_delivered;
 
 static _Thread_local struct model_cpu *this_cpu = &model_cpus[0];
 static _Thread_local const struct model_step *script;
@@ -56,6 +54,11 @@ struct model_cpu *model_this(void)
 struct model_x86 *model_x86(void)
 {
 	return &this_cpu->x86;
+}
+
+unsigned model_flushes(void)
+{
+	return this_cpu->flushes;
 }
 
 void model_script(const struct model_step *steps)
@@ -304,6 +307,7 @@ static void deliver(struct vmcb *v, uint64_t event)
 	model_deliveries[model_delivered++] = (struct model_delivery){
 		.type = (uint8_t)SVM_EVENT_TYPE(event),
 		.vector = SVM_EVENT_VECTOR(event),
+		.has_error_code = event & SVM_EVENT_EV,
 		.error_code = event & SVM_EVENT_EV ? SVM_EVENT_ERROR(event) : 0,
 		.rip = v->rip,
 	};
@@ -369,6 +373,17 @@ static bool complete(struct vmcb *v, bool trap, bool shadow)
 	return false;
 }
 
+static void exit_by_insn(struct vmcb *v, uint64_t code, unsigned len)
+{
+	set_exit(v, code, 0, 0);
+	v->nrip = model_features.nrip ? v->rip + len : 0;
+}
+
+static bool comes_first(enum model_op op)
+{
+	return op == OP_FIRST || op == OP_INTERRUPT;
+}
+
 /* One step; true if the guest exits. */
 static bool step(struct vmcb *v, uint64_t *gpr)
 {
@@ -378,9 +393,10 @@ static bool step(struct vmcb *v, uint64_t *gpr)
 	switch (s->op) {
 	case OP_EXIT:
 		script++;
-		set_exit(v, s->code, s->info1, s->info2);
+		exit_by_insn(v, s->code, s->len);
+		v->exitinfo1 = s->info1;
+		v->exitinfo2 = s->info2;
 		v->exitintinfo = s->intinfo;
-		v->nrip = model_features.nrip ? v->rip + s->len : 0;
 		return true;
 	case OP_INSN:
 		script++;
@@ -404,9 +420,15 @@ static bool step(struct vmcb *v, uint64_t *gpr)
 		return complete(v, trap, false);
 	case OP_CALL:
 		script++;
-		s->fn(v, gpr);
+		s->fn(gpr);
 		return false;
 	case OP_FIRST: exit_first(v); return true;
+	case OP_HLT:
+		script++;
+		exit_by_insn(v, SVM_EXIT_HLT, 1);
+		return true;
+	case OP_INTERRUPT: script++; /* fall through */
+	case OP_MOV_SS:
 	case OP_END:
 	default: set_exit(v, SVM_EXIT_INTR, 0, 0); return true;
 	}
@@ -414,48 +436,22 @@ static bool step(struct vmcb *v, uint64_t *gpr)
 
 /* --- An interpreter for the backend's self-test: 16-bit code, identity-mapped --- */
 
-static uint8_t *guest_page(const struct vmcb *v)
-{
-	uint64_t table = v->n_cr3;
-
-	for (unsigned level = 0; level < 4; level++) {
-		uint64_t entry = *(const uint64_t *)(uintptr_t)table;
-
-		if ((entry & 7) != 7)
-			return NULL;
-		table = entry & UINT64_C(0x000ffffffffff000);
-	}
-	return (uint8_t *)(uintptr_t)table;
-}
-
-static uint16_t word_at(const uint8_t *p)
-{
-	return (uint16_t)(p[0] | p[1] << 8);
-}
-
 static void interpret(struct vmcb *v, uint64_t *gpr)
 {
-	uint8_t *page = guest_page(v);
+	uint8_t *page = model_first_page(v->n_cr3);
 
 	set_exit(v, SVM_EXIT_NPF, 0, v->rip);
+	gpr[X86_RAX] = v->rax;
 	for (unsigned i = 0; page && i < 100; i++) {
-		const uint8_t *p = page + v->rip;
+		const uint8_t *p = page + v->rip % HC_PAGE_SIZE;
+		int len = model_interpret_one(page, p, gpr, 2);
 
-		switch (p[0]) {
-		case 0xb8: v->rax = word_at(p + 1), v->rip += 3; break;
-		case 0xb9: gpr[X86_RCX] = word_at(p + 1), v->rip += 3; break;
-		case 0x31: gpr[X86_RDX] = 0, v->rip += 2; break;
-		case 0x01: v->rax = (uint16_t)(v->rax + gpr[X86_RCX]), v->rip += 2; break;
-		case 0x42: gpr[X86_RDX]++, v->rip += 1; break;
-		case 0xe2:
-			gpr[X86_RCX]--;
-			v->rip += gpr[X86_RCX] ? 2 + (uint64_t)(int64_t)(int8_t)p[1] : 2;
-			break;
-		case 0xa3: memcpy(page + word_at(p + 1), &v->rax, 2), v->rip += 3; break;
-		case 0x8b: gpr[X86_RBX] = word_at(page + word_at(p + 2)), v->rip += 4; break;
-		case 0xf4: set_exit(v, SVM_EXIT_HLT, 0, 0); return;
-		default: set_exit(v, SVM_EXIT_SHUTDOWN, 0, 0); return;
+		v->rax = gpr[X86_RAX];
+		if (!len) {
+			set_exit(v, p[0] == 0xf4 ? SVM_EXIT_HLT : SVM_EXIT_SHUTDOWN, 0, 0);
+			return;
 		}
+		v->rip += (uint64_t)(int64_t)len;
 	}
 }
 
@@ -495,7 +491,7 @@ static void run_guest(struct vmcb *v, uint64_t *gpr)
 		interpret(v, gpr);
 		return;
 	}
-	while ((script->op == OP_FIRST || !virtual_interrupt(v)) && !step(v, gpr)) {
+	while ((comes_first(script->op) || !virtual_interrupt(v)) && !step(v, gpr)) {
 	}
 }
 

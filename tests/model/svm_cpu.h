@@ -33,33 +33,6 @@ struct model_features {
 	uint32_t asids;
 };
 
-enum model_op {
-	OP_END = 0, /* a host interrupt ends the guest; stays there */
-	OP_EXIT,    /* the instruction at RIP exits: code, info1, info2, len, intinfo */
-	OP_FIRST,   /* the same before V_IRQ is taken, or, with intinfo, while it is delivered */
-	OP_INSN,    /* an instruction of len bytes */
-	OP_STI,     /* STI, one byte */
-	OP_IRET,    /* IRET, two bytes: back to what the last delivered event interrupted */
-	OP_CALL,    /* fn(vmcb, gpr): the guest does something to itself; takes no time */
-};
-
-struct model_step {
-	enum model_op op;
-	uint64_t code, info1, info2, intinfo;
-	uint8_t len;
-	void (*fn)(struct vmcb *vmcb, uint64_t *gpr);
-};
-
-/* An event that the guest saw. */
-struct model_delivery {
-	uint8_t type, vector;
-	uint32_t error_code;
-	uint64_t rip; /* that it interrupted */
-};
-
-#define MODEL_DELIVERIES      32
-#define MODEL_HANDLER(vector) (0x400000u + (vector)*0x1000u)
-
 struct model_cpu {
 	struct model_x86 x86;
 	uint64_t efer, vm_cr, hsave, tsc_aux, cr4;
@@ -77,10 +50,5 @@ extern struct model_cpu model_cpus[MODEL_CPUS];
 extern const struct svm_rule *model_refused_by; /* the rule that the last refused entry broke */
 
 struct model_cpu *model_this(void);
-
-/* Events delivered since model_reset() or model_clear_deliveries(). */
-extern struct model_delivery model_deliveries[MODEL_DELIVERIES];
-extern unsigned model_delivered;
-void model_clear_deliveries(void);
 
 #endif

@@ -38,6 +38,11 @@ struct model_x86 *model_x86(void)
 	return &this_cpu->x86;
 }
 
+unsigned model_flushes(void)
+{
+	return this_cpu->invepts + this_cpu->invvpids;
+}
+
 static unsigned this_id(void)
 {
 	return (unsigned)(this_cpu - model_cpus);

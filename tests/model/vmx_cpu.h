@@ -46,43 +46,6 @@ extern const struct model_features rig_full;
 /* Like its corei5_lynnfield_750: no unrestricted guest. */
 extern const struct model_features rig_restricted;
 
-enum model_op {
-	OP_END = 0, /* a host interrupt ends the guest; stays there */
-	OP_EXIT,    /* the instruction at RIP exits */
-	OP_FIRST,  /* an exit before a window that is open is noticed, or, with idt_info, while that
-	              event is delivered */
-	OP_INSN,   /* an instruction of len bytes */
-	OP_STI,    /* STI, one byte */
-	OP_MOV_SS, /* MOV SS, two bytes */
-	OP_IRET,   /* IRET, two bytes: back to what the last delivered event interrupted */
-	OP_CALL,   /* fn(gpr): the guest does something to itself; takes no time */
-};
-
-/* len is left in EXIT_INSTRUCTION_LENGTH, and the rest in the fields of these names. A field that
- * the exit does not define holds what no program should look at. */
-struct model_step {
-	enum model_op op;
-	uint32_t reason;
-	uint8_t len;
-	uint64_t qualification;
-	uint32_t insn_info;
-	uint32_t intr_info, intr_error; /* EXIT_INTERRUPTION_INFO and its error code */
-	uint32_t idt_info, idt_error;   /* IDT_VECTORING_INFO and its error code */
-	uint64_t linear, physical;      /* GUEST_LINEAR_ADDRESS, GUEST_PHYSICAL_ADDRESS */
-	void (*fn)(uint64_t *gpr);
-};
-
-/* An event that the guest saw. */
-struct model_delivery {
-	uint8_t type, vector; /* type: enum vmx_event_type */
-	bool has_error_code;
-	uint32_t error_code;
-	uint64_t rip; /* that it interrupted; of software events, after the instruction */
-};
-
-#define MODEL_DELIVERIES      32
-#define MODEL_HANDLER(vector) (0x400000u + (vector)*0x1000u)
-
 /* Translations that a CPU holds. Combined mappings have a VPID and an EPTP (29.3.1), guest-physical
  * ones only the EPTP: vpid is MODEL_GUEST_PHYSICAL. */
 #define MODEL_GUEST_PHYSICAL UINT32_MAX
@@ -128,11 +91,6 @@ const char *model_field_name(uint32_t field); /* NULL: there is no such field */
 
 /* Complains if a CPU still holds VMCSs. */
 void model_expect_none_active(void);
-
-/* Events delivered since model_reset() or model_clear_deliveries(). */
-extern struct model_delivery model_deliveries[MODEL_DELIVERIES];
-extern unsigned model_delivered;
-void model_clear_deliveries(void);
 
 /* Between the files of the model. */
 void model_reset_registers(void);

@@ -26,6 +26,55 @@ void model_reset_complaints(void)
 	model_complaint[0] = '\0';
 }
 
+/* --- The guest --- */
+
+struct model_delivery model_deliveries[MODEL_DELIVERIES];
+unsigned model_delivered;
+
+uint8_t *model_first_page(uint64_t root)
+{
+	uint64_t table = root & UINT64_C(0x000ffffffffff000);
+
+	for (unsigned level = 0; level < 4; level++) {
+		uint64_t entry = *(const uint64_t *)(uintptr_t)table;
+
+		if ((entry & 7) != 7)
+			return NULL;
+		table = entry & UINT64_C(0x000ffffffffff000);
+	}
+	return (uint8_t *)(uintptr_t)table;
+}
+
+/* Of a size of 2 or 4 bytes. */
+static uint32_t value_at(const uint8_t *p, unsigned size)
+{
+	uint32_t value = 0;
+
+	memcpy(&value, p, size);
+	return value;
+}
+
+int model_interpret_one(uint8_t *page, const uint8_t *p, uint64_t *gpr, unsigned size)
+{
+	int immediate = (int)size;
+
+	switch (p[0]) {
+	case 0xb8: gpr[X86_RAX] = value_at(p + 1, size); return 1 + immediate;
+	case 0xb9: gpr[X86_RCX] = value_at(p + 1, size); return 1 + immediate;
+	case 0x31: gpr[X86_RDX] = 0; return 2;
+	case 0x01: gpr[X86_RAX] = (uint16_t)(gpr[X86_RAX] + gpr[X86_RCX]); return 2;
+	case 0x42: gpr[X86_RDX]++; return 1;
+	case 0xe2: gpr[X86_RCX]--; return gpr[X86_RCX] ? 2 + (int8_t)p[1] : 2;
+	case 0xa3:
+		memcpy(page + value_at(p + 1, size) % HC_PAGE_SIZE, &gpr[X86_RAX], size);
+		return 1 + immediate;
+	case 0x8b:
+		gpr[X86_RBX] = value_at(page + value_at(p + 2, size) % HC_PAGE_SIZE, size);
+		return 2 + immediate;
+	default: return 0;
+	}
+}
+
 /* --- XSAVE --- */
 
 void model_x86_reset(struct model_x86 *x86, bool xsave, bool avx512, bool xsaves)
