@@ -42,6 +42,7 @@ struct a64_vm {
 	unsigned gic_version;      /* 2, 3; 0: none. a64_set_gic_version() */
 	uint64_t cntvoff;          /* CNTPCT at creation: all vCPUs' virtual counters begin at 0 */
 	_Atomic uint64_t undefined_sysregs; /* accesses to registers that the guest does not have */
+	_Atomic bool refused_access; /* one to a device that is not emulated, which was told */
 };
 
 struct a64_vcpu {

@@ -11,6 +11,7 @@
 #include "arch/aarch64/internal.h"
 #include "core/bus_access.h"
 #include "core/log.h"
+#include "emu/aarch64/access.h"
 
 /* --- Accesses that the hardware described --- */
 
@@ -59,6 +60,133 @@ static int do_described(struct hc_vcpu *vcpu, const struct hc_exit *exit)
 	if (!write)
 		a64_set_x(s, a->rt, extend(a, value));
 	a64_skip(vcpu, exit->pc + 4);
+	return HC_ACT_RESUME;
+}
+
+/* --- Everything else --- */
+
+/* What the instruction's accesses are made with, and what became of the last one. */
+struct access {
+	struct hc_vcpu *vcpu;
+	gva_t gva;
+	uint32_t fsc;
+	bool write;
+};
+
+/* UAO makes LDTR and STTR ordinary (Arm ARM C6.2.204). */
+static bool is_user(const struct a64_state *s, unsigned how)
+{
+	return a64_is_el0(s) || (how & A64_ACCESS_USER && !(s->pstate & A64_PSTATE_UAO));
+}
+
+/* Where the access goes. What exited was not RAM: if one that is to be atomic finds RAM, code or
+ * tables changed meanwhile, and the CPU executes the instruction once more, as only it can do so.
+ */
+static int locate(struct access *c, gva_t gva, unsigned how, bool write, gpa_t *gpa)
+{
+	bool wants_write = write || how & A64_ACCESS_ATOMIC;
+	bool alone = (how & (A64_ACCESS_ATOMIC | A64_ACCESS_EXCLUSIVE)) != 0;
+	int rc = a64_translate(c->vcpu, gva, wants_write ? HC_ACCESS_WRITE : HC_ACCESS_READ,
+	                       is_user(a64_state_of(c->vcpu), how), gpa, &c->fsc);
+
+	c->gva = gva;
+	c->write = wants_write;
+	if (!rc && alone && hc_mem_ptr(c->vcpu->vm, *gpa, 1, true))
+		return -EAGAIN;
+	return rc;
+}
+
+static int answered(struct access *c, bool something_did)
+{
+	c->fsc = A64_FSC_EXTERNAL;
+	return something_did ? 0 : -EFAULT;
+}
+
+static int read(void *ctx, gva_t gva, unsigned size, unsigned how, uint64_t *value)
+{
+	struct access *c = ctx;
+	struct hc_vm *vm = c->vcpu->vm;
+	gpa_t gpa;
+	int rc = locate(c, gva, how, false, &gpa);
+
+	if (rc)
+		return rc;
+	*value = 0;
+	return answered(c,
+	                !hc_mem_read(vm, gpa, value, size) || read_device(vm, gpa.v, size, value));
+}
+
+static int write(void *ctx, gva_t gva, unsigned size, unsigned how, uint64_t value)
+{
+	struct access *c = ctx;
+	struct hc_vm *vm = c->vcpu->vm;
+	gpa_t gpa;
+	int rc = locate(c, gva, how, true, &gpa);
+
+	if (rc)
+		return rc;
+	return answered(c, !hc_mem_write(vm, gpa, &value, size) ||
+	                           write_device(vm, gpa.v, size, value));
+}
+
+/* DCZID_EL0.BS is at most 9, and 8 bytes are the least that the run takes. */
+static unsigned zero_block(void)
+{
+	uint64_t bs = hc_bits(a64_host_id(A64_SYSREG(3, 3, 0, 0, 7)), 3, 0);
+
+	return 4u << hc_max(1, hc_min(bs, 9));
+}
+
+static int run(struct access *c, const struct a64_ldst *insn)
+{
+	const struct a64_mem_ops ops = { read, write, zero_block() };
+	uint32_t groups = a64_ldst_groups(insn);
+
+	hc_vcpu_need(c->vcpu, groups);
+	int rc = a64_ldst_run(insn, a64_state_of(c->vcpu), &ops, c);
+
+	if (!rc)
+		hc_vcpu_dirty(c->vcpu, groups);
+	return rc;
+}
+
+/* What is no load or store that is known here, or of AArch32: the guest gets the abort that a bus
+ * gives which does not take such an access. */
+static int refuse(struct hc_vcpu *vcpu, const struct hc_exit *exit, uint32_t code)
+{
+	const struct hc_exit_stage2 *a = &exit->u.stage2;
+
+	if (!atomic_exchange(&a64_vm_of(vcpu->vm)->refused_access, true))
+		hc_log(HC_LOG_WARN,
+		       "vm %s: vcpu %u: pc %#llx accesses %#llx by instruction %#x, which is not "
+		       "emulated: an external abort, as for later ones",
+		       vcpu->vm->name, vcpu->id, (unsigned long long)exit->pc,
+		       (unsigned long long)a->gpa.v, code);
+	a64_raise_external(vcpu, a->gva, false, a->access == HC_ACCESS_WRITE);
+	return HC_ACT_RESUME;
+}
+
+static __attribute__((noinline)) int do_any(struct hc_vcpu *vcpu, const struct hc_exit *exit)
+{
+	struct access c = { .vcpu = vcpu, .gva = gva_of(exit->pc) };
+	struct a64_ldst insn;
+	uint32_t code = 0;
+
+	if (a64_is_aarch32(a64_state_of(vcpu)))
+		return refuse(vcpu, exit, 0);
+	int rc = a64_fetch(vcpu, &code, &c.fsc);
+
+	if (rc == -EFAULT)
+		a64_raise_at(vcpu, A64_EC_IABT_LOWER, c.fsc, c.gva);
+	if (rc)
+		return HC_ACT_RESUME;
+	if (a64_decode_ldst(code, &insn))
+		return refuse(vcpu, exit, code);
+	rc = run(&c, &insn);
+	if (!rc)
+		a64_skip(vcpu, exit->pc + 4);
+	else if (rc == -EFAULT)
+		a64_raise_at(vcpu, A64_EC_DABT_LOWER, c.fsc | (c.write ? A64_ISS_WNR : 0), c.gva);
 	return HC_ACT_RESUME;
 }
 
@@ -113,9 +241,10 @@ int a64_exit_stage2(struct hc_vcpu *vcpu, struct hc_exit *exit)
 		a64_skip(vcpu, exit->pc + 4); /* devices are not cached */
 		return HC_ACT_RESUME;
 	}
-	if (a->described)
+	/* One that goes on in the next page has two places. */
+	if (a->described && a->gpa.v % HC_PAGE_SIZE + a->width <= HC_PAGE_SIZE)
 		return do_described(vcpu, exit);
-	return -ENOSYS;
+	return do_any(vcpu, exit);
 }
 
 /* --- Accesses that the backend decoded --- */

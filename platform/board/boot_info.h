@@ -3,8 +3,9 @@
  * What every start-up path (multiboot2, PVH, UEFI) hands to the image: one format, so that the rest
  * of the board knows nothing of the boot loader. All addresses are physical.
  *
- * The image's ELF entry point (e_entry) is its 64-bit entry: entered in long mode with the image
- * and this struct identity-mapped, interrupts off, RDI = address of this struct.
+ * The image's ELF entry point (e_entry) takes it. x86-64: entered in long mode with the image and
+ * this struct identity-mapped, interrupts off, RDI = address of this struct. AArch64: as in the
+ * arm64 boot protocol, X0 = address of this struct in the place of the device tree's.
  */
 #ifndef PLATFORM_BOARD_BOOT_INFO_H
 #define PLATFORM_BOARD_BOOT_INFO_H
@@ -57,5 +58,9 @@ struct board_boot_info {
 	struct board_framebuffer framebuffer;
 	char cmdline[BOARD_MAX_CMDLINE];
 };
+
+/* Terminates what is text. -EPROTO if this is no such struct: the loader's version of it is checked
+ * as any other input. */
+int boot_info_check(struct board_boot_info *info);
 
 #endif

@@ -74,6 +74,14 @@ const void *board_reach(uint64_t pa, uint64_t size)
 	return paging_window(hpa_of(pa), size, PAGING_RO);
 }
 
+const void *ram_reach_table(void *arg, uint64_t pa, uint64_t size)
+{
+	(void)arg;
+	if (!pa || pa + size < pa)
+		return NULL;
+	return board_reach(pa, size);
+}
+
 void *board_map_framebuffer(uint64_t pa, uint64_t size)
 {
 	return paging_window(hpa_of(pa), size, PAGING_COMBINING);

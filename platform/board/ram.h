@@ -12,4 +12,7 @@ int ram_init(uint64_t lowest);
 /* Bytes of RAM that the board uses. */
 uint64_t ram_total(void);
 
+/* An acpi_map: board_reach() of what may be anywhere. */
+const void *ram_reach_table(void *arg, uint64_t pa, uint64_t size);
+
 #endif

@@ -9,6 +9,7 @@
 #include "platform/board/aarch64/machine.h"
 #include "platform/board/aarch64/paging.h"
 #include "platform/board/aarch64/psci.h"
+#include "platform/board/acpi_tree.h"
 #include "platform/board/board.h"
 #include "platform/board/image.h"
 #include "platform/board/output_lock.h"
@@ -72,12 +73,24 @@ static void fill_boot_info(const struct board_tree *t)
 	}
 }
 
+/* --- What the loader left --- */
+
+static const void *window(uint64_t pa, uint64_t size)
+{
+	return pa && !(pa & 7) ? paging_window(hpa_of(pa), size, PAGING_RO) : NULL;
+}
+
+static uint64_t tree_size(uint64_t pa)
+{
+	const void *header = window(pa, BOARD_TREE_HEADER);
+
+	return header ? board_tree_size(header) : 0;
+}
+
 static int read_tree(uint64_t pa)
 {
-	const void *header =
-		pa & 7 ? NULL : paging_window(hpa_of(pa), BOARD_TREE_HEADER, PAGING_RO);
-	uint64_t size = header ? board_tree_size(header) : 0;
-	const void *blob = size ? paging_window(hpa_of(pa), size, PAGING_RO) : NULL;
+	uint64_t size = tree_size(pa);
+	const void *blob = size ? window(pa, size) : NULL;
 	int err;
 
 	if (!blob)
@@ -89,17 +102,68 @@ static int read_tree(uint64_t pa)
 	return err;
 }
 
+static int read_acpi(uint64_t rsdp)
+{
+	int err = acpi_read_tree(&machine_tree, rsdp, ram_reach_table, NULL);
+
+	serial_find(&machine_tree);
+	return err;
+}
+
+/* By the arm64 boot protocol: the device tree says it all. */
+static int start_by_tree(uint64_t tree)
+{
+	int err = read_tree(tree);
+
+	if (err)
+		return err;
+	fill_boot_info(&machine_tree);
+	return ram_init(HC_PAGE_SIZE);
+}
+
+/* Memory and modules are the loader's to tell; the machine is described by a tree, which is kept
+ * from being overwritten until it has been read, or by ACPI's tables, which have ranges of their
+ * own. */
+static int start_by_info(const struct board_boot_info *given, uint64_t image_base)
+{
+	struct board_boot_info *info = &board_boot_info;
+	uint64_t size;
+	int err;
+
+	memcpy(info, given, sizeof(*info));
+	err = boot_info_check(info);
+	if (err)
+		return hc_error(err, "the loader's information makes no sense");
+	info->image_base = image_base;
+	size = info->dtb ? tree_size(info->dtb) : 0;
+	if (size)
+		add_range(info->dtb, info->dtb + size, BOARD_RANGE_RESERVED);
+	err = ram_init(HC_PAGE_SIZE);
+	if (err)
+		return err;
+	return size ? read_tree(info->dtb) : read_acpi(info->rsdp);
+}
+
+/* The boot loader's struct, or NULL if that is something else. */
+static const struct board_boot_info *given_info(uint64_t pa)
+{
+	const uint64_t *magic = window(pa, sizeof(*magic));
+
+	return magic && *magic == BOARD_BOOT_MAGIC ? window(pa, sizeof(struct board_boot_info))
+	                                           : NULL;
+}
+
+static int read_all(uint64_t start, uint64_t image_base)
+{
+	const struct board_boot_info *given = given_info(start);
+
+	return given ? start_by_info(given, image_base) : start_by_tree(start);
+}
+
 static void on_own_stack(void *arg)
 {
 	(void)arg;
 	board_main(&board_boot_info);
-}
-
-static int start_memory(struct board_cpu *boot)
-{
-	int err = ram_init(HC_PAGE_SIZE);
-
-	return err ? err : cpu_alloc_stacks(boot);
 }
 
 /* PSCI SYSTEM_OFF (DEN 0022, 5.1.9) from EL1, by either instruction. */
@@ -114,14 +178,14 @@ static void power_off_from_el1(enum board_psci conduit)
 }
 
 /* The log needs TPIDR_EL2: the line goes straight to the port. */
-static _Noreturn void refuse_el1(uint64_t tree)
+static _Noreturn void refuse_el1(uint64_t start)
 {
 	static const char line[] = "hypercore: error: entered at EL1: needs EL2, that is a machine "
 				   "with virtualization, and firmware that leaves EL2 to it";
 	struct serial_port *console;
 
 	output_break_locks();
-	read_tree(tree);
+	read_all(start, board_boot_info.image_base);
 	console = serial_open(0);
 	if (console) {
 		serial_write_line(console, line, sizeof(line) - 1);
@@ -131,13 +195,7 @@ static _Noreturn void refuse_el1(uint64_t tree)
 	end_halt();
 }
 
-/* start.S has come down to EL2; but there is no firmware left that could start CPUs. */
-static _Noreturn void refuse_el3(uint64_t tree)
-{
-	read_tree(tree);
-	hc_panic("entered at EL3: needs firmware (such as TF-A) that starts it at EL2");
-}
-
+/* From EL3 start.S has come down to EL2; but there is no firmware left that could start CPUs. */
 void board_early(uint64_t start, uint64_t image_base, uint64_t el)
 {
 	struct board_cpu *boot = &board_cpus[0];
@@ -149,17 +207,13 @@ void board_early(uint64_t start, uint64_t image_base, uint64_t el)
 	paging_init();
 	if (el == 1)
 		refuse_el1(start);
+	err = read_all(start, image_base);
 	if (el == 3)
-		refuse_el3(start);
-	err = read_tree(start);
+		hc_panic("entered at EL3: needs firmware (such as TF-A) that starts it at EL2");
+	if (err)
+		hc_panic("what the boot loader says of the machine is of no use (%d)", err);
 	psci_init(&machine_tree);
-	if (err)
-		hc_panic("the device tree is of no use (%d)", err);
-	fill_boot_info(&machine_tree);
-	err = clock_init(&machine_tree);
-	if (!err)
-		err = start_memory(boot);
-	if (err)
-		hc_panic("there is not enough memory to start (%d)", err);
+	if (clock_init(&machine_tree) || cpu_alloc_stacks(boot))
+		hc_panic("there is not enough of the machine to start");
 	board_switch_stack(boot->stack_top, on_own_stack, NULL);
 }

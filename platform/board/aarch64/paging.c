@@ -51,8 +51,8 @@ const struct paging_layout paging_layout = {
 
 #define HCR_E2H HC_BIT(34)
 
-/* For the device tree's window, and for the tables of the largest piece of RAM. */
-#define POOL_PAGES 16
+/* For the first windows (device tree, UARTs), and for the tables of the largest piece of RAM. */
+#define POOL_PAGES 24
 static uint8_t pool[POOL_PAGES * HC_PAGE_SIZE] __attribute__((aligned(4096)));
 
 /* With one range PXN is RES0, and XN alone says what may be executed. */

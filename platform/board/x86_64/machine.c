@@ -65,14 +65,6 @@ uint64_t machine_low_page(void)
 
 /* --- Firmware tables --- */
 
-static const void *acpi_reach(void *arg, uint64_t pa, uint64_t size)
-{
-	(void)arg;
-	if (!pa || pa + size < pa)
-		return NULL;
-	return board_reach(pa, size);
-}
-
 /* ACPI 6.4, 5.2.5.1: the first KiB of the extended BIOS data area, or the BIOS' read-only memory.
  */
 static uint64_t find_rsdp(void)
@@ -82,9 +74,9 @@ static uint64_t find_rsdp(void)
 	uint64_t at = ebda ? (uint64_t)*ebda << 4 : 0;
 
 	if (!found && at >= 0x400)
-		found = acpi_find_rsdp(at, HC_KIB, acpi_reach, NULL);
+		found = acpi_find_rsdp(at, HC_KIB, ram_reach_table, NULL);
 	if (!found)
-		found = acpi_find_rsdp(0xe0000, 0x20000, acpi_reach, NULL);
+		found = acpi_find_rsdp(0xe0000, 0x20000, ram_reach_table, NULL);
 	return found;
 }
 
@@ -92,7 +84,7 @@ static void read_firmware_tables(void)
 {
 	uint64_t rsdp = find_rsdp();
 
-	if (!rsdp || acpi_read(&machine_acpi, rsdp, acpi_reach, NULL))
+	if (!rsdp || acpi_read(&machine_acpi, rsdp, ram_reach_table, NULL))
 		hc_log(HC_LOG_WARN, "no ACPI tables: one CPU, no serial input, no power off");
 }
 
