@@ -9,6 +9,8 @@
  *    image.c     the embedded hypercore.elf
  *    log.c       messages on the firmware's console
  *
+ * and a folder of the architecture's name: enter.c, the last steps, and uefi_arch.h.
+ *
  * Functions return an EFI status. Where one arises it is explained once on the console.
  */
 #ifndef PLATFORM_BOARD_UEFI_LOADER_H
@@ -61,6 +63,11 @@ efi_status_t uefi_load_files(struct efi_boot_services *services, efi_handle_t de
 
 /* Loads the image, fills info's image_base and image_size; *entry is its physical entry point. */
 efi_status_t uefi_load_image(struct board_boot_info *info, uint64_t *entry);
+
+/* --- enter.c of the architecture --- */
+
+/* Leaves for the image. */
+_Noreturn void uefi_enter(uint64_t entry, const struct board_boot_info *info);
 
 /* --- relocate.c --- */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The part of the UEFI specification (2.9) that the loader uses. Members that it does not use are
- * gaps; the assertions pin what stands between them. x86-64 only: pointers and UINTN have 8 bytes.
+ * gaps; the assertions pin what stands between them. Pointers and UINTN have 8 bytes.
  */
 #ifndef PLATFORM_BOARD_UEFI_UEFI_H
 #define PLATFORM_BOARD_UEFI_UEFI_H
@@ -9,9 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* The firmware is called, and calls, by the calling convention of 2.3.4.2. */
-#define EFIAPI __attribute__((ms_abi))
+#include <uefi_arch.h> /* of the folder named after the architecture: EFIAPI */
 
 typedef uint64_t efi_status_t;
 typedef void *efi_handle_t;
@@ -134,6 +132,14 @@ _Static_assert(sizeof(struct efi_configuration_table) == 24, "EFI_CONFIGURATION_
 		0xeb9d2d30, 0x2d88, 0x11d3,                                                        \
 		{                                                                                  \
 			0x9a, 0x16, 0x00, 0x90, 0x27, 0x3f, 0xc1, 0x4d                             \
+		}                                                                                  \
+	}
+
+#define EFI_DTB_TABLE_GUID                                                                         \
+	{                                                                                          \
+		0xb1b621d5, 0xf19c, 0x41a5,                                                        \
+		{                                                                                  \
+			0x83, 0x0b, 0xd9, 0x15, 0x2c, 0x69, 0xaa, 0xe0                             \
 		}                                                                                  \
 	}
 

@@ -6,12 +6,12 @@
 #include "core/log.h"
 #include "platform/board/acpi.h"
 #include "platform/board/board.h"
+#include "platform/board/image.h"
 #include "platform/board/work.h"
 #include "platform/board/x86_64/apic.h"
 #include "platform/board/x86_64/clock.h"
 #include "platform/board/x86_64/cpu.h"
 #include "platform/board/x86_64/hw.h"
-#include "platform/board/x86_64/image.h"
 #include "platform/board/x86_64/machine.h"
 #include "platform/board/x86_64/paging.h"
 #include "platform/board/x86_64/trap.h"
@@ -73,7 +73,7 @@ static void fill_trampoline(uint8_t *page, uint32_t address)
 	memcpy(page, trampoline_start, (size_t)(trampoline_end - trampoline_start));
 	d->start = (uint64_t)(uintptr_t)&start;
 	d->cr0 = TRAMPOLINE_CR0;
-	d->cr3 = paging_root();
+	d->cr3 = paging_root_address();
 	d->cr4 = TRAMPOLINE_CR4;
 	d->efer = paging_efer();
 	d->far_offset += address;
