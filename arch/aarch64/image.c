@@ -202,7 +202,7 @@ static void set_entry_state(struct hc_vcpu *vcpu, const struct image *k)
 
 int a64_load_linux(struct hc_vm *vm, const struct a64_boot *boot)
 {
-	struct image k;
+	struct image k = { 0 };
 	int rc = read_image(vm, boot, &k);
 
 	if (!rc)
