@@ -194,6 +194,14 @@ static void make_v3(void)
 	CELLS("reg", 0, 0x9030000, 0, 0x1000);
 	text("status", "disabled");
 	end();
+	begin("pcie@10000000");
+	text("compatible", "pci-host-ecam-generic");
+	CELLS("#address-cells", 3);
+	CELLS("#size-cells", 2);
+	CELLS("reg", 0x41, 0, 0, 0x10000000);
+	CELLS("ranges", 0x2000000, 0, 0x10000000, 0, 0x10000000, 0, 0x2eff0000, 0x1000000, 0, 0, 0,
+	      0x3eff0000, 0, 0x10000);
+	end();
 	begin("aliases");
 	text("serial0", "/serial@9020000");
 	text("loop", "loop");
@@ -323,6 +331,16 @@ static void test_v3_gic(void **state)
 	assert_int_equal(g->redists[1].size, 0x200000);
 	assert_int_equal(g->maintenance.intid, 25);
 	assert_int_equal(g->cpu, 0);
+}
+
+static void test_v3_pci(void **state)
+{
+	make_v3();
+	assert_int_equal(read_blob(), 0);
+	assert_int_equal(tree.pci.ecam, 0x4100000000);
+	assert_int_equal(tree.pci.ecam_size, 0x10000000);
+	assert_int_equal(tree.pci.io, 0x3eff0000);
+	assert_int_equal(tree.pci.io_size, 0x10000);
 }
 
 static void test_v3_uarts(void **state)
@@ -725,6 +743,9 @@ static void check_tree(void)
 	assert_true(strnlen(tree.bootargs, sizeof(tree.bootargs)) < sizeof(tree.bootargs));
 	for (unsigned i = 1; i < tree.memory.count; i++)
 		assert_true(tree.memory.r[i - 1].end < tree.memory.r[i].base);
+	assert_true(tree.pci.io + tree.pci.io_size >= tree.pci.io);
+	if (tree.pci.ecam_size)
+		assert_true(tree.pci.ecam_size >= PCI_BUS_SIZE && tree.pci.io_size);
 	for (unsigned i = 0; i < tree.uart_count; i++)
 		assert_true(tree.uarts[i].base + tree.uarts[i].size > tree.uarts[i].base);
 }
@@ -822,6 +843,8 @@ static void test_qemu(void **state)
 	assert_int_equal(tree.uarts[0].irq.intid, 33);
 	assert_int_equal(tree.uarts[0].clock_hz, 24000000);
 	assert_int_equal(tree.pl031, 0x9010000);
+	assert_int_equal(tree.pci.ecam_size, 256 * HC_MIB);
+	assert_int_equal(tree.pci.io, 0x3eff0000);
 	assert_true(dump("gic-version=2"));
 	assert_int_equal(tree.gic.version, 2);
 	assert_int_equal(tree.gic.gich, 0x8030000);
@@ -832,12 +855,13 @@ static void test_qemu(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_v3),         cmocka_unit_test(test_v3_gic),
-		cmocka_unit_test(test_v3_uarts),   cmocka_unit_test(test_v2),
-		cmocka_unit_test(test_variants),   cmocka_unit_test(test_refusals),
-		cmocka_unit_test(test_many_uarts), cmocka_unit_test(test_many_cpus),
-		cmocka_unit_test(test_size),       cmocka_unit_test(test_truncated),
-		cmocka_unit_test(test_mutations),  cmocka_unit_test(test_qemu),
+		cmocka_unit_test(test_v3),        cmocka_unit_test(test_v3_gic),
+		cmocka_unit_test(test_v3_uarts),  cmocka_unit_test(test_v3_pci),
+		cmocka_unit_test(test_v2),        cmocka_unit_test(test_variants),
+		cmocka_unit_test(test_refusals),  cmocka_unit_test(test_many_uarts),
+		cmocka_unit_test(test_many_cpus), cmocka_unit_test(test_size),
+		cmocka_unit_test(test_truncated), cmocka_unit_test(test_mutations),
+		cmocka_unit_test(test_qemu),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

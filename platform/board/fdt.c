@@ -551,6 +551,50 @@ static int read_pl031(struct reader *r, unsigned unused)
 	return rc == -ENOENT ? 0 : rc;
 }
 
+/* --- PCI --- */
+
+#define PCI_SPACE(cell) ((cell) >> 24 & 3u)
+#define PCI_SPACE_IO    1u
+
+/* The window for I/O ports: a row of ranges is the port's three cells, where it lies for the CPUs,
+ * and the size (IEEE 1275's PCI binding 2.2.1). One that begins at another port than 0 is of no
+ * use. */
+static void read_io_window(const struct dt_walk *w, struct pci_host *host)
+{
+	unsigned len, up = w->level[w->depth - 1].address_cells;
+	const uint8_t *p = dt_property(w, dt_here(w), "ranges", &len);
+
+	if (w->depth != 1 || w->level[1].address_cells != 3 || w->level[1].size_cells != 2 ||
+	    up - 1 > 1)
+		return;
+	for (unsigned row = 4 * (3 + up + 2); len >= row; len -= row, p += row) {
+		uint64_t io = dt_number(p + 12, up), size = dt_number(p + 12 + 4 * up, 2);
+
+		if (PCI_SPACE(dt_number(p, 1)) != PCI_SPACE_IO || dt_number(p + 4, 2) ||
+		    io + size < io)
+			continue;
+		host->io = io;
+		host->io_size = hc_min(size, 64 * HC_KIB);
+	}
+}
+
+static int read_pci(struct reader *r, unsigned unused)
+{
+	struct pci_host host = { 0 };
+	struct dt_region regs;
+	int rc = device_region(r, 0, PCI_BUS_SIZE, &regs);
+
+	if (rc || r->out->pci.ecam_size)
+		return rc == -ENOENT ? 0 : rc;
+	read_io_window(&r->w, &host);
+	if (!host.io_size || intersects(&r->out->memory, host.io, host.io + host.io_size))
+		return 0;
+	host.ecam = regs.base;
+	host.ecam_size = regs.size;
+	r->out->pci = host;
+	return 0;
+}
+
 /* --- The whole --- */
 
 static const struct {
@@ -558,9 +602,13 @@ static const struct {
 	int (*read)(struct reader *r, unsigned version);
 	unsigned version;
 } bindings[] = {
-	{ "arm,psci-1.0", read_psci, 2 },     { "arm,psci-0.2", read_psci, 2 },
-	{ "arm,psci", read_psci, 1 },         { "arm,armv8-timer", read_timer, 0 },
-	{ "arm,armv7-timer", read_timer, 0 }, { "arm,pl031", read_pl031, 0 },
+	{ "arm,psci-1.0", read_psci, 2 },
+	{ "arm,psci-0.2", read_psci, 2 },
+	{ "arm,psci", read_psci, 1 },
+	{ "arm,armv8-timer", read_timer, 0 },
+	{ "arm,armv7-timer", read_timer, 0 },
+	{ "arm,pl031", read_pl031, 0 },
+	{ "pci-host-ecam-generic", read_pci, 0 },
 };
 
 static int visit_other(struct dt_walk *w, void *arg)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The UARTs of the device tree, the console's first: com1, com2, ... */
+/* The UARTs of the device tree, the console's first, then those on PCI cards: com1, com2, ... */
 #include "platform/board/serial.h"
 
 #include <hypercore/errno.h>
@@ -10,6 +10,7 @@
 #include "platform/board/aarch64/machine.h"
 #include "platform/board/aarch64/pl011.h"
 #include "platform/board/paging.h"
+#include "platform/board/pci_serial.h"
 #include "platform/board/uart_16550.h"
 
 struct serial_port serial_ports[SERIAL_PORTS];
@@ -54,10 +55,52 @@ static void add(struct serial_port *p, const struct board_uart *u)
 	p->ops = kinds[u->kind];
 }
 
+/* --- PCI --- */
+
+#define PCI_CLOCK 1843200 /* what cards with 16550s run at */
+
+static uint32_t config_read(void *arg, uint32_t at)
+{
+	return mmio_read32((volatile uint8_t *)arg + at);
+}
+
+static void config_write(void *arg, uint32_t at, uint32_t value)
+{
+	mmio_write32((volatile uint8_t *)arg + at, value);
+}
+
+/* Cards' interrupts are not looked for: their ports are for output. */
+static unsigned find_cards(const struct pci_host *host, struct board_uart *found, unsigned most)
+{
+	struct pci_config config = { config_read, config_write, NULL };
+	uint64_t at[SERIAL_PORTS];
+	unsigned count;
+
+	if (!most || host->ecam_size < PCI_BUS_SIZE)
+		return 0;
+	config.arg = paging_window(hpa_of(host->ecam), PCI_BUS_SIZE, PAGING_UNCACHED);
+	if (!config.arg)
+		return 0;
+	count = pci_serial_find(host, &config, at, most);
+	for (unsigned i = 0; i < count; i++)
+		found[i] = (struct board_uart){ .base = at[i],
+			                        .size = 8,
+			                        .clock_hz = PCI_CLOCK,
+			                        .kind = BOARD_UART_8250,
+			                        .io_width = 1 };
+	return count;
+}
+
 void serial_find(const struct board_tree *tree)
 {
-	for (unsigned i = 0; i < tree->uart_count && i < SERIAL_PORTS; i++)
+	struct board_uart cards[SERIAL_PORTS];
+	unsigned own = (unsigned)hc_min(tree->uart_count, SERIAL_PORTS), count;
+
+	for (unsigned i = 0; i < own; i++)
 		add(&serial_ports[i], &tree->uarts[i]);
+	count = find_cards(&tree->pci, cards, SERIAL_PORTS - own);
+	for (unsigned i = 0; i < count; i++)
+		add(&serial_ports[own + i], &cards[i]);
 }
 
 static bool interrupt(void *arg)
