@@ -59,7 +59,7 @@ static void configure(unsigned intid, bool edge)
 	mmio_write32(bank + reg, edge ? old | bit : old & ~bit);
 }
 
-/* Nothing enabled, pending or active of the 32 from first on; all in group 1. */
+/* Nothing enabled, pending or active of the 32 from first on; all in our group. */
 static void silence(unsigned first)
 {
 	volatile uint8_t *bank = driver->bank(first);
@@ -70,7 +70,7 @@ static void silence(unsigned first)
 		driver->wait(first);
 	mmio_write32(bank + GICD_ICPENDR + at, UINT32_MAX);
 	mmio_write32(bank + GICD_ICACTIVER + at, UINT32_MAX);
-	mmio_write32(bank + GICD_IGROUPR + at, UINT32_MAX);
+	mmio_write32(bank + GICD_IGROUPR + at, driver->groups);
 	for (unsigned i = 0; i < 32; i += 4)
 		mmio_write32(bank + GICD_IPRIORITYR + first + i, GIC_PRIORITIES);
 }

@@ -2,9 +2,9 @@
 /*
  * The machine's interrupt controller: GICv3 (IHI 0069) or GICv2 (IHI 0048), at EL2.
  *
- * Everything is in group 1 (or what a version 2 controller gives non-secure software) and of one
- * priority. Ending an interrupt is split in two (EOImode 1): the priority is dropped at once, and
- * the interrupt is deactivated when its function has run, or by the guest that it belongs to.
+ * Everything is in one group (1, or what a version 2 controller gives non-secure software) and of
+ * one priority. Ending an interrupt is split in two (EOImode 1): the priority is dropped at once,
+ * and the interrupt is deactivated when its function has run, or by the guest that it belongs to.
  */
 #ifndef PLATFORM_BOARD_AARCH64_GIC_H
 #define PLATFORM_BOARD_AARCH64_GIC_H

@@ -32,6 +32,7 @@ enum gic_sgi { GIC_SGI_KICK, GIC_SGI_STOP };
 
 struct gic_driver {
 	const char *name;
+	uint32_t groups; /* GICD_IGROUPR of what is ours */
 	/* Maps the controller; its shared interrupts are silenced by gic.c afterwards. */
 	int (*init)(const struct board_tree *tree);
 	void (*enable)(void);                 /* the distributor, after that */

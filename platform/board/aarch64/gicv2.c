@@ -111,6 +111,9 @@ static volatile uint8_t *bank(unsigned intid)
 
 const struct gic_driver gicv2_driver = {
 	.name = "GICv2",
+	/* With one security state group 0 makes IRQs, as FIQEn is clear; with two this is the
+	 * firmware's, and writes are ignored. */
+	.groups = 0,
 	.init = init,
 	.enable = enable,
 	.init_cpu = init_cpu,

@@ -214,6 +214,7 @@ static void wait(unsigned intid)
 
 const struct gic_driver gicv3_driver = {
 	.name = "GICv3",
+	.groups = UINT32_MAX,
 	.init = init,
 	.enable = enable,
 	.find_cpu = find_cpu,
