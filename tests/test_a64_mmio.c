@@ -197,6 +197,10 @@ static void test_fetch_and_walk(void **state)
 	prepare(vcpu);
 	assert_int_equal(a64_env_exit(vcpu, &exit), HC_ACT_RESUME);
 	assert_int_equal(abort_at(vcpu, 0x12345678), DABT_READ);
+	exit.u.stage2.gva = gva_of(PC); /* of the instruction itself */
+	prepare(vcpu);
+	assert_int_equal(a64_env_exit(vcpu, &exit), HC_ACT_RESUME);
+	assert_int_equal(abort_at(vcpu, PC), IABT);
 	assert_int_equal(reads, 0);
 	/* Also when the page is known for a device's. */
 	exit = access_at(DEVICE, HC_ACCESS_READ);

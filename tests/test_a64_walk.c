@@ -170,7 +170,6 @@ static struct result reference(const struct query *q)
 	unsigned half = q->va >> 55 & 1, size = (unsigned)(q->tcr >> (half ? 16 : 0)) & 63;
 	bool tbi = q->tcr >> (37 + half) & 1, hpd = q->f->hpd && q->tcr >> (41 + half) & 1;
 	int g = granule_of(q, half), top = 63 - (int)size;
-	uint64_t above = UINT64_MAX << (64 - size) & (tbi ? UINT64_MAX >> 8 : UINT64_MAX);
 	uint64_t ttbr = q->ttbr[half] & UINT64_C(0xfffffffffffe);
 
 	if (!(q->sctlr & 1)) {
@@ -184,6 +183,8 @@ static struct result reference(const struct query *q)
 		return failed(0x04, 0);
 	if (g < 0 || size < 16 || size > (q->f->small ? (g == 2 ? 47u : 48u) : 39u))
 		return failed(0x04, 0);
+	uint64_t above = UINT64_MAX << (64 - size) & (tbi ? UINT64_MAX >> 8 : UINT64_MAX);
+
 	if ((q->va & above) != (half ? above : 0))
 		return failed(0x04, 0);
 	int level = 0;
