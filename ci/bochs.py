@@ -82,6 +82,11 @@ def has_gui(name):
     return any(pathlib.Path("/usr/lib").glob(f"*/{GUI.format(name)}"))
 
 
+def display_library(found):
+    """Without a window: the library that is there for that, or a terminal's."""
+    return "nogui" if not found.version.startswith("2.") and has_gui("nogui") else "term"
+
+
 def missing():
     """The packages that are not installed."""
     there = {"bochs": shutil.which("bochs-bin") or shutil.which("bochs"),
@@ -112,8 +117,8 @@ def command_line(directory, drive, ports, model=MODELS["vmx"], cpus=1, memory=51
     found = program()
     lines = [f"com{n + 1}: enabled=1, {port}" for n, port in enumerate(ports) if port]
     (directory / "bochsrc").write_text(CONFIGURATION.format(
-        library="nogui" if not found.version.startswith("2.") and has_gui("nogui") else "term", bios=BIOS, vga_bios=VGA_BIOS,
-        model=model, cpus=cpus, ips=IPS, memory=memory, sync=sync, directory=directory, **drive,
+        library=display_library(found), bios=BIOS, vga_bios=VGA_BIOS, model=model, cpus=cpus,
+        ips=IPS, memory=memory, sync=sync, directory=directory, **drive,
         rest="\n".join([*lines, *extra])))
     (directory / "commands").write_text("c\n")
     # What was killed leaves its locks.

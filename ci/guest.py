@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The Linux guest: Debian's cloud kernel and an initramfs of Debian's static busybox.
+"""The Linux guests: Debian's cloud kernel and an initramfs of Debian's static busybox, for each
+architecture.
 
-Both packages are downloaded with apt-get and unpacked into build/guest/; nothing is installed. What
-is there is used again, so that a second run needs no network.
+Both packages are downloaded with apt-get and unpacked into build/guest/ARCHITECTURE/; nothing is
+installed. What is there is used again, so that a second run needs no network.
 """
+import dataclasses
 import os
-import re
 import shlex
 import shutil
 import subprocess
@@ -15,55 +16,72 @@ from apt import Apt
 from common import BUILD, ROOT, Failure, Progress
 
 GUEST = BUILD / "guest"
-META_PACKAGE = "linux-image-cloud-amd64"
 
 
-def _download():
-    apt = Apt("amd64", GUEST / "apt")
-    package = apt.dependency(META_PACKAGE, r"linux-image-\d\S*")
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    name: str
+    debian: str  # its name there
+    compiler: str
+
+    @property
+    def folder(self):
+        return GUEST / self.name
+
+
+X86_64 = Architecture("x86_64", "amd64", "gcc")
+AARCH64 = Architecture("aarch64", "arm64", "aarch64-linux-gnu-gcc")
+
+
+def _download(arch):
+    folder = arch.folder
+    apt = Apt(arch.debian, folder / "apt")
+    package = apt.dependency(f"linux-image-cloud-{arch.debian}", r"linux-image-\d\S*")
     kernel, busybox = apt.unpack(package), apt.unpack("busybox-static")
     program, = [path for path in (busybox / "bin/busybox", busybox / "usr/bin/busybox")
                 if path.is_file()]
     image, = (kernel / "boot").glob("vmlinuz-*")
-    shutil.copyfile(program, GUEST / "busybox")
-    (GUEST / "busybox").chmod(0o755)
-    (GUEST / "version").write_text(package.removeprefix("linux-image-") + "\n")
-    shutil.copyfile(image, GUEST / "vmlinuz.new")
-    (GUEST / "vmlinuz.new").rename(GUEST / "vmlinuz")
-    shutil.rmtree(GUEST / "apt")
+    shutil.copyfile(program, folder / "busybox")
+    (folder / "version").write_text(package.removeprefix("linux-image-") + "\n")
+    shutil.copyfile(image, folder / "vmlinuz.new")
+    (folder / "vmlinuz.new").rename(folder / "vmlinuz")
+    shutil.rmtree(folder / "apt")
 
 
-def kernel():
+def version(arch=X86_64):
+    """The kernel's release, as uname -r says it."""
+    return (arch.folder / "version").read_text().strip()
+
+
+def kernel(arch=X86_64):
     """The guest kernel's path; fetched the first time."""
-    image = GUEST / "vmlinuz"
+    image = arch.folder / "vmlinuz"
     if not image.exists():
-        GUEST.mkdir(parents=True, exist_ok=True)
+        arch.folder.mkdir(parents=True, exist_ok=True)
         try:
-            with Progress("fetching the guest's kernel (Debian's cloud kernel, 27 MB)"):
-                _download()
+            with Progress(f"fetching the guest's kernel (Debian's cloud kernel for {arch.debian})"):
+                _download(arch)
         except FileNotFoundError as error:
             raise Failure(f"the guest's kernel is Debian's, fetched with apt-get: "
                           f"{error.filename} is not there; --kernel FILE takes another", 125)
     return image
 
 
-def _applets(busybox):
-    done = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True)
-    return [name for name in done.stdout.split() if name != "busybox"]
-
-
-def _compile(source, program):
-    subprocess.run(["gcc", "-Os", "-Wall", "-Wextra", "-Werror", "-static", "-nostdlib",
+def _compile(arch, source, program):
+    if not shutil.which(arch.compiler):
+        raise Failure(f"{arch.compiler} is not installed", 125)
+    subprocess.run([arch.compiler, "-Os", "-Wall", "-Wextra", "-Werror", "-static", "-nostdlib",
                     "-ffreestanding", "-fno-stack-protector", "-fno-pie", "-no-pie", "-s",
-                    "-o", str(program), str(source)], check=True)
+                    "-I", str(ROOT), "-o", str(program), str(source)], check=True)
     return program.read_bytes()
 
 
-def initramfs():
+def initramfs(arch=X86_64):
     """The path of the initramfs with busybox and what is in ci/guest/."""
-    kernel()
-    archive, busybox, parts = GUEST / "initrd.img", GUEST / "busybox", ROOT / "ci/guest"
-    sources = (busybox, parts / "init", parts / "leave.c", ROOT / "ci/guest.py")
+    kernel(arch)
+    parts, folder = ROOT / "ci/guest", arch.folder
+    archive, busybox, leave = folder / "initrd.img", folder / "busybox", parts / f"leave_{arch.name}.c"
+    sources = (busybox, parts / "init", leave, parts / "leave.h", ROOT / "ci/guest.py")
     if archive.exists() and all(archive.stat().st_mtime > s.stat().st_mtime for s in sources):
         return archive
     cpio = newc.Archive()
@@ -71,12 +89,11 @@ def initramfs():
         cpio.directory(name)
     cpio.character_device("dev/console", 5, 1)
     cpio.file("bin/busybox", busybox.read_bytes(), 0o755)
-    for name in _applets(busybox):
-        cpio.symlink(f"bin/{name}", "busybox")
-    cpio.file("bin/leave", _compile(parts / "leave.c", GUEST / "leave"), 0o755)
+    cpio.symlink("bin/sh", "busybox")  # init makes the others
+    cpio.file("bin/leave", _compile(arch, leave, folder / "leave"), 0o755)
     cpio.file("init", (parts / "init").read_bytes(), 0o755)
     cpio.file("etc/passwd", b"root::0:0:root:/root:/bin/sh\n")
-    scratch = GUEST / f"initrd.img.{os.getpid()}"
+    scratch = folder / f"initrd.img.{os.getpid()}"
     scratch.write_bytes(cpio.finish())
     scratch.rename(archive)
     return archive

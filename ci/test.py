@@ -135,7 +135,7 @@ def boot_tests():
     """Those of QEMU's machine first."""
     folder = ROOT / "tests/boot"
     sys.path.insert(0, str(folder))
-    for name in ("boot_tests.py", "bochs_tests.py"):
+    for name in ("boot_tests.py", "bochs_tests.py", "arm_tests.py"):
         load(folder / name)
     return sys.modules["rig"].TESTS
 
@@ -154,8 +154,9 @@ def boot(report, patterns):
 
 
 def prepare_boot():
-    build_preset("board-x86_64")
-    guest.initramfs()
+    for arch in (guest.X86_64, guest.AARCH64):
+        build_preset(f"board-{arch.name}")
+        guest.initramfs(arch)
 
 
 def lint(report, _):

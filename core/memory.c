@@ -57,6 +57,23 @@ static const struct mm_ops stage2_ops = {
 	.sync = table_sync,
 };
 
+static void lone_invalidate(void *ctx, gpa_t gpa, uint64_t size)
+{
+}
+
+static void lone_sync(void *ctx, const s2_entry_t *entries, size_t bytes)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
+const struct mm_ops hc_lone_tables = {
+	.alloc_table = table_alloc,
+	.free_table = table_free,
+	.table_ptr = table_ptr,
+	.invalidate = lone_invalidate,
+	.sync = lone_sync,
+};
+
 /* What hardware walks counts, whichever of the backends comes first. NULL: none has tables here. */
 static const struct s2_format *choose_format(const struct hc_vm *vm)
 {

@@ -10,6 +10,7 @@
 #include <hypercore/types.h>
 
 struct hc_vm;
+struct mm_ops;
 
 enum hc_slot_flags {
 	HC_SLOT_READONLY = 1 << 0, /* guest writes go to the bus, as for a ROM */
@@ -46,6 +47,11 @@ int hc_vm_map_device(struct hc_vm *vm, gpa_t gpa, uint64_t size, hpa_t hpa);
  * the memory that the core owns. */
 int hc_vm_init_memory(struct hc_vm *vm, unsigned gpa_bits);
 void hc_vm_free_memory(struct hc_vm *vm);
+
+/* Of a stage 2 that is no VM's, such as a backend's test guest's: tables in the platform's memory.
+ * ctx is not looked at, nothing is invalidated: CPUs begin to walk the tables when they are
+ * complete. The caller makes them visible to walkers that a fence does not bind. */
+extern const struct mm_ops hc_lone_tables;
 
 /* Host pointer to [gpa, gpa + len), or NULL if that is not within one slot of RAM (want_write: of
  * writable RAM). Who writes through it while the VM runs calls hc_mem_wrote() afterwards. */

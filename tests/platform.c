@@ -2,6 +2,7 @@
 #define _GNU_SOURCE /* memfd_create */
 #include "tests/platform.h"
 
+#include <sched.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -179,6 +180,7 @@ void hc_platform_kick(struct hc_cpu *cpu)
 
 void hc_platform_relax(void)
 {
+	sched_yield();
 }
 
 void hc_platform_log(const char *line, size_t len)

@@ -642,6 +642,8 @@ static void random_image(uint8_t *image)
 		vec_put64(header + 8, bv | (random_bits() & XSTATE_ALL) | HC_BIT(63));
 	if (!below(8))
 		header[below(64)] ^= (uint8_t)(1u << below(below(2) ? 3 : 8));
+	if (!below(16))
+		header[7] ^= 0x80;
 	header[0] &= 7; /* the host may have more components than the guest */
 	if (!(header[15] & 0x80))
 		header[8] = 0;

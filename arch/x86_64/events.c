@@ -12,11 +12,6 @@
 
 /* --- Exceptions --- */
 
-/* Vectors that push an error code (SDM Vol. 3A table 6-1). */
-#define WITH_ERROR_CODE                                                                            \
-	(1u << X86_VEC_DF | 1u << X86_VEC_TS | 1u << X86_VEC_NP | 1u << X86_VEC_SS |               \
-	 1u << X86_VEC_GP | 1u << X86_VEC_PF | 1u << X86_VEC_AC)
-
 /* An exception comes before the interrupt or NMI whose delivery met it: that one is delivered anew,
  * when the guest can take it again. False: there is no place to keep it. */
 static bool put_back(struct hc_vcpu *vcpu, const struct x86_event *e)
@@ -94,7 +89,7 @@ static void raise_vector(struct hc_vcpu *vcpu, uint8_t vector)
 {
 	const struct x86_fault fault = {
 		.vector = vector,
-		.has_error_code = WITH_ERROR_CODE >> vector & 1,
+		.has_error_code = x86_has_error_code(vector),
 	};
 
 	x86_raise(vcpu, &fault);

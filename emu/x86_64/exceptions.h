@@ -1,9 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What becomes of an exception while another event is delivered (SDM Vol. 3A 6.15). */
+/* What exceptions push, and what becomes of one while another event is delivered (SDM Vol. 3A 6.13,
+ * 6.15). */
 #ifndef EMU_X86_64_EXCEPTIONS_H
 #define EMU_X86_64_EXCEPTIONS_H
 
 #include <hypercore/x86_state.h>
+
+/* Whether the exception pushes an error code in protected mode (table 6-1). */
+static inline bool x86_has_error_code(unsigned vector)
+{
+	const uint32_t with = 1u << X86_VEC_DF | 1u << X86_VEC_TS | 1u << X86_VEC_NP |
+	                      1u << X86_VEC_SS | 1u << X86_VEC_GP | 1u << X86_VEC_PF |
+	                      1u << X86_VEC_AC;
+
+	return vector < 32 && (with >> vector & 1);
+}
 
 enum x86_exception_class { X86_BENIGN, X86_CONTRIBUTORY, X86_PAGE_FAULT, X86_DOUBLE_FAULT };
 

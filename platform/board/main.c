@@ -80,19 +80,18 @@ static void attach_consoles(const struct board_boot_info *info)
 
 /* --- Backend --- */
 
-static bool usable(const struct hc_backend_ops *b)
+/* What it says of itself goes to the log and to *found. */
+static bool usable(const struct hc_backend_ops *b, struct hc_backend_info *found)
 {
-	struct hc_backend_info found = { 0 };
-	int err = b->probe(&found);
+	*found = (struct hc_backend_info){ 0 };
+	int err = b->probe(found);
 
-	hc_log(HC_LOG_INFO, "backend %s: %s%s", b->name, err ? "not usable: " : "", found.reason);
-	if (!err)
-		spare_boot_cpu |= found.spare_boot_cpu;
+	hc_log(HC_LOG_INFO, "backend %s: %s%s", b->name, err ? "not usable: " : "", found->reason);
 	return err == 0;
 }
 
 /* The first one of the list that is usable, or the one of that name; NULL: explained. */
-static const struct hc_backend_ops *choose(const char *name)
+static const struct hc_backend_ops *choose(const char *name, struct hc_backend_info *found)
 {
 	bool any = strcmp(name, "auto") == 0, known = any;
 
@@ -102,7 +101,7 @@ static const struct hc_backend_ops *choose(const char *name)
 		if (!any && strcmp(name, b->name) != 0)
 			continue;
 		known = true;
-		if (usable(b))
+		if (usable(b, found))
 			return b;
 	}
 	if (!known)
@@ -112,38 +111,33 @@ static const struct hc_backend_ops *choose(const char *name)
 	return NULL;
 }
 
-static bool is_partial(const struct hc_backend_ops *b)
-{
-	struct hc_backend_info info = { 0 };
-
-	return !b->probe(&info) && info.partial;
-}
-
 /* For the modes that the chosen one cannot run. Without it guests that stay out of them run still.
  */
-static const struct hc_backend_ops *choose_complete(void)
+static const struct hc_backend_ops *choose_complete(struct hc_backend_info *found)
 {
 	for (unsigned i = 0; board_backends[i]; i++)
-		if (board_backends[i] != backend && usable(board_backends[i]) &&
-		    !is_partial(board_backends[i]))
+		if (board_backends[i] != backend && usable(board_backends[i], found) &&
+		    !found->partial)
 			return board_backends[i];
 	return NULL;
 }
 
 static int choose_backends(void)
 {
-	backend = choose(config.backend);
+	struct hc_backend_info first, second;
+
+	backend = choose(config.backend, &first);
 	if (!backend)
 		return -ENODEV;
 	if (!config.other[0] && config.switch_ns)
 		return hc_error(-EINVAL, "switch-every: wants two backends, as in "
 		                         "backend = svm,emu");
-	if (!config.other[0]) {
-		other = is_partial(backend) ? choose_complete() : NULL;
-		return 0;
-	}
-	other = choose(config.other);
-	return other ? 0 : -ENODEV;
+	if (config.other[0])
+		other = choose(config.other, &second);
+	else if (first.partial)
+		other = choose_complete(&second);
+	spare_boot_cpu = first.spare_boot_cpu || (other && second.spare_boot_cpu);
+	return config.other[0] && !other ? -ENODEV : 0;
 }
 
 static int enable_on(const struct hc_backend_ops *b, struct hc_cpu *cpu)

@@ -9,6 +9,7 @@
 /* after the above */
 #include "arch/x86_64/cpuid.h"
 #include "arch/x86_64/host/cpuid.h"
+#include "arch/x86_64/host/selftest.h"
 #include "core/log.h"
 #include "platform/linux/kvm_x86.h"
 
@@ -177,23 +178,6 @@ int kvm_x86_prepare(int vm_fd)
 
 /* --- The test guest --- */
 
-#define RESULT  0x1250
-#define SCRATCH 0x800
-#define TRIES   64 /* signals may come first */
-
-/* 16-bit code at guest physical 0. */
-static const uint8_t guest_code[] = {
-	0xb8, 0x34, 0x12,       /*    mov $0x1234, %ax */
-	0xb9, 0x07, 0x00,       /*    mov $7, %cx */
-	0x31, 0xd2,             /*    xor %dx, %dx */
-	0x01, 0xc8,             /* 1: add %cx, %ax */
-	0x42,                   /*    inc %dx */
-	0xe2, 0xfb,             /*    loop 1b */
-	0xa3, 0x00, 0x08,       /*    mov %ax, SCRATCH */
-	0x8b, 0x1e, 0x00, 0x08, /*    mov SCRATCH, %bx */
-	0xf4,                   /*    hlt */
-};
-
 struct test_guest {
 	int vm, vcpu;
 	uint8_t *page;
@@ -201,9 +185,9 @@ struct test_guest {
 	size_t run_size;
 };
 
-static int start_at_zero(const struct test_guest *g)
+static int start(const struct test_guest *g)
 {
-	struct kvm_regs regs = { .rflags = X86_FLAG_1 };
+	struct kvm_regs regs = { .rip = X86_SELFTEST_RIP, .rflags = X86_FLAG_1 };
 	struct kvm_sregs sregs;
 	int rc = kvm_ioctl(g->vcpu, KVM_GET_SREGS, &sregs);
 
@@ -225,7 +209,7 @@ static int make_guest(struct test_guest *g)
 	int rc = kvm_x86_prepare(g->vm);
 
 	region.userspace_addr = (uintptr_t)g->page;
-	memcpy(g->page, guest_code, sizeof(guest_code));
+	x86_selftest_write(g->page, false);
 	if (!rc)
 		rc = kvm_ioctl(g->vm, KVM_SET_USER_MEMORY_REGION, &region);
 	g->vcpu = rc ? rc : kvm_ioctl_value(g->vm, KVM_CREATE_VCPU, 0);
@@ -233,7 +217,7 @@ static int make_guest(struct test_guest *g)
 		return g->vcpu;
 	g->run_size = (size_t)size;
 	g->run = mmap(NULL, g->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, g->vcpu, 0);
-	return g->run == MAP_FAILED ? -ENOMEM : start_at_zero(g);
+	return g->run == MAP_FAILED ? -ENOMEM : start(g);
 }
 
 static void free_guest(struct test_guest *g)
@@ -253,7 +237,7 @@ static int run_guest(const struct test_guest *g, const char **why)
 	struct kvm_regs regs = { 0 };
 	int rc = -EINTR;
 
-	for (unsigned i = 0; i < TRIES && (rc == -EINTR || rc == -EAGAIN); i++)
+	for (unsigned i = 0; i < X86_SELFTEST_TRIES && (rc == -EINTR || rc == -EAGAIN); i++)
 		rc = kvm_ioctl_value(g->vcpu, KVM_RUN, 0);
 	*why = "KVM does not run a test guest";
 	if (rc || kvm_ioctl(g->vcpu, KVM_GET_REGS, &regs))
@@ -261,13 +245,8 @@ static int run_guest(const struct test_guest *g, const char **why)
 	*why = "KVM left a test guest for an unexpected reason";
 	if (g->run->exit_reason != KVM_EXIT_HLT)
 		return -EOPNOTSUPP;
-	uint16_t stored = (uint16_t)(g->page[SCRATCH] | g->page[SCRATCH + 1] << 8);
-
 	*why = "KVM ran a test guest, but with a wrong result";
-	return (uint16_t)regs.rax == RESULT && (uint16_t)regs.rbx == RESULT &&
-	                       (uint16_t)regs.rdx == 7 && stored == RESULT
-	               ? 0
-	               : -EOPNOTSUPP;
+	return x86_selftest_passed(g->page, regs.rax, regs.rbx, regs.rdx) ? 0 : -EOPNOTSUPP;
 }
 
 static int test_guest(const char **why)

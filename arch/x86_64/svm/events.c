@@ -165,7 +165,7 @@ void svm_nmi_iret(struct svm_vcpu *sv)
 /* With a window open at the same time, V_IRQ is that window's. */
 static bool can_be_virtual(const struct vmcb *v)
 {
-	return svm_caps.repeats_intr && (v->eventinj & SVM_EVENT_V) &&
+	return svm_caps.tcg && (v->eventinj & SVM_EVENT_V) &&
 	       SVM_EVENT_TYPE(v->eventinj) == X86_EVENT_INTR && (v->rflags & X86_FLAG_IF) &&
 	       !(v->int_state & SVM_SHADOW) && !v->v_irq;
 }

@@ -3,6 +3,7 @@
 #include "arch/x86_64/code_cache.h"
 #include "arch/x86_64/svm/internal.h"
 #include "core/log.h"
+#include "emu/x86_64/exceptions.h"
 
 typedef void (*decode_fn)(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exit);
 
@@ -114,11 +115,8 @@ static void decode_rdpmc(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *e
 
 static void decode_exception(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exit)
 {
-	const uint32_t with_error = 1u << X86_VEC_DF | 1u << X86_VEC_TS | 1u << X86_VEC_NP |
-	                            1u << X86_VEC_SS | 1u << X86_VEC_GP | 1u << X86_VEC_PF |
-	                            1u << X86_VEC_AC;
 	uint8_t vector = (uint8_t)(v->exitcode - SVM_EXIT_EXCP0);
-	bool has_error = with_error >> vector & 1;
+	bool has_error = x86_has_error_code(vector);
 
 	if (vector == X86_VEC_MC) {
 		x86_host_machine_check();

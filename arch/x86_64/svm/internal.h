@@ -5,8 +5,6 @@
 
 #include <hypercore/x86_state.h>
 
-#include <stdatomic.h>
-
 #include "arch/x86_64/host/cpu.h"
 #include "arch/x86_64/host/fpu.h"
 #include "arch/x86_64/svm/check.h"
@@ -15,15 +13,14 @@
 #include "arch/x86_64/svm/vmcb.h"
 #include "arch/x86_64/x86.h"
 #include "core/sched.h"
+#include "core/shootdown.h"
 
 /* What the CPUs can do. Written by svm_probe(), the same on all CPUs. */
 struct svm_caps {
 	uint32_t rev;
 	bool nrip, flush_by_asid, decode_assists, pause_filter, lbrv;
 	bool tsc_aux;
-	bool tss_not_busy;   /* what TR holds is expected not to be marked busy (see set_tr()) */
-	bool spare_boot_cpu; /* see detect_tcg() */
-	bool repeats_intr;   /* EVENTINJ is not for external interrupts (see events.c) */
+	bool tcg; /* the CPU is QEMU's: see set_tr(), describe() and events.c */
 	uint8_t gpa_bits;
 	struct svm_limits limits;
 };
@@ -45,7 +42,7 @@ struct svm_cpu {
 
 struct svm_vm {
 	uint8_t *iopm, *msrpm;
-	_Atomic uint64_t tlb_generation; /* counts changes that make translations stale */
+	struct hc_shootdown tlb;
 };
 
 /* How far the end of an NMI's masking has come (see events.c). */
@@ -62,13 +59,12 @@ struct svm_vcpu {
 	struct vmcb *vmcb;
 	hpa_t vmcb_pa;
 	struct svm_vm *vm;
-	struct svm_cpu *here;      /* between load() and put(): the CPU it is on */
-	struct svm_cpu *cpu;       /* where it ran last */
-	uint64_t asid_generation;  /* vmcb->asid is ours while this is its CPU's generation */
-	_Atomic uint64_t tlb_seen; /* svm_vm.tlb_generation at the last flush */
-	_Atomic bool in_guest;
-	bool loaded; /* between load() and put(): FPU, DR0..3 and TSC_AUX are in the CPU */
-	bool track;  /* events.c has work at entries and exits */
+	struct svm_cpu *here;     /* between load() and put(): the CPU it is on */
+	uint64_t asid_generation; /* vmcb->asid is ours while this is its CPU's generation */
+	struct hc_shootdown_vcpu tlb;
+	bool loaded;         /* between load() and put(): FPU, DR0..3 and TSC_AUX are in the CPU */
+	bool track;          /* events.c has work at entries and exits */
+	struct svm_cpu *cpu; /* where it ran last */
 	struct svm_nmi nmi;
 	uint64_t virtual_intr;         /* what the entry made a virtual interrupt of; 0: nothing */
 	const struct svm_rule *broken; /* by the entry that was refused last */

@@ -21,19 +21,6 @@ static bool is_tcg(void)
 	return regs[1] == 0x54474354 && regs[2] == 0x43544743 && regs[3] == 0x47435447;
 }
 
-/*
- * QEMU (7.2 and 10.0 alike) keeps the state of IGNNE# among other flags of its first CPU, in one
- * word, and clears it there without a lock whenever any CPU loads an x87 status word (FXRSTOR,
- * XRSTOR, FLDENV, FRSTOR). If that overtakes a #VMEXIT of the first CPU, "nested paging is on"
- * comes back: the host's own tables are walked through the guest's, and the machine triple faults;
- * or the GIF has its old value. Guests load such status words as they like, so that the first CPU
- * has to be one that never executes VMRUN once others run guests.
- */
-static void detect_tcg(struct svm_caps *caps)
-{
-	caps->tss_not_busy = caps->spare_boot_cpu = caps->repeats_intr = is_tcg();
-}
-
 static void detect(struct svm_caps *caps)
 {
 	uint32_t svm[4], ext[4], sizes[4];
@@ -48,7 +35,7 @@ static void detect(struct svm_caps *caps)
 	caps->decode_assists = svm[3] >> 7 & 1;
 	caps->pause_filter = svm[3] >> 10 & 1;
 	caps->tsc_aux = ext[3] >> 27 & 1;
-	detect_tcg(caps);
+	caps->tcg = is_tcg();
 
 	unsigned guest_bits = (unsigned)hc_bits(sizes[0], 23, 16);
 
@@ -142,11 +129,19 @@ static int run_selftest(const char **why)
 	return rc;
 }
 
+/*
+ * QEMU (7.2 and 10.0 alike) keeps the state of IGNNE# among other flags of its first CPU, in one
+ * word, and clears it there without a lock whenever any CPU loads an x87 status word (FXRSTOR,
+ * XRSTOR, FLDENV, FRSTOR). If that overtakes a #VMEXIT of the first CPU, "nested paging is on"
+ * comes back: the host's own tables are walked through the guest's, and the machine triple faults;
+ * or the GIF has its old value. Guests load such status words as they like, so that the first CPU
+ * has to be one that never executes VMRUN once others run guests.
+ */
 static void describe(struct hc_backend_info *info)
 {
 	info->max_vcpus = 0;
 	info->gpa_bits = svm_caps.gpa_bits;
-	info->spare_boot_cpu = svm_caps.spare_boot_cpu;
+	info->spare_boot_cpu = svm_caps.tcg;
 	hc_snprintf(info->reason, sizeof(info->reason),
 	            "AMD-V rev. %u, nested paging, %u ASIDs%s%s%s%s", svm_caps.rev,
 	            svm_caps.limits.asids, svm_caps.nrip ? ", next RIP" : "",

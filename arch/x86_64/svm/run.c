@@ -17,10 +17,10 @@ static inline void sync_tpr(struct hc_vcpu *vcpu, struct vmcb *v)
 
 static inline void enter_tlb(struct svm_vcpu *sv, struct svm_cpu *cpu, struct svm_vm *vm)
 {
-	atomic_store(&sv->in_guest, true);
-	uint64_t generation = atomic_load(&vm->tlb_generation);
+	uint64_t generation = hc_shootdown_enter(&sv->tlb, &vm->tlb);
 
-	if (__builtin_expect(sv->asid_generation != cpu->generation || sv->tlb_seen != generation,
+	if (__builtin_expect(sv->asid_generation != cpu->generation ||
+	                             hc_shootdown_due(&sv->tlb, generation),
 	                     0))
 		svm_tlb_renew(sv, cpu, generation);
 }
@@ -29,7 +29,7 @@ static inline void enter_tlb(struct svm_vcpu *sv, struct svm_cpu *cpu, struct sv
 static inline void leave_guest(struct hc_vcpu *vcpu, struct svm_vcpu *sv, struct vmcb *v,
                                struct x86_state *st)
 {
-	atomic_store_explicit(&sv->in_guest, false, memory_order_release);
+	hc_shootdown_leave(&sv->tlb);
 	vcpu->valid = X86_G_CORE;
 	vcpu->dirty = 0;
 	v->clean = SVM_CLEAN_ALL;

@@ -1,62 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Runs ten instructions in real mode on nested tables of their own, and looks at what they
- * computed: a CPU, or something that pretends to be one, that says it has AMD-V may still not do
- * it.
- */
+/* Runs the test guest in real mode, on nested tables of its own. */
 #include <hypercore/errno.h>
-#include <hypercore/freestanding.h>
 
+#include "arch/x86_64/host/selftest.h"
 #include "arch/x86_64/svm/internal.h"
 #include "mmu/npt.h"
-
-#define RESULT  0x1250
-#define SCRATCH 0x800
-#define TRIES   64 /* host interrupts may come first */
-
-/* 16-bit code at guest physical 0. */
-static const uint8_t guest_code[] = {
-	0xb8, 0x34, 0x12,       /*    mov $0x1234, %ax */
-	0xb9, 0x07, 0x00,       /*    mov $7, %cx */
-	0x31, 0xd2,             /*    xor %dx, %dx */
-	0x01, 0xc8,             /* 1: add %cx, %ax */
-	0x42,                   /*    inc %dx */
-	0xe2, 0xfb,             /*    loop 1b */
-	0xa3, 0x00, 0x08,       /*    mov %ax, SCRATCH */
-	0x8b, 0x1e, 0x00, 0x08, /*    mov SCRATCH, %bx */
-	0xf4,                   /*    hlt */
-};
-
-static int alloc_table(void *ctx, unsigned order, hpa_t *table)
-{
-	void *p = hc_platform_alloc_pages(order);
-
-	if (!p)
-		return -ENOMEM;
-	*table = hc_platform_to_hpa(p);
-	return 0;
-}
-
-static void free_table(void *ctx, hpa_t table, unsigned order)
-{
-	hc_platform_free_pages(hc_platform_from_hpa(table), order);
-}
-
-static s2_entry_t *table_ptr(void *ctx, hpa_t table)
-{
-	return hc_platform_from_hpa(table);
-}
-
-/* Nothing has run on these tables while they change. */
-static void invalidate(void *ctx, gpa_t gpa, uint64_t size)
-{
-}
-
-static void sync(void *ctx, const s2_entry_t *entries, size_t bytes)
-{
-}
-
-static const struct mm_ops table_ops = { alloc_table, free_table, table_ptr, invalidate, sync };
 
 static void real_mode(struct vmcb *v, const struct s2 *s2)
 {
@@ -76,6 +24,7 @@ static void real_mode(struct vmcb *v, const struct s2 *s2)
 	v->cr0 = X86_CR0_ET;
 	v->dr6 = 0xffff0ff0;
 	v->dr7 = 0x400;
+	v->rip = X86_SELFTEST_RIP;
 	v->rflags = X86_FLAG_1;
 	v->es = v->ss = v->ds = v->fs = v->gs = v->cs = data;
 	v->cs.attr |= 8;
@@ -88,7 +37,7 @@ static void enter(struct svm_cpu *c, struct vmcb *v, uint64_t *gpr)
 {
 	bool irq = hc_platform_irq_disable();
 
-	for (unsigned i = 0; i < TRIES; i++) {
+	for (unsigned i = 0; i < X86_SELFTEST_TRIES; i++) {
 		svm_hw_enter(gpr, hc_platform_to_hpa(v), c->host_pa);
 		if (v->exitcode < SVM_EXIT_INTR || v->exitcode > SVM_EXIT_SMI)
 			break;
@@ -99,8 +48,6 @@ static void enter(struct svm_cpu *c, struct vmcb *v, uint64_t *gpr)
 
 static int verdict(const struct vmcb *v, const uint64_t *gpr, const uint8_t *page, const char **why)
 {
-	uint16_t stored = (uint16_t)(page[SCRATCH] | page[SCRATCH + 1] << 8);
-
 	*why = "AMD-V refused to run a test guest";
 	if (SVM_EXIT_IS_INVALID(v->exitcode))
 		return -EOPNOTSUPP;
@@ -108,27 +55,20 @@ static int verdict(const struct vmcb *v, const uint64_t *gpr, const uint8_t *pag
 	if (v->exitcode != SVM_EXIT_HLT)
 		return -EOPNOTSUPP;
 	*why = "AMD-V ran a test guest, but with a wrong result";
-	if ((uint16_t)v->rax != RESULT || (uint16_t)gpr[X86_RBX] != RESULT ||
-	    (uint16_t)gpr[X86_RDX] != 7 || stored != RESULT)
-		return -EOPNOTSUPP;
-	return 0;
+	return x86_selftest_passed(page, v->rax, gpr[X86_RBX], gpr[X86_RDX]) ? 0 : -EOPNOTSUPP;
 }
 
 static int run_guest(struct svm_cpu *c, struct vmcb *v, uint8_t *page, const char **why)
 {
 	uint64_t gpr[X86_GPR_COUNT] = { 0 };
 	struct s2 s2;
-	int rc = s2_init(&s2, &npt_format, &table_ops, NULL, svm_caps.gpa_bits);
+	int rc = x86_selftest_map(&s2, &npt_format, svm_caps.gpa_bits, page, false);
 
 	if (rc)
 		return rc;
-	rc = s2_map(&s2, gpa_of(0), hc_platform_to_hpa(page), HC_PAGE_SIZE, S2_RWX);
-	if (!rc) {
-		memcpy(page, guest_code, sizeof(guest_code));
-		real_mode(v, &s2);
-		enter(c, v, gpr);
-		rc = verdict(v, gpr, page, why);
-	}
+	real_mode(v, &s2);
+	enter(c, v, gpr);
+	rc = verdict(v, gpr, page, why);
 	s2_destroy(&s2);
 	return rc;
 }

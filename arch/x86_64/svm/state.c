@@ -94,7 +94,7 @@ static void get_tr(struct x86_segment *s, const struct vmcb_seg *v)
 static void set_tr(struct vmcb_seg *v, const struct x86_segment *s)
 {
 	set_seg(v, s);
-	if (svm_caps.tss_not_busy)
+	if (svm_caps.tcg)
 		v->attr &= (uint16_t)~X86_ATTR_TSS_BUSY;
 }
 

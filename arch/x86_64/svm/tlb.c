@@ -6,13 +6,7 @@
  * of the whole TLB, which voids all ASIDs that vCPUs hold there. A vCPU takes a new one when it
  * comes to another CPU, so that what it left behind on the first is never used again.
  *
- * A change of stage 2 counts up the VM's generation. A vCPU that finds, at an entry, that it has
- * not flushed since, does so; those in the guest are made to leave:
- *
- *    vCPU:        in_guest = true;  compare generation, flush if it is new;  VMRUN
- *    invalidate:  generation++;     in_guest? kick and wait
- *
- * Both sides write before they read, in sequentially consistent order: one sees the other.
+ * Changes of stage 2 reach the vCPUs as core/shootdown.h has it.
  */
 #include "arch/x86_64/svm/internal.h"
 
@@ -44,7 +38,7 @@ void svm_tlb_renew(struct svm_vcpu *sv, struct svm_cpu *cpu, uint64_t generation
 		sv->vmcb->clean = 0;
 	sv->cpu = cpu;
 	sv->asid_generation = cpu->generation;
-	atomic_store_explicit(&sv->tlb_seen, generation, memory_order_release);
+	hc_shootdown_seen(&sv->tlb, generation);
 }
 
 void svm_tlb_forget(struct svm_cpu *cpu)
@@ -53,28 +47,18 @@ void svm_tlb_forget(struct svm_cpu *cpu)
 	cpu->next_asid = svm_caps.limits.asids;
 }
 
-static bool uses_old(struct svm_vcpu *sv, uint64_t generation)
+/* NULL: it is being made. */
+static struct hc_shootdown_vcpu *tlb_of(struct hc_vcpu *vcpu)
 {
-	return atomic_load(&sv->in_guest) &&
-	       atomic_load_explicit(&sv->tlb_seen, memory_order_acquire) != generation;
+	struct svm_vcpu *sv = hc_vcpu_part(vcpu, &svm_backend);
+
+	return sv ? &sv->tlb : NULL;
 }
 
 void svm_invalidate(struct hc_vm *vm, gpa_t gpa, uint64_t size)
 {
 	struct svm_vm *svm = svm_vm_of(vm);
 
-	if (!svm)
-		return; /* the VM is being made: nothing has run */
-	uint64_t generation = atomic_fetch_add(&svm->tlb_generation, 1) + 1;
-
-	for (unsigned i = 0; i < vm->cpu_count; i++) {
-		struct hc_vcpu *vcpu = vm->vcpus[i];
-		struct svm_vcpu *sv = vcpu ? hc_vcpu_part(vcpu, &svm_backend) : NULL;
-
-		if (!sv || !uses_old(sv, generation))
-			continue;
-		hc_platform_kick(vcpu->cpu);
-		while (uses_old(sv, generation))
-			hc_platform_relax();
-	}
+	if (svm) /* else the VM is being made: nothing has run */
+		hc_shootdown(vm, &svm->tlb, tlb_of);
 }

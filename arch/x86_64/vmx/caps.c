@@ -170,7 +170,6 @@ static void set_flags(struct vmx_caps *c)
 {
 	const uint64_t all_vpids = VMX_EPT_CAP_INVVPID | VMX_EPT_CAP_INVVPID_ALL;
 	uint64_t ept = c->msrs.ept_vpid;
-	uint32_t cpu2 = VMX_MAY_BE_1(c->msrs.cpu2), pin = VMX_MAY_BE_1(c->msrs.pin);
 
 	if ((ept & all_vpids) != all_vpids)
 		c->cpu2 &= ~(uint32_t)VMX_CPU2_VPID;
@@ -180,16 +179,7 @@ static void set_flags(struct vmx_caps *c)
 	c->rdtscp = c->cpu2 & VMX_CPU2_RDTSCP;
 	c->invpcid = c->cpu2 & VMX_CPU2_INVPCID;
 	c->ept_ad = ept & VMX_EPT_CAP_AD;
-	c->ept_1g = ept & VMX_EPT_CAP_1G;
 	c->invept_one = ept & VMX_EPT_CAP_INVEPT_ONE;
-	c->invvpid_one = ept & VMX_EPT_CAP_INVVPID && ept & VMX_EPT_CAP_INVVPID_ONE;
-	c->preemption_timer = pin & VMX_PIN_PREEMPTION_TIMER;
-	c->posted_interrupts = pin & VMX_PIN_POSTED_INTR;
-	c->xsaves = cpu2 & VMX_CPU2_XSAVES;
-	c->tsc_scaling = cpu2 & VMX_CPU2_TSC_SCALING;
-	c->pml = cpu2 & VMX_CPU2_PML;
-	c->apic_registers = cpu2 & VMX_CPU2_APIC_REGISTERS;
-	c->virtual_interrupts = cpu2 & VMX_CPU2_VIRTUAL_INTERRUPTS;
 }
 
 int vmx_compute_caps(struct vmx_caps *caps, const struct vmx_cap_msrs *m, char *why, size_t size)

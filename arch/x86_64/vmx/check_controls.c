@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* SDM Vol. 3C 27.2.1: the controls. */
 #include "arch/x86_64/vmx/check_rules.h"
+#include "emu/x86_64/exceptions.h"
 
 /* --- 27.2.1.1: execution controls --- */
 
@@ -266,15 +267,6 @@ VMX_RULE(info_vector)
 	       (injects(c, VMX_EVENT_OTHER) && vector != 0);
 }
 
-static bool has_error_code(unsigned vector)
-{
-	const uint32_t with = 1u << X86_VEC_DF | 1u << X86_VEC_TS | 1u << X86_VEC_NP |
-	                      1u << X86_VEC_SS | 1u << X86_VEC_GP | 1u << X86_VEC_PF |
-	                      1u << X86_VEC_AC;
-
-	return vector < 32 && (with >> vector & 1);
-}
-
 /* Exceptions in real mode push no error code. */
 static bool protected_mode(const struct vmx_check *c)
 {
@@ -297,7 +289,7 @@ VMX_RULE(info_error_code)
 	if (!injects(c, VMX_EVENT_EXCEPTION) || !protected_mode(c) ||
 	    (c->caps->basic & BASIC_ANY_ERROR_CODE))
 		return false;
-	return given != has_error_code(VMX_INFO_VECTOR(injected(c)));
+	return given != x86_has_error_code(VMX_INFO_VECTOR(injected(c)));
 }
 
 VMX_RULE(info_reserved)

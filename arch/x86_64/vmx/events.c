@@ -11,11 +11,7 @@
 
 #include "arch/x86_64/vmx/internal.h"
 #include "core/log.h"
-
-/* Exceptions that push an error code, just these and just in protected mode (27.2.1.3). */
-#define WITH_ERROR_CODE                                                                            \
-	(1u << X86_VEC_DF | 1u << X86_VEC_TS | 1u << X86_VEC_NP | 1u << X86_VEC_SS |               \
-	 1u << X86_VEC_GP | 1u << X86_VEC_PF | 1u << X86_VEC_AC)
+#include "emu/x86_64/exceptions.h"
 
 /* --- Encoding --- */
 
@@ -39,7 +35,8 @@ uint32_t vmx_event_encode(const struct x86_event *event)
 	case X86_EVENT_EXCEPTION:
 		if (event->vector == X86_VEC_NMI || event->vector > 31)
 			return 0;
-		return WITH_ERROR_CODE >> event->vector & 1 ? info | VMX_INFO_ERROR : info;
+		/* just these, and just in protected mode (27.2.1.3) */
+		return x86_has_error_code(event->vector) ? info | VMX_INFO_ERROR : info;
 	default: return 0;
 	}
 }

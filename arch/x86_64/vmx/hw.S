@@ -10,7 +10,7 @@
 #define HOST_RSP	     0x6c14
 #define HOST_RIP	     0x6c16
 
-	.text
+	.section .text.vmx_hw_enter, "ax", @progbits
 	.globl	vmx_hw_enter
 	.type	vmx_hw_enter, @function
 	.balign	16

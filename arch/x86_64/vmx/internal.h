@@ -5,8 +5,6 @@
 
 #include <hypercore/x86_state.h>
 
-#include <stdatomic.h>
-
 #include "arch/x86_64/host/cpu.h"
 #include "arch/x86_64/host/fpu.h"
 #include "arch/x86_64/vmx/caps.h"
@@ -15,6 +13,7 @@
 #include "arch/x86_64/vmx/vmx.h"
 #include "arch/x86_64/x86.h"
 #include "core/sched.h"
+#include "core/shootdown.h"
 
 #define X86_CR4_VMXE HC_BIT(13)
 
@@ -30,9 +29,9 @@ struct vmx_cpu {
 };
 
 struct vmx_vm {
-	uint8_t *io_bitmap;              /* A and B, two pages */
-	uint8_t *msr_bitmap;             /* one page (25.6.9) */
-	_Atomic uint64_t tlb_generation; /* counts changes that make EPT translations stale */
+	uint8_t *io_bitmap;  /* A and B, two pages */
+	uint8_t *msr_bitmap; /* one page (25.6.9) */
+	struct hc_shootdown tlb;
 };
 
 struct vmx_vcpu {
@@ -40,10 +39,9 @@ struct vmx_vcpu {
 	hpa_t vmcs_pa;
 	uint8_t *virtual_apic; /* a page: what TPR shadow reads */
 	struct vmx_vm *vm;
-	struct vmx_cpu *cpu;       /* where it ran last */
-	uint64_t vpid_generation;  /* its VPID is its own while this is its CPU's generation */
-	_Atomic uint64_t tlb_seen; /* vmx_vm.tlb_generation at the last INVEPT */
-	_Atomic bool in_guest;
+	struct vmx_cpu *cpu;      /* where it ran last */
+	uint64_t vpid_generation; /* its VPID is its own while this is its CPU's generation */
+	struct hc_shootdown_vcpu tlb;
 	bool made;                   /* its VMCS was initialised: by the first load() */
 	bool loaded;                 /* between load() and put(): its VMCS is current */
 	bool launched;               /* since it was cleared */

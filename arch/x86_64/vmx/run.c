@@ -20,30 +20,28 @@ static inline void sync_core(struct vmx_vcpu *vv, const struct x86_state *st)
 	}
 }
 
-static __attribute__((noinline, cold)) void renew(struct hc_vcpu *vcpu)
+static __attribute__((noinline, cold)) void renew(struct hc_vcpu *vcpu, uint64_t generation)
 {
 	struct vmx_vcpu *vv = vmx_vcpu_of(vcpu);
 
-	vmx_tlb_renew(vv, vmx_cpu_of(vcpu->cpu), atomic_load(&vv->vm->tlb_generation),
-	              ept_eptp(&vcpu->vm->s2));
+	vmx_tlb_renew(vv, vmx_cpu_of(vcpu->cpu), generation, ept_eptp(&vcpu->vm->s2));
 }
 
 static inline void enter_tlb(struct hc_vcpu *vcpu, struct vmx_vcpu *vv)
 {
-	atomic_store(&vv->in_guest, true);
-	uint64_t generation = atomic_load(&vv->vm->tlb_generation);
+	uint64_t generation = hc_shootdown_enter(&vv->tlb, &vv->vm->tlb);
 
 	if (__builtin_expect(vv->vpid_generation != vmx_cpu_of(vcpu->cpu)->generation ||
-	                             vv->tlb_seen != generation,
+	                             hc_shootdown_due(&vv->tlb, generation),
 	                     0))
-		renew(vcpu);
+		renew(vcpu, generation);
 }
 
 /* All groups but the core's are the hardware's again. */
 static inline void leave_guest(struct hc_vcpu *vcpu, struct vmx_vcpu *vv, struct x86_state *st,
                                struct hc_exit *exit)
 {
-	atomic_store_explicit(&vv->in_guest, false, memory_order_release);
+	hc_shootdown_leave(&vv->tlb);
 	vcpu->valid = X86_G_CORE;
 	vcpu->dirty = 0;
 	exit->pc = st->rip = vv->rip = vmx_hw_read(VMCS_GUEST_RIP);
@@ -56,7 +54,7 @@ static inline void leave_guest(struct hc_vcpu *vcpu, struct vmx_vcpu *vv, struct
 static inline void not_entered(struct hc_vcpu *vcpu, struct vmx_vcpu *vv, struct hc_exit *exit)
 {
 	exit->pc = x86_state_of(vcpu)->rip;
-	atomic_store_explicit(&vv->in_guest, false, memory_order_release);
+	hc_shootdown_leave(&vv->tlb);
 	vcpu->valid = X86_G_CORE;
 	vcpu->dirty = 0;
 }

@@ -1,79 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Runs ten instructions on EPT tables of their own, and looks at what they computed: a CPU, or
- * something that pretends to be one, that says it has VT-x may still not do it. In real mode, or,
- * on a CPU without unrestricted guest, in 32-bit mode on a page directory that lies before the
- * code.
+ * Runs the test guest on EPT tables of its own: in real mode, or, on a CPU without unrestricted
+ * guest, in 32-bit mode with paging.
  */
 #include <hypercore/errno.h>
-#include <hypercore/freestanding.h>
 
+#include "arch/x86_64/host/selftest.h"
 #include "arch/x86_64/vmx/internal.h"
 #include "mmu/ept.h"
-
-#define RESULT  0x1250
-#define SCRATCH 0x800
-#define TRIES   64 /* host interrupts may come first */
-
-#define CODE_AT 0x100
-
-/* 4 MiB from 0 on: present, writable, a large page (SDM Vol. 3A table 4-4). */
-static const uint8_t page_directory[] = { 0x83, 0, 0, 0 };
-
-static const uint8_t code_32[] = {
-	0xb8, 0x34, 0x12, 0x00, 0x00,       /*    mov $0x1234, %eax */
-	0xb9, 0x07, 0x00, 0x00, 0x00,       /*    mov $7, %ecx */
-	0x31, 0xd2,                         /*    xor %edx, %edx */
-	0x01, 0xc8,                         /* 1: add %ecx, %eax */
-	0x42,                               /*    inc %edx */
-	0xe2, 0xfb,                         /*    loop 1b */
-	0xa3, 0x00, 0x08, 0x00, 0x00,       /*    mov %eax, SCRATCH */
-	0x8b, 0x1d, 0x00, 0x08, 0x00, 0x00, /*    mov SCRATCH, %ebx */
-	0xf4,                               /*    hlt */
-};
-
-static const uint8_t code_16[] = {
-	0xb8, 0x34, 0x12,       /*    mov $0x1234, %ax */
-	0xb9, 0x07, 0x00,       /*    mov $7, %cx */
-	0x31, 0xd2,             /*    xor %dx, %dx */
-	0x01, 0xc8,             /* 1: add %cx, %ax */
-	0x42,                   /*    inc %dx */
-	0xe2, 0xfb,             /*    loop 1b */
-	0xa3, 0x00, 0x08,       /*    mov %ax, SCRATCH */
-	0x8b, 0x1e, 0x00, 0x08, /*    mov SCRATCH, %bx */
-	0xf4,                   /*    hlt */
-};
-
-static int alloc_table(void *ctx, unsigned order, hpa_t *table)
-{
-	void *p = hc_platform_alloc_pages(order);
-
-	if (!p)
-		return -ENOMEM;
-	*table = hc_platform_to_hpa(p);
-	return 0;
-}
-
-static void free_table(void *ctx, hpa_t table, unsigned order)
-{
-	hc_platform_free_pages(hc_platform_from_hpa(table), order);
-}
-
-static s2_entry_t *table_ptr(void *ctx, hpa_t table)
-{
-	return hc_platform_from_hpa(table);
-}
-
-/* Nothing has run on these tables while they change. */
-static void invalidate(void *ctx, gpa_t gpa, uint64_t size)
-{
-}
-
-static void sync(void *ctx, const s2_entry_t *entries, size_t bytes)
-{
-}
-
-static const struct mm_ops table_ops = { alloc_table, free_table, table_ptr, invalidate, sync };
 
 /* --- The guest's state --- */
 
@@ -118,7 +52,7 @@ static void write_state(bool with_32)
 		{ VMCS_GUEST_CR3, 0 },
 		{ VMCS_GUEST_CR4, vmx_caps.cr4_fixed | (with_32 ? X86_CR4_PSE : 0) },
 		{ VMCS_GUEST_DR7, DR7 },
-		{ VMCS_GUEST_RIP, CODE_AT },
+		{ VMCS_GUEST_RIP, X86_SELFTEST_RIP },
 		{ VMCS_GUEST_RSP, 0 },
 		{ VMCS_GUEST_RFLAGS, X86_FLAG_1 },
 		{ VMCS_GUEST_IA32_PAT, PAT },
@@ -155,7 +89,7 @@ static int64_t enter(uint64_t *gpr)
 {
 	uint32_t reason = VMX_REASON_EXTERNAL_INTERRUPT;
 
-	for (unsigned i = 0; i < TRIES; i++) {
+	for (unsigned i = 0; i < X86_SELFTEST_TRIES; i++) {
 		if (vmx_hw_enter(gpr, i != 0))
 			return -EOPNOTSUPP;
 		reason = (uint32_t)vmx_hw_read(VMCS_EXIT_REASON);
@@ -168,8 +102,6 @@ static int64_t enter(uint64_t *gpr)
 
 static int verdict(int64_t reason, const uint64_t *gpr, const uint8_t *page, const char **why)
 {
-	uint16_t stored = (uint16_t)(page[SCRATCH] | page[SCRATCH + 1] << 8);
-
 	*why = "VT-x refused to run a test guest";
 	if (reason < 0 || (uint64_t)reason & VMX_EXIT_REASON_ENTRY)
 		return -EOPNOTSUPP;
@@ -177,10 +109,8 @@ static int verdict(int64_t reason, const uint64_t *gpr, const uint8_t *page, con
 	if (reason != VMX_REASON_HLT)
 		return -EOPNOTSUPP;
 	*why = "VT-x ran a test guest, but with a wrong result";
-	if ((uint16_t)gpr[X86_RAX] != RESULT || (uint16_t)gpr[X86_RBX] != RESULT ||
-	    (uint16_t)gpr[X86_RDX] != 7 || stored != RESULT)
-		return -EOPNOTSUPP;
-	return 0;
+	return x86_selftest_passed(page, gpr[X86_RAX], gpr[X86_RBX], gpr[X86_RDX]) ? 0
+	                                                                           : -EOPNOTSUPP;
 }
 
 /* Between VMPTRLD and VMCLEAR. */
@@ -211,27 +141,15 @@ static int run_vcpu(struct vmx_vcpu *vv, struct vmx_cpu *c, const struct s2 *s2,
 	return rc;
 }
 
-static void write_code(uint8_t *page)
-{
-	memcpy(page, page_directory, sizeof(page_directory));
-	if (vmx_caps.unrestricted_guest)
-		memcpy(page + CODE_AT, code_16, sizeof(code_16));
-	else
-		memcpy(page + CODE_AT, code_32, sizeof(code_32));
-}
-
 static int run_guest(struct vmx_vcpu *vv, struct vmx_cpu *c, uint8_t *page, const char **why)
 {
 	struct s2 s2;
-	int rc = s2_init(&s2, vmx_backend.s2_format, &table_ops, NULL, vmx_caps.gpa_bits);
+	int rc = x86_selftest_map(&s2, vmx_backend.s2_format, vmx_caps.gpa_bits, page,
+	                          !vmx_caps.unrestricted_guest);
 
 	if (rc)
 		return rc;
-	rc = s2_map(&s2, gpa_of(0), hc_platform_to_hpa(page), HC_PAGE_SIZE, S2_RWX);
-	if (!rc) {
-		write_code(page);
-		rc = run_vcpu(vv, c, &s2, page, why);
-	}
+	rc = run_vcpu(vv, c, &s2, page, why);
 	s2_destroy(&s2);
 	return rc;
 }

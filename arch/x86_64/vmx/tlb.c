@@ -8,13 +8,7 @@
  * combined with the guest's own tables; what was learned of stage 2 alone is tagged by its root
  * only, which other VMs may have had before: a vCPU that comes to a CPU drops that, too.
  *
- * A change of stage 2 counts up the VM's generation. A vCPU that finds, at an entry, that it has
- * not flushed since, does so; those in the guest are made to leave:
- *
- *    vCPU:        in_guest = true;  compare generation, INVEPT if it is new;  VMRESUME
- *    invalidate:  generation++;     in_guest? kick and wait
- *
- * Both sides write before they read, in sequentially consistent order: one sees the other.
+ * Changes of stage 2 reach the vCPUs as core/shootdown.h has it.
  */
 #include "arch/x86_64/vmx/internal.h"
 
@@ -50,31 +44,21 @@ void vmx_tlb_renew(struct vmx_vcpu *vv, struct vmx_cpu *cpu, uint64_t generation
 		new_vpid(vv, cpu);
 	invept(eptp);
 	vv->cpu = cpu;
-	atomic_store_explicit(&vv->tlb_seen, generation, memory_order_release);
+	hc_shootdown_seen(&vv->tlb, generation);
 }
 
-static bool uses_old(struct vmx_vcpu *vv, uint64_t generation)
+/* NULL: it is being made. */
+static struct hc_shootdown_vcpu *tlb_of(struct hc_vcpu *vcpu)
 {
-	return atomic_load(&vv->in_guest) &&
-	       atomic_load_explicit(&vv->tlb_seen, memory_order_acquire) != generation;
+	struct vmx_vcpu *vv = hc_vcpu_part(vcpu, &vmx_backend);
+
+	return vv ? &vv->tlb : NULL;
 }
 
 void vmx_invalidate(struct hc_vm *vm, gpa_t gpa, uint64_t size)
 {
 	struct vmx_vm *vmx = vmx_vm_of(vm);
 
-	if (!vmx)
-		return; /* the VM is being made: nothing has run */
-	uint64_t generation = atomic_fetch_add(&vmx->tlb_generation, 1) + 1;
-
-	for (unsigned i = 0; i < vm->cpu_count; i++) {
-		struct hc_vcpu *vcpu = vm->vcpus[i];
-		struct vmx_vcpu *vv = vcpu ? hc_vcpu_part(vcpu, &vmx_backend) : NULL;
-
-		if (!vv || !uses_old(vv, generation))
-			continue;
-		hc_platform_kick(vcpu->cpu);
-		while (uses_old(vv, generation))
-			hc_platform_relax();
-	}
+	if (vmx) /* else the VM is being made: nothing has run */
+		hc_shootdown(vm, &vmx->tlb, tlb_of);
 }

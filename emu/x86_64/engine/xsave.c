@@ -277,14 +277,17 @@ void emu_xsave(struct emu_cpu *c, const struct x86_insn *in)
 	save_header(c, &w);
 }
 
-/* #GP(0) for a header that XRSTOR does not take (SDM Vol. 1 13.8, 13.8.1, 13.8.2). */
+/* #GP(0) for a header that XRSTOR does not take (SDM Vol. 1 13.8, 13.8.1, 13.8.2). That
+ * XCOMP_BV[63] is set does not allow XSTATE_BV[63], though the manual's words would have it so:
+ * CPUs (Intel's family 6, model 167) refuse it. */
 static bool header_is_valid(const struct emu_cpu *c, const uint8_t *header)
 {
 	uint64_t xstate_bv = vec_u64(header), xcomp_bv = vec_u64(header + 8);
 
 	if (!(xcomp_bv & XCOMP_FORMAT))
 		return !xcomp_bv && !vec_u64(header + 16) && !(xstate_bv & ~c->s->xcr0);
-	return !(xcomp_bv & ~XCOMP_FORMAT & ~c->s->xcr0) && !(xstate_bv & ~xcomp_bv) &&
+	xcomp_bv &= ~XCOMP_FORMAT;
+	return !(xcomp_bv & ~c->s->xcr0) && !(xstate_bv & ~xcomp_bv) &&
 	       all_zero(header + 16, HEADER_SIZE - 16);
 }
 
