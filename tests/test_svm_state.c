@@ -3,6 +3,7 @@
 #include "tests/model/svm_rig.h"
 #include "tests/platform.h"
 #include "tests/unit.h"
+#include "tests/x86_backend_tests.h"
 
 #include <string.h>
 
@@ -127,11 +128,6 @@ static void test_round_trip(void **state)
 	round_trips(&rig_full);
 }
 
-static const struct model_step one_exit[] = {
-	{ .op = OP_EXIT, .code = SVM_EXIT_HLT, .len = 1 },
-	{ .op = OP_END },
-};
-
 /* Through the guest and back, over several CPUs, with clean bits checked by the model. */
 static void through_the_guest(const struct model_features *features)
 {
@@ -144,12 +140,12 @@ static void through_the_guest(const struct model_features *features)
 		st->events = (struct x86_events){ 0 };
 		want = *st;
 		rig_vcpus[0].vcpu.valid = rig_vcpus[0].vcpu.dirty = X86_G_ALL;
-		struct hc_exit exit = rig_run_script(0, one_exit);
+		struct hc_exit exit = rig_run_script(0, rig_one_exit);
 
 		assert_int_equal(exit.reason, HC_EXIT_HALT);
 		rig_put(0);
 		rig_load(0, (unsigned)test_below(&seed, TEST_CPUS));
-		rig_run_script(0, one_exit);
+		rig_run_script(0, rig_one_exit);
 		hc_vcpu_need(&rig_vcpus[0].vcpu, X86_G_ALL);
 		assert_same(st, &want);
 	}
@@ -168,7 +164,7 @@ static void test_each_group_is_noticed(void **state)
 	static struct x86_state other;
 
 	rig_start(&rig_full);
-	rig_run_script(0, one_exit);
+	rig_run_script(0, rig_one_exit);
 	for (unsigned i = 0; i < 20 * 9; i++) {
 		uint32_t group = 1u << i % 9;
 
@@ -179,7 +175,7 @@ static void test_each_group_is_noticed(void **state)
 		if (group != X86_G_CORE)
 			rig_state(0)->rip = other.rip;
 		hc_vcpu_dirty(&rig_vcpus[0].vcpu, group);
-		rig_run_script(0, one_exit);
+		rig_run_script(0, rig_one_exit);
 		rig_no_complaint();
 	}
 	rig_stop();
@@ -239,30 +235,10 @@ static void test_put_keeps_what_is_dirty(void **state)
 	hc_vcpu_dirty(vcpu, X86_G_DR | X86_G_MSR | X86_G_FPU);
 	rig_put(0);
 	rig_load(0, 1);
-	rig_run_script(0, one_exit);
+	rig_run_script(0, rig_one_exit);
 	assert_int_equal(model_this()->x86.dr[3], 1);
 	assert_int_equal(model_this()->tsc_aux, 2);
 	assert_int_equal(model_this()->x86.fpu[100], 3);
-	rig_stop();
-}
-
-/* A snapshot may hold anything; the model complains of what XRSTOR and XSETBV refuse. */
-static void test_hostile_fpu(void **state)
-{
-	rig_start(&rig_full);
-	for (unsigned i = 0; i < 500; i++) {
-		struct x86_state *st = rig_state(0);
-
-		random_bytes(st->xsave, sizeof(st->xsave));
-		random_bytes(&st->xcr0, sizeof(st->xcr0));
-		hc_vcpu_dirty(&rig_vcpus[0].vcpu, X86_G_FPU);
-		rig_run_script(0, one_exit);
-		rig_no_complaint();
-		rig_put(0);
-		random_bytes(st->xsave, sizeof(st->xsave));
-		rig_load(0, 0);
-		rig_no_complaint();
-	}
 	rig_stop();
 }
 
@@ -275,7 +251,7 @@ static void test_initial_fpu(void **state)
 	random_bytes(rig_state(0)->xsave, 512);
 	memset(rig_state(0)->xsave + 512, 0, 64);
 	hc_vcpu_dirty(&rig_vcpus[0].vcpu, X86_G_FPU);
-	rig_run_script(0, one_exit);
+	rig_run_script(0, rig_one_exit);
 	memcpy(&mxcsr, model_this()->x86.fpu + 24, sizeof(mxcsr));
 	assert_int_equal(mxcsr, 0x1f80);
 	assert_int_equal(model_this()->x86.fpu[0] | model_this()->x86.fpu[1] << 8, 0x37f);
@@ -300,7 +276,7 @@ static void test_hostile_state(void **state)
 		}
 		hc_vcpu_dirty(&rig_vcpus[0].vcpu, X86_G_ALL);
 		model_clear_deliveries();
-		struct hc_exit exit = rig_run_script(0, one_exit);
+		struct hc_exit exit = rig_run_script(0, rig_one_exit);
 
 		if (exit.reason == HC_EXIT_ENTRY_FAILED) {
 			svm_backend.explain(&rig_vcpus[0].vcpu, &exit, text, sizeof(text));
@@ -318,7 +294,7 @@ static void test_hostile_state(void **state)
 static void test_efer_hides_svme(void **state)
 {
 	rig_start(&rig_plain);
-	rig_run_script(0, one_exit);
+	rig_run_script(0, rig_one_exit);
 	hc_vcpu_need(&rig_vcpus[0].vcpu, X86_G_CR);
 	assert_false(rig_state(0)->efer & X86_EFER_SVME);
 	assert_true(rig_vmcb(0)->efer & X86_EFER_SVME);
@@ -346,7 +322,7 @@ static void tss_is_busy(const struct model_features *features)
 	hc_vcpu_need(&rig_vcpus[0].vcpu, X86_G_SEG);
 	assert_int_equal(rig_state(0)->seg[X86_TR].attr, X86_ATTR_P | 11);
 	hc_vcpu_dirty(&rig_vcpus[0].vcpu, X86_G_SEG);
-	rig_run_script(0, one_exit);
+	rig_run_script(0, rig_one_exit);
 	assert_int_equal(rig_vmcb(0)->tr.attr, X86_ATTR_P | (features->tcg ? 9 : 11));
 	rig_stop();
 }
