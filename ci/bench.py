@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 
+import arm
 import bochs
 import common
 import guest
@@ -49,6 +50,17 @@ VMX_EXITS = {
     "first-touch": {"goal": 1200, "kvm": 6519, "what": "first touch of a page"},
     "self-ipi-hlt": {"goal": None, "kvm": None, "what": "self-IPI, sti; hlt (whole)"},
 }
+# The same with KVM/arm64 on QEMU's neoverse-n1 (VHE); two CPUs, whose instructions count alike.
+EL2_EXITS = {
+    "hvc": {"goal": 250, "kvm": 1069, "what": "HVC (PSCI_VERSION)"},
+    "id-read": {"goal": None, "kvm": None, "what": "ID register read"},
+    "gic-read": {"goal": 500, "kvm": 1913, "what": "MMIO read, vGIC"},
+    "uart-read": {"goal": 500, "kvm": 6114, "what": "MMIO read, PL011"},
+    "self-ipi-wfi": {"goal": None, "kvm": None, "what": "SGI to itself, wfi (whole)"},
+    "ipi": {"goal": 2000, "kvm": 4886, "what": "SGI to another vCPU"},
+    "timer": {"goal": None, "kvm": 4976, "what": "timer, 10 ms: latency"},
+}
+EL2_BOOT = {"quiet": {"goal": 1.3, "kvm": 1.7}, "verbose": {"goal": 1.3, "kvm": 6.6}}
 BOOT = {"instructions": {"goal": 1.1, "kvm": 1.12}, "wall": {"goal": 1.5, "kvm": 2.1}}
 
 
@@ -95,7 +107,8 @@ def run_machine(machine, line, bare=False):
     if expired:
         raise Failure(f"{machine.log}: not finished after {TIMEOUT} s")
     if bare:
-        if returncode != 1: # isa-debug-exit, status 0
+        wanted = 1 if machine.architecture is guest.X86_64 else 0 # isa-debug-exit's 0; powered off
+        if returncode != wanted:
             raise Failure(f"{machine.log}: the bare machine ended with {returncode}: {said}")
         return sink.data.decode(), seconds
     verdict = machines.read_verdict(machine.log)
@@ -104,14 +117,18 @@ def run_machine(machine, line, bare=False):
     return sink.data.decode(), seconds
 
 
-def time_exits(backend, extra=()):
+BENCH_GUEST = {"board-x86_64": "bench/guest/bench-guest.bin",
+               "board-aarch64": "bench/guest/aarch64/bench-guest.bin"}
+
+
+def time_exits(backend, extra=(), cpus="1"):
     """What bench/guest reports: NAME, ticks."""
     machine = machines.Machine(directory=OUT / "exits", memory="64M", command=[], initrd="none",
                                emulator=machines.default_emulator(backend), backend=backend,
                                boot=machines.BOOTS[machines.default_emulator(backend)][0],
-                               kernel=str(BUILD / machines.BOARD / "bench/guest/bench-guest.bin"),
-                               serials=("com2", "none"), extra=extra)
-    build_preset(machines.BOARD)
+                               serials=("com2", "none"), extra=extra, cpus=cpus)
+    machine.kernel = str(machines.board_file(BENCH_GUEST[machine.preset], machine.preset))
+    build_preset(machine.preset)
     with Progress("timing exits"):
         output, _ = run_machine(machine, machines.command_line(machine))
     return {name: int(ticks) for name, ticks in
@@ -132,9 +149,30 @@ def print_exits(name, found, wanted):
     return name, result
 
 
+def el2_plugin():
+    """The plugin's option for the AArch64 image: it has to be told where the guest is entered and left."""
+    build_preset("board-aarch64")
+    known = {name: address for address, name in functions("board-aarch64")}
+    enter, vectors = known["el2_hw_enter"], known["trap_vectors"]
+    # Exceptions from a lower exception level, Arm ARM D1.3.1.1.
+    return f"{plugin(arm.QEMU)},output={OUT / 'count.json'},enter={enter:#x}-{enter + 0x100:#x}," \
+           f"leave={vectors + 0x400:#x}-{vectors + 0x7ff:#x}"
+
+
+def bench_exits_el2():
+    name, result = print_exits("exits-el2", time_exits("el2", (*ICOUNT, "-plugin", el2_plugin()), "2"), EL2_EXITS)
+    print()
+    counts = json.loads((OUT / "count.json").read_text())
+    print_functions(by_function(counts["outside"], "board-aarch64"), counts["entries"])
+    write(name, result)
+
+
 def bench_exits(backend):
     if backend == "vmx":
         write(*print_exits("exits-vmx", time_exits("vmx"), VMX_EXITS))
+        return
+    if backend == "el2":
+        bench_exits_el2()
         return
     found = time_exits("svm", (*ICOUNT, "-plugin", f"{plugin()},output={OUT / 'count.json'}"))
     name, result = print_exits("exits", found, SVM_EXITS)
@@ -144,7 +182,7 @@ def bench_exits(backend):
     write(name, result)
 
 
-def plugin():
+def plugin(qemu=machines.QEMU):
     """Builds bench/count.c for the interface version that this QEMU speaks."""
     library = OUT / "count.so"
     OUT.mkdir(parents=True, exist_ok=True)
@@ -152,7 +190,7 @@ def plugin():
     for version in (1, 2, 3, 4, 5, 6):
         subprocess.run(["gcc", "-shared", "-fPIC", "-O2", f"-DHC_PLUGIN_API={version}",
                         "-o", str(library), str(ROOT / "bench/count.c")], check=True)
-        tried = subprocess.run([machines.QEMU, "-machine", "none", "-nodefaults", "-display", "none",
+        tried = subprocess.run([qemu, "-machine", "none", "-nodefaults", "-display", "none",
                                 "-monitor", "stdio", "-plugin", f"{library},output=/dev/null"],
                                input=b"quit\n", capture_output=True)
         if tried.returncode == 0:
@@ -161,17 +199,17 @@ def plugin():
     raise Failure(f"QEMU takes no instruction-counting plugin: {said.decode().strip()}")
 
 
-def functions():
+def functions(preset="board-x86_64"):
     """The hypervisor's functions as sorted (address, name)."""
-    done = subprocess.run(["nm", str(machines.board_file("hypercore.elf"))], capture_output=True,
+    done = subprocess.run(["nm", str(machines.board_file("hypercore.elf", preset))], capture_output=True,
                           text=True, check=True)
     rows = (line.split() for line in done.stdout.splitlines())
     return sorted((int(row[0], 16), row[2]) for row in rows if len(row) == 3 and row[1] in "tT")
 
 
-def by_function(outside):
+def by_function(outside, preset="board-x86_64"):
     """Instructions outside the guest by function, from the plugin's list of addresses."""
-    known, found = functions(), collections.Counter()
+    known, found = functions(preset), collections.Counter()
     addresses = [address for address, _ in known]
     for address, count in outside:
         at = bisect.bisect_right(addresses, address) - 1
@@ -243,7 +281,7 @@ def vmx_machine():
 
 def vmx_uptime():
     machine = vmx_machine()
-    build_preset(machines.BOARD)
+    build_preset("board-x86_64")
     return float(run_machine(machine, machines.command_line(machine))[0])
 
 
@@ -258,9 +296,37 @@ def bench_boot_vmx():
     write("boot-vmx", {"bare": bare * 1e6, "vm": vm * 1e6, "ratio": vm / bare, "goal": goal})
 
 
+def el2_boot_machine(bare, quiet, extra=()):
+    machine = machines.Machine(directory=OUT / "boot-el2", backend="el2", emulator="virt", boot="kernel",
+                               command=["true"], quiet=quiet, extra=extra)
+    return machine, (machines.bare_command_line(machine) if bare else machines.command_line(machine))
+
+
+def el2_boot_wall(bare, quiet, extra=()):
+    """Seconds of each of WALL_RUNS boots; the middle one."""
+    machine, line = el2_boot_machine(bare, quiet, extra)
+    return statistics.median(run_machine(machine, line, bare)[1] for _ in range(WALL_RUNS))
+
+
+def bench_boot_el2():
+    """Wall time, bare and in the VM by turns of the same machine."""
+    rows, result = [("Debian to userspace and off, 1 CPU", "bare", "in the VM", "ratio", "goal", "KVM", "")], {}
+    for name, row in EL2_BOOT.items():
+        with Progress(f"booting, {name}"):
+            bare, vm = (el2_boot_wall(which, name == "quiet") for which in (True, False))
+        result[name] = {"bare": bare, "vm": vm, "ratio": vm / bare, "goal": row["goal"]}
+        rows.append((f"{name}, wall", f"{bare:.2f} s", f"{vm:.2f} s", f"{vm / bare:.2f}",
+                     f"{row['goal']}", f"{row['kvm']}", met(vm / bare, row["goal"])))
+    table(rows)
+    write("boot-el2", result)
+
+
 def bench_boot(backend):
     if backend == "vmx":
         bench_boot_vmx()
+        return
+    if backend == "el2":
+        bench_boot_el2()
         return
     library, result, rows = plugin(), {}, []
     for quiet in (True, False):
@@ -474,7 +540,7 @@ def bench_boots(with_bochs):
 
 
 def bench_emu():
-    build_preset(machines.BOARD, "bench-emu", "bench-emu-short")
+    build_preset("board-x86_64", "bench-emu", "bench-emu-short")
     build_preset("hosted-release", "hypercore")
     OUT.mkdir(parents=True, exist_ok=True)
     with_bochs = bochs_is_there()
@@ -494,8 +560,8 @@ def main(words):
         "exit; boot: Debian bare and in a VM, by instructions and wall time; mmu: mapping 1 GiB; "
         "emu: loops and Debian on the software CPU, on QEMU's and on Bochs.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHES)} (all)")
-    parser.add_argument("--backend", default="svm", choices=("svm", "vmx"),
-                        help="exits, boot: AMD-V on QEMU, or VT-x on Bochs, one CPU each (svm)")
+    parser.add_argument("--backend", default="svm", choices=("svm", "vmx", "el2"),
+                        help="exits, boot: AMD-V on QEMU, VT-x on Bochs, or EL2 on QEMU (svm)")
     options = parser.parse_args(words)
     names = options.names or list(BENCHES)
     for name in names:

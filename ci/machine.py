@@ -6,22 +6,26 @@ import pathlib
 import re
 import shutil
 
+import arm
 import bochs
 import guest
 from common import BUILD, ROOT, Failure, build_preset, run_logged
 
 QEMU = "qemu-system-x86_64"
-BOARD = "board-x86_64"
-# The emulators, and the CPU that each backend gets there. QEMU's software CPU has no VT-x.
+# The machines: PCs of two emulators, and AArch64 ones of QEMU's; and the CPU that each backend gets
+# there. QEMU's software CPU has no VT-x.
 MODELS = {"qemu": {"auto": "EPYC,+svm", "svm": "EPYC,+svm", "vmx": "EPYC,+svm", "emu": "qemu64,-svm"},
           "bochs": {"auto": "corei7_skylake_x", "svm": "ryzen", "vmx": "corei7_skylake_x",
-                    "emu": "corei7_skylake_x"}}
-BACKENDS = ("auto", "svm", "vmx", "emu", "svm,emu", "vmx,emu")
-# How the hypervisor starts, the usual way first.
-BOOTS = {"qemu": ("kernel", "disk", "grub", "uefi"), "bochs": ("disk", "grub")}
+                    "emu": "corei7_skylake_x"},
+          "virt": {"auto": "neoverse-n1", "el2": "neoverse-n1"},
+          "raspi4b": {"auto": "cortex-a72", "el2": "cortex-a72"}}
+BACKENDS = ("auto", "svm", "vmx", "el2", "emu", "svm,emu", "vmx,emu")
+# How the hypervisor starts, the usual way first. uefi-dt: firmware that hands over a device tree.
+BOOTS = {"qemu": ("kernel", "disk", "grub", "uefi"), "bochs": ("disk", "grub"),
+         "virt": ("kernel", "uefi", "uefi-dt"), "raspi4b": ("kernel",)}
+ALL_BOOTS = tuple(dict.fromkeys(boot for boots in BOOTS.values() for boot in boots))
 MAX_COM = 4
-# Where the commands' output begins. UEFI firmware has its own console on COM1 and COM2.
-FIRST_OUTPUT = {"kernel": 2, "disk": 2, "grub": 2, "uefi": 3}
+MAX_COM_VIRT = 5
 HYPERVISOR_MEMORY = 128 << 20
 OVMF = pathlib.Path("/usr/share/OVMF")
 
@@ -44,6 +48,8 @@ class Machine:
     append: str = ""
     board_append: str = ""
     switch_every: str = ""
+    gic: str = "3"  # virt: version of its interrupt controller
+    virtualization: bool = True  # virt: it has EL2
     stats: bool = False
     quiet: bool = False
     command: list = None  # None: interactive; empty: none, COM2 is still our standard output
@@ -54,13 +60,29 @@ class Machine:
         return ["debian"] if self.vms == 1 else [f"debian{n + 1}" for n in range(self.vms)]
 
     @property
+    def architecture(self):
+        return guest.AARCH64 if self.emulator in ("virt", "raspi4b") else guest.X86_64
+
+    @property
+    def preset(self):
+        """What the board image is built by."""
+        return f"board-{self.architecture.name}"
+
+    @property
+    def first_output(self):
+        """The number of the port where the commands' output begins. A PC's UEFI firmware has its own
+        console on COM1 and COM2."""
+        return 3 if self.boot == "uefi" and self.emulator == "qemu" else 2
+
+    @property
     def log(self):
         return self.directory / "hypercore.log"
 
     @property
     def cpu(self):
         """The CPU model."""
-        return self.cpu_model or MODELS[self.emulator][self.backend.split(",")[0]]
+        model = MODELS[self.emulator].get(self.backend.split(",")[0])
+        return self.cpu_model or model or MODELS[self.emulator]["auto"]
 
     @property
     def terminal(self):
@@ -107,7 +129,7 @@ def host_cpus(machine):
 
 
 def default_emulator(backend):
-    return "bochs" if backend.split(",")[0] == "vmx" else "qemu"
+    return {"vmx": "bochs", "el2": "virt"}.get(backend.split(",")[0], "qemu")
 
 
 def guest_append(machine, name):
@@ -115,6 +137,10 @@ def guest_append(machine, name):
     # no_timer_check: Linux else counts timer ticks in a delay loop, which an emulated machine that
     # does not get its share of the processor fails, bare or in a VM.
     words = ["console=ttyS0", "panic=-1", "no_timer_check", f"hostname={name}"]
+    if getattr(machine, "architecture", guest.X86_64) is guest.AARCH64:
+        words = ["console=ttyAMA0", "panic=-1", f"hostname={name}"]
+        if name == "bare":
+            words.append("output=ttyS0") # the first one of the card's
     if machine.quiet:
         words.append("quiet")
     if getattr(machine, "emulator", "") == "bochs":
@@ -128,7 +154,7 @@ def _serials(machine, index):
         return machine.serials
     if machine.command is None:
         return ("com1", "none") if index == 0 else ("log", "none")
-    return "log", f"com{FIRST_OUTPUT[machine.boot] + index}"
+    return "log", f"com{machine.first_output + index}"
 
 
 def config_text(machine):
@@ -160,18 +186,19 @@ def _files(machine):
     """Puts the configuration and the guest's files in the machine's folder; their paths."""
     machine.directory.mkdir(parents=True, exist_ok=True)
     files = [machine.directory / "hypercore.conf",
-             copy(machine.kernel or guest.kernel(), machine.directory / "vmlinuz")]
+             copy(machine.kernel or guest.kernel(machine.architecture), machine.directory / "vmlinuz")]
     files[0].write_text(config_text(machine))
     if machine.initrd != "none":
-        files.append(copy(machine.initrd or guest.initramfs(), machine.directory / "initrd.img"))
+        files.append(copy(machine.initrd or guest.initramfs(machine.architecture),
+                          machine.directory / "initrd.img"))
         if machine.command:
             with open(files[-1], "ab") as out:
                 out.write(guest.command_archive(machine.command))
     return files
 
 
-def board_file(name):
-    return BUILD / BOARD / name
+def board_file(name, preset="board-x86_64"):
+    return BUILD / preset / name
 
 
 def _iso(machine, files):
@@ -217,12 +244,22 @@ def _serial_options(machine):
         return ["-chardev", "stdio,id=tty,mux=on,signal=off", "-serial", "chardev:tty",
                 "-mon", "chardev=tty", "-serial", f"file:{machine.log}"]
     options = ["-serial", f"file:{machine.log}"]
-    options += ["-serial", "null"] * (FIRST_OUTPUT[machine.boot] - 2)
+    options += ["-serial", "null"] * (machine.first_output - 2)
     if machine.vms == 1:
         return options + ["-serial", "stdio"]
     for index in range(machine.vms):
         options += ["-serial", f"file:{machine.output(index)}"]
     return options
+
+
+def _virt_ports(machine):
+    """The same for AArch64 machines: the other end of each port, and what else QEMU wants for it."""
+    log = f"file:{machine.log}"
+    if machine.command is None:
+        return ["chardev:tty", log], ["-chardev", "stdio,id=tty,mux=on,signal=off", "-mon", "chardev=tty"]
+    if machine.vms == 1:
+        return [log, "stdio"], []
+    return [log, *(f"file:{machine.output(index)}" for index in range(machine.vms))], []
 
 
 def _bochs_ports(machine):
@@ -249,22 +286,28 @@ def _bochs_command_line(machine, files):
 
 
 def _check(machine):
-    most = MAX_COM + 1 - FIRST_OUTPUT[machine.boot]
+    most = (MAX_COM_VIRT if machine.emulator == "virt" else MAX_COM) + 1 - machine.first_output
     if machine.command is not None and machine.vms > most:
         raise Failure(f"--vms {machine.vms}: a command runs in at most {most} VMs here, "
                       "for each has a COM port of its own", 2)
     if machine.boot not in BOOTS[machine.emulator]:
         raise Failure(f"--boot {machine.boot}: on {machine.emulator} it should be one of "
                       f"{', '.join(BOOTS[machine.emulator])}", 2)
-    if machine.boot == "uefi" and not (OVMF / "OVMF_CODE_4M.fd").exists():
+    if machine.first_output == 3 and not (OVMF / "OVMF_CODE_4M.fd").exists():
         raise Failure("no UEFI firmware: install the package ovmf", 125)
+    if machine.architecture is guest.AARCH64 and not arm.has_machine(machine.emulator):
+        raise Failure(f"--machine {machine.emulator}: {arm.QEMU} with that machine is not installed", 125)
 
 
 def command_line(machine):
     """Makes all files and gives the command that runs the machine."""
     _check(machine)
-    build_preset(BOARD)
+    build_preset(machine.preset)
     files = _files(machine)
+    if machine.architecture is guest.AARCH64:
+        ports, more = _virt_ports(machine)
+        return arm.command_line(machine, files, lambda name: board_file(name, machine.preset),
+                                host_cpus(machine), host_memory(machine), ports) + more
     if machine.emulator == "bochs":
         return _bochs_command_line(machine, files)
     return [QEMU, "-accel", "tcg", "-machine", "q35", "-cpu", machine.cpu,
@@ -322,8 +365,13 @@ def read_verdict(log):
 def bare_command_line(machine):
     """The same guest on the same machine with no hypervisor between, to compare with."""
     _, kernel, *initrd = _files(machine)
+    memory = (parse_size(machine.memory) or 0) >> 20
+    if machine.architecture is guest.AARCH64:
+        ports, more = _virt_ports(machine)
+        return arm.bare_command_line(machine, kernel, initrd[0] if initrd else None,
+                                     guest_append(machine, "bare"), memory, ports) + more
     return [QEMU, "-accel", "tcg", "-machine", "q35", "-cpu", machine.cpu,
-            "-smp", machine.cpus, "-m", str((parse_size(machine.memory) or 0) >> 20),
+            "-smp", machine.cpus, "-m", str(memory),
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-kernel", str(kernel), *(["-initrd", str(initrd[0])] if initrd else []),
             "-append", guest_append(machine, "bare"),

@@ -15,10 +15,10 @@ import machine as machines
 from common import BUILD, Failure
 
 EPILOG = """\
-The backends auto, emu and kvm are the hypercore command's, and run here as a process. svm, vmx, and
-"svm,emu" or "vmx,emu" (the guest moves between the two), are the board image's, which runs under an
-emulator, QEMU for svm and Bochs for vmx; so does any of auto and emu with --board or one of the
-options of the second group.
+The backends auto, emu and kvm are the hypercore command's, and run here as a process. svm, vmx, el2,
+and "svm,emu" or "vmx,emu" (the guest moves between the two), are the board image's, which runs under
+an emulator: QEMU's PC for svm, Bochs for vmx, QEMU's AArch64 "virt" for el2, where the guest is arm64.
+So does any of auto and emu with --board or one of the options of the second group.
 
 Without COMMAND the terminal is the guest's console; Ctrl-a x leaves at once, "exit" in the
 guest powers it off. The hypervisor's log is build/run/hypercore.log.
@@ -37,28 +37,31 @@ def parse(words):
                                      description="Boots Debian's Linux in a virtual machine.")
     add = parser.add_argument
     add("--backend", default="auto", metavar="NAME",
-        help="what executes the guest's code: auto, emu, kvm, svm, vmx; two as in svm,emu (auto)")
+        help="what executes the guest's code: auto, emu, kvm, svm, vmx, el2; two as in svm,emu (auto)")
     add("--cpus", default="1", metavar="N", help="the guest's CPUs (1)")
     add("--memory", default="512M", metavar="SIZE", help="the guest's memory (512M)")
     add("--switch-every", default="", metavar="TIME",
         help="with two backends: how often the guest moves to the other, 100ms for example")
     add("--verbose", action="store_true", help="the log on standard error; the guest boots verbosely")
     add("--append", default="", metavar="WORDS", help="more for the guest kernel's command line")
-    add("--kernel", default="", metavar="FILE", help="another guest kernel (bzImage)")
+    add("--kernel", default="", metavar="FILE", help="another guest kernel (bzImage; el2: Image)")
     add("--initrd", default="", metavar="FILE", help="another initramfs")
     add("--stats", action="store_true", help="statistics in the log when the guest ends")
     add("--timeout", type=float, default=0, metavar="SECONDS", help="give up after so long")
     add("--directory", default=str(BUILD / "run"), metavar="DIR", help="for the files made (build/run)")
     add = parser.add_argument_group("on the board image, under an emulator").add_argument
     add("--board", action="store_true", help="there, whatever the backend")
-    add("--machine", default="", choices=machines.BOOTS, help="the emulator (vmx: bochs, others: qemu)")
-    add("--boot", default="", choices=machines.BOOTS["qemu"],
+    add("--machine", default="", choices=machines.BOOTS,
+        help="the machine: qemu or bochs, a PC of that emulator's; virt, raspi4b (by the backend)")
+    add("--boot", default="", choices=machines.ALL_BOOTS,
         help="how the hypervisor starts: QEMU's -kernel, a boot sector of our own, GRUB, UEFI (the first "
-        "that the emulator can)")
+        "that the machine can)")
     add("--vms", type=int, default=1, metavar="N", help="so many of the same guest side by side (1)")
     add("--host-cpus", type=int, default=0, metavar="N", help="the emulated machine's CPUs")
     add("--host-memory", default="", metavar="SIZE", help="the emulated machine's memory")
     add("--cpu-model", default="", metavar="MODEL", help="the emulated machine's CPU, as the emulator names it")
+    add("--gic", default="3", choices=("2", "3"), help="virt: the interrupt controller's version (3)")
+    add("--no-virtualization", action="store_true", help="virt: a machine without EL2")
     add("--board-append", default="", metavar="WORDS", help="the hypervisor's command line (--boot kernel or disk)")
     before, command = words, None
     if "--" in words:
@@ -82,18 +85,19 @@ def wants_board(options):
     """Whether an option makes sense with the board image only."""
     return bool(options.boot or options.vms != 1 or options.host_cpus or options.host_memory or
                 options.cpu_model or options.board_append or options.machine or
-                {"svm", "vmx"} & set(options.backend.split(",")))
+                {"svm", "vmx", "el2"} & set(options.backend.split(",")))
 
 
 def make_machine(options, command):
     keys = ("backend", "cpus", "memory", "vms", "host_cpus", "host_memory", "cpu_model", "kernel",
-            "initrd", "append", "board_append", "stats", "switch_every")
+            "initrd", "append", "board_append", "stats", "switch_every", "gic")
     emulator = options.machine or machines.default_emulator(options.backend)
     # There a character takes its time on the wire, by the machine's clocks.
     slow_console = emulator == "bochs"
     return machines.Machine(directory=common.ROOT.joinpath(options.directory), command=command,
                             emulator=emulator, boot=options.boot or machines.BOOTS[emulator][0],
                             quiet=(command is None or slow_console) and not options.verbose,
+                            virtualization=not options.no_virtualization,
                             **{key: getattr(options, key) for key in keys})
 
 
@@ -213,9 +217,9 @@ def judge(machine, returncode, said, expired, timeout):
     if not verdict.ended and machine.command is None and returncode == 0 and not verdict.errors:
         return 0  # left by Ctrl-a x
     if not verdict.ended and not verdict.errors:
-        name = {"qemu": "QEMU", "bochs": "Bochs"}[machine.emulator]
+        name = "Bochs" if machine.emulator == "bochs" else "QEMU"
         print(f"./dev run: the machine ended early ({name}'s status {returncode}); log: {shown}",
-              *(said.splitlines() if machine.emulator == "qemu" else ()), sep="\n", file=sys.stderr)
+              *(said.splitlines() if machine.emulator != "bochs" else ()), sep="\n", file=sys.stderr)
     elif not verdict.errors and machine.command and None in verdict.statuses.values():
         print("./dev run: the guest powered itself off before the command ended", file=sys.stderr)
     return verdict.status(machine.command)

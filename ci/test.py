@@ -154,8 +154,9 @@ def boot(report, patterns):
 
 
 def prepare_boot():
-    build_preset("board-x86_64")
-    guest.initramfs()
+    for arch in (guest.X86_64, guest.AARCH64):
+        build_preset(f"board-{arch.name}")
+        guest.initramfs(arch)
 
 
 def lint(report, _):

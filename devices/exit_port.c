@@ -4,7 +4,6 @@
 #include <hypercore/errno.h>
 #include <hypercore/vm.h>
 
-#include "core/bus.h"
 #include "core/device.h"
 #include "core/log.h"
 #include "core/vm.h"
@@ -42,15 +41,19 @@ static const struct hc_device_ops exit_device = {
 	.destroy = exit_destroy,
 };
 
-int exit_port_create(struct hc_vm *vm, uint16_t port)
+int exit_port_create(struct hc_vm *vm, enum hc_space space, uint64_t at)
 {
-	struct exit_port *s = hc_platform_alloc(sizeof(*s));
+	struct exit_port *s;
 
+	if (space == HC_SPACE_IO && at > 0xffff)
+		return hc_error(-EINVAL, "exit port %#llx: ports end at 0xffff",
+		                (unsigned long long)at);
+	s = hc_platform_alloc(sizeof(*s));
 	if (!s)
-		return hc_error(-ENOMEM, "exit port %#x: out of memory", port);
+		return hc_error(-ENOMEM, "exit port %#llx: out of memory", (unsigned long long)at);
 	hc_device_add(vm, &s->dev, &exit_device);
 	return hc_bus_add(
-		vm, HC_SPACE_IO,
+		vm, space,
 		&(struct hc_region){
-			.name = "exit port", .base = port, .len = 1, .ops = &exit_ops, .dev = s });
+			.name = "exit port", .base = at, .len = 1, .ops = &exit_ops, .dev = s });
 }

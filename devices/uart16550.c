@@ -7,7 +7,6 @@
 
 #include <hypercore/errno.h>
 
-#include "core/bus.h"
 #include "core/device.h"
 #include "core/irq.h"
 #include "core/log.h"
@@ -87,6 +86,7 @@ struct uart16550 {
 	struct hc_device dev; /* first */
 	struct hc_chardev *chr;
 	unsigned line;
+	bool out2_gates;       /* the interrupt */
 	struct hc_timer timer; /* character timeout */
 
 	uint8_t ier, fcr, lcr, mcr, msr, scr, dll, dlm;
@@ -134,7 +134,8 @@ static uint8_t interrupt_id(const struct uart16550 *u)
 /* A PC wires INTR to the bus through a driver that OUT2 enables. */
 static void update_line(struct uart16550 *u)
 {
-	bool level = (u->mcr & MCR_OUT2) && interrupt_id(u) != IIR_NONE;
+	bool is_open = (u->mcr & MCR_OUT2) || !u->out2_gates;
+	bool level = is_open && interrupt_id(u) != IIR_NONE;
 
 	hc_irq_set(u->dev.vm, u->line, level);
 }
@@ -511,14 +512,16 @@ static const struct hc_device_ops uart_device = {
 
 static int check_config(const struct uart16550_config *config)
 {
+	unsigned long long base = config->base;
+
 	if (!config->chr)
-		return hc_error(-EINVAL, "serial port %#x: no character device", config->base);
-	if (config->base > 0x10000 - UART_PORTS)
-		return hc_error(-EINVAL, "serial port %#x: its %d ports end beyond 0xffff",
-		                config->base, UART_PORTS);
+		return hc_error(-EINVAL, "serial port %#llx: no character device", base);
+	if (config->space == HC_SPACE_IO && base > 0x10000 - UART_PORTS)
+		return hc_error(-EINVAL, "serial port %#llx: its %d ports end beyond 0xffff", base,
+		                UART_PORTS);
 	if (config->line >= HC_IRQ_LINES)
-		return hc_error(-EINVAL, "serial port %#x: interrupt line %u, there are %d",
-		                config->base, config->line, HC_IRQ_LINES);
+		return hc_error(-EINVAL, "serial port %#llx: interrupt line %u, there are %d", base,
+		                config->line, HC_IRQ_LINES);
 	return 0;
 }
 
@@ -532,8 +535,10 @@ int uart16550_create(struct hc_vm *vm, const struct uart16550_config *config,
 		return rc;
 	u = hc_platform_alloc(sizeof(*u));
 	if (!u)
-		return hc_error(-ENOMEM, "serial port %#x: out of memory", config->base);
+		return hc_error(-ENOMEM, "serial port %#llx: out of memory",
+		                (unsigned long long)config->base);
 	u->line = config->line;
+	u->out2_gates = config->space == HC_SPACE_IO;
 	u->chr = config->chr;
 	u->chr->vm = vm;
 	u->chr->dev = u;
@@ -544,7 +549,7 @@ int uart16550_create(struct hc_vm *vm, const struct uart16550_config *config,
 	uart_reset(&u->dev);
 	if (uart)
 		*uart = u;
-	return hc_bus_add(vm, HC_SPACE_IO,
+	return hc_bus_add(vm, config->space,
 	                  &(struct hc_region){ .name = "uart16550",
 	                                       .base = config->base,
 	                                       .len = UART_PORTS,

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A 16550A serial port (National PC16550D data sheet), as a PC has them. */
+/* A 16550A serial port (National PC16550D data sheet), as a PC has them, or in memory with its
+ * registers side by side. */
 #ifndef DEVICES_UART16550_H
 #define DEVICES_UART16550_H
 
+#include "core/bus.h"
 #include "core/chardev.h"
 
 struct uart16550;
 
 struct uart16550_config {
-	uint16_t base;          /* first of its 8 ports: 0x3f8 */
+	uint64_t base;          /* first of its 8 ports or bytes: 0x3f8 */
 	unsigned line;          /* interrupt line: 4 */
 	struct hc_chardev *chr; /* outlives the VM; the port attaches itself to it */
+	enum hc_space space;    /* only among ports OUT2 switches the interrupt, as a PC does it */
 };
 
 /* Before the VM starts. *uart (if uart is not NULL) is for uart16550_break(); the VM owns it, on

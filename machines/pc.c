@@ -26,7 +26,7 @@ static int add_serial(struct hc_vm *vm, const struct machine_config *config)
 
 	for (unsigned i = 0; !rc && i < HC_ARRAY_SIZE(com_ports); i++) {
 		const struct uart16550_config c = { com_ports[i].base, com_ports[i].line,
-			                            config->serial[i] };
+			                            config->serial[i], HC_SPACE_IO };
 
 		if (c.chr)
 			rc = uart16550_create(vm, &c, NULL);
@@ -79,7 +79,7 @@ static int add_devices(struct hc_vm *vm, const struct machine_config *config)
 	if (!rc && config->debugcon)
 		rc = debugcon_create(vm, config->debugcon);
 	if (!rc && config->exit_at)
-		rc = exit_port_create(vm, (uint16_t)config->exit_at);
+		rc = exit_port_create(vm, HC_SPACE_IO, config->exit_at);
 	return rc;
 }
 

@@ -267,7 +267,7 @@ static void exit_status(void **state)
 {
 	struct env *e = *state;
 
-	assert_int_equal(exit_port_create(e->vm, 0xf4), 0);
+	assert_int_equal(exit_port_create(e->vm, HC_SPACE_IO, 0xf4), 0);
 	assert_int_equal(env_in(e, 0xf4), 0xff);
 	assert_int_equal(cause_after(e, 0xf4, 4, 0x12345678), HC_STOP_EXIT);
 	assert_int_equal(hc_vm_status(e->vm), 0x78);

@@ -19,7 +19,8 @@
 
 static int make_uart(struct env *e)
 {
-	return uart16550_create(e->vm, &(struct uart16550_config){ 0x3f8, 4, &e->chr }, NULL);
+	return uart16550_create(e->vm, &(struct uart16550_config){ 0x3f8, 4, &e->chr, HC_SPACE_IO },
+	                        NULL);
 }
 
 static int make_pic(struct env *e)
@@ -61,7 +62,7 @@ static int make_debugcon(struct env *e)
 
 static int make_exit(struct env *e)
 {
-	return exit_port_create(e->vm, 0xf4);
+	return exit_port_create(e->vm, HC_SPACE_IO, 0xf4);
 }
 
 static int (*const makers[])(struct env *e) = {

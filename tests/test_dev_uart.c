@@ -13,7 +13,7 @@ static struct uart16550 *uart;
 static struct env *make(void **state)
 {
 	struct env *e = *state;
-	const struct uart16550_config config = { BASE, LINE, &e->chr };
+	const struct uart16550_config config = { BASE, LINE, &e->chr, HC_SPACE_IO };
 
 	assert_int_equal(uart16550_create(e->vm, &config, &uart), 0);
 	return e;
@@ -36,18 +36,19 @@ static void configuration_is_checked(void **state)
 {
 	struct env *e = *state;
 	const struct uart16550_config bad[] = {
-		{ BASE, LINE, NULL },
-		{ 0xfff9, LINE, &e->chr },
-		{ BASE, HC_IRQ_LINES, &e->chr },
+		{ BASE, LINE, NULL, HC_SPACE_IO },
+		{ 0xfff9, LINE, &e->chr, HC_SPACE_IO },
+		{ BASE, HC_IRQ_LINES, &e->chr, HC_SPACE_IO },
 	};
 
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(bad); i++)
 		assert_int_equal(uart16550_create(e->vm, &bad[i], NULL), -EINVAL);
 	make(state);
-	assert_int_equal(uart16550_create(e->vm,
-	                                  &(struct uart16550_config){ BASE + 4, LINE, &e->chr },
-	                                  NULL),
-	                 -EEXIST);
+	assert_int_equal(
+		uart16550_create(e->vm,
+	                         &(struct uart16550_config){ BASE + 4, LINE, &e->chr, HC_SPACE_IO },
+	                         NULL),
+		-EEXIST);
 }
 
 static void divisor_hides_data_and_ier(void **state)
@@ -174,6 +175,27 @@ static void character_timeout(void **state)
 		env_advance(4 * wait);
 		assert_int_equal(env_in(e, IIR), 0xc1);
 	}
+}
+
+/* In memory there is no PC's board around it: eight bytes anywhere, and OUT2 gates nothing. */
+static void in_memory(void **state)
+{
+	struct env *e = *state;
+	const uint64_t base = UINT64_C(0x9040000);
+	const struct uart16550_config config = { base, LINE, &e->chr, HC_SPACE_MEMORY };
+	uint64_t value = 0;
+
+	assert_int_equal(uart16550_create(e->vm, &config, &uart), 0);
+	for (unsigned i = 0; i < 4; i++)
+		hc_bus_write(e->vm, HC_SPACE_MEMORY, base, 1, (uint8_t) "mmio"[i]);
+	assert_memory_equal(e->output, "\r\r\t\x0f", 4); /* of five bits each */
+	hc_bus_write(e->vm, HC_SPACE_MEMORY, base + 7, 1, 0x5a);
+	hc_bus_read(e->vm, HC_SPACE_MEMORY, base + 4, 4, &value);
+	assert_int_equal(value, 0x5ab06000); /* SCR, MSR, LSR, MCR */
+	assert_false(env_line(e, LINE));
+	hc_bus_write(e->vm, HC_SPACE_MEMORY, base + 1, 1, 0x02);
+	assert_true(env_line(e, LINE));
+	assert_int_equal(env_in(e, LSR), 0xff); /* no port */
 }
 
 static void loopback_modem_lines(void **state)
@@ -333,6 +355,7 @@ int main(void)
 		                                env_teardown),
 		cmocka_unit_test_setup_teardown(thre_interrupt, env_setup, env_teardown),
 		cmocka_unit_test_setup_teardown(out2_gates_the_line, env_setup, env_teardown),
+		cmocka_unit_test_setup_teardown(in_memory, env_setup, env_teardown),
 		cmocka_unit_test_setup_teardown(trigger_levels, env_setup, env_teardown),
 		cmocka_unit_test_setup_teardown(character_timeout, env_setup, env_teardown),
 		cmocka_unit_test_setup_teardown(loopback_modem_lines, env_setup, env_teardown),

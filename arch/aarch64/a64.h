@@ -17,19 +17,32 @@ extern const struct hc_arch_ops a64_arch_ops;
 struct gic;     /* arch/aarch64/gic/gic.h */
 struct gic_cpu; /* of one vCPU */
 
-/* Whether the CPU runs (PSCI 5.1.4, AFFINITY_INFO). */
-enum a64_power { A64_POWER_ON, A64_POWER_OFF, A64_POWER_ON_PENDING };
+/* Whether the CPU runs, with the numbers of AFFINITY_INFO (PSCI 5.1.8). STARTING: another CPU is
+ * about to fill in where it starts. */
+enum a64_power { A64_POWER_ON, A64_POWER_OFF, A64_POWER_ON_PENDING, A64_POWER_STARTING };
 
 /* What ID registers of Op0 3, Op1 0, CRn 0, CRm 1 .. 7 answer: by CRm - 1 and Op2. */
 #define A64_ID_CRM   7
 #define A64_ID_COUNT (A64_ID_CRM * 8)
 
+#define A64_ID_AT(crm, op2) (((crm)-1) * 8 + (op2))
+
+/* Index in a64_vm.id[] of those that are looked at elsewhere. */
+#define A64_ID_AA64PFR0  A64_ID_AT(4, 0)
+#define A64_ID_AA64PFR1  A64_ID_AT(4, 1)
+#define A64_ID_AA64DFR0  A64_ID_AT(5, 0)
+#define A64_ID_AA64MMFR0 A64_ID_AT(7, 0)
+#define A64_ID_AA64MMFR1 A64_ID_AT(7, 1)
+#define A64_ID_AA64MMFR2 A64_ID_AT(7, 2)
+
 struct a64_vm {
 	struct hc_vm vm;           /* first */
 	uint64_t id[A64_ID_COUNT]; /* the policy of idregs.c, applied to the physical CPU's */
 	struct gic *gic;           /* NULL until a machine has made it */
+	unsigned gic_version;      /* 2, 3; 0: none. a64_set_gic_version() */
 	uint64_t cntvoff;          /* CNTPCT at creation: all vCPUs' virtual counters begin at 0 */
 	_Atomic uint64_t undefined_sysregs; /* accesses to registers that the guest does not have */
+	_Atomic bool refused_access; /* one to a device that is not emulated, which was told */
 };
 
 struct a64_vcpu {
@@ -37,6 +50,7 @@ struct a64_vcpu {
 	struct a64_state state;
 	struct gic_cpu *gic;              /* NULL without an interrupt controller */
 	_Atomic uint32_t power;           /* enum a64_power */
+	bool halted;                      /* in WFI; its own CPU only */
 	uint64_t start_pc, start_context; /* CPU_ON's, while A64_POWER_ON_PENDING */
 
 	/* The physical timer, which is emulated (Arm ARM D11.2). */
@@ -45,8 +59,9 @@ struct a64_vcpu {
 	struct hc_timer ptimer;
 	struct hc_timer vtimer; /* stands in for the virtual one while the vCPU is halted */
 
-	uint64_t pmu[4]; /* what of the PMU can be written and read back */
-	uint64_t oslar;  /* OSLSR_EL1.OSLK */
+	bool os_lock;          /* OSLSR_EL1.OSLK */
+	uint64_t mdscr_locked; /* bits of MDSCR_EL1 that wait for the OS lock's end */
+	uint64_t device_page;  /* of the last access to a device, and the count of memory slots */
 };
 
 static inline struct a64_vcpu *a64_vcpu_of(struct hc_vcpu *vcpu)
@@ -68,6 +83,16 @@ static inline struct a64_state *a64_state_of(struct hc_vcpu *vcpu)
  * groups become dirty. The virtual CPU interface is reset as well. */
 void a64_vcpu_reset(struct hc_vcpu *vcpu);
 
+/* Affinity of vCPU id as MPIDR_EL1 has it, without the flags above: 16 to a cluster, which is what
+ * one ICC_SGI1R_EL1 reaches. */
+static inline uint64_t a64_affinity(unsigned id)
+{
+	return (uint64_t)(id / 16) << 8 | id % 16;
+}
+
+/* Which GIC the guest has, before the VM starts: ID_AA64PFR0_EL1 and ICC_* follow. */
+void a64_set_gic_version(struct hc_vm *vm, unsigned version);
+
 /* Ends an instruction that an exit handler carried out: moves PC on, and takes the step trap of
  * MDSCR_EL1.SS by clearing PSTATE.SS (Arm ARM D2.12). */
 void a64_skip(struct hc_vcpu *vcpu, uint64_t next_pc);
@@ -88,11 +113,25 @@ static inline void a64_set_x(struct a64_state *s, unsigned rt, uint64_t value)
 
 /* Exception classes of ESR_ELx (Arm ARM D17.2.37). */
 #define A64_EC_UNKNOWN    0x00u
+#define A64_EC_ILLEGAL    0x0eu
 #define A64_EC_IABT_LOWER 0x20u
 #define A64_EC_IABT_SAME  0x21u
 #define A64_EC_PC_ALIGN   0x22u
 #define A64_EC_DABT_LOWER 0x24u
 #define A64_EC_DABT_SAME  0x25u
+#define A64_EC_SP_ALIGN   0x26u
+
+#define A64_ESR_IL HC_BIT(25)
+
+/* ISS of aborts. */
+#define A64_ISS_WNR      (1u << 6)
+#define A64_FSC_SIZE     0x00u /* | level */
+#define A64_FSC_TRANS    0x04u
+#define A64_FSC_AF       0x08u
+#define A64_FSC_PERM     0x0cu
+#define A64_FSC_EXTERNAL 0x10u
+#define A64_FSC_WALK     0x14u /* external abort on the walk, | level */
+#define A64_FSC_ALIGN    0x21u
 
 /* ESR_EL1 gets class ec, IL set, and iss. The _LOWER classes become _SAME by themselves if the
  * guest was at EL1. */
@@ -113,7 +152,7 @@ void a64_raise_serror(struct hc_vcpu *vcpu, uint32_t iss);
 /* --- Policies that backends program into the hardware --- */
 
 enum a64_sysreg_kind {
-	A64_SYS_DIRECT,   /* guest and hardware share it: no exit */
+	A64_SYS_DIRECT,   /* guest and hardware share it: no exit. Functions for backends that do */
 	A64_SYS_EMULATED, /* read and write functions */
 	A64_SYS_CONSTANT, /* reads give the row's value; read only: writes are UNDEFINED */
 	A64_SYS_IGNORED   /* reads give the row's value, writes are dropped */
@@ -124,15 +163,21 @@ struct a64_sysreg {
 	enum a64_sysreg_kind kind;
 	const char *name;
 	uint64_t value;
-	uint64_t (*read)(struct hc_vcpu *vcpu, const struct a64_sysreg *reg);
+	uint64_t (*read)(struct hc_vcpu *vcpu, const struct a64_sysreg *reg); /* NULL: see is_wo */
 	/* NULL: read only. */
 	void (*write)(struct hc_vcpu *vcpu, const struct a64_sysreg *reg, uint64_t value);
-	bool el0; /* EL0 may access it */
+	/* Whether this guest has it; NULL: all have. */
+	bool (*present)(struct hc_vcpu *vcpu, const struct a64_sysreg *reg);
+	bool el0;   /* EL0 may access it */
+	bool is_wo; /* write only: reads are UNDEFINED */
 };
 
 /* All that the guest has, sorted by number. What is not in it is UNDEFINED to the guest. */
 extern const struct a64_sysreg a64_sysregs[];
 extern const unsigned a64_sysreg_count;
+
+/* The register's row, or NULL. */
+const struct a64_sysreg *a64_find_sysreg(uint32_t number);
 
 /* The physical CPU's ID register of that number: Op0 3, Op1 0, CRn 0. MIDR_EL1, CTR_EL0 and
  * DCZID_EL0 too. Each image links one implementation: arch/aarch64/el2/hw.c where the CPU is one,

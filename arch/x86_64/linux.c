@@ -16,6 +16,7 @@
 #include <hypercore/errno.h>
 #include <hypercore/freestanding.h>
 
+#include "arch/kernel_file.h"
 #include "arch/x86_64/linux.h"
 #include "arch/x86_64/msr.h"
 #include "arch/x86_64/x86.h"
@@ -31,66 +32,6 @@
 
 #define CMDLINE_MAX 0x10000u
 #define SECTOR      512u
-
-/* --- What else a file may be --- */
-
-static const struct {
-	const char *magic;
-	uint8_t len;
-	const char *what;
-} known_files[] = {
-	{ "\x7f"
-	  "ELF",
-	  4, "an ELF file (vmlinux?)" },
-	{ "\x1f\x8b", 2, "a gzip file" },
-	{ "\xfd"
-	  "7zXZ",
-	  5, "an xz file" },
-	{ "\x28\xb5\x2f\xfd", 4, "a zstd file" },
-	{ "BZh", 3, "a bzip2 file" },
-	{ "070701", 6, "a cpio archive (an initramfs?)" },
-	{ "\x27\x05\x19\x56", 4, "a U-Boot image" },
-	{ "#!", 2, "a script" },
-	{ "!<arch>", 7, "an archive (a Debian package?)" },
-	{ "\xd0\x0d\xfe\xed", 4, "a device tree" },
-};
-
-static bool is_text(const uint8_t *p, uint64_t size)
-{
-	for (uint64_t i = 0; i < size && i < 64; i++)
-		if ((p[i] < ' ' || p[i] > '~') && p[i] != '\n' && p[i] != '\r' && p[i] != '\t')
-			return false;
-	return true;
-}
-
-static bool is_zero(const uint8_t *p, uint64_t size)
-{
-	for (uint64_t i = 0; i < size && i < SECTOR; i++)
-		if (p[i])
-			return false;
-	return true;
-}
-
-static const char *describe(const uint8_t *p, uint64_t size)
-{
-	if (!size)
-		return "empty";
-	for (unsigned i = 0; i < HC_ARRAY_SIZE(known_files); i++)
-		if (size >= known_files[i].len &&
-		    !memcmp(p, known_files[i].magic, known_files[i].len))
-			return known_files[i].what;
-	if (size >= 0x3c && !memcmp(p + 0x38, "ARM\x64", 4))
-		return "a kernel for arm64";
-	if (size >= 2 && p[0] == 'M' && p[1] == 'Z')
-		return "a DOS or UEFI executable";
-	if (is_text(p, size))
-		return "text";
-	if (is_zero(p, size))
-		return "all zeros";
-	if (size >= SECTOR && p[510] == 0x55 && p[511] == 0xaa)
-		return "a boot sector without a Linux header";
-	return "of no known format";
-}
 
 /* --- The kernel's header --- */
 
@@ -111,7 +52,7 @@ static int read_header(struct hc_vm *vm, const uint8_t *file, uint64_t size, str
 		/* Too short to have the mark, but like a kernel up to there? */
 		return hc_error(-ENOEXEC,
 		                "vm %s: the kernel file is %s; wants a Linux bzImage (vmlinuz)",
-		                vm->name, describe(file, size));
+		                vm->name, hc_kernel_file_kind(file, size));
 	}
 	if (size < 0x280)
 		return hc_error(-EPROTO,

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the board wants to know from the firmware's ACPI tables (ACPI 6.4, chapter 5), without an
- * AML interpreter. The tables are firmware's, and not trusted: lengths and checksums are checked, a
- * bad table is logged and left out.
+ * What a PC's board wants to know from the firmware's ACPI tables (ACPI 6.4, chapter 5), without an
+ * AML interpreter.
  */
 #ifndef PLATFORM_BOARD_ACPI_H
 #define PLATFORM_BOARD_ACPI_H
 
-#include <hypercore/types.h>
+#include "platform/board/acpi_tables.h"
 
 #define ACPI_MAX_CPUS      256
 #define ACPI_MAX_IOAPICS   8
@@ -45,15 +44,9 @@ struct acpi_info {
 	uint64_t hpet_address; /* 0: there is none */
 };
 
-/* Pointer to the size bytes at physical address pa, or NULL if they cannot be reached. */
-typedef const void *(*acpi_map)(void *arg, uint64_t pa, uint64_t size);
-
 /* Reads what the RSDP at pa leads to. -ENOENT if there is no valid RSDP or root table there
  * (logged); other tables that are missing or bad leave their part of *info zero. */
 int acpi_read(struct acpi_info *info, uint64_t rsdp, acpi_map map, void *arg);
-
-/* Looks for an RSDP in [pa, pa + size), on 16-byte boundaries. 0: there is none. */
-uint64_t acpi_find_rsdp(uint64_t pa, uint64_t size, acpi_map map, void *arg);
 
 /* The global interrupt that an ISA interrupt is wired to, and its flags as in acpi_override. */
 uint32_t acpi_isa_gsi(const struct acpi_info *info, uint8_t isa_irq, uint16_t *flags);

@@ -11,6 +11,7 @@
 #define PLATFORM_BOARD_FDT_H
 
 #include "platform/board/boot_info.h"
+#include "platform/board/pci_serial.h"
 #include "platform/board/ranges.h"
 
 #define BOARD_TREE_CPUS    256
@@ -102,6 +103,8 @@ struct board_tree {
 	unsigned uart_count;
 	bool has_stdout;
 	struct board_uart uarts[BOARD_TREE_UARTS];
+
+	struct pci_host pci; /* the first bridge with I/O ports; ecam_size 0: there is none */
 
 	uint64_t pl031; /* base of the real-time clock; 0: there is none */
 };

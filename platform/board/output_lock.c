@@ -15,10 +15,12 @@ static uint64_t own_bit(void)
 struct output_hold output_enter(struct output_lock *l)
 {
 	struct output_hold hold = { .irq = hc_platform_irq_disable() };
-	uint64_t bit = own_bit();
 
-	if (!atomic_load(&broken))
+	if (!atomic_load(&broken)) {
+		uint64_t bit = own_bit();
+
 		hold.taken = !(atomic_fetch_or(&l->cpus, bit) & bit);
+	}
 	if (hold.taken)
 		hc_lock(&l->lock);
 	return hold;

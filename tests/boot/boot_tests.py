@@ -4,10 +4,7 @@
 A test is a function of no arguments in TESTS; it fails by an exception. ./dev test boot --only TEXT
 runs those with TEXT in their name.
 """
-import os
-import pty
 import re
-import select
 import subprocess
 import time
 import unittest
@@ -16,8 +13,8 @@ import guest
 import hosted
 import machine
 from common import ROOT, build_preset
-from rig import FACTS, NO_RUN, TESTS, TIMEOUT, boot_test, check_equal, check_facts, check_ok, \
-    check_refused, check_two, dev_run, directory
+from rig import FACTS, NO_RUN, TESTS, TIMEOUT, Terminal, boot_test, check_equal, check_facts, check_ok, \
+    check_refused, check_two, dev_run, directory, use_console
 
 
 @boot_test
@@ -218,58 +215,6 @@ def guest_without_root():
     assert b"vm debian: " in done.stderr, done.stderr
 
 
-class Terminal:
-    """./dev run on a pseudo-terminal."""
-
-    def __init__(self, *options):
-        self.output = b""
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            os.chdir(ROOT)
-            os.execv("./dev", ["./dev", "run", *options])
-
-    def _read(self, deadline):
-        ready, _, _ = select.select([self.fd], [], [], max(deadline - time.monotonic(), 0))
-        assert ready, f"nothing more within {TIMEOUT} s; so far: {self.output[-2000:]!r}"
-        try:
-            data = os.read(self.fd, 4096)
-        except OSError:  # EIO: the other side has closed
-            data = b""
-        self.output += data
-        return data
-
-    def expect(self, text):
-        deadline = time.monotonic() + TIMEOUT
-        while text not in self.output:
-            assert self._read(deadline), f"ended without {text!r}: {self.output[-2000:]!r}"
-        self.output = self.output[self.output.index(text) + len(text):]
-
-    def type(self, text):
-        for byte in text:  # as a person would, not as one burst
-            os.write(self.fd, bytes([byte]))
-            time.sleep(0.01)
-
-    def end(self):
-        """Waits for it to end by itself; the exit status."""
-        deadline = time.monotonic() + TIMEOUT
-        while self._read(deadline):
-            pass
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-
-
-def use_console(terminal):
-    terminal.expect(b"# ")
-    terminal.type(b"echo $((6 * 7))-answer\r")
-    terminal.expect(b"42-answer")
-    terminal.expect(b"# ")
-    terminal.type(b"sleep 60\r")
-    time.sleep(1)
-    terminal.type(b"\x03")  # job control: Ctrl-C reaches the guest's process
-    terminal.expect(b"# ")
-    terminal.type(b"exit\r")
-    check_equal(terminal.end(), 0, "status")
-
-
 @boot_test
 def interactive_console():
     use_console(Terminal("--backend", "svm", "--directory", str(directory("interactive_console"))))
@@ -354,7 +299,7 @@ def moves_between_svm_and_the_software_cpu():
 @boot_test
 def moves_between_kvm_and_the_software_cpu():
     """A small guest of our own: KVM may be one without hardware extensions."""
-    build_preset(machine.BOARD, "bench-guest")
+    build_preset("board-x86_64", "bench-guest")
     build_preset(hosted.PRESET, "hypercore")
     caps = subprocess.run([hosted.binary(), "caps"], capture_output=True, text=True).stdout
     found = re.search(r"^backend kvm +(.*)$", caps, re.M).group(1)

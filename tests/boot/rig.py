@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What the boot tests share: ./dev run, and checks of what came of it."""
+import os
+import pty
 import re
+import select
 import subprocess
 import sys
+import time
 
 import guest
 from common import BUILD, ROOT
@@ -27,11 +31,11 @@ def caller():
     return sys._getframe(2).f_code.co_name
 
 
-def dev_run(*options, command=("true",), timeout=TIMEOUT):
-    """./dev run in a folder named after the test; what came of it."""
+def dev_run(*options, command=("true",), timeout=TIMEOUT, name=""):
+    """./dev run in a folder named after the test, or so; what came of it."""
     backend = [] if "--backend" in options else ["--backend", "svm"]
     line = ["./dev", "run", *backend, "--timeout", str(timeout),
-            "--directory", str(directory(caller())), *options, "--", *command]
+            "--directory", str(directory(name or caller())), *options, "--", *command]
     return subprocess.run(line, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True)
 
 
@@ -56,11 +60,11 @@ def check_refused(done, *patterns):
     check_equal(done.stdout, b"", "output")
 
 
-def check_facts(done, cpus):
+def check_facts(done, cpus, arch=guest.X86_64):
     """Output of: uname -r; nproc; cat /proc/uptime."""
     check_ok(done)
     release, processors, uptime = done.stdout.decode().splitlines()
-    check_equal(release, guest.version(), "release")
+    check_equal(release, guest.version(arch), "release")
     check_equal(processors, str(cpus), "processors")
     assert 0 < float(uptime.split()[0]) < TIMEOUT, uptime
 
@@ -72,3 +76,55 @@ def check_two(done):
     check_ok(done)
     check_equal(done.stdout, b"debian1: debian1\ndebian1: 2\ndebian2: debian2\ndebian2: 2\n",
                 "output")
+
+
+class Terminal:
+    """./dev run on a pseudo-terminal."""
+
+    def __init__(self, *options):
+        self.output = b""
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.chdir(ROOT)
+            os.execv("./dev", ["./dev", "run", *options])
+
+    def _read(self, deadline):
+        ready, _, _ = select.select([self.fd], [], [], max(deadline - time.monotonic(), 0))
+        assert ready, f"nothing more within {TIMEOUT} s; so far: {self.output[-2000:]!r}"
+        try:
+            data = os.read(self.fd, 4096)
+        except OSError:  # EIO: the other side has closed
+            data = b""
+        self.output += data
+        return data
+
+    def expect(self, text):
+        deadline = time.monotonic() + TIMEOUT
+        while text not in self.output:
+            assert self._read(deadline), f"ended without {text!r}: {self.output[-2000:]!r}"
+        self.output = self.output[self.output.index(text) + len(text):]
+
+    def type(self, text):
+        for byte in text:  # as a person would, not as one burst
+            os.write(self.fd, bytes([byte]))
+            time.sleep(0.01)
+
+    def end(self):
+        """Waits for it to end by itself; the exit status."""
+        deadline = time.monotonic() + TIMEOUT
+        while self._read(deadline):
+            pass
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+def use_console(terminal):
+    terminal.expect(b"# ")
+    terminal.type(b"echo $((6 * 7))-answer\r")
+    terminal.expect(b"42-answer")
+    terminal.expect(b"# ")
+    terminal.type(b"sleep 60\r")
+    time.sleep(1)
+    terminal.type(b"\x03")  # job control: Ctrl-C reaches the guest's process
+    terminal.expect(b"# ")
+    terminal.type(b"exit\r")
+    check_equal(terminal.end(), 0, "status")

@@ -18,7 +18,7 @@ uefi_image_base:
 pe_header:
 	.ascii	"PE\0\0"
 	/* COFF file header */
-	.short	0x8664				/* Machine: AMD64 */
+	.short	PE_MACHINE			/* Machine: by CMakeLists.txt */
 	.short	2				/* NumberOfSections */
 	.long	0, 0, 0				/* TimeDateStamp, symbol table: none */
 	.short	sections - optional_header	/* SizeOfOptionalHeader */

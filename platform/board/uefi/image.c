@@ -56,7 +56,7 @@ static bool elf_is_sound(void)
 
 		if (s->type == PT_LOAD &&
 		    (s->offset > size || s->filesz > size - s->offset || s->filesz > s->memsz ||
-		     s->memsz > HC_GIB || s->paddr > 4 * HC_GIB))
+		     s->memsz > HC_GIB || s->paddr > UINT64_MAX - HC_GIB))
 			return false;
 	}
 	return true;
@@ -99,13 +99,13 @@ efi_status_t uefi_load_image(struct board_boot_info *info, uint64_t *entry)
 	if (!elf_is_sound())
 		return uefi_error(EFI_LOAD_ERROR, "the image inside hypercore.efi is damaged");
 	elf_extent(&low, &high);
-	if (low >= high || low % IMAGE_ALIGN != 0)
+	if (low >= high || high - low > HC_GIB || low % IMAGE_ALIGN != 0)
 		return uefi_error(EFI_LOAD_ERROR, "the image inside hypercore.efi should start at "
 		                                  "a multiple of 2 MiB");
 
 	/* Code, because firmware may forbid execution in data pages. */
-	status = uefi_alloc(EFI_LOADER_CODE, high - low, IMAGE_ALIGN, false, "the hypervisor",
-	                    &base);
+	status = uefi_alloc(EFI_LOADER_CODE, high - low, IMAGE_ALIGN, UEFI_IMAGE_HIGH_OK,
+	                    "the hypervisor", &base);
 	if (status != EFI_SUCCESS)
 		return status;
 	shift = base - low;

@@ -9,6 +9,7 @@ static const struct efi_guid loaded_image_guid = EFI_LOADED_IMAGE_PROTOCOL_GUID;
 static const struct efi_guid graphics_guid = EFI_GRAPHICS_OUTPUT_PROTOCOL_GUID;
 static const struct efi_guid acpi20_guid = EFI_ACPI_20_TABLE_GUID;
 static const struct efi_guid acpi10_guid = EFI_ACPI_10_TABLE_GUID;
+static const struct efi_guid dtb_guid = EFI_DTB_TABLE_GUID;
 
 /* How long an error stays on the screen before the firmware goes on. */
 #define ERROR_PAUSE_US 3000000
@@ -26,18 +27,21 @@ static void find_loader_name(const struct efi_system_table *system, struct board
 	hc_snprintf(info->loader, sizeof(info->loader), "UEFI (%s)", vendor);
 }
 
-static void find_rsdp(const struct efi_system_table *system, struct board_boot_info *info)
+/* 0: there is no table of that kind. */
+static uint64_t find_table(const struct efi_system_table *system, const struct efi_guid *guid)
 {
-	for (uint64_t i = 0; i < system->table_count; i++) {
-		const struct efi_configuration_table *t = &system->tables[i];
+	for (uint64_t i = 0; i < system->table_count; i++)
+		if (memcmp(&system->tables[i].guid, guid, sizeof(*guid)) == 0)
+			return (uintptr_t)system->tables[i].table;
+	return 0;
+}
 
-		if (memcmp(&t->guid, &acpi20_guid, sizeof(t->guid)) == 0) {
-			info->rsdp = (uintptr_t)t->table;
-			return;
-		}
-		if (memcmp(&t->guid, &acpi10_guid, sizeof(t->guid)) == 0)
-			info->rsdp = (uintptr_t)t->table;
-	}
+static void find_tables(const struct efi_system_table *system, struct board_boot_info *info)
+{
+	info->rsdp = find_table(system, &acpi20_guid);
+	if (!info->rsdp)
+		info->rsdp = find_table(system, &acpi10_guid);
+	info->dtb = find_table(system, &dtb_guid);
 }
 
 /* The position of a mask of eight adjacent bits at a byte boundary, or -1. */
@@ -131,7 +135,7 @@ static efi_status_t gather(efi_handle_t self, struct efi_system_table *system,
 	uint64_t address;
 	efi_status_t status;
 
-	status = uefi_alloc(EFI_LOADER_DATA, sizeof(*info), EFI_PAGE_SIZE, false,
+	status = uefi_alloc(EFI_LOADER_DATA, sizeof(*info), EFI_PAGE_SIZE, UEFI_IMAGE_HIGH_OK,
 	                    "the boot information", &address);
 	if (status != EFI_SUCCESS)
 		return status;
@@ -141,7 +145,7 @@ static efi_status_t gather(efi_handle_t self, struct efi_system_table *system,
 	if (status != EFI_SUCCESS)
 		return uefi_error(status, "the firmware does not say where hypercore.efi is from");
 	find_loader_name(system, info);
-	find_rsdp(system, info);
+	find_tables(system, info);
 	find_framebuffer(services, info);
 	find_command_line(image, info);
 	status = uefi_load_files(services, image->device, info);
@@ -149,12 +153,6 @@ static efi_status_t gather(efi_handle_t self, struct efi_system_table *system,
 		status = uefi_load_image(info, entry);
 	*out = info;
 	return status;
-}
-
-static _Noreturn void enter(uint64_t entry, const struct board_boot_info *info)
-{
-	__asm__ volatile("cli\n\tcld\n\tjmp *%0" : : "r"(entry), "D"(info) : "memory");
-	__builtin_unreachable();
 }
 
 efi_status_t EFIAPI uefi_main(efi_handle_t self, struct efi_system_table *system)
@@ -168,10 +166,12 @@ efi_status_t EFIAPI uefi_main(efi_handle_t self, struct efi_system_table *system
 	uefi_log_init(system);
 	uefi_memory_init(system->boot_services);
 	status = gather(self, system, &info, &entry);
-	if (status == EFI_SUCCESS)
+	if (status == EFI_SUCCESS) {
+		info->wall_clock = uefi_wall_clock(system->runtime_services);
 		status = uefi_exit(self, info);
+	}
 	if (status == EFI_SUCCESS)
-		enter(entry, info);
+		uefi_enter(entry, info);
 
 	system->boot_services->stall(ERROR_PAUSE_US);
 	uefi_free_all();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The part of the UEFI specification (2.9) that the loader uses. Members that it does not use are
- * gaps; the assertions pin what stands between them. x86-64 only: pointers and UINTN have 8 bytes.
+ * gaps; the assertions pin what stands between them. Pointers and UINTN have 8 bytes.
  */
 #ifndef PLATFORM_BOARD_UEFI_UEFI_H
 #define PLATFORM_BOARD_UEFI_UEFI_H
@@ -9,9 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* The firmware is called, and calls, by the calling convention of 2.3.4.2. */
-#define EFIAPI __attribute__((ms_abi))
+#include <uefi_arch.h> /* of the folder named after the architecture: EFIAPI */
 
 typedef uint64_t efi_status_t;
 typedef void *efi_handle_t;
@@ -114,6 +112,24 @@ struct efi_text_output {
 };
 _Static_assert(offsetof(struct efi_text_output, output_string) == 8, "OutputString");
 
+/* --- Runtime services (4.5, 8.3) --- */
+
+struct efi_time {
+	uint16_t year;
+	uint8_t month, day, hour, minute, second, pad1;
+	uint32_t nanosecond;
+	int16_t timezone; /* minutes */
+	uint8_t daylight, pad2;
+};
+_Static_assert(offsetof(struct efi_time, timezone) == 12, "EFI_TIME");
+_Static_assert(sizeof(struct efi_time) == 16, "EFI_TIME");
+
+struct efi_runtime_services {
+	struct efi_table_header header;
+	efi_status_t(EFIAPI *get_time)(struct efi_time *time, void *capabilities);
+};
+_Static_assert(offsetof(struct efi_runtime_services, get_time) == 24, "GetTime");
+
 /* --- System table (4.3, 4.6) --- */
 
 struct efi_configuration_table {
@@ -137,18 +153,28 @@ _Static_assert(sizeof(struct efi_configuration_table) == 24, "EFI_CONFIGURATION_
 		}                                                                                  \
 	}
 
+#define EFI_DTB_TABLE_GUID                                                                         \
+	{                                                                                          \
+		0xb1b621d5, 0xf19c, 0x41a5,                                                        \
+		{                                                                                  \
+			0x83, 0x0b, 0xd9, 0x15, 0x2c, 0x69, 0xaa, 0xe0                             \
+		}                                                                                  \
+	}
+
 struct efi_system_table {
 	struct efi_table_header header;
 	const efi_char_t *firmware_vendor;
 	uint32_t firmware_revision;
 	void *gap1[3];
 	struct efi_text_output *con_out;
-	void *gap2[3];
+	void *gap2[2];
+	const struct efi_runtime_services *runtime_services;
 	struct efi_boot_services *boot_services;
 	uint64_t table_count;
 	struct efi_configuration_table *tables;
 };
 _Static_assert(offsetof(struct efi_system_table, con_out) == 64, "ConOut");
+_Static_assert(offsetof(struct efi_system_table, runtime_services) == 88, "RuntimeServices");
 _Static_assert(offsetof(struct efi_system_table, boot_services) == 96, "BootServices");
 _Static_assert(offsetof(struct efi_system_table, tables) == 112, "ConfigurationTable");
 

@@ -32,8 +32,7 @@ struct board_cpu {
 	uint64_t stack_top;
 	uint64_t first_tsc; /* when it had started */
 	_Atomic bool online;
-	_Atomic bool kicked;        /* since it last came out of idle */
-	_Atomic uint32_t work_done; /* generation of the last cpus_call() it finished */
+	_Atomic bool kicked; /* since it last came out of idle */
 };
 
 extern struct board_cpu board_cpus[HC_MAX_CPUS];
@@ -60,8 +59,5 @@ void idt_build(void);
  * are logged and left out. */
 struct acpi_info;
 void cpus_start(const struct acpi_info *acpi);
-
-/* Runs fn(arg) on all CPUs, with interrupts off, and returns when all have finished. Boot CPU. */
-void cpus_call(void (*fn)(void *arg), void *arg);
 
 #endif

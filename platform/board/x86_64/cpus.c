@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Starting the other CPUs, and giving all of them work. */
+/* Starting the other CPUs. */
 #include <hypercore/errno.h>
 #include <hypercore/freestanding.h>
 
 #include "core/log.h"
 #include "platform/board/acpi.h"
+#include "platform/board/board.h"
+#include "platform/board/image.h"
+#include "platform/board/work.h"
 #include "platform/board/x86_64/apic.h"
 #include "platform/board/x86_64/clock.h"
 #include "platform/board/x86_64/cpu.h"
 #include "platform/board/x86_64/hw.h"
-#include "platform/board/x86_64/image.h"
 #include "platform/board/x86_64/machine.h"
 #include "platform/board/x86_64/paging.h"
 #include "platform/board/x86_64/trap.h"
@@ -50,27 +52,6 @@ extern const uint8_t trampoline_start[], trampoline_data[], trampoline_end[];
 
 static struct cpu_start start;
 
-static struct {
-	void (*fn)(void *arg);
-	void *arg;
-	_Atomic uint32_t generation;
-} work;
-
-static _Noreturn void work_loop(struct board_cpu *c)
-{
-	for (;;) {
-		uint32_t generation = atomic_load(&work.generation);
-
-		if (generation == atomic_load(&c->work_done)) {
-			hc_platform_idle();
-			continue;
-		}
-		work.fn(work.arg);
-		atomic_store(&c->work_done, generation);
-		hc_platform_kick(&board_cpus[0].cpu);
-	}
-}
-
 /* A started CPU's first C, on its own stack. */
 static void cpu_main(struct board_cpu *c)
 {
@@ -81,7 +62,7 @@ static void cpu_main(struct board_cpu *c)
 	c->cpu.hw_id = apic_id();
 	c->first_tsc = rdtsc();
 	atomic_store(&c->online, true);
-	work_loop(c);
+	work_loop(&c->cpu);
 }
 
 static void fill_trampoline(uint8_t *page, uint32_t address)
@@ -92,7 +73,7 @@ static void fill_trampoline(uint8_t *page, uint32_t address)
 	memcpy(page, trampoline_start, (size_t)(trampoline_end - trampoline_start));
 	d->start = (uint64_t)(uintptr_t)&start;
 	d->cr0 = TRAMPOLINE_CR0;
-	d->cr3 = paging_root();
+	d->cr3 = paging_root_address();
 	d->cr4 = TRAMPOLINE_CR4;
 	d->efer = paging_efer();
 	d->far_offset += address;
@@ -169,9 +150,9 @@ static void start_listed(const struct acpi_info *acpi, uint8_t page)
 	}
 }
 
-static void flush(void *arg)
+static void flush(struct hc_cpu *cpu)
 {
-	(void)arg;
+	(void)cpu;
 	paging_flush();
 }
 
@@ -192,20 +173,5 @@ void cpus_start(const struct acpi_info *acpi)
 	fill_trampoline(page, (uint32_t)address);
 	start_listed(acpi, (uint8_t)(address >> HC_PAGE_SHIFT));
 	paging_unmap(address, HC_PAGE_SIZE);
-	cpus_call(flush, NULL);
-}
-
-void cpus_call(void (*fn)(void *arg), void *arg)
-{
-	uint32_t generation = atomic_load(&work.generation) + 1;
-
-	work.fn = fn;
-	work.arg = arg;
-	atomic_store(&work.generation, generation);
-	for (unsigned i = 1; i < board_cpu_count; i++)
-		hc_platform_kick(&board_cpus[i].cpu);
-	fn(arg);
-	for (unsigned i = 1; i < board_cpu_count; i++)
-		while (atomic_load(&board_cpus[i].work_done) != generation)
-			hc_platform_idle();
+	board_call_cpus(flush);
 }

@@ -5,9 +5,10 @@
 
 #include "core/log.h"
 #include "platform/board/board.h"
+#include "platform/board/image.h"
 #include "platform/board/x86_64/cpu.h"
 #include "platform/board/x86_64/hw.h"
-#include "platform/board/x86_64/image.h"
+#include "platform/board/x86_64/layout.h"
 #include "platform/board/x86_64/loader.h"
 #include "platform/board/x86_64/machine.h"
 
@@ -51,19 +52,11 @@ static const void *early_map(uint64_t pa, uint64_t size)
 	return (const void *)(uintptr_t)pa;
 }
 
-/* The stub's version of the struct is checked as any other input. */
 static int check_boot_info(struct board_boot_info *info)
 {
-	if (info->magic != BOARD_BOOT_MAGIC || info->range_count > BOARD_MAX_RANGES ||
-	    info->module_count > BOARD_MAX_MODULES)
-		return -EPROTO;
 	if (info->image_base & (2 * HC_MIB - 1) || info->image_base >= 4 * HC_GIB)
 		return -EPROTO;
-	info->loader[sizeof(info->loader) - 1] = '\0';
-	info->cmdline[sizeof(info->cmdline) - 1] = '\0';
-	for (uint32_t i = 0; i < info->module_count; i++)
-		info->modules[i].name[BOARD_MODULE_NAME - 1] = '\0';
-	return 0;
+	return boot_info_check(info);
 }
 
 static int read_boot_info(uint32_t kind, uint64_t pa)

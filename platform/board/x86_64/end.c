@@ -1,18 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* How it all ends: in order, or with a panic. */
-#include "core/log.h"
-#include "platform/board/board.h"
-#include "platform/board/console.h"
-#include "platform/board/output_lock.h"
+/* What the machine offers for the end. */
+#include "platform/board/panic.h"
 #include "platform/board/x86_64/apic.h"
 #include "platform/board/x86_64/cpu.h"
 #include "platform/board/x86_64/hw.h"
 #include "platform/board/x86_64/machine.h"
-#include "platform/board/x86_64/paging.h"
-#include "platform/board/x86_64/panic.h"
-#include "platform/board/x86_64/serial.h"
-
-#define NOBODY UINT32_MAX
 
 #define PORT_DEBUG_EXIT 0xf4
 #define PORT_BOCHS      0x8900
@@ -24,9 +16,6 @@
 #define PM1_SLP_SHIFT 10
 #define PM1_SLP_MASK  0x3c00
 #define PM1_SLP_EN    0x2000
-
-static enum board_end chosen = BOARD_END_HALT;
-static _Atomic uint32_t panicking = NOBODY;
 
 /* Time for what was just written to a port to take effect; no clock is needed. */
 static void settle(void)
@@ -91,63 +80,28 @@ static void debug_exit(bool ok)
 	outb(PORT_DEBUG_EXIT, ok ? 0 : 1);
 }
 
-void board_set_end(enum board_end end)
+void end_machine(enum board_end end, bool ok)
 {
-	chosen = end;
-}
-
-void board_end(bool ok)
-{
-	irq_off();
-	serial_drain();
-	switch (chosen) {
+	switch (end) {
 	case BOARD_END_POWEROFF: power_off(); break;
 	case BOARD_END_RESET: reset(); break;
 	case BOARD_END_DEBUG_EXIT: debug_exit(ok); break;
 	case BOARD_END_HALT:
 	default: break;
 	}
+}
+
+/* NMIs still come, and go. */
+void end_halt(void)
+{
 	for (;;)
 		__asm__ volatile("cli; hlt");
 }
 
-void panic_begin(void)
+void end_stop_others(void)
 {
-	uint32_t nobody = NOBODY, self = this_cpu()->cpu.id;
-
-	irq_off();
-	if (!atomic_compare_exchange_strong(&panicking, &nobody, self)) {
-		if (nobody == self) /* once more, on the way out: at least stop */
-			board_end(false);
-		for (;;)
-			cpu_halt();
-	}
 	if (board_cpu_count > 1) {
 		apic_send_nmi_to_others();
 		settle();
 	}
-	output_break_locks();
-	if (!console_sink_count())
-		board_attach_serial(BOARD_SERIAL_COM1);
-}
-
-void panic_stop_if_other(void)
-{
-	uint32_t who = atomic_load(&panicking);
-
-	while (who != NOBODY && who != this_cpu()->cpu.id)
-		cpu_halt();
-}
-
-void hc_platform_panic(const char *message)
-{
-	static _Atomic bool begun;
-
-	if (atomic_load(&panicking) != this_cpu()->cpu.id)
-		panic_begin();
-	if (!atomic_exchange(&begun, true)) {
-		hc_log(HC_LOG_ERROR, "panic: cpu %u: %s", this_cpu()->cpu.id, message);
-		hc_log(HC_LOG_INFO, "end: panic");
-	}
-	board_end(false);
 }

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "platform/board/x86_64/paging.h"
 
-#include <hypercore/errno.h>
-#include <hypercore/freestanding.h>
-
+#include "platform/board/image.h"
 #include "platform/board/x86_64/hw.h"
-#include "platform/board/x86_64/image.h"
-#include "platform/platform.h"
+#include "platform/board/x86_64/layout.h"
 
 /* SDM Vol. 3A 4.5, tables 4-15 to 4-20. */
 #define PTE_P        HC_BIT(0)
@@ -20,8 +17,6 @@
 #define PTE_PAT_HIGH HC_BIT(12) /* of larger pages */
 #define PTE_NX       HC_BIT(63)
 #define PTE_ADDR     UINT64_C(0x000ffffffffff000)
-
-#define LEVELS 4
 
 /* PAT entries 0 to 3 as after reset (WB, WT, UC-, UC), 4 is write combining (SDM Vol. 3A 11.12). */
 #define MSR_PAT   0x277
@@ -48,181 +43,49 @@
 #define CR4_SMEP    HC_BIT(20)
 #define CR4_SMAP    HC_BIT(21)
 
-static const uint64_t kind_bits[PAGING_KINDS] = {
-	[PAGING_RX] = PTE_P | PTE_A,
-	[PAGING_RO] = PTE_P | PTE_A | PTE_NX,
-	[PAGING_RW] = PTE_P | PTE_A | PTE_D | PTE_W | PTE_NX,
-	[PAGING_UNCACHED] = PTE_P | PTE_A | PTE_D | PTE_W | PTE_NX | PTE_PCD | PTE_PWT,
-	[PAGING_COMBINING] = PTE_P | PTE_A | PTE_D | PTE_W | PTE_NX | PTE_PAT,
-	[PAGING_LOW_CODE] = PTE_P | PTE_A | PTE_D | PTE_W,
+#define PAGE(bits)  (PTE_P | PTE_A | (bits))
+#define BLOCK(bits) (PAGE(bits) | PTE_LARGE)
+
+struct paging_format paging_format = {
+	.address = PTE_ADDR,
+	.table = PTE_P | PTE_W | PTE_A,
+	.large_mask = PTE_LARGE,
+	.large = PTE_LARGE,
+	.page = {
+		[PAGING_RX] = PAGE(0),
+		[PAGING_RO] = PAGE(PTE_NX),
+		[PAGING_RW] = PAGE(PTE_D | PTE_W | PTE_NX),
+		[PAGING_UNCACHED] = PAGE(PTE_D | PTE_W | PTE_NX | PTE_PCD | PTE_PWT),
+		[PAGING_COMBINING] = PAGE(PTE_D | PTE_W | PTE_NX | PTE_PAT),
+		[PAGING_LOW_CODE] = PAGE(PTE_D | PTE_W),
+	},
+	.block = {
+		[PAGING_RX] = BLOCK(0),
+		[PAGING_RO] = BLOCK(PTE_NX),
+		[PAGING_RW] = BLOCK(PTE_D | PTE_W | PTE_NX),
+		[PAGING_UNCACHED] = BLOCK(PTE_D | PTE_W | PTE_NX | PTE_PCD | PTE_PWT),
+		[PAGING_COMBINING] = BLOCK(PTE_D | PTE_W | PTE_NX | PTE_PAT_HIGH),
+		[PAGING_LOW_CODE] = BLOCK(PTE_D | PTE_W),
+	},
+	.largest_level = 1,
+};
+
+const struct paging_layout paging_layout = {
+	.direct_base = DIRECT_BASE,
+	.direct_size = DIRECT_SIZE,
+	.window_base = WINDOW_BASE,
+	.window_size = WINDOW_SIZE,
 };
 
 /* In the image, hence below 4 GiB, where starting CPUs can load it. */
-static uint64_t root[512] __attribute__((aligned(4096)));
+uint64_t paging_root[PAGING_ENTRIES] __attribute__((aligned(4096)));
 
-/* Until the switch tables come from early_ram and are reached at their physical addresses. */
-static struct ranges *early_ram;
-static uint64_t table_offset;
-static unsigned largest_level = 1;
-static uint64_t usable_bits = UINT64_MAX;
-
-static uint64_t window_next = WINDOW_BASE;
-static uint64_t stack_next = (uint64_t)(uintptr_t)image_end;
-
-static unsigned level_shift(unsigned level)
+static bool has_nx(void)
 {
-	return HC_PAGE_SHIFT + 9 * level;
+	return paging_format.page[PAGING_RW] & PTE_NX;
 }
 
-static uint64_t *table_at(uint64_t entry)
-{
-	return (uint64_t *)(uintptr_t)((entry & PTE_ADDR) + table_offset);
-}
-
-/* A zeroed page for a table. 0: there is none. */
-static uint64_t new_table(void)
-{
-	uint64_t pa;
-	void *p;
-
-	if (!early_ram) {
-		p = hc_platform_alloc_pages(0);
-		return p ? hc_platform_to_hpa(p).v : 0;
-	}
-	pa = ranges_take(early_ram, HC_PAGE_SIZE, HC_PAGE_SIZE, 4 * HC_GIB);
-	if (pa)
-		memset(table_at(pa), 0, HC_PAGE_SIZE);
-	return pa;
-}
-
-/* The entry of va at level (0: 4 KiB pages), or the larger page's entry that covers it. Missing
- * tables are added if create. NULL: there is no table, or no memory for one. */
-static uint64_t *entry_of(uint64_t va, unsigned level, bool create, unsigned *found)
-{
-	uint64_t *table = root;
-
-	for (unsigned l = LEVELS - 1;; l--) {
-		uint64_t *e = &table[va >> level_shift(l) & 511];
-
-		*found = l;
-		if (l == level || (l < LEVELS - 1 && *e & PTE_P && *e & PTE_LARGE))
-			return e;
-		if (!(*e & PTE_P)) {
-			uint64_t pa = create ? new_table() : 0;
-
-			if (!pa)
-				return NULL;
-			*e = pa | PTE_P | PTE_W | PTE_A;
-		}
-		table = table_at(*e);
-	}
-}
-
-/* The largest page that can start at va and pa and ends within size. */
-static unsigned fitting_level(uint64_t va, uint64_t pa, uint64_t size)
-{
-	unsigned level = largest_level;
-
-	while (level &&
-	       ((va | pa) & (HC_BIT(level_shift(level)) - 1) || size < HC_BIT(level_shift(level))))
-		level--;
-	return level;
-}
-
-static uint64_t leaf(uint64_t pa, unsigned level, enum paging_kind kind)
-{
-	uint64_t bits = kind_bits[kind] & usable_bits;
-
-	if (level == 0)
-		return pa | bits;
-	if (bits & PTE_PAT)
-		bits |= PTE_PAT_HIGH;
-	return pa | bits | PTE_LARGE;
-}
-
-int paging_map(uint64_t va, uint64_t pa, uint64_t size, enum paging_kind kind)
-{
-	while (size) {
-		unsigned level = fitting_level(va, pa, size), found;
-		uint64_t *e = entry_of(va, level, true, &found);
-
-		if (!e)
-			return -ENOMEM;
-		if (found != level || *e & PTE_P)
-			return -EEXIST;
-		*e = leaf(pa, level, kind);
-		va += HC_BIT(level_shift(level));
-		pa += HC_BIT(level_shift(level));
-		size -= HC_BIT(level_shift(level));
-	}
-	return 0;
-}
-
-void paging_unmap(uint64_t va, uint64_t size)
-{
-	for (uint64_t end = va + size; va != end; va += HC_PAGE_SIZE) {
-		unsigned found;
-		uint64_t *e = entry_of(va, 0, false, &found);
-
-		if (e && found == 0)
-			*e = 0;
-	}
-	paging_flush();
-}
-
-bool paging_lookup(uint64_t va, hpa_t *pa)
-{
-	unsigned found;
-	uint64_t *e = entry_of(va, 0, false, &found);
-	uint64_t inside;
-
-	if (!e || !(*e & PTE_P))
-		return false;
-	inside = HC_BIT(level_shift(found)) - 1;
-	pa->v = (*e & PTE_ADDR & ~inside) | (va & inside);
-	return true;
-}
-
-void *paging_window(hpa_t pa, uint64_t size, enum paging_kind kind)
-{
-	uint64_t first = HC_ALIGN_DOWN(pa.v, HC_PAGE_SIZE);
-	uint64_t len = HC_ALIGN_UP(pa.v + size, HC_PAGE_SIZE) - first;
-	uint64_t va = window_next;
-
-	if (pa.v + size < pa.v || len > WINDOW_SIZE || va + len > WINDOW_BASE + WINDOW_SIZE)
-		return NULL;
-	/* The same place within 2 MiB, so that large pages fit. */
-	va += (first - va) & (2 * HC_MIB - 1);
-	if (paging_map(va, first, len, kind))
-		return NULL;
-	window_next = va + len;
-	return (void *)(uintptr_t)(va + (pa.v - first));
-}
-
-uint64_t paging_stack(uint64_t size)
-{
-	uint64_t bottom = stack_next + HC_PAGE_SIZE;
-
-	for (uint64_t at = 0; at < size; at += HC_PAGE_SIZE) {
-		void *page = hc_platform_alloc_pages(0);
-
-		if (!page ||
-		    paging_map(bottom + at, hc_platform_to_hpa(page).v, HC_PAGE_SIZE, PAGING_RW))
-			return 0;
-	}
-	stack_next = bottom + size;
-	return stack_next;
-}
-
-bool paging_is_guard(uint64_t va)
-{
-	hpa_t pa;
-
-	return va >= (uint64_t)(uintptr_t)image_end && va < stack_next + HC_PAGE_SIZE &&
-	       !paging_lookup(va, &pa);
-}
-
-static int map_image(uint64_t base)
+static int map_image(void)
 {
 	const struct {
 		const uint8_t *from, *to;
@@ -234,8 +97,7 @@ static int map_image(uint64_t base)
 	};
 
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(parts); i++) {
-		uint64_t va = (uint64_t)(uintptr_t)parts[i].from;
-		int err = paging_map(va, base + (va - IMAGE_VIRT),
+		int err = paging_map((uint64_t)(uintptr_t)parts[i].from, image_hpa(parts[i].from).v,
 		                     (uint64_t)(parts[i].to - parts[i].from), parts[i].kind);
 
 		if (err)
@@ -244,25 +106,34 @@ static int map_image(uint64_t base)
 	return 0;
 }
 
-int paging_start(const struct ranges *ram, struct ranges *unused, uint64_t image_base)
+static void choose_format(void)
 {
 	uint32_t features = cpuid(0x80000001, 0).edx;
-	int err;
 
 	if (features & HC_BIT(26))
-		largest_level = 2;
-	if (!(features & HC_BIT(20)))
-		usable_bits &= ~PTE_NX;
-	early_ram = unused;
-	err = map_image(image_base);
+		paging_format.largest_level = 2;
+	if (features & HC_BIT(20))
+		return;
+	for (unsigned i = 0; i < PAGING_KINDS; i++) {
+		paging_format.page[i] &= ~PTE_NX;
+		paging_format.block[i] &= ~PTE_NX;
+	}
+}
+
+/* Before, the first 4 GiB are mapped one to one. */
+int paging_start(const struct ranges *ram, struct ranges *unused)
+{
+	int err;
+
+	choose_format();
+	paging_tables_from_ram(unused, 0, 4 * HC_GIB, 0);
+	err = map_image();
 	for (unsigned i = 0; !err && i < ram->count; i++)
-		err = paging_map(DIRECT_BASE + ram->r[i].base, ram->r[i].base,
-		                 ram->r[i].end - ram->r[i].base, PAGING_RW);
+		err = paging_map_direct(ram->r[i].base, ram->r[i].end - ram->r[i].base);
 	if (err)
 		return err;
 	paging_enable();
-	early_ram = NULL;
-	table_offset = DIRECT_BASE;
+	paging_tables_from_allocator();
 	return 0;
 }
 
@@ -289,22 +160,26 @@ static uint64_t cr4_features(void)
 
 void paging_enable(void)
 {
-	if (usable_bits & PTE_NX)
+	if (has_nx())
 		wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_NXE);
 	wrmsr(MSR_PAT, PAT_VALUE);
-	write_cr3(paging_root());
+	write_cr3(paging_root_address());
 	write_cr4(cr4_features());
 	write_cr0((read_cr0() & ~(CR0_EM | CR0_TS | CR0_CD | CR0_NW)) | CR0_WP | CR0_NE | CR0_MP);
 }
 
-uint32_t paging_root(void)
+uint32_t paging_root_address(void)
 {
-	return (uint32_t)image_hpa(root).v;
+	return (uint32_t)image_hpa(paging_root).v;
 }
 
 uint32_t paging_efer(void)
 {
-	return (uint32_t)(EFER_LME | (usable_bits & PTE_NX ? EFER_NXE : 0));
+	return (uint32_t)(EFER_LME | (has_nx() ? EFER_NXE : 0));
+}
+
+void paging_written(void)
+{
 }
 
 void paging_flush(void)

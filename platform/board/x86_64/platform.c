@@ -3,10 +3,10 @@
 #include "platform/platform.h"
 
 #include "platform/board/console.h"
+#include "platform/board/serial.h"
 #include "platform/board/x86_64/apic.h"
 #include "platform/board/x86_64/cpu.h"
 #include "platform/board/x86_64/hw.h"
-#include "platform/board/x86_64/serial.h"
 #include "platform/board/x86_64/trap.h"
 
 struct hc_cpu *hc_platform_this_cpu(void)

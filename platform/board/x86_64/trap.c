@@ -2,12 +2,11 @@
 #include "platform/board/x86_64/trap.h"
 
 #include "core/log.h"
+#include "platform/board/panic.h"
 #include "platform/board/x86_64/apic.h"
 #include "platform/board/x86_64/cpu.h"
 #include "platform/board/x86_64/hw.h"
-#include "platform/board/x86_64/image.h"
 #include "platform/board/x86_64/paging.h"
-#include "platform/board/x86_64/panic.h"
 
 #define MSR_EFER 0xc0000080
 
@@ -45,56 +44,19 @@ void trap_set_handler(unsigned vector, void (*fn)(void))
 	handlers[vector] = fn;
 }
 
-static void say(const char *fmt, ...) HC_PRINTF(1, 2);
-static void say(const char *fmt, ...)
-{
-	char line[160];
-	va_list ap;
-	int n;
-
-	va_start(ap, fmt);
-	n = hc_vsnprintf(line, sizeof(line), fmt, ap);
-	va_end(ap);
-	hc_platform_log(line, n < (int)sizeof(line) ? (size_t)n : sizeof(line) - 1);
-}
-
 typedef unsigned long long ull;
-
-/* An address of our code as an offset into the image, which is what disassemblies show. */
-static const char *place(uint64_t va, char *buf, size_t size)
-{
-	if (va >= (uint64_t)(uintptr_t)image_start && va < (uint64_t)(uintptr_t)image_rodata)
-		hc_snprintf(buf, size, "image+0x%llx", (ull)(va - IMAGE_VIRT));
-	else
-		hc_snprintf(buf, size, "0x%llx", (ull)va);
-	return buf;
-}
 
 static void explain_page_fault(const struct trap_frame *f)
 {
 	uint64_t va = read_cr2();
 
-	say("  %s of 0x%016llx: %s%s%s",
-	    f->error_code & 16  ? "execution"
-	    : f->error_code & 2 ? "write"
-	                        : "read",
-	    (ull)va, f->error_code & 1 ? "not allowed" : "not mapped",
-	    f->error_code & 8 ? ", reserved bit set" : "",
-	    paging_is_guard(va) ? ", stack overflow" : "");
-}
-
-static void dump_stack(uint64_t rsp)
-{
-	hpa_t pa;
-
-	for (unsigned row = 0; row < 8; row++, rsp += 32) {
-		const uint64_t *w = (const uint64_t *)(uintptr_t)rsp;
-
-		if (rsp & 7 || !paging_lookup(rsp, &pa) || !paging_lookup(rsp + 31, &pa))
-			return;
-		say("  stack %016llx: %016llx %016llx %016llx %016llx", (ull)rsp, (ull)w[0],
-		    (ull)w[1], (ull)w[2], (ull)w[3]);
-	}
+	dump_say("  %s of 0x%016llx: %s%s%s",
+	         f->error_code & 16  ? "execution"
+	         : f->error_code & 2 ? "write"
+	                             : "read",
+	         (ull)va, f->error_code & 1 ? "not allowed" : "not mapped",
+	         f->error_code & 8 ? ", reserved bit set" : "",
+	         paging_is_guard(va) ? ", stack overflow" : "");
 }
 
 void trap_dump(const struct trap_frame *f)
@@ -102,28 +64,28 @@ void trap_dump(const struct trap_frame *f)
 	char text[40];
 	const char *name = f->vector < 32 ? exception_names[f->vector] : NULL;
 
-	say("cpu %u: vector %llu (%s), error code 0x%llx", this_cpu()->cpu.id, (ull)f->vector,
-	    name ? name : "reserved", (ull)f->error_code);
+	dump_say("cpu %u: vector %llu (%s), error code 0x%llx", this_cpu()->cpu.id, (ull)f->vector,
+	         name ? name : "reserved", (ull)f->error_code);
 	if (f->vector == 14)
 		explain_page_fault(f);
 	else if (f->error_code && f->vector != 8)
-		say("  selector 0x%llx in the %s%s", (ull)(f->error_code & 0xfff8),
-		    f->error_code & 2   ? "IDT"
-		    : f->error_code & 4 ? "LDT"
-		                        : "GDT",
-		    f->error_code & 1 ? ", external event" : "");
-	say("  rip %016llx (%s) rflags %08llx cs %llx ss %llx", (ull)f->rip,
-	    place(f->rip, text, sizeof(text)), (ull)f->rflags, (ull)f->cs, (ull)f->ss);
-	say("  rax %016llx rbx %016llx rcx %016llx rdx %016llx", (ull)f->rax, (ull)f->rbx,
-	    (ull)f->rcx, (ull)f->rdx);
-	say("  rsi %016llx rdi %016llx rbp %016llx rsp %016llx", (ull)f->rsi, (ull)f->rdi,
-	    (ull)f->rbp, (ull)f->rsp);
-	say("  r8  %016llx r9  %016llx r10 %016llx r11 %016llx", (ull)f->r8, (ull)f->r9,
-	    (ull)f->r10, (ull)f->r11);
-	say("  r12 %016llx r13 %016llx r14 %016llx r15 %016llx", (ull)f->r12, (ull)f->r13,
-	    (ull)f->r14, (ull)f->r15);
-	say("  cr0 %016llx cr2 %016llx cr3 %016llx cr4 %016llx efer %llx", (ull)read_cr0(),
-	    (ull)read_cr2(), (ull)read_cr3(), (ull)read_cr4(), (ull)rdmsr(MSR_EFER));
+		dump_say("  selector 0x%llx in the %s%s", (ull)(f->error_code & 0xfff8),
+		         f->error_code & 2   ? "IDT"
+		         : f->error_code & 4 ? "LDT"
+		                             : "GDT",
+		         f->error_code & 1 ? ", external event" : "");
+	dump_say("  rip %016llx (%s) rflags %08llx cs %llx ss %llx", (ull)f->rip,
+	         dump_place(f->rip, text, sizeof(text)), (ull)f->rflags, (ull)f->cs, (ull)f->ss);
+	dump_say("  rax %016llx rbx %016llx rcx %016llx rdx %016llx", (ull)f->rax, (ull)f->rbx,
+	         (ull)f->rcx, (ull)f->rdx);
+	dump_say("  rsi %016llx rdi %016llx rbp %016llx rsp %016llx", (ull)f->rsi, (ull)f->rdi,
+	         (ull)f->rbp, (ull)f->rsp);
+	dump_say("  r8  %016llx r9  %016llx r10 %016llx r11 %016llx", (ull)f->r8, (ull)f->r9,
+	         (ull)f->r10, (ull)f->r11);
+	dump_say("  r12 %016llx r13 %016llx r14 %016llx r15 %016llx", (ull)f->r12, (ull)f->r13,
+	         (ull)f->r14, (ull)f->r15);
+	dump_say("  cr0 %016llx cr2 %016llx cr3 %016llx cr4 %016llx efer %llx", (ull)read_cr0(),
+	         (ull)read_cr2(), (ull)read_cr3(), (ull)read_cr4(), (ull)rdmsr(MSR_EFER));
 	dump_stack(f->rsp);
 }
 
@@ -134,7 +96,8 @@ static void exception(const struct trap_frame *f)
 
 	panic_begin();
 	trap_dump(f);
-	hc_panic("%s at %s", name ? name : "reserved exception", place(f->rip, text, sizeof(text)));
+	hc_panic("%s at %s", name ? name : "reserved exception",
+	         dump_place(f->rip, text, sizeof(text)));
 }
 
 /* One from outside reaches all CPUs at once: their dumps take turns. */

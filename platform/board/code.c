@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Memory for code made at run time: RAM as the direct map has it, and once more, executable. */
-#include "platform/board/x86_64/paging.h"
+#include "platform/board/paging.h"
 #include "platform/platform.h"
 
 void *hc_platform_alloc_code(size_t size, void **writable)

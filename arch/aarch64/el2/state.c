@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The neutral state and the CPU's registers.
+ *
+ * Between load() and put() the guest's registers are the CPU's; put() takes all of them into the
+ * neutral state, where load() finds them. It leaves in the CPU what nothing else needs (EL1's
+ * registers, vectors): a vCPU that comes back before another one came finds it there.
+ */
+#include "arch/aarch64/el2/internal.h"
+
+typedef void (*state_fn)(struct el2_vcpu *ev, struct a64_state *st);
+
+static void nothing(struct el2_vcpu *ev, struct a64_state *st)
+{
+}
+
+/* --- EL1's registers --- */
+
+static void get_sys(struct el2_vcpu *ev, struct a64_state *st)
+{
+	el2_hw_save_el1(st->sys, el2_caps.vhe);
+}
+
+static void set_sys(struct el2_vcpu *ev, struct a64_state *st)
+{
+	el2_hw_load_el1(st->sys, el2_caps.vhe);
+}
+
+/* --- Timer --- */
+
+static void get_timer(struct el2_vcpu *ev, struct a64_state *st)
+{
+	el2_timer_save(st);
+}
+
+/* After a reset the interrupt of what was before is not there to be ended any more. */
+static void set_timer(struct el2_vcpu *ev, struct a64_state *st)
+{
+	el2_timer_load(st);
+	if (ev->vtimer_active && !el2_gic_lists_vtimer(&st->gic) && !el2_timer_output())
+		el2_timer_set_active(ev, false);
+}
+
+/* --- Debug: in the CPU only while it does something (D2.8.1, D2.12.3) --- */
+
+static void set_debug(struct el2_vcpu *ev, struct a64_state *st)
+{
+	bool used = (st->mdscr & (MDSCR_MDE | MDSCR_SS)) != 0;
+
+	if (used)
+		el2_hw_load_debug(st, el2_caps.breakpoints, el2_caps.watchpoints);
+	if (used || ev->debug_live)
+		el2_hw_write(EL2_MDSCR_EL1,
+		             used ? st->mdscr & (MDSCR_SS | MDSCR_MDE | MDSCR_KDE | MDSCR_TDCC)
+		                  : 0);
+	ev->debug_live = used;
+}
+
+/* --- Vectors: loaded when the guest uses them --- */
+
+static void get_fp(struct el2_vcpu *ev, struct a64_state *st)
+{
+	if (ev->fp_live)
+		el2_hw_save_fp(st->v, &st->fpsr, &st->fpcr);
+}
+
+/* The guest's next use exits, and finds the new ones. */
+static void set_fp(struct el2_vcpu *ev, struct a64_state *st)
+{
+	ev->fp_live = false;
+	ev->here->fp_owner = NULL;
+	el2_set_cptr(ev->here, el2_caps.cptr_trap);
+}
+
+void el2_fp_trap(struct hc_vcpu *vcpu)
+{
+	struct el2_vcpu *ev = el2_vcpu_of(vcpu);
+	struct a64_state *st = a64_state_of(vcpu);
+
+	el2_set_cptr(ev->here, el2_caps.cptr_open);
+	el2_hw_isb();
+	el2_hw_load_fp(st->v, st->fpsr, st->fpcr);
+	ev->fp_live = true;
+	ev->fp_cpu = ev->here;
+	ev->here->fp_owner = ev;
+}
+
+/* What is in the CPU, if it is this vCPU's, is as new as the neutral state at load(). */
+static void load_fp(struct el2_vcpu *ev)
+{
+	ev->fp_live = ev->here->fp_owner == ev && ev->fp_cpu == ev->here;
+	el2_set_cptr(ev->here, ev->fp_live ? el2_caps.cptr_open : el2_caps.cptr_trap);
+}
+
+/* --- The virtual CPU interface --- */
+
+static void get_gic(struct el2_vcpu *ev, struct a64_state *st)
+{
+	el2_gic_save(ev, &st->gic);
+}
+
+static void set_gic(struct el2_vcpu *ev, struct a64_state *st)
+{
+	el2_gic_load(ev, &st->gic);
+}
+
+/* --- A virtual SError: HCR_EL2.VSE, which the CPU clears when it is taken (D1.3.4) --- */
+
+static void get_event(struct el2_vcpu *ev, struct a64_state *st)
+{
+	if (!(ev->hcr & HCR_VSE))
+		return;
+	ev->hcr = ev->here->hcr = el2_hw_read(EL2_HCR_EL2);
+	st->serror = (ev->hcr & HCR_VSE) != 0;
+}
+
+static void set_event(struct el2_vcpu *ev, struct a64_state *st)
+{
+	ev->hcr = el2_caps.hcr | (st->serror ? HCR_VSE : 0);
+	if (st->serror && el2_caps.ras)
+		el2_hw_write(EL2_VSESR_EL2, st->vsesr);
+	/* The register may have lost VSE since it was written. */
+	if ((ev->hcr | ev->here->hcr) & HCR_VSE)
+		ev->here->hcr = 0;
+	el2_set_hcr(ev->here, ev->hcr);
+}
+
+/* --- Which CPU the guest sees itself on --- */
+
+static void set_id(struct el2_vcpu *ev, struct a64_state *st)
+{
+	el2_hw_write(EL2_VPIDR_EL2, st->midr);
+	el2_hw_write(EL2_VMPIDR_EL2, st->mpidr);
+}
+
+/* --- Groups --- */
+
+/* By the number of the bit in enum a64_state_group. The world switch moves the core group. The
+ * timer comes before the virtual CPU interface, which looks at it. */
+static const struct {
+	state_fn get, set;
+	uint32_t group;
+} groups_table[] = {
+	{ nothing, nothing, A64_G_CORE },      { get_sys, set_sys, A64_G_SYS },
+	{ get_timer, set_timer, A64_G_TIMER }, { nothing, set_debug, A64_G_DEBUG },
+	{ get_fp, set_fp, A64_G_FP },          { get_gic, set_gic, A64_G_GIC },
+	{ get_event, set_event, A64_G_EVENT }, { nothing, set_id, A64_G_ID },
+};
+
+_Static_assert(1u << HC_ARRAY_SIZE(groups_table) == A64_G_ALL + 1u, "one row per group");
+
+/* Of a vCPU that is not loaded, all is in the neutral state. */
+void el2_get_state(struct hc_vcpu *vcpu, uint32_t groups)
+{
+	struct el2_vcpu *ev = el2_vcpu_of(vcpu);
+
+	if (!ev->here)
+		return;
+	for (groups &= A64_G_ALL; groups; groups &= groups - 1)
+		groups_table[__builtin_ctz(groups)].get(ev, a64_state_of(vcpu));
+}
+
+void el2_set_state(struct hc_vcpu *vcpu, uint32_t groups)
+{
+	struct el2_vcpu *ev = el2_vcpu_of(vcpu);
+
+	if (!ev->here)
+		return;
+	for (groups &= A64_G_ALL; groups; groups &= groups - 1)
+		groups_table[__builtin_ctz(groups)].set(ev, a64_state_of(vcpu));
+}
+
+/* Timer and interrupts were stopped at put(). */
+void el2_load(struct hc_vcpu *vcpu)
+{
+	struct el2_vcpu *ev = el2_vcpu_of(vcpu);
+	struct el2_cpu *cpu = el2_cpu_of(vcpu->cpu);
+
+	ev->here = cpu;
+	el2_tlb_load(vcpu, cpu);
+	hc_vcpu_dirty(vcpu, A64_G_TIMER | A64_G_GIC);
+	if (cpu->resident != ev || ev->cpu != cpu) {
+		cpu->resident = ev;
+		ev->cpu = cpu;
+		/* What the list registers hold is another vCPU's. */
+		ev->live_lrs = (uint32_t)HC_BIT(el2_caps.list_registers) - 1;
+		hc_vcpu_dirty(vcpu, A64_G_SYS | A64_G_EVENT | A64_G_ID);
+	}
+	if (a64_state_of(vcpu)->mdscr)
+		hc_vcpu_dirty(vcpu, A64_G_DEBUG);
+	load_fp(ev);
+	if (ev->vtimer_active)
+		el2_host.set_active(el2_host.vtimer_ppi, true);
+}
+
+void el2_put(struct hc_vcpu *vcpu)
+{
+	struct el2_vcpu *ev = el2_vcpu_of(vcpu);
+
+	hc_vcpu_need(vcpu, A64_G_ALL);
+	el2_timer_stop();
+	el2_gic_stop();
+	if (ev->debug_live)
+		el2_hw_write(EL2_MDSCR_EL1, 0);
+	ev->debug_live = false;
+	if (ev->vtimer_active)
+		el2_host.set_active(el2_host.vtimer_ppi, false);
+	el2_hw_isb();
+	ev->fp_live = false;
+	ev->here = NULL;
+}

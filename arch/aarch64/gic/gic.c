@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The controller's life: made, reset, saved, destroyed. */
+#include "arch/aarch64/gic/gic.h"
+
+#include <hypercore/errno.h>
+#include <hypercore/freestanding.h>
+
+#include "arch/aarch64/gic/internal.h"
+#include "core/irq.h"
+#include "core/log.h"
+
+#define V2_MAX_VCPUS 8
+#define SGI_EDGES    UINT32_C(0xffff)
+
+/* MPIDR_EL1 (Arm ARM D17.2.101): Aff3 lies above the others. */
+static uint32_t affinity_of(uint64_t mpidr)
+{
+	return (uint32_t)hc_bits(mpidr, 39, 32) << 24 | (uint32_t)hc_bits(mpidr, 23, 0);
+}
+
+/* The least binary points that go with the bits that preempt (IHI 0069 12.2.5, 12.2.6), lowest
+ * priority mask, groups off. Group 0 is FIQ where there are system registers for it. */
+static void reset_interface(const struct gic *g, struct a64_gic_cpu *s)
+{
+	unsigned preempting = g->config.priority_bits > 5 ? g->config.priority_bits : 5;
+
+	*s = (struct a64_gic_cpu){ .hcr = ICH_HCR_EN };
+	s->vmcr = (7 - preempting) << ICH_VMCR_VBPR0_SHIFT |
+	          (8 - preempting) << ICH_VMCR_VBPR1_SHIFT | (gic_is_v2(g) ? 0 : ICH_VMCR_VFIQEN);
+}
+
+static void reset_cpu_locked(struct gic *g, struct gic_cpu *c)
+{
+	gic_unlist(g, c);
+	reset_interface(g, &a64_state_of(c->vcpu)->gic);
+	hc_vcpu_dirty(c->vcpu, A64_G_GIC);
+	gic_sync(g, c);
+}
+
+void gic_reset_cpu(struct hc_vcpu *vcpu)
+{
+	struct gic_cpu *c = a64_vcpu_of(vcpu)->gic;
+	struct gic *g = gic_of(vcpu);
+
+	if (!c)
+		return;
+	bool irq = hc_lock_irq(&g->lock);
+
+	reset_cpu_locked(g, c);
+	hc_unlock_irq(&g->lock, irq);
+}
+
+/* Lines stay as their devices drive them. */
+static void reset_bank(struct gic_bank *b, uint32_t edge)
+{
+	*b = (struct gic_bank){ .edge = edge, .line = b->line, .linked = b->linked };
+}
+
+static void reset_locked(struct gic *g)
+{
+	g->ctlr = 0;
+	for (unsigned i = 0; i < GIC_BANKS; i++)
+		reset_bank(&g->bank[i], i < GIC_SPI_BANK ? SGI_EDGES : 0);
+	for (unsigned spi = 0; spi < g->config.spis; spi++) {
+		gic_release(g, spi);
+		g->irouter[spi] = 0;
+		g->targets[spi] = 0;
+		gic_reroute(g, spi);
+	}
+	for (unsigned i = 0; i < g->dev.vm->cpu_count; i++) {
+		g->own[i] = (struct gic_private){ .asleep = true };
+		reset_cpu_locked(g, &g->cpu[i]);
+	}
+}
+
+static void gic_reset(struct hc_device *dev)
+{
+	struct gic *g = HC_CONTAINER_OF(dev, struct gic, dev);
+	bool irq = hc_lock_irq(&g->lock);
+
+	reset_locked(g);
+	hc_unlock_irq(&g->lock, irq);
+}
+
+void gic_destroy(struct hc_vm *vm)
+{
+	struct gic *g = a64_vm_of(vm)->gic;
+
+	if (!g)
+		return;
+	for (unsigned i = 0; i < vm->cpu_count; i++)
+		a64_vcpu_of(vm->vcpus[i])->gic = NULL;
+	a64_vm_of(vm)->gic = NULL;
+	hc_list_remove(&g->dev.link);
+	hc_platform_free(g, sizeof(*g));
+}
+
+static void destroy_device(struct hc_device *dev)
+{
+	gic_destroy(dev->vm);
+}
+
+/* --- Saved states --- */
+
+static bool is_private_valid(const struct gic *g, const struct gic_private *own)
+{
+	unsigned limit = GIC_SPI_FIRST + g->config.spis;
+
+	if (own->lr_used >> g->config.list_registers || (own->lr_pending & ~own->lr_used))
+		return false;
+	for (unsigned i = 0; i < A64_LIST_REGISTERS; i++)
+		if ((own->lr_used >> i & 1) && own->lr_intid[i] >= limit)
+			return false;
+	for (unsigned i = 0; i < GIC_SGIS; i++)
+		if (own->source_listed[i] >= V2_MAX_VCPUS)
+			return false;
+	return own->asleep <= 1;
+}
+
+/* An SPI's holder: a vCPU, or nobody if it is neither listed nor active. */
+static bool is_spi_valid(struct gic *g, unsigned spi)
+{
+	const struct gic_bank *b = gic_spi_bank(g, spi);
+	bool held = (b->listed | b->active) >> spi % 32 & 1;
+	unsigned holder = g->holder[spi], n = g->dev.vm->cpu_count;
+
+	return held ? holder < n : holder == GIC_NOBODY;
+}
+
+/* Every list register's interrupt is one that is said to be listed there. */
+static bool is_listed_valid(struct gic *g, uint32_t listed[GIC_BANKS])
+{
+	for (unsigned i = 0; i < g->dev.vm->cpu_count; i++) {
+		for (unsigned used = g->own[i].lr_used; used; used &= used - 1) {
+			unsigned intid = g->own[i].lr_intid[__builtin_ctz(used)];
+			unsigned bank = intid < 32 ? i : GIC_SPI_BANK + intid / 32 - 1;
+
+			if (listed[bank] >> intid % 32 & 1)
+				return false;
+			if (intid >= 32 && g->holder[intid - GIC_SPI_FIRST] != i)
+				return false;
+			listed[bank] |= 1u << intid % 32;
+		}
+	}
+	for (unsigned bank = 0; bank < GIC_BANKS; bank++)
+		if (listed[bank] != g->bank[bank].listed)
+			return false;
+	return true;
+}
+
+static int check_loaded(struct gic *g)
+{
+	uint32_t listed[GIC_BANKS] = { 0 };
+
+	if (g->ctlr & ~(GICD_CTLR_ENABLE_GRP0 | GICD_CTLR_ENABLE_GRP1 | GICD_CTLR_E1NWF))
+		return -EPROTO;
+	if (g->next >= A64_MAX_VCPUS)
+		return -EPROTO;
+	for (unsigned i = 0; i < g->dev.vm->cpu_count; i++)
+		if (!is_private_valid(g, &g->own[i]))
+			return -EPROTO;
+	for (unsigned spi = 0; spi < g->config.spis; spi++)
+		if (!is_spi_valid(g, spi))
+			return -EPROTO;
+	return is_listed_valid(g, listed) ? 0 : -EPROTO;
+}
+
+/* What follows from the rest. */
+static void derive(struct gic *g)
+{
+	for (unsigned i = 0; i < g->dev.vm->cpu_count; i++)
+		for (unsigned k = 0; k < GIC_SPI_BANKS; k++)
+			g->cpu[i].routed[k] = g->cpu[i].held[k] = 0;
+	for (unsigned k = 0; k < GIC_SPI_BANKS; k++)
+		g->held[k] = 0;
+	for (unsigned spi = 0; spi < g->config.spis; spi++) {
+		g->route[spi] = GIC_NOBODY;
+		if (g->holder[spi] != GIC_NOBODY)
+			gic_hold(g, &g->cpu[g->holder[spi]], spi);
+		gic_reroute(g, spi);
+	}
+	for (unsigned i = 0; i < g->dev.vm->cpu_count; i++)
+		gic_poke(&g->cpu[i]);
+}
+
+static int post_load(void *obj)
+{
+	struct gic *g = obj;
+	bool irq = hc_lock_irq(&g->lock);
+	int rc = check_loaded(g);
+
+	if (!rc)
+		derive(g);
+	hc_unlock_irq(&g->lock, irq);
+	return rc;
+}
+
+static const struct hc_field fields[] = {
+	HC_FIELD(struct gic, ctlr, 1),          HC_FIELD(struct gic, next, 1),
+	HC_FIELD_ARRAY(struct gic, bank, 1),    HC_FIELD_ARRAY(struct gic, own, 1),
+	HC_FIELD_ARRAY(struct gic, irouter, 1), HC_FIELD_ARRAY(struct gic, targets, 1),
+	HC_FIELD_ARRAY(struct gic, holder, 1),
+};
+
+static const struct hc_state_desc state = {
+	.name = "gic",
+	.version = 1,
+	.fields = fields,
+	.field_count = HC_ARRAY_SIZE(fields),
+	.post_load = post_load,
+};
+
+static const struct hc_device_ops device = {
+	.name = "gic",
+	.reset = gic_reset,
+	.destroy = destroy_device,
+	.state = &state,
+};
+
+/* --- Making --- */
+
+static int check_config(const struct hc_vm *vm, const struct gic_config *c)
+{
+	unsigned most = c->version == 2 ? V2_MAX_VCPUS : A64_MAX_VCPUS;
+
+	if (c->version != 2 && c->version != 3)
+		return hc_error(-EINVAL, "GIC: version %u, there are 2 and 3", c->version);
+	if (vm->cpu_count > most)
+		return hc_error(-EINVAL, "GICv%u: %u CPUs, it can have %u", c->version,
+		                vm->cpu_count, most);
+	if (!c->spis || c->spis % 32 || c->spis > HC_IRQ_LINES)
+		return hc_error(-EINVAL, "GIC: %u SPIs, not a multiple of 32 up to %d", c->spis,
+		                HC_IRQ_LINES);
+	if (!c->list_registers || c->list_registers > A64_LIST_REGISTERS)
+		return hc_error(-EINVAL, "GIC: %u list registers, CPUs have 1 to %d",
+		                c->list_registers, A64_LIST_REGISTERS);
+	if (c->priority_bits < 4 || c->priority_bits > 7)
+		return hc_error(-EINVAL, "GIC: %u bits of priority, CPUs have 4 to 7",
+		                c->priority_bits);
+	return 0;
+}
+
+static void attach(struct gic *g, struct hc_vm *vm)
+{
+	for (unsigned i = 0; i < HC_IRQ_LINES; i++)
+		g->route[i] = g->holder[i] = GIC_NOBODY;
+	for (unsigned i = 0; i < vm->cpu_count; i++) {
+		struct gic_cpu *c = &g->cpu[i];
+
+		c->vcpu = vm->vcpus[i];
+		c->own = &g->own[i];
+		c->index = i;
+		c->affinity = affinity_of(a64_state_of(c->vcpu)->mpidr);
+		a64_vcpu_of(c->vcpu)->gic = c;
+	}
+	a64_vm_of(vm)->gic = g;
+}
+
+int gic_create(struct hc_vm *vm, const struct gic_config *config)
+{
+	int rc = check_config(vm, config);
+	struct gic *g = rc ? NULL : hc_platform_alloc(sizeof(*g));
+
+	if (rc)
+		return rc;
+	if (!g)
+		return hc_error(-ENOMEM, "GIC: out of memory");
+	g->config = *config;
+	hc_device_add(vm, &g->dev, &device);
+	attach(g, vm);
+	gic_reset(&g->dev);
+	rc = gic_add_frames(g);
+	return rc ? rc : hc_irq_add_sink(vm, gic_device_line, g);
+}

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Accesses that stage 2 does not allow: device memory, writes to ROM, and what is nowhere.
+ *
+ * Nearly all of them are plain loads and stores of one register, which the hardware describes; the
+ * others are decoded and carried out here.
+ */
+#include <hypercore/errno.h>
+#include <hypercore/freestanding.h>
+
+#include "arch/aarch64/internal.h"
+#include "core/bus_access.h"
+#include "core/log.h"
+#include "emu/aarch64/access.h"
+
+/* --- Accesses that the hardware described --- */
+
+static uint64_t extend(const struct hc_exit_stage2 *a, uint64_t value)
+{
+	unsigned shift = 64 - a->width * 8u;
+
+	if (!a->is_signed)
+		return value;
+	value = (uint64_t)((int64_t)(value << shift) >> shift);
+	return a->is_64 ? value : (uint32_t)value;
+}
+
+/* False: nothing answers. */
+static bool read_device(struct hc_vm *vm, uint64_t gpa, unsigned width, uint64_t *value)
+{
+	const struct hc_region *r = hc_bus_hinted(&vm->bus[HC_SPACE_MEMORY], gpa, width);
+
+	if (!r || !hc_try_lock(&vm->device_lock))
+		return !hc_bus_read(vm, HC_SPACE_MEMORY, gpa, width, value);
+	*value = a64_low_bytes(r->ops->read(r->dev, gpa - r->base, width), width);
+	hc_unlock(&vm->device_lock);
+	return true;
+}
+
+/* What is written to ROM is lost. */
+static bool write_device(struct hc_vm *vm, uint64_t gpa, unsigned width, uint64_t value)
+{
+	return !hc_bus_write(vm, HC_SPACE_MEMORY, gpa, width, value) ||
+	       hc_mem_ptr(vm, gpa_of(gpa), width, false);
+}
+
+static int do_described(struct hc_vcpu *vcpu, const struct hc_exit *exit)
+{
+	const struct hc_exit_stage2 *a = &exit->u.stage2;
+	struct a64_state *s = a64_state_of(vcpu);
+	bool write = a->access == HC_ACCESS_WRITE;
+	uint64_t value;
+
+	if (write ? !write_device(vcpu->vm, a->gpa.v, a->width,
+	                          a64_low_bytes(a64_get_x(s, a->rt), a->width))
+	          : !read_device(vcpu->vm, a->gpa.v, a->width, &value)) {
+		a64_raise_external(vcpu, a->gva, false, write);
+		return HC_ACT_RESUME;
+	}
+	if (!write)
+		a64_set_x(s, a->rt, extend(a, value));
+	a64_skip(vcpu, exit->pc + 4);
+	return HC_ACT_RESUME;
+}
+
+/* --- Everything else --- */
+
+/* What the instruction's accesses are made with, and what became of the last one. */
+struct access {
+	struct hc_vcpu *vcpu;
+	gva_t gva;
+	uint32_t fsc;
+	bool write;
+};
+
+/* UAO makes LDTR and STTR ordinary (Arm ARM C6.2.204). */
+static bool is_user(const struct a64_state *s, unsigned how)
+{
+	return a64_is_el0(s) || (how & A64_ACCESS_USER && !(s->pstate & A64_PSTATE_UAO));
+}
+
+/* Where the access goes. What exited was not RAM: if one that is to be atomic finds RAM, code or
+ * tables changed meanwhile, and the CPU executes the instruction once more, as only it can do so.
+ */
+static int locate(struct access *c, gva_t gva, unsigned how, bool write, gpa_t *gpa)
+{
+	bool wants_write = write || how & A64_ACCESS_ATOMIC;
+	bool alone = (how & (A64_ACCESS_ATOMIC | A64_ACCESS_EXCLUSIVE)) != 0;
+	int rc = a64_translate(c->vcpu, gva, wants_write ? HC_ACCESS_WRITE : HC_ACCESS_READ,
+	                       is_user(a64_state_of(c->vcpu), how), gpa, &c->fsc);
+
+	c->gva = gva;
+	c->write = wants_write;
+	if (!rc && alone && hc_mem_ptr(c->vcpu->vm, *gpa, 1, true))
+		return -EAGAIN;
+	return rc;
+}
+
+static int answered(struct access *c, bool something_did)
+{
+	c->fsc = A64_FSC_EXTERNAL;
+	return something_did ? 0 : -EFAULT;
+}
+
+static int read(void *ctx, gva_t gva, unsigned size, unsigned how, uint64_t *value)
+{
+	struct access *c = ctx;
+	struct hc_vm *vm = c->vcpu->vm;
+	gpa_t gpa;
+	int rc = locate(c, gva, how, false, &gpa);
+
+	if (rc)
+		return rc;
+	*value = 0;
+	return answered(c,
+	                !hc_mem_read(vm, gpa, value, size) || read_device(vm, gpa.v, size, value));
+}
+
+static int write(void *ctx, gva_t gva, unsigned size, unsigned how, uint64_t value)
+{
+	struct access *c = ctx;
+	struct hc_vm *vm = c->vcpu->vm;
+	gpa_t gpa;
+	int rc = locate(c, gva, how, true, &gpa);
+
+	if (rc)
+		return rc;
+	return answered(c, !hc_mem_write(vm, gpa, &value, size) ||
+	                           write_device(vm, gpa.v, size, value));
+}
+
+/* DCZID_EL0.BS is at most 9, and 8 bytes are the least that the run takes. */
+static unsigned zero_block(void)
+{
+	uint64_t bs = hc_bits(a64_host_id(A64_SYSREG(3, 3, 0, 0, 7)), 3, 0);
+
+	return 4u << hc_max(1, hc_min(bs, 9));
+}
+
+static int run(struct access *c, const struct a64_ldst *insn)
+{
+	const struct a64_mem_ops ops = { read, write, zero_block() };
+	uint32_t groups = a64_ldst_groups(insn);
+
+	hc_vcpu_need(c->vcpu, groups);
+	int rc = a64_ldst_run(insn, a64_state_of(c->vcpu), &ops, c);
+
+	if (!rc)
+		hc_vcpu_dirty(c->vcpu, groups);
+	return rc;
+}
+
+/* What is no load or store that is known here, or of AArch32: the guest gets the abort that a bus
+ * gives which does not take such an access. */
+static int refuse(struct hc_vcpu *vcpu, const struct hc_exit *exit, uint32_t code)
+{
+	const struct hc_exit_stage2 *a = &exit->u.stage2;
+
+	if (!atomic_exchange(&a64_vm_of(vcpu->vm)->refused_access, true))
+		hc_log(HC_LOG_WARN,
+		       "vm %s: vcpu %u: pc %#llx accesses %#llx by instruction %#x, which is not "
+		       "emulated: an external abort, as for later ones",
+		       vcpu->vm->name, vcpu->id, (unsigned long long)exit->pc,
+		       (unsigned long long)a->gpa.v, code);
+	a64_raise_external(vcpu, a->gva, false, a->access == HC_ACCESS_WRITE);
+	return HC_ACT_RESUME;
+}
+
+static __attribute__((noinline)) int do_any(struct hc_vcpu *vcpu, const struct hc_exit *exit)
+{
+	struct access c = { .vcpu = vcpu, .gva = gva_of(exit->pc) };
+	struct a64_ldst insn;
+	uint32_t code = 0;
+
+	if (a64_is_aarch32(a64_state_of(vcpu)))
+		return refuse(vcpu, exit, 0);
+	int rc = a64_fetch(vcpu, &code, &c.fsc);
+
+	if (rc == -EFAULT)
+		a64_raise_at(vcpu, A64_EC_IABT_LOWER, c.fsc, c.gva);
+	if (rc)
+		return HC_ACT_RESUME;
+	if (a64_decode_ldst(code, &insn))
+		return refuse(vcpu, exit, code);
+	rc = run(&c, &insn);
+	if (!rc)
+		a64_skip(vcpu, exit->pc + 4);
+	else if (rc == -EFAULT)
+		a64_raise_at(vcpu, A64_EC_DABT_LOWER, c.fsc | (c.write ? A64_ISS_WNR : 0), c.gva);
+	return HC_ACT_RESUME;
+}
+
+/* --- Dispatch --- */
+
+/* Not a device's: what it comes to. */
+static __attribute__((noinline)) bool is_settled(struct hc_vcpu *vcpu, const struct hc_exit *exit)
+{
+	const struct hc_exit_stage2 *a = &exit->u.stage2;
+	bool write = a->access == HC_ACCESS_WRITE;
+	struct hc_vm *vm = vcpu->vm;
+
+	/* Mapped meanwhile; or write-protected for the dirty log, where a walk that sets flags in a
+	 * table writes as well. */
+	if (hc_mem_ptr(vm, a->gpa, 1, write || a->in_walk)) {
+		if (vm->s2.format && (write || a->in_walk)) {
+			hc_lock(&vm->memory_lock);
+			(void)s2_log_fault(&vm->s2, a->gpa);
+			hc_unlock(&vm->memory_lock);
+		}
+		return true;
+	}
+	if (!a->in_walk && a->access != HC_ACCESS_EXEC)
+		return false;
+	/* A walk that a fetch was the reason of reads the tables, for the address of PC. */
+	a64_raise_external(vcpu, a->gva, a->access == HC_ACCESS_EXEC || a->gva.v == exit->pc,
+	                   false);
+	return true;
+}
+
+/* The page, and the memory slots with which it is a device's; never 0. */
+static inline uint64_t device_page(const struct hc_vcpu *vcpu, uint64_t gpa)
+{
+	return HC_ALIGN_DOWN(gpa, HC_PAGE_SIZE) | (vcpu->vm->memory.count + 1);
+}
+
+static inline bool is_known_device(struct hc_vcpu *vcpu, const struct hc_exit_stage2 *a)
+{
+	return !a->in_walk && a->access != HC_ACCESS_EXEC &&
+	       a64_vcpu_of(vcpu)->device_page == device_page(vcpu, a->gpa.v);
+}
+
+int a64_exit_stage2(struct hc_vcpu *vcpu, struct hc_exit *exit)
+{
+	const struct hc_exit_stage2 *a = &exit->u.stage2;
+
+	if (!is_known_device(vcpu, a)) {
+		if (is_settled(vcpu, exit))
+			return HC_ACT_RESUME;
+		if (!hc_mem_ptr(vcpu->vm, a->gpa, 1, false))
+			a64_vcpu_of(vcpu)->device_page = device_page(vcpu, a->gpa.v);
+	}
+	if (a->is_cache) {
+		a64_skip(vcpu, exit->pc + 4); /* devices are not cached */
+		return HC_ACT_RESUME;
+	}
+	/* One that goes on in the next page has two places. */
+	if (a->described && a->gpa.v % HC_PAGE_SIZE + a->width <= HC_PAGE_SIZE)
+		return do_described(vcpu, exit);
+	return do_any(vcpu, exit);
+}
+
+/* --- Accesses that the backend decoded --- */
+
+int a64_exit_bus(struct hc_vcpu *vcpu, struct hc_exit *exit)
+{
+	const struct hc_exit_bus *b = &exit->u.bus;
+
+	if (b->space != HC_SPACE_MEMORY || !hc_bus_mask(b->width < 9 ? b->width : 0))
+		return hc_error(-EINVAL, "%s: %u bytes in space %u", vcpu->vm->name, b->width,
+		                b->space);
+	if (b->write)
+		(void)hc_bus_write(vcpu->vm, HC_SPACE_MEMORY, b->address, b->width, *b->value);
+	else
+		*b->value = hc_bus_read_value(vcpu->vm, HC_SPACE_MEMORY, b->address, b->width);
+	return HC_ACT_RESUME;
+}

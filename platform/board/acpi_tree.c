@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "platform/board/acpi_tree.h"
+
+#include <hypercore/errno.h>
+#include <hypercore/freestanding.h>
+
+#include "core/log.h"
+
+#define AFFINITY UINT64_C(0x000000ff00ffffff)
+
+#define GIC_VERSION_2_CPU  0x2000 /* ACPI gives addresses without sizes */
+#define GIC_VERSION_2_GICH 0x1000
+#define GIC_VERSION_2_DIST 0x1000
+#define GIC_VERSION_3_DIST 0x10000
+
+/* PSCI 0.2 (DEN 0022), which ACPI implies. */
+#define PSCI_CPU_ON  0xc4000003u
+#define PSCI_CPU_OFF 0x84000002u
+
+/* --- MADT (5.2.12.14 to 5.2.12.17) --- */
+
+enum { MADT_GICC = 0xb, MADT_GICD = 0xc, MADT_GICR = 0xe };
+
+/* Flags of a GICC structure. */
+#define GICC_ENABLED          HC_BIT(0)
+#define GICC_MAINTENANCE_EDGE HC_BIT(2)
+
+static bool is_listed(const struct board_tree *tree, uint64_t mpidr)
+{
+	for (unsigned i = 0; i < tree->cpu_count; i++)
+		if (tree->cpus[i].mpidr == mpidr)
+			return true;
+	return false;
+}
+
+static void add_cpu(struct board_tree *tree, const struct acpi_table *e)
+{
+	uint64_t mpidr = acpi_get64(e, 68) & AFFINITY;
+
+	if (is_listed(tree, mpidr)) {
+		hc_log(HC_LOG_WARN, "ACPI: MADT lists the CPU 0x%llx twice",
+		       (unsigned long long)mpidr);
+		return;
+	}
+	if (tree->cpu_count == BOARD_TREE_CPUS) {
+		tree->cpus_left_out++;
+		return;
+	}
+	tree->cpus[tree->cpu_count++] = (struct board_tree_cpu){
+		.mpidr = mpidr,
+		.redist = acpi_get64(e, 60),
+	};
+}
+
+/* The interface's places are the same for all CPUs, being banked. */
+static void read_gicc(struct board_tree *tree, const struct acpi_table *e)
+{
+	struct board_gic *g = &tree->gic;
+	uint32_t flags = acpi_get32(e, 12);
+
+	if (!(flags & GICC_ENABLED))
+		return;
+	add_cpu(tree, e);
+	if (tree->cpu_count != 1)
+		return;
+	g->cpu = acpi_get64(e, 32);
+	g->gicv = acpi_get64(e, 40);
+	g->gich = acpi_get64(e, 48);
+	g->cpu_size = g->cpu ? GIC_VERSION_2_CPU : 0;
+	g->gicv_size = g->gicv ? GIC_VERSION_2_CPU : 0;
+	g->gich_size = g->gich ? GIC_VERSION_2_GICH : 0;
+	g->maintenance.intid = acpi_get32(e, 56);
+	g->maintenance.edge = flags & GICC_MAINTENANCE_EDGE;
+}
+
+static void read_gicr(struct board_tree *tree, const struct acpi_table *e)
+{
+	struct board_gic *g = &tree->gic;
+	uint64_t base = acpi_get64(e, 4), size = acpi_get32(e, 12);
+
+	if (base + size < base) {
+		hc_log(HC_LOG_WARN, "ACPI: MADT's GICR at 0x%llx wraps around: left out",
+		       (unsigned long long)base);
+		return;
+	}
+	/* One too many is counted, to be refused in the end. */
+	if (g->redist_count < BOARD_TREE_REDISTS) {
+		g->redists[g->redist_count].base = base;
+		g->redists[g->redist_count].size = size;
+	}
+	if (g->redist_count <= BOARD_TREE_REDISTS)
+		g->redist_count++;
+}
+
+static void read_madt_entry(void *arg, uint8_t type, const struct acpi_table *e)
+{
+	struct board_tree *tree = arg;
+
+	switch (type) {
+	case MADT_GICC: read_gicc(tree, e); break;
+	case MADT_GICD:
+		tree->gic.dist = acpi_get64(e, 8);
+		tree->gic.version = acpi_get8(e, 20);
+		break;
+	default: read_gicr(tree, e); break;
+	}
+}
+
+static void read_madt(const struct acpi_reader *r, const struct acpi_table *t)
+{
+	static const uint8_t least[] = { [MADT_GICC] = 76, [MADT_GICD] = 24, [MADT_GICR] = 16 };
+	static const struct acpi_entries kind = { "MADT", least, sizeof(least), read_madt_entry };
+
+	acpi_read_entries(&kind, r->info, t, 44);
+}
+
+/* --- GTDT (5.2.25) --- */
+
+static struct board_irq timer(const struct acpi_table *t, uint64_t at)
+{
+	return (struct board_irq){
+		.intid = acpi_get32(t, at),
+		.edge = acpi_get32(t, at + 4) & 1,
+	};
+}
+
+static void read_gtdt(const struct acpi_reader *r, const struct acpi_table *t)
+{
+	struct board_tree *tree = r->info;
+
+	tree->timer_phys = timer(t, 56);
+	tree->timer_virt = timer(t, 64);
+	tree->timer_hyp = timer(t, 72);
+}
+
+/* --- FADT (5.2.9, ARM_BOOT_ARCH) --- */
+
+/* Who made the tables is all that they say about the machine's name (5.2.6: OEMID, OEM Table ID).
+ */
+static void read_model(struct board_tree *tree, const struct acpi_table *t)
+{
+	size_t n = 0;
+
+	for (uint64_t at = 10; at < 24; at++) {
+		uint8_t c = acpi_get8(t, at);
+
+		if (c > ' ' && c <= '~')
+			tree->model[n++] = (char)c;
+		if (at == 15 && n)
+			tree->model[n++] = ' ';
+	}
+	while (n && tree->model[n - 1] == ' ')
+		n--;
+	tree->model[n] = '\0';
+}
+
+static void read_fadt(const struct acpi_reader *r, const struct acpi_table *t)
+{
+	struct board_tree *tree = r->info;
+	uint16_t flags = acpi_get16(t, 129);
+
+	read_model(tree, t);
+	if (!(flags & 1))
+		return;
+	tree->psci = flags & 2 ? BOARD_PSCI_HVC : BOARD_PSCI_SMC;
+	tree->psci_02 = true;
+	tree->psci_cpu_on = PSCI_CPU_ON;
+	tree->psci_cpu_off = PSCI_CPU_OFF;
+}
+
+/* --- SPCR (Microsoft's Serial Port Console Redirection Table, and DBG2 for the types) --- */
+
+static const struct {
+	uint8_t type, kind;
+	uint16_t size;
+} uarts[] = {
+	{ 0x00, BOARD_UART_8250, 0x100 },   { 0x01, BOARD_UART_8250, 0x100 },
+	{ 0x03, BOARD_UART_PL011, 0x1000 }, { 0x0d, BOARD_UART_SBSA, 0x1000 },
+	{ 0x0e, BOARD_UART_SBSA, 0x1000 },  { 0x12, BOARD_UART_8250, 0x100 },
+};
+
+/* A generic address structure (5.2.3.2) at offset 40: registers are bit-width apart, and accessed
+ * by 1, 2 or 4 bytes (access size 1, 2, 3; 0: by their width). */
+static void spcr_access(struct board_uart *u, const struct acpi_table *t)
+{
+	unsigned width = acpi_get8(t, 41), access = acpi_get8(t, 43);
+
+	u->reg_shift = width >= 32 ? 2 : width >= 16 ? 1 : 0;
+	u->io_width = access >= 1 && access <= 3 ? (uint8_t)(1u << (access - 1))
+	                                         : (uint8_t)(1u << u->reg_shift);
+	if (u->kind != BOARD_UART_8250) {
+		u->reg_shift = 0;
+		u->io_width = u->io_width == 2 ? 2 : 4;
+	}
+}
+
+static void read_spcr(const struct acpi_reader *r, const struct acpi_table *t)
+{
+	struct board_tree *tree = r->info;
+	struct board_uart *u = &tree->uarts[0];
+
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(uarts); i++) {
+		if (acpi_get8(t, 36) != uarts[i].type || acpi_get8(t, 40) != 0)
+			continue;
+		u->base = acpi_get64(t, 44);
+		u->size = uarts[i].size;
+		u->kind = uarts[i].kind;
+		spcr_access(u, t);
+		/* Bit 3 of the interrupt type: by the GIC. */
+		u->irq.intid = acpi_get8(t, 52) & 8 ? acpi_get32(t, 54) : 0;
+		u->clock_hz = acpi_get32(t, 76);
+		tree->uart_count = u->base != 0;
+		tree->has_stdout = u->base != 0;
+	}
+}
+
+/* --- All --- */
+
+static int check_gic(const struct board_tree *tree)
+{
+	const struct board_gic *g = &tree->gic;
+	bool redists = g->redist_count || (tree->cpu_count && tree->cpus[0].redist);
+
+	if (g->redist_count > BOARD_TREE_REDISTS)
+		return hc_error(-E2BIG, "ACPI: MADT names more than %u regions of redistributors",
+		                BOARD_TREE_REDISTS);
+	if (!g->dist || g->version < 2 || g->version > 3)
+		return hc_error(-ENODEV, "ACPI: MADT names no GIC of version 2, 3 or 4");
+	if (g->version == 3 ? !redists : !g->cpu)
+		return hc_error(-ENODEV, "ACPI: MADT does not say where the GIC's %s",
+		                g->version == 3 ? "redistributors are" : "CPU interface is");
+	return 0;
+}
+
+static bool is_interrupt(const struct board_irq *irq)
+{
+	return irq->intid >= 16 && irq->intid < 1020;
+}
+
+/* Version 0 leaves it open: redistributors tell. */
+static void settle_gic(struct board_gic *g)
+{
+	if (!is_interrupt(&g->maintenance))
+		g->maintenance.intid = 0;
+	if (!g->version)
+		g->version = g->redist_count || !g->cpu ? 3 : 2;
+	if (g->version == 4)
+		g->version = 3;
+	g->dist_size = g->version == 3 ? GIC_VERSION_3_DIST : GIC_VERSION_2_DIST;
+}
+
+int acpi_read_tree(struct board_tree *tree, uint64_t rsdp, acpi_map map, void *arg)
+{
+	static const struct acpi_table_kind kinds[] = {
+		{ "APIC", read_madt }, { "FACP", read_fadt }, { "GTDT", read_gtdt },
+		{ "SPCR", read_spcr }, { "", NULL },
+	};
+	const struct acpi_reader r = { tree, map, arg, kinds };
+	int err;
+
+	memset(tree, 0, sizeof(*tree));
+	err = acpi_read_tables(&r, rsdp);
+	if (err)
+		return err;
+	for (unsigned i = 0; i < tree->cpu_count; i++)
+		tree->cpus[i].method = tree->psci ? BOARD_CPU_PSCI : BOARD_CPU_NONE;
+	settle_gic(&tree->gic);
+	err = check_gic(tree);
+	if (err)
+		return err;
+	if (!tree->cpu_count)
+		return hc_error(-ENODEV, "ACPI: MADT lists no CPU");
+	if (!is_interrupt(&tree->timer_hyp) || !is_interrupt(&tree->timer_virt))
+		return hc_error(-ENODEV,
+		                "ACPI: GTDT names no interrupt of the EL2 timer, or of the "
+		                "virtual one");
+	return 0;
+}

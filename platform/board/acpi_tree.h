@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* An AArch64 machine by its ACPI tables: MADT, GTDT, FADT, SPCR (ACPI 6.4, chapter 5). */
+#ifndef PLATFORM_BOARD_ACPI_TREE_H
+#define PLATFORM_BOARD_ACPI_TREE_H
+
+#include "platform/board/acpi_tables.h"
+#include "platform/board/fdt.h"
+
+/* Fills *tree by the tables that the RSDP at pa leads to; its memory, initrd and bootargs are the
+ * boot loader's to know and stay empty, and there is no clock, which only AML would name. -ENOENT
+ * without tables; -ENODEV if they name no interrupt controller, CPU or timer that the board can
+ * use, -E2BIG if there are too many redistributors; explained. On failure *tree holds what was
+ * read, as with board_tree_read(). */
+int acpi_read_tree(struct board_tree *tree, uint64_t rsdp, acpi_map map, void *arg);
+
+#endif

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Boot tests on AArch64 machines: EL2 with and without VHE, both interrupt controllers, every way to
+start."""
+import re
+import subprocess
+import unittest
+
+import arm
+import guest
+import machine as machines
+import run
+from rig import FACTS, NO_RUN, Terminal, boot_test, caller, check_equal, check_facts, check_ok, \
+    check_refused, check_two, dev_run, directory, use_console
+
+WITHOUT_VHE = ("--cpu-model", "cortex-a57")
+
+
+def el2_run(*options, command=("true",)):
+    return dev_run("--backend", "el2", *options, command=command, name=caller())
+
+
+def check_arm(cpus, *options):
+    done = dev_run("--backend", "el2", "--cpus", str(cpus), *options,
+                   command=[f"uname -m; {FACTS}"], name=caller())
+    check_ok(done)
+    check_equal(done.stdout.splitlines()[0], b"aarch64", "machine")
+    done.stdout = done.stdout.partition(b"\n")[2]
+    check_facts(done, cpus, guest.AARCH64)
+
+
+@boot_test
+def arm_one_cpu():
+    check_arm(1)
+
+
+@boot_test
+def arm_four_cpus():
+    check_arm(4)
+
+
+@boot_test
+def arm_four_cpus_on_one():
+    check_arm(4, "--host-cpus", "1")
+
+
+@boot_test
+def arm_gicv2():
+    check_arm(2, "--gic", "2")
+
+
+@boot_test
+def arm_without_vhe():
+    check_arm(2, *WITHOUT_VHE)
+
+
+@boot_test
+def arm_without_vhe_gicv2():
+    check_arm(4, "--gic", "2", *WITHOUT_VHE)
+
+
+@boot_test
+def arm_uefi():
+    check_arm(2, "--boot", "uefi")
+
+
+@boot_test
+def arm_uefi_gicv2_without_vhe():
+    check_arm(1, "--boot", "uefi", "--gic", "2", *WITHOUT_VHE)
+
+
+@boot_test
+def arm_uefi_with_a_device_tree():
+    check_arm(2, "--boot", "uefi-dt")
+
+
+@boot_test
+def arm_without_psci():
+    """The raspi4b's CPUs wait at a spin table."""
+    if not arm.has_machine("raspi4b"):
+        raise unittest.SkipTest("this QEMU has no raspi4b (it comes with QEMU 9)")
+    check_arm(2, "--machine", "raspi4b")
+
+
+@boot_test
+def arm_two_vms():
+    check_two(el2_run("--vms", "2", "--cpus", "2", "--host-cpus", "2", "--memory", "256M",
+                      command=["hostname; nproc"]))
+
+
+@boot_test
+def arm_a_crash_leaves_the_other_vm_alone():
+    script = ("if [ $(hostname) = debian1 ]; then echo c >/proc/sysrq-trigger; fi; "
+              "sleep 3; echo alive")
+    done = el2_run("--vms", "2", "--memory", "256M", command=[script])
+    check_equal(done.returncode, NO_RUN, "status")
+    check_equal(done.stdout, b"debian2: alive\n", "output")
+    assert b"vm debian1: " in done.stderr, done.stderr
+
+
+@boot_test
+def arm_exit_status_and_bytes():
+    done = el2_run(command=["printf 'a\\000b\\n\\377'; seq 1 2000; exit 9"])
+    lines = b"".join(b"%d\n" % n for n in range(1, 2001))
+    check_equal((done.returncode, done.stdout), (9, b"a\0b\n\xff" + lines), "status and output")
+
+
+@boot_test
+def arm_files_and_processes():
+    """Floating-point registers are switched, and time passes."""
+    script = ("a=$(cut -d. -f1 /proc/uptime); awk 'BEGIN { for (i = 0; i < 300000; i++) s += 1 / (i + 1); "
+              "printf \"%.9f\\n\", s }' & awk 'BEGIN { for (i = 0; i < 300000; i++) s += 1 / (i + 1); "
+              "printf \"%.9f\\n\", s }'; wait; sleep 2; b=$(cut -d. -f1 /proc/uptime); "
+              "[ $((b - a)) -ge 2 ] && echo passed")
+    check_ok(el2_run("--cpus", "2", "--host-cpus", "1", command=[script]),
+             b"13.188756876\n" * 2 + b"passed\n")
+
+
+@boot_test
+def arm_console():
+    use_console(Terminal("--backend", "el2", "--directory", str(directory("arm_console"))))
+
+
+@boot_test
+def arm_console_gicv2():
+    use_console(Terminal("--backend", "el2", "--gic", "2", "--cpus", "2", *WITHOUT_VHE,
+                         "--directory", str(directory("arm_console_gicv2"))))
+
+
+@boot_test
+def arm_leaving_by_ctrl_a_x():
+    terminal = Terminal("--backend", "el2", "--directory", str(directory("arm_leaving_by_ctrl_a_x")))
+    terminal.expect(b"# ")
+    terminal.type(b"\x01x")
+    check_equal(terminal.end(), 0, "status")
+
+
+@boot_test
+def arm_entered_at_el1():
+    check_refused(el2_run("--no-virtualization"), "EL1", "EL2")
+
+
+@boot_test
+def arm_entered_at_el1_by_uefi():
+    check_refused(el2_run("--no-virtualization", "--boot", "uefi"), "EL1", "EL2")
+
+
+@boot_test
+def arm_not_a_kernel():
+    path = directory("kernels") / "arm-text"
+    path.write_bytes(b"This is a text.\n" * 500)
+    check_refused(el2_run("--kernel", str(path)))
+
+
+@boot_test
+def arm_kernel_of_a_pc():
+    check_refused(el2_run("--kernel", str(guest.kernel())))
+
+
+@boot_test
+def arm_truncated_kernel():
+    whole = guest.kernel(guest.AARCH64).read_bytes()
+    path = directory("kernels") / "arm-half"
+    path.write_bytes(whole[:len(whole) // 2])
+    check_refused(el2_run("--kernel", str(path)), "kernel|truncated")
+
+
+@boot_test
+def arm_too_little_guest_memory():
+    check_refused(el2_run("--memory", "16M"), "memory|fit")
+
+
+def tree_with(name, change):
+    """The machine's own device tree, changed by a function of its source; compiled."""
+    where = directory(name)
+    blob, source = where / "virt.dtb", where / "virt.dts"
+    subprocess.run([arm.QEMU, "-machine", f"virt,virtualization=on,gic-version=3,dumpdtb={blob}",
+                    "-cpu", "cortex-a57", "-m", "768"], check=True, capture_output=True)
+    subprocess.run(["dtc", "-q", "-I", "dtb", "-O", "dts", "-o", source, blob], check=True)
+    source.write_text(change(source.read_text()))
+    subprocess.run(["dtc", "-q", "-f", "-I", "dts", "-O", "dtb", "-p", "4096", "-o", blob, source], check=True)
+    return blob
+
+
+def run_with_tree(name, blob):
+    machine = machines.Machine(directory=directory(name), backend="el2", emulator="virt", boot="kernel",
+                               command=["true"], host_memory="768M", extra=("-dtb", str(blob)))
+    run.execute(machines.command_line(machine), machine, timeout=30)
+    return "\n".join(machines.read_verdict(machine.log).errors)
+
+
+def check_tree_refused(name, change, *words):
+    said = run_with_tree(name, tree_with(name, change))
+    for word in words:
+        assert re.search(word, said), f"{said!r} does not say {word}"
+
+
+@boot_test
+def arm_tree_without_gic():
+    check_tree_refused("arm_tree_without_gic",
+                       lambda text: text.replace("arm,gic-v3\"", "arm,gic-none\""), "interrupt controller|intc|gic")
+
+
+@boot_test
+def arm_tree_with_overlapping_memory():
+    check_tree_refused("arm_tree_with_overlapping_memory", lambda text: text.replace(
+        "reg = <0x00 0x40000000 0x00 0x30000000>",
+        "reg = <0x00 0x40000000 0x00 0x30000000 0x00 0x50000000 0x00 0x10000000>"), "memory")
