@@ -55,44 +55,6 @@ static void random_state(struct x86_state *st)
 	}
 }
 
-static void assert_dt(const struct x86_dtable *a, const struct x86_dtable *b)
-{
-	assert_int_equal(a->base, b->base);
-	assert_int_equal(a->limit, b->limit);
-}
-
-static void assert_event(const struct x86_event *a, const struct x86_event *b)
-{
-	assert_int_equal(a->valid, b->valid);
-	assert_int_equal(a->type, b->type);
-	assert_int_equal(a->vector, b->vector);
-	assert_int_equal(a->has_error_code, b->has_error_code);
-	assert_int_equal(a->error_code, b->error_code);
-}
-
-static void assert_same(const struct x86_state *a, const struct x86_state *b)
-{
-	assert_memory_equal(a->gpr, b->gpr, sizeof(a->gpr));
-	assert_int_equal(a->rip, b->rip);
-	assert_int_equal(a->rflags, b->rflags);
-	assert_memory_equal(&a->cr0, &b->cr0,
-	                    offsetof(struct x86_state, cpl) + 1 - offsetof(struct x86_state, cr0));
-	assert_memory_equal(a->seg, b->seg, sizeof(a->seg));
-	assert_dt(&a->gdtr, &b->gdtr);
-	assert_dt(&a->idtr, &b->idtr);
-	assert_memory_equal(a->dr, b->dr, sizeof(a->dr));
-	assert_int_equal(a->dr6, b->dr6);
-	assert_int_equal(a->dr7, b->dr7);
-	assert_memory_equal(&a->msr_star, &b->msr_star,
-	                    offsetof(struct x86_state, events) -
-	                            offsetof(struct x86_state, msr_star));
-	assert_event(&a->events.reinject, &b->events.reinject);
-	assert_int_equal(a->events.interrupt_shadow, b->events.interrupt_shadow);
-	assert_int_equal(a->events.nmi_masked, b->events.nmi_masked);
-	assert_int_equal(a->xcr0, b->xcr0);
-	assert_memory_equal(a->xsave, b->xsave, sizeof(a->xsave));
-}
-
 /* Set everything, forget it here, get it back. */
 static void round_trip(bool loaded)
 {
@@ -109,7 +71,7 @@ static void round_trip(bool loaded)
 		memcpy(st->gpr, want.gpr, sizeof(st->gpr)); /* live in the neutral state */
 	}
 	svm_backend.get_state(&rig_vcpus[0].vcpu, X86_G_ALL);
-	assert_same(st, &want);
+	rig_assert_same_state(st, &want);
 	if (!loaded)
 		rig_load(0, (unsigned)test_below(&seed, TEST_CPUS));
 }
@@ -147,7 +109,7 @@ static void through_the_guest(const struct model_features *features)
 		rig_load(0, (unsigned)test_below(&seed, TEST_CPUS));
 		rig_run_script(0, rig_one_exit);
 		hc_vcpu_need(&rig_vcpus[0].vcpu, X86_G_ALL);
-		assert_same(st, &want);
+		rig_assert_same_state(st, &want);
 	}
 	rig_stop();
 }

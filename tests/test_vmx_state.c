@@ -224,65 +224,6 @@ static void random_events(struct x86_state *st)
 	st->events.interrupt_shadow = coin();
 }
 
-/* --- Comparison --- */
-
-static void assert_dt(const struct x86_dtable *a, const struct x86_dtable *b)
-{
-	assert_int_equal(a->base, b->base);
-	assert_int_equal(a->limit, b->limit);
-}
-
-static void assert_event(const struct x86_event *a, const struct x86_event *b)
-{
-	assert_int_equal(a->valid, b->valid);
-	assert_int_equal(a->type, b->type);
-	assert_int_equal(a->vector, b->vector);
-	assert_int_equal(a->has_error_code, b->has_error_code);
-	assert_int_equal(a->error_code, b->error_code);
-}
-
-static void assert_cr(const struct x86_state *a, const struct x86_state *b)
-{
-	assert_int_equal(a->cr0, b->cr0);
-	assert_int_equal(a->cr2, b->cr2);
-	assert_int_equal(a->cr3, b->cr3);
-	assert_int_equal(a->cr4, b->cr4);
-	assert_int_equal(a->efer, b->efer);
-	assert_int_equal(a->cpl, b->cpl);
-}
-
-static void assert_segments(const struct x86_state *a, const struct x86_state *b)
-{
-	for (unsigned i = 0; i < X86_SEG_COUNT; i++) {
-		assert_int_equal(a->seg[i].selector, b->seg[i].selector);
-		assert_int_equal(a->seg[i].attr, b->seg[i].attr);
-		assert_int_equal(a->seg[i].limit, b->seg[i].limit);
-		assert_int_equal(a->seg[i].base, b->seg[i].base);
-	}
-}
-
-static void assert_same(const struct x86_state *a, const struct x86_state *b)
-{
-	assert_memory_equal(a->gpr, b->gpr, sizeof(a->gpr));
-	assert_int_equal(a->rip, b->rip);
-	assert_int_equal(a->rflags, b->rflags);
-	assert_cr(a, b);
-	assert_segments(a, b);
-	assert_dt(&a->gdtr, &b->gdtr);
-	assert_dt(&a->idtr, &b->idtr);
-	assert_memory_equal(a->dr, b->dr, sizeof(a->dr));
-	assert_int_equal(a->dr6, b->dr6);
-	assert_int_equal(a->dr7, b->dr7);
-	assert_memory_equal(&a->msr_star, &b->msr_star,
-	                    offsetof(struct x86_state, events) -
-	                            offsetof(struct x86_state, msr_star));
-	assert_event(&a->events.reinject, &b->events.reinject);
-	assert_int_equal(a->events.interrupt_shadow, b->events.interrupt_shadow);
-	assert_int_equal(a->events.nmi_masked, b->events.nmi_masked);
-	assert_int_equal(a->xcr0, b->xcr0);
-	assert_memory_equal(a->xsave, b->xsave, sizeof(a->xsave));
-}
-
 /* --- Round trips --- */
 
 /* The neutral state is forgotten, but for what is there while the vCPU is not in the guest. */
@@ -296,7 +237,7 @@ static void get_it_back(const struct x86_state *want)
 		memset(st->xsave + 512, 0, sizeof(st->xsave) - 512);
 	st->msr_tsc_aux = vmx_caps.rdtscp ? st->msr_tsc_aux : 0;
 	vmx_backend.get_state(vcpu, X86_G_ALL);
-	assert_same(st, want);
+	rig_assert_same_state(st, want);
 }
 
 static void move_to_some_cpu(void)
@@ -347,7 +288,7 @@ static void test_set_while_put(void **state)
 	want = *rig_state(0);
 	vmx_backend.set_state(vcpu, X86_G_ALL);
 	vmx_backend.get_state(vcpu, X86_G_ALL);
-	assert_same(rig_state(0), &want);
+	rig_assert_same_state(rig_state(0), &want);
 	rig_load(0, 1);
 	assert_int_equal(rig_run_script(0, rig_one_exit).reason, HC_EXIT_HALT);
 	get_it_back(&want);
@@ -367,10 +308,10 @@ static void through_the_guest(const struct model_features *features)
 		assert_int_equal(rig_run_script(0, rig_one_exit).reason, HC_EXIT_HALT);
 		move_to_some_cpu();
 		assert_int_equal(vcpu->valid, X86_G_ALL);
-		assert_same(rig_state(0), &want);
+		rig_assert_same_state(rig_state(0), &want);
 		assert_int_equal(rig_run_script(0, rig_one_exit).reason, HC_EXIT_HALT);
 		hc_vcpu_need(vcpu, X86_G_ALL);
-		assert_same(rig_state(0), &want);
+		rig_assert_same_state(rig_state(0), &want);
 	}
 	rig_stop();
 }
@@ -433,7 +374,7 @@ static void test_each_group_alone(void **state)
 		hc_vcpu_dirty(vcpu, group);
 		assert_int_equal(rig_run_script(0, rig_one_exit).reason, HC_EXIT_HALT);
 		hc_vcpu_need(vcpu, X86_G_ALL);
-		assert_same(rig_state(0), &want);
+		rig_assert_same_state(rig_state(0), &want);
 		assert_int_equal(rig_run_script(0, rig_one_exit).reason, HC_EXIT_HALT);
 	}
 	rig_stop();

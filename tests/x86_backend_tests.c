@@ -374,7 +374,81 @@ void test_window_overtaken(void **state)
 	rig_assert_delivered(1, 0x31);
 }
 
+/* --- Exits --- */
+
+struct hc_exit_io rig_random_io(uint64_t *seed)
+{
+	uint64_t r = test_random(seed);
+
+	return (struct hc_exit_io){
+		.port = (uint16_t)r,
+		.width = (uint8_t)(1u << (r >> 16) % 3),
+		.addr_size = (uint8_t)(2u << (r >> 20) % 3),
+		.write = r >> 24 & 1,
+		.string = r >> 25 & 1,
+		.rep = r >> 26 & 1,
+		.segment = (uint8_t)((r >> 28) % 6),
+	};
+}
+
 /* --- State --- */
+
+static void assert_dt(const struct x86_dtable *a, const struct x86_dtable *b)
+{
+	assert_int_equal(a->base, b->base);
+	assert_int_equal(a->limit, b->limit);
+}
+
+static void assert_event(const struct x86_event *a, const struct x86_event *b)
+{
+	assert_int_equal(a->valid, b->valid);
+	assert_int_equal(a->type, b->type);
+	assert_int_equal(a->vector, b->vector);
+	assert_int_equal(a->has_error_code, b->has_error_code);
+	assert_int_equal(a->error_code, b->error_code);
+}
+
+static void assert_cr(const struct x86_state *a, const struct x86_state *b)
+{
+	assert_int_equal(a->cr0, b->cr0);
+	assert_int_equal(a->cr2, b->cr2);
+	assert_int_equal(a->cr3, b->cr3);
+	assert_int_equal(a->cr4, b->cr4);
+	assert_int_equal(a->efer, b->efer);
+	assert_int_equal(a->cpl, b->cpl);
+}
+
+static void assert_segments(const struct x86_state *a, const struct x86_state *b)
+{
+	for (unsigned i = 0; i < X86_SEG_COUNT; i++) {
+		assert_int_equal(a->seg[i].selector, b->seg[i].selector);
+		assert_int_equal(a->seg[i].attr, b->seg[i].attr);
+		assert_int_equal(a->seg[i].limit, b->seg[i].limit);
+		assert_int_equal(a->seg[i].base, b->seg[i].base);
+	}
+}
+
+void rig_assert_same_state(const struct x86_state *a, const struct x86_state *b)
+{
+	assert_memory_equal(a->gpr, b->gpr, sizeof(a->gpr));
+	assert_int_equal(a->rip, b->rip);
+	assert_int_equal(a->rflags, b->rflags);
+	assert_cr(a, b);
+	assert_segments(a, b);
+	assert_dt(&a->gdtr, &b->gdtr);
+	assert_dt(&a->idtr, &b->idtr);
+	assert_memory_equal(a->dr, b->dr, sizeof(a->dr));
+	assert_int_equal(a->dr6, b->dr6);
+	assert_int_equal(a->dr7, b->dr7);
+	assert_memory_equal(&a->msr_star, &b->msr_star,
+	                    offsetof(struct x86_state, events) -
+	                            offsetof(struct x86_state, msr_star));
+	assert_event(&a->events.reinject, &b->events.reinject);
+	assert_int_equal(a->events.interrupt_shadow, b->events.interrupt_shadow);
+	assert_int_equal(a->events.nmi_masked, b->events.nmi_masked);
+	assert_int_equal(a->xcr0, b->xcr0);
+	assert_memory_equal(a->xsave, b->xsave, sizeof(a->xsave));
+}
 
 static void random_bytes(void *p, size_t n)
 {

@@ -48,6 +48,12 @@ void test_window(void **state);
 void test_window_behind_an_interrupt(void **state);
 void test_window_overtaken(void **state);
 
+/* An access to a port as an exit may tell of it. */
+struct hc_exit_io rig_random_io(uint64_t *seed);
+
+/* Fails the test where they differ. */
+void rig_assert_same_state(const struct x86_state *a, const struct x86_state *b);
+
 /* State. */
 void test_hostile_fpu(void **state);
 
