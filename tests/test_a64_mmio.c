@@ -257,6 +257,26 @@ static void test_ram(void **state)
 	done(vcpu);
 }
 
+/* Memory that is added where there was nothing before. */
+static void test_new_ram(void **state)
+{
+	struct hc_vcpu *vcpu = guest();
+	struct hc_exit exit = access_at(NOWHERE, HC_ACCESS_READ);
+
+	exit.u.stage2.described = 1;
+	exit.u.stage2.width = 4;
+	for (unsigned i = 0; i < 2; i++) {
+		prepare(vcpu);
+		a64_env_exit(vcpu, &exit);
+		assert_int_equal(abort_at(vcpu, NOWHERE), DABT_READ);
+	}
+	assert_int_equal(hc_vm_add_ram(vcpu->vm, gpa_of(NOWHERE), HC_PAGE_SIZE), 0);
+	prepare(vcpu);
+	a64_env_exit(vcpu, &exit);
+	assert_int_equal(a64_env_state(vcpu)->pc, PC);
+	done(vcpu);
+}
+
 /* --- Accesses that are decoded --- */
 
 static int run_insn(struct hc_vcpu *vcpu, uint32_t insn, uint64_t gpa, enum hc_access access)
@@ -545,13 +565,14 @@ static void test_random_exits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_described), cmocka_unit_test(test_nowhere),
-		cmocka_unit_test(test_rom),       cmocka_unit_test(test_fetch_and_walk),
-		cmocka_unit_test(test_cache),     cmocka_unit_test(test_ram),
-		cmocka_unit_test(test_pairs),     cmocka_unit_test(test_page_ends),
-		cmocka_unit_test(test_atomics),   cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_no_code),   cmocka_unit_test(test_bus),
-		cmocka_unit_test(test_rights),    cmocka_unit_test(test_random_exits),
+		cmocka_unit_test(test_described),    cmocka_unit_test(test_nowhere),
+		cmocka_unit_test(test_rom),          cmocka_unit_test(test_fetch_and_walk),
+		cmocka_unit_test(test_cache),        cmocka_unit_test(test_ram),
+		cmocka_unit_test(test_new_ram),      cmocka_unit_test(test_pairs),
+		cmocka_unit_test(test_page_ends),    cmocka_unit_test(test_atomics),
+		cmocka_unit_test(test_refused),      cmocka_unit_test(test_no_code),
+		cmocka_unit_test(test_bus),          cmocka_unit_test(test_rights),
+		cmocka_unit_test(test_random_exits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
