@@ -430,6 +430,7 @@ static void test_rights(void **state)
 			s->sys[A64_TCR_EL1] = 25 | UINT64_C(2) << 32;
 			s->sys[A64_TTBR0_EL1] = table;
 			s->x[1] = DEVICE;
+			reads = 0;
 			run_insn(vcpu, insns[op], DEVICE, HC_ACCESS_READ);
 			bool can_read = as_el0 ? el0 : !(pan && el0);
 			bool can_write = can_read && !read_only;
@@ -440,6 +441,7 @@ static void test_rights(void **state)
 			else if (op == 2 && !can_write)
 				want = UINT64_C(0x9600004d);
 			assert_int_equal(abort_at(vcpu, DEVICE), want);
+			assert_int_equal(reads, want ? 0 : 1);
 			assert_int_equal(a64_state_of(vcpu)->pc, want ? VBAR + 0x200 : PC + 4);
 		}
 	}
