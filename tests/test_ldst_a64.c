@@ -145,10 +145,10 @@ static void random_state(struct a64_state *s, const struct a64_ldst *i)
 /* CASes would hardly ever be equal. */
 static void make_equal(struct a64_state *s, const struct a64_ldst *i)
 {
-	const uint8_t *at = ours + (s->x[i->rn % 31] - MEMORY_BASE);
-
 	if (i->kind != A64_LDST_CAS || i->rn == 31 || i->rs == i->rn || test_below(&seed, 2))
 		return;
+	const uint8_t *at = ours + (s->x[i->rn] - MEMORY_BASE);
+
 	for (unsigned n = 0; n < i->count && i->rs + n < 31 && i->rs + n != i->rn; n++)
 		memcpy(&s->x[i->rs + n], at + n * i->size, i->size);
 }
