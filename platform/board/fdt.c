@@ -2,8 +2,7 @@
 #include "platform/board/fdt.h"
 
 #include <hypercore/errno.h>
-#include <hypercore/freestanding.h>
-#include <libfdt.h>
+#include <libfdt.h> /* mem*() and str*() as well, of the build's kind */
 
 #include "core/log.h"
 #include "platform/board/fdt_node.h"
@@ -393,11 +392,8 @@ static const struct {
 	const char *compatible;
 	unsigned version;
 } gic_bindings[] = {
-	{ "arm,gic-v3", 3 },
-	{ "arm,gic-400", 2 },
-	{ "arm,cortex-a15-gic", 2 },
-	{ "arm,cortex-a7-gic", 2 },
-	{ "qcom,msm-qgic2", 2 },
+	{ "arm,gic-v3", 3 },        { "arm,gic-400", 2 },    { "arm,cortex-a15-gic", 2 },
+	{ "arm,cortex-a7-gic", 2 }, { "qcom,msm-qgic2", 2 },
 };
 
 /* The first one, so that interrupts that other nodes have can be told to be its. */

@@ -2,8 +2,7 @@
 #include "platform/board/fdt_node.h"
 
 #include <hypercore/errno.h>
-#include <hypercore/freestanding.h>
-#include <libfdt.h>
+#include <libfdt.h> /* mem*() and str*() as well, of the build's kind */
 
 #include "core/log.h"
 
