@@ -242,10 +242,12 @@ static const struct {
 static void spcr_access(struct board_uart *u, const struct acpi_table *t)
 {
 	unsigned width = acpi_get8(t, 41), access = acpi_get8(t, 43);
+	unsigned shift = width >= 32 ? 2 : width >= 16 ? 1 : 0;
 
-	u->reg_shift = width >= 32 ? 2 : width >= 16 ? 1 : 0;
-	u->io_width = access >= 1 && access <= 3 ? (uint8_t)(1u << (access - 1))
-	                                         : (uint8_t)(1u << u->reg_shift);
+	if (access < 1 || access > 3)
+		access = shift + 1;
+	u->reg_shift = (uint8_t)shift;
+	u->io_width = (uint8_t)(1u << (access - 1));
 	if (u->kind != BOARD_UART_8250) {
 		u->reg_shift = 0;
 		u->io_width = u->io_width == 2 ? 2 : 4;
