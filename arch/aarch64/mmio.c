@@ -253,16 +253,21 @@ static inline uint64_t device_page(const struct hc_vcpu *vcpu, uint64_t gpa)
 	return HC_ALIGN_DOWN(gpa, HC_PAGE_SIZE) | (vcpu->vm->memory.count + 1);
 }
 
-/* An access that has one place. */
+/* An access that has one place. Hardware describes loads and stores only, no fetches, walks or
+ * cache maintenance (Arm ARM D17.2.37, ISV). */
 static inline bool is_whole(const struct hc_exit_stage2 *a)
 {
 	return a->described && a->gpa.v % HC_PAGE_SIZE + a->width <= HC_PAGE_SIZE;
 }
 
+static inline bool is_known_page(struct hc_vcpu *vcpu, const struct hc_exit_stage2 *a)
+{
+	return a64_vcpu_of(vcpu)->device_page == device_page(vcpu, a->gpa.v);
+}
+
 static inline bool is_known_device(struct hc_vcpu *vcpu, const struct hc_exit_stage2 *a)
 {
-	return !a->in_walk && a->access != HC_ACCESS_EXEC &&
-	       a64_vcpu_of(vcpu)->device_page == device_page(vcpu, a->gpa.v);
+	return !a->in_walk && a->access != HC_ACCESS_EXEC && is_known_page(vcpu, a);
 }
 
 static __attribute__((noinline)) int exit_slow(struct hc_vcpu *vcpu, const struct hc_exit *exit)
@@ -286,7 +291,7 @@ int a64_exit_stage2(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
 	const struct hc_exit_stage2 *a = &exit->u.stage2;
 
-	if (!is_whole(a) || a->is_cache || !is_known_device(vcpu, a) || !do_hinted(vcpu, a))
+	if (!is_whole(a) || !is_known_page(vcpu, a) || !do_hinted(vcpu, a))
 		return exit_slow(vcpu, exit);
 	a64_skip(vcpu, exit->pc + 4);
 	return HC_ACT_RESUME;
