@@ -207,8 +207,9 @@ uint64_t a64_host_id(uint32_t number);
  * Makes group TIMER valid. */
 bool a64_vtimer_output(struct hc_vcpu *vcpu);
 
-/* The vCPU is about to sleep / runs again: a timer of the core stands in for CNTV. */
-void a64_timers_halt(struct hc_vcpu *vcpu);
+/* The vCPU is about to sleep / runs again: a timer of the core stands in for CNTV. True: its
+ * interrupt is there already. */
+bool a64_timers_halt(struct hc_vcpu *vcpu);
 void a64_timers_wake(struct hc_vcpu *vcpu);
 
 /* --- Building a guest (before the VM starts) --- */
