@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A QEMU plugin that counts the instructions a machine executes, and how many of them a guest on an
- * AMD-V hypervisor: those between VMRUN and the instruction after it, where #VMEXIT goes on. For
- * the others it says at which addresses they are.
+ * A QEMU plugin that counts the instructions a machine executes, and how many of them a guest on a
+ * hypervisor. With AMD-V: those between VMRUN and the instruction after it, where #VMEXIT goes on.
+ * With EL2: those between an ERET at enter=FIRST-LAST and a block that begins at leave=FIRST-LAST,
+ * which are addresses of the hypervisor's. For the others it says at which addresses they are.
  *
  * For one CPU. A block that an exception leaves early is counted whole; the blocks around VMRUN are
  * exact, since VMRUN ends a block.
@@ -56,6 +57,18 @@ static const uint8_t *vmexit; /* where the instruction after VMRUN is in QEMU's 
 static int in_guest;
 static char output[1024];
 
+/* AArch64: where the guest is entered, and where it is left to. */
+struct span {
+	uint64_t first, last;
+};
+
+static struct span enter, leave;
+
+static int is_in(uint64_t address, struct span span)
+{
+	return span.last && address >= span.first && address <= span.last;
+}
+
 static void count(unsigned cpu, void *data)
 {
 	struct block *block = data;
@@ -100,13 +113,18 @@ static const uint8_t *bytes(const struct qemu_plugin_tb *tb, size_t index)
 
 static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
-	static const uint8_t vmrun[3] = { 0x0f, 0x01, 0xd8 };
+	static const uint8_t vmrun[3] = { 0x0f, 0x01, 0xd8 }, eret[4] = { 0xe0, 0x03, 0x9f, 0xd6 };
 	size_t n = qemu_plugin_tb_n_insns(tb);
 	const struct qemu_plugin_insn *last = qemu_plugin_tb_get_insn(tb, n - 1);
 	const uint8_t *code = qemu_plugin_insn_haddr(last);
 	qemu_plugin_exec *fn = count;
+	uint64_t address = qemu_plugin_tb_vaddr(tb);
 
-	if (code && qemu_plugin_insn_size(last) == 3 && memcmp(code, vmrun, 3) == 0) {
+	if (is_in(address, leave))
+		fn = count_vmexit;
+	else if (code && is_in(address + 4 * (n - 1), enter) && memcmp(code, eret, 4) == 0)
+		fn = count_vmrun;
+	else if (code && qemu_plugin_insn_size(last) == 3 && memcmp(code, vmrun, 3) == 0) {
 		fn = count_vmrun;
 		vmexit = code + 3;
 	} else if (vmexit && bytes(tb, 0) == vmexit) {
@@ -131,11 +149,37 @@ static void at_exit(qemu_plugin_id_t id, void *data)
 	fclose(file);
 }
 
+/* FIRST-LAST; 0 if it is something else. */
+static int read_span(const char *text, struct span *span)
+{
+	char *end;
+
+	span->first = strtoull(text, &end, 0);
+	if (*end != '-')
+		return 0;
+	span->last = strtoull(end + 1, &end, 0);
+	return !*end;
+}
+
+static int read_option(const char *text)
+{
+	if (strncmp(text, "enter=", 6) == 0)
+		return read_span(text + 6, &enter);
+	if (strncmp(text, "leave=", 6) == 0)
+		return read_span(text + 6, &leave);
+	if (strncmp(text, "output=", 7) != 0)
+		return 0;
+	snprintf(output, sizeof(output), "%s", text + 7);
+	return 1;
+}
+
 int qemu_plugin_install(qemu_plugin_id_t id, const void *info, int argc, char **argv)
 {
-	if (argc != 1 || strncmp(argv[0], "output=", 7) != 0)
+	for (int i = 0; i < argc; i++)
+		if (!read_option(argv[i]))
+			return -1;
+	if (!output[0])
 		return -1;
-	snprintf(output, sizeof(output), "%s", argv[0] + 7);
 	qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
 	qemu_plugin_register_atexit_cb(id, at_exit, NULL);
 	return 0;

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 
+import arm
 import bochs
 import common
 import guest
@@ -148,12 +149,30 @@ def print_exits(name, found, wanted):
     return name, result
 
 
+def el2_plugin():
+    """The plugin's option for the AArch64 image: it has to be told where the guest is entered and left."""
+    build_preset("board-aarch64")
+    known = {name: address for address, name in functions("board-aarch64")}
+    enter, vectors = known["el2_hw_enter"], known["trap_vectors"]
+    # Exceptions from a lower exception level, Arm ARM D1.3.1.1.
+    return f"{plugin(arm.QEMU)},output={OUT / 'count.json'},enter={enter:#x}-{enter + 0x100:#x}," \
+           f"leave={vectors + 0x400:#x}-{vectors + 0x7ff:#x}"
+
+
+def bench_exits_el2():
+    name, result = print_exits("exits-el2", time_exits("el2", (*ICOUNT, "-plugin", el2_plugin()), "2"), EL2_EXITS)
+    print()
+    counts = json.loads((OUT / "count.json").read_text())
+    print_functions(by_function(counts["outside"], "board-aarch64"), counts["entries"])
+    write(name, result)
+
+
 def bench_exits(backend):
     if backend == "vmx":
         write(*print_exits("exits-vmx", time_exits("vmx"), VMX_EXITS))
         return
     if backend == "el2":
-        write(*print_exits("exits-el2", time_exits("el2", ICOUNT, "2"), EL2_EXITS))
+        bench_exits_el2()
         return
     found = time_exits("svm", (*ICOUNT, "-plugin", f"{plugin()},output={OUT / 'count.json'}"))
     name, result = print_exits("exits", found, SVM_EXITS)
@@ -163,7 +182,7 @@ def bench_exits(backend):
     write(name, result)
 
 
-def plugin():
+def plugin(qemu=machines.QEMU):
     """Builds bench/count.c for the interface version that this QEMU speaks."""
     library = OUT / "count.so"
     OUT.mkdir(parents=True, exist_ok=True)
@@ -171,7 +190,7 @@ def plugin():
     for version in (1, 2, 3, 4, 5, 6):
         subprocess.run(["gcc", "-shared", "-fPIC", "-O2", f"-DHC_PLUGIN_API={version}",
                         "-o", str(library), str(ROOT / "bench/count.c")], check=True)
-        tried = subprocess.run([machines.QEMU, "-machine", "none", "-nodefaults", "-display", "none",
+        tried = subprocess.run([qemu, "-machine", "none", "-nodefaults", "-display", "none",
                                 "-monitor", "stdio", "-plugin", f"{library},output=/dev/null"],
                                input=b"quit\n", capture_output=True)
         if tried.returncode == 0:
@@ -180,17 +199,17 @@ def plugin():
     raise Failure(f"QEMU takes no instruction-counting plugin: {said.decode().strip()}")
 
 
-def functions():
+def functions(preset="board-x86_64"):
     """The hypervisor's functions as sorted (address, name)."""
-    done = subprocess.run(["nm", str(machines.board_file("hypercore.elf"))], capture_output=True,
+    done = subprocess.run(["nm", str(machines.board_file("hypercore.elf", preset))], capture_output=True,
                           text=True, check=True)
     rows = (line.split() for line in done.stdout.splitlines())
     return sorted((int(row[0], 16), row[2]) for row in rows if len(row) == 3 and row[1] in "tT")
 
 
-def by_function(outside):
+def by_function(outside, preset="board-x86_64"):
     """Instructions outside the guest by function, from the plugin's list of addresses."""
-    known, found = functions(), collections.Counter()
+    known, found = functions(preset), collections.Counter()
     addresses = [address for address, _ in known]
     for address, count in outside:
         at = bisect.bisect_right(addresses, address) - 1

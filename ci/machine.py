@@ -139,6 +139,8 @@ def guest_append(machine, name):
     words = ["console=ttyS0", "panic=-1", "no_timer_check", f"hostname={name}"]
     if getattr(machine, "architecture", guest.X86_64) is guest.AARCH64:
         words = ["console=ttyAMA0", "panic=-1", f"hostname={name}"]
+        if name == "bare":
+            words.append("output=ttyS0") # the first one of the card's
     if machine.quiet:
         words.append("quiet")
     if getattr(machine, "emulator", "") == "bochs":

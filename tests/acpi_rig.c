@@ -99,6 +99,7 @@ uint64_t add_table(struct machine *m, const char *signature, const uint8_t *body
 	memcpy(t, signature, 4);
 	put(t + 4, 36 + len, 4);
 	t[8] = 3;
+	memcpy(t + 10, "Maker\0Board \x7f\0", 14);
 	memcpy(t + 36, body, len);
 	fix_table(m, pa);
 	m->used = (m->used + 36 + len + 15) & ~15u;

@@ -115,6 +115,7 @@ static size_t fadt_body(uint8_t *b, struct board_tree *want)
 {
 	unsigned flags = below(4);
 
+	memcpy(want->model, "Maker Board", sizeof("Maker Board"));
 	memset(b + 36, 0, 268 - 36);
 	put(b + 129, flags, 2);
 	if (flags & 1) {
@@ -235,6 +236,8 @@ static void same_uart(const struct board_uart *a, const struct board_uart *b)
 
 static void same_tree(const struct board_tree *a, const struct board_tree *b)
 {
+	assert_string_equal(a->model, b->model);
+	assert_string_equal(a->model, b->model);
 	assert_int_equal(a->size, b->size);
 	assert_int_equal(a->memory.count, 0);
 	same_cpus(a, b);

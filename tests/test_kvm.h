@@ -80,6 +80,17 @@ void guest_end(void);
 /* The 64-bit word number i of the results. */
 uint64_t guest_result(unsigned i);
 
+/* test_kvm_guests.c: tests of guests in 64-bit mode that run on every backend. */
+void guest_test_triple_fault(void **state);
+void guest_test_interrupts(void **state);
+void guest_test_nmi(void **state);
+
+/* What the device has to have seen, and the guest to have read, after OUT and IN of all widths, REP
+ * OUTSB of 5 and REP INSW of 3. */
+void guest_expect_ports(void);
+/* Starts the VM, which has to fail with this in the reason; ends it. */
+void guest_expect_failure(const char *text);
+
 /* Runs the tests of a program: main()'s result. Skips them, with the reason, where the backend
  * cannot be used. */
 #define GUEST_TESTS(tests) (guest_can_run() ? cmocka_run_group_tests(tests, NULL, NULL) : 77)

@@ -65,7 +65,7 @@ static void test_boot_cpu_is_spared(void **state)
 }
 
 /* A CPU that runs the test guest wrongly. */
-static void no_work(struct vmcb *v, uint64_t *gpr)
+static void no_work(uint64_t *gpr)
 {
 }
 
@@ -331,7 +331,7 @@ static unsigned kicks_of(unsigned cpu)
 }
 
 /* The guest runs on until it is kicked; nobody may have been told that it left before. */
-static void spin(struct vmcb *v, uint64_t *gpr)
+static void spin(uint64_t *gpr)
 {
 	in_guest = true;
 	while (kicks_of(1) == 0)

@@ -281,8 +281,10 @@ static void test_cr8(void **state)
 	rig_stop();
 }
 
-static void read_cr8(struct vmcb *v, uint64_t *gpr)
+static void read_cr8(uint64_t *gpr)
 {
+	struct vmcb *v = rig_vmcb(0);
+
 	gpr[X86_RBX] = v->v_tpr;
 }
 
@@ -361,7 +363,7 @@ static void test_machine_check_is_the_hosts(void **state)
 {
 	rig_start(&rig_full);
 	exit_with(SVM_EXIT_EXCP0 + (unsigned)X86_VEC_MC, 0, 0, 0);
-	assert_int_equal(model_this()->machine_checks, 1);
+	assert_int_equal(model_this()->x86.machine_checks, 1);
 	rig_stop();
 }
 

@@ -186,12 +186,12 @@ static void test_each_group_is_noticed(void **state)
 }
 
 /* What the guest does to the registers that VMRUN does not switch is found at put(). */
-static void guest_writes(struct vmcb *v, uint64_t *gpr)
+static void guest_writes(uint64_t *gpr)
 {
-	model_this()->dr[3] = 0xd3;
+	model_this()->x86.dr[3] = 0xd3;
 	model_this()->tsc_aux = 7;
-	model_this()->fpu[100] = 0x77;
-	model_this()->xcr0 = 7;
+	model_this()->x86.fpu[100] = 0x77;
+	model_this()->x86.xcr0 = 7;
 	gpr[X86_R9] = 9;
 }
 
@@ -213,15 +213,15 @@ static void test_put_finds_the_guests_registers(void **state)
 	assert_int_equal(rig_state(0)->gpr[X86_R9], 9);
 	/* Another vCPU has the CPU meanwhile. */
 	rig_load(1, 0);
-	assert_int_equal(model_this()->fpu[100], 0);
-	assert_int_equal(model_this()->dr[3], 0);
-	assert_int_equal(model_this()->xcr0, 1);
+	assert_int_equal(model_this()->x86.fpu[100], 0);
+	assert_int_equal(model_this()->x86.dr[3], 0);
+	assert_int_equal(model_this()->x86.xcr0, 1);
 	rig_put(1);
 	rig_load(0, 2);
-	assert_int_equal(model_this()->fpu[100], 0x77);
-	assert_int_equal(model_this()->dr[3], 0xd3);
+	assert_int_equal(model_this()->x86.fpu[100], 0x77);
+	assert_int_equal(model_this()->x86.dr[3], 0xd3);
 	assert_int_equal(model_this()->tsc_aux, 7);
-	assert_int_equal(model_this()->xcr0, 7);
+	assert_int_equal(model_this()->x86.xcr0, 7);
 	rig_stop();
 }
 
@@ -240,9 +240,9 @@ static void test_put_keeps_what_is_dirty(void **state)
 	rig_put(0);
 	rig_load(0, 1);
 	rig_run_script(0, one_exit);
-	assert_int_equal(model_this()->dr[3], 1);
+	assert_int_equal(model_this()->x86.dr[3], 1);
 	assert_int_equal(model_this()->tsc_aux, 2);
-	assert_int_equal(model_this()->fpu[100], 3);
+	assert_int_equal(model_this()->x86.fpu[100], 3);
 	rig_stop();
 }
 
@@ -276,11 +276,11 @@ static void test_initial_fpu(void **state)
 	memset(rig_state(0)->xsave + 512, 0, 64);
 	hc_vcpu_dirty(&rig_vcpus[0].vcpu, X86_G_FPU);
 	rig_run_script(0, one_exit);
-	memcpy(&mxcsr, model_this()->fpu + 24, sizeof(mxcsr));
+	memcpy(&mxcsr, model_this()->x86.fpu + 24, sizeof(mxcsr));
 	assert_int_equal(mxcsr, 0x1f80);
-	assert_int_equal(model_this()->fpu[0] | model_this()->fpu[1] << 8, 0x37f);
+	assert_int_equal(model_this()->x86.fpu[0] | model_this()->x86.fpu[1] << 8, 0x37f);
 	for (unsigned i = 160; i < 416; i++)
-		assert_int_equal(model_this()->fpu[i], 0);
+		assert_int_equal(model_this()->x86.fpu[i], 0);
 	rig_stop();
 }
 
@@ -325,8 +325,10 @@ static void test_efer_hides_svme(void **state)
 	rig_stop();
 }
 
-static void load_tr(struct vmcb *v, uint64_t *gpr)
+static void load_tr(uint64_t *gpr)
 {
+	struct vmcb *v = rig_vmcb(0);
+
 	v->tr.attr = X86_ATTR_P | 9;
 }
 

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -633,9 +634,77 @@ static void wrong_files_are_named(void **state)
 	assert_non_null(strstr(last_message, "hypercore.conf:3: memory = much: should be"));
 }
 
+/* --- The time of day --- */
+
+static struct efi_time told;
+static efi_status_t told_status;
+
+static efi_status_t EFIAPI get_time(struct efi_time *time, void *capabilities)
+{
+	*time = told;
+	return told_status;
+}
+
+static const struct efi_runtime_services runtime = { .get_time = get_time };
+
+/* Against libc's idea of the calendar. */
+static void the_time_is_in_utc(void **state)
+{
+	for (unsigned i = 0; i < 2000; i++) {
+		time_t seconds = (time_t)(86400 + below(4000000000u));
+		int zone = (int)below(2881) - 1440;
+		time_t local = seconds - zone * 60;
+		struct tm t;
+
+		assert_non_null(gmtime_r(&local, &t));
+		if (local < 0)
+			continue;
+		told_status = EFI_SUCCESS;
+		told = (struct efi_time){
+			.year = (uint16_t)(1900 + t.tm_year),
+			.month = (uint8_t)(1 + t.tm_mon),
+			.day = (uint8_t)t.tm_mday,
+			.hour = (uint8_t)t.tm_hour,
+			.minute = (uint8_t)t.tm_min,
+			.second = (uint8_t)t.tm_sec,
+			.timezone = (int16_t)zone,
+		};
+		assert_int_equal(uefi_wall_clock(&runtime), seconds);
+		told.timezone = 0x7ff;
+		assert_int_equal(uefi_wall_clock(&runtime), local);
+	}
+}
+
+static void firmware_that_does_not_know_the_time(void **state)
+{
+	const struct efi_time good = { .year = 2024, .month = 2, .day = 29, .hour = 23 };
+	struct efi_time bad[] = { good, good, good, good, good, good, good };
+
+	told_status = EFI_SUCCESS;
+	told = good;
+	assert_int_equal(uefi_wall_clock(&runtime), 1709247600);
+	told_status = EFI_DEVICE_ERROR;
+	assert_int_equal(uefi_wall_clock(&runtime), 0);
+	assert_int_equal(uefi_wall_clock(NULL), 0);
+	told_status = EFI_SUCCESS;
+	bad[0].year = 1969;
+	bad[1].month = 13;
+	bad[2].day = 0;
+	bad[3].hour = 24;
+	bad[4].minute = 60;
+	bad[5].second = 60;
+	bad[6].timezone = 1441;
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(bad); i++) {
+		told = bad[i];
+		assert_int_equal(uefi_wall_clock(&runtime), 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_time_is_in_utc),
+		cmocka_unit_test(firmware_that_does_not_know_the_time),
 		cmocka_unit_test(maps_say_the_same_in_ranges),
 		cmocka_unit_test(too_long_maps_lose_ranges_but_not_the_truth),
 		cmocka_unit_test(descriptors_that_wrap_are_left_out),

@@ -56,18 +56,7 @@ static void test_ports(void **state)
 	guest_make(ports, ports_end);
 	guest_long_mode();
 	guest_run();
-	guest_expect(0, true, 0, 1, 0x44);
-	guest_expect(1, true, 2, 2, 0x3344);
-	guest_expect(2, true, 8, 4, 0x11223344);
-	assert_int_equal(guest_result(0), 0x11223344);
-	assert_int_equal(guest_result(1), 0x11223344);
-	assert_int_equal((uint32_t)guest_result(2), 0xb3b2b1b0);
-	for (unsigned i = 0; i < 5; i++)
-		guest_expect(6 + i, true, 0x20, 1, guest.ram[RESULTS + i]);
-	for (unsigned i = 0; i < 3; i++)
-		guest_expect(11 + i, false, 0x30, 2, 0xd1d0);
-	assert_memory_equal(guest.ram + RESULTS + 0x20, "\xd0\xd1\xd0\xd1\xd0\xd1\0", 7);
-	assert_int_equal(guest.access_count, 14);
+	guest_expect_ports();
 	assert_int_equal(guest.vm->bus[HC_SPACE_IO].unclaimed_writes, 1);
 	guest_end();
 }
@@ -219,19 +208,6 @@ static void test_single_steps(void **state)
 	guest_end();
 }
 
-GUEST(ud2, "64", "ud2");
-
-static void test_triple_fault(void **state)
-{
-	guest_make(ud2, ud2_end);
-	guest_long_mode();
-	guest.st->idtr.limit = 0;
-	guest_run();
-	assert_int_equal(hc_vm_state(guest.vm), HC_VM_STOPPED);
-	assert_int_equal(hc_vm_cause(guest.vm), HC_STOP_RESET);
-	guest_end();
-}
-
 /* --- Page tables: what is remembered of them, and of code --- */
 
 /* At 40000000h is a page with "mov $1, %eax; ret" by one set of tables, with 2 by the other; then
@@ -275,83 +251,6 @@ static void test_tables(void **state)
 	guest_end();
 }
 
-/* --- Interrupts --- */
-
-GUEST(interrupts, "64",
-      "mov $0xfee00000, %ebx; movl $0x1ff, 0xf0(%rbx);"
-      "movl $0x40040, 0x300(%rbx); nop; mov 0x4000, %eax; mov %eax, 0x4008;" /* IF is clear */
-      "sti; 1: cmpl $1, 0x4000; jb 1b; mov 0x4000, %eax; mov %eax, 0x4010;"
-      "hlt; mov 0x4000, %eax; mov %eax, 0x4018; cli; hlt; mov 0x4000, %eax; mov %eax, 0x4020; hlt");
-GUEST(count_it, "64", "incl 0x4000; iretq");
-GUEST(on_interrupt, "64", "incl 0x4000; movl $0, 0xb0(%rbx); iretq");
-
-static unsigned idles;
-
-static void send(enum x86_delivery mode, uint8_t vector)
-{
-	const struct x86_message message = { .vector = vector,
-		                             .mode = (uint8_t)mode,
-		                             .assert = true };
-
-	assert_int_equal(x86_apic_deliver(guest.vm, &message), 1);
-}
-
-/* At the first HLT an interrupt; at the second, with IF clear, another and then an NMI. */
-static void idle(void)
-{
-	switch (idles++) {
-	case 0: send(X86_DELIVER_FIXED, 0x40); break;
-	case 1: send(X86_DELIVER_FIXED, 0x40); break;
-	case 2: send(X86_DELIVER_NMI, 0); break;
-	default: guest_stop_loop();
-	}
-}
-
-static void test_interrupts(void **state)
-{
-	guest_make(interrupts, interrupts_end);
-	guest_long_mode();
-	guest_handler(0x40, on_interrupt, on_interrupt_end);
-	guest_handler(X86_VEC_NMI, count_it, count_it_end);
-	idles = 0;
-	hc_vcpu_dirty(guest.vcpu, X86_G_ALL);
-	assert_int_equal(hc_vm_start(guest.vm), 0);
-	test_on_idle = idle;
-	guest_loop();
-	assert_int_equal((uint32_t)guest_result(1), 0);
-	assert_int_equal((uint32_t)guest_result(2), 1);
-	assert_int_equal((uint32_t)guest_result(3), 2);
-	assert_int_equal((uint32_t)guest_result(4), 3); /* the NMI; the interrupt waits for IF */
-	assert_int_equal(idles, 4);
-	guest_end();
-}
-
-/* The second NMI comes in the first one's handler, and waits for its IRET. */
-GUEST(nmi, "64", "out %al, $0x80; nop; nop; hlt");
-GUEST(on_nmi, "64",
-      "incl 0x4000; mov $0x500, %edx; out %al, %dx; nop; mov 0x4000, %eax;"
-      "cmpl $1, 0x4000; jne 1f; mov %eax, 0x4008; 1: iretq");
-
-static void send_second_nmi(void)
-{
-	if (guest.access_count == 1)
-		send(X86_DELIVER_NMI, 0);
-}
-
-static void test_nmi(void **state)
-{
-	guest_make(nmi, nmi_end);
-	guest_long_mode();
-	guest_handler(X86_VEC_NMI, on_nmi, on_nmi_end);
-	guest.on_access = send_second_nmi;
-	send(X86_DELIVER_NMI, 0);
-	guest_run();
-	assert_int_equal((uint32_t)guest_result(0), 2);
-	assert_int_equal((uint32_t)guest_result(1), 1);
-	assert_false(guest.st->events.nmi_masked);
-	guest_end();
-}
-
 /* A guest that never leaves by itself is left when something wants its CPU's attention. */
 GUEST(endless, "64", "out %al, $0x80; mov $0x500, %edx; out %al, %dx; 1: jmp 1b");
 
@@ -374,18 +273,6 @@ static void test_kick(void **state)
 
 /* --- What cannot be carried out --- */
 
-static void expect_failure(const char *text)
-{
-	hc_vcpu_dirty(guest.vcpu, X86_G_ALL);
-	assert_int_equal(hc_vm_start(guest.vm), 0);
-	test_on_idle = guest_stop_loop;
-	guest_loop();
-	assert_int_equal(hc_vm_state(guest.vm), HC_VM_FAILED);
-	if (!strstr(hc_vm_reason(guest.vm), text))
-		fail_msg("%s", hc_vm_reason(guest.vm));
-	guest_end();
-}
-
 GUEST(to_user, "64", "push $0x10; push $0; pushfq; push $0x23; push $0; iretq");
 GUEST(to_32, "64", "push $0x18; push $0; lretq");
 GUEST(far_jump, "64", "ljmpl *0x4000");
@@ -406,7 +293,7 @@ static void test_refused_instructions(void **state)
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(refused); i++) {
 		guest_make(refused[i].code, refused[i].end);
 		guest_long_mode();
-		expect_failure(refused[i].text);
+		guest_expect_failure(refused[i].text);
 	}
 }
 
@@ -416,22 +303,22 @@ static void test_refused_states(void **state)
 	struct hc_vm *vm;
 
 	guest_make(sum, sum_end);
-	expect_failure("real mode");
+	guest_expect_failure("real mode");
 	guest_make(sum, sum_end);
 	guest_protected_mode(0x18);
-	expect_failure("paging is off");
+	guest_expect_failure("paging is off");
 	guest_make(sum, sum_end);
 	guest_long_mode();
 	guest.st->seg[X86_CS].attr &= (uint16_t)~X86_ATTR_L;
-	expect_failure("32-bit code");
+	guest_expect_failure("32-bit code");
 	guest_make(sum, sum_end);
 	guest_long_mode();
 	guest.st->cpl = 3;
-	expect_failure("user mode");
+	guest_expect_failure("user mode");
 	guest_make(sum, sum_end);
 	guest_long_mode();
 	guest.st->dr7 = 0x401;
-	expect_failure("breakpoint");
+	guest_expect_failure("breakpoint");
 	assert_int_equal(hc_vm_create(&vm, &two), -ERANGE);
 	assert_non_null(strstr(test_log(), "2 vCPUs asked for, 1 to 1"));
 }
@@ -470,13 +357,20 @@ const char *__lsan_default_suppressions(void)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_arithmetic),     cmocka_unit_test(test_ports),
-		cmocka_unit_test(test_memory),         cmocka_unit_test(test_system),
-		cmocka_unit_test(test_exceptions),     cmocka_unit_test(test_single_steps),
-		cmocka_unit_test(test_triple_fault),   cmocka_unit_test(test_tables),
-		cmocka_unit_test(test_interrupts),     cmocka_unit_test(test_nmi),
-		cmocka_unit_test(test_kick),           cmocka_unit_test(test_refused_instructions),
-		cmocka_unit_test(test_refused_states), cmocka_unit_test(test_crash),
+		cmocka_unit_test(test_arithmetic),
+		cmocka_unit_test(test_ports),
+		cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_system),
+		cmocka_unit_test(test_exceptions),
+		cmocka_unit_test(test_single_steps),
+		cmocka_unit_test(guest_test_triple_fault),
+		cmocka_unit_test(test_tables),
+		cmocka_unit_test(guest_test_interrupts),
+		cmocka_unit_test(guest_test_nmi),
+		cmocka_unit_test(test_kick),
+		cmocka_unit_test(test_refused_instructions),
+		cmocka_unit_test(test_refused_states),
+		cmocka_unit_test(test_crash),
 	};
 
 	return GUEST_TESTS(tests);

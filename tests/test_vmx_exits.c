@@ -393,11 +393,11 @@ static void test_the_hosts_own(void **state)
 	assert_int_equal(model_this()->nmis, 1);
 	exit = EXIT_BY(.reason = 0, .intr_info = INFO(VMX_EVENT_EXCEPTION, X86_VEC_MC));
 	assert_int_equal(exit.reason, HC_EXIT_INTERRUPT);
-	assert_int_equal(model_this()->machine_checks, 1);
+	assert_int_equal(model_this()->x86.machine_checks, 1);
 	/* A machine check while the guest was entered. */
 	exit = EXIT_BY(.reason = VMX_REASON_MACHINE_CHECK | (uint32_t)VMX_EXIT_REASON_ENTRY);
 	assert_int_equal(exit.reason, HC_EXIT_INTERRUPT);
-	assert_int_equal(model_this()->machine_checks, 2);
+	assert_int_equal(model_this()->x86.machine_checks, 2);
 	rig_stop();
 }
 

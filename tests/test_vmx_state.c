@@ -449,7 +449,7 @@ static void guest_writes(uint64_t *gpr)
 {
 	struct model_cpu *c = model_this();
 
-	c->dr[3] = 0xd3;
+	c->x86.dr[3] = 0xd3;
 	c->dr6 = 0xffff4ff1;
 	c->cr2 = 0xc2;
 	c->star = 0x57a5;
@@ -458,8 +458,8 @@ static void guest_writes(uint64_t *gpr)
 	c->sfmask = 0x700;
 	c->kernel_gs = 0x65;
 	c->tsc_aux = 7;
-	c->fpu[100] = 0x77;
-	c->xcr0 = 7;
+	c->x86.fpu[100] = 0x77;
+	c->x86.xcr0 = 7;
 	gpr[X86_R9] = 9;
 }
 
@@ -471,7 +471,7 @@ static const struct model_step writes[] = {
 
 static void assert_guests_registers(const struct model_cpu *c)
 {
-	assert_int_equal(c->dr[3], 0xd3);
+	assert_int_equal(c->x86.dr[3], 0xd3);
 	assert_int_equal(c->dr6, 0xffff4ff1);
 	assert_int_equal(c->cr2, 0xc2);
 	assert_int_equal(c->star, 0x57a5);
@@ -480,8 +480,8 @@ static void assert_guests_registers(const struct model_cpu *c)
 	assert_int_equal(c->sfmask, 0x700);
 	assert_int_equal(c->kernel_gs, 0x65);
 	assert_int_equal(c->tsc_aux, 7);
-	assert_int_equal(c->fpu[100], 0x77);
-	assert_int_equal(c->xcr0, 7);
+	assert_int_equal(c->x86.fpu[100], 0x77);
+	assert_int_equal(c->x86.xcr0, 7);
 }
 
 static void test_put_finds_the_guests_registers(void **state)
@@ -496,11 +496,11 @@ static void test_put_finds_the_guests_registers(void **state)
 	assert_int_equal(rig_state(0)->gpr[X86_R9], 9);
 	/* Another vCPU has the CPU meanwhile. */
 	rig_load(1, 0);
-	assert_int_equal(model_this()->fpu[100], 0);
-	assert_int_equal(model_this()->dr[3], 0);
+	assert_int_equal(model_this()->x86.fpu[100], 0);
+	assert_int_equal(model_this()->x86.dr[3], 0);
 	assert_int_equal(model_this()->cr2, 0);
 	assert_int_equal(model_this()->lstar, 0);
-	assert_int_equal(model_this()->xcr0, 1);
+	assert_int_equal(model_this()->x86.xcr0, 1);
 	rig_put(1);
 	rig_load(0, 2);
 	assert_guests_registers(model_this());
@@ -522,9 +522,9 @@ static void test_put_keeps_what_is_dirty(void **state)
 	rig_put(0);
 	rig_load(0, 1);
 	rig_run_script(0, one_exit);
-	assert_int_equal(model_this()->dr[3], 1);
+	assert_int_equal(model_this()->x86.dr[3], 1);
 	assert_int_equal(model_this()->tsc_aux, 2);
-	assert_int_equal(model_this()->fpu[100], 3);
+	assert_int_equal(model_this()->x86.fpu[100], 3);
 	assert_int_equal(model_this()->cr2, 4);
 	assert_int_equal(rig_get(0, VMCS_GUEST_FS_BASE), 5);
 	rig_stop();

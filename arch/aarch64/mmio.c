@@ -211,7 +211,9 @@ static __attribute__((noinline)) bool is_settled(struct hc_vcpu *vcpu, const str
 	}
 	if (!a->in_walk && a->access != HC_ACCESS_EXEC)
 		return false;
-	a64_raise_external(vcpu, a->gva, a->access == HC_ACCESS_EXEC, false);
+	/* A walk that a fetch was the reason of reads the tables, for the address of PC. */
+	a64_raise_external(vcpu, a->gva, a->access == HC_ACCESS_EXEC || a->gva.v == exit->pc,
+	                   false);
 	return true;
 }
 

@@ -169,11 +169,12 @@ static bool is_permitted(const struct walk *w, uint64_t leaf)
 	bool pxn = leaf & DESC_PXN || w->limits & DESC_PXNTABLE;
 	bool wxn = w->sctlr & SCTLR_WXN;
 	bool pan = a64_state_of(w->vcpu)->pstate & A64_PSTATE_PAN;
+	bool epan = w->sctlr & SCTLR_EPAN && has_feature(w->vcpu, A64_ID_AA64MMFR1, 20, 3);
 
 	if (w->access == HC_ACCESS_EXEC)
 		return w->user ? !uxn && !(wxn && el0 && writable)
 		               : !pxn && !(wxn && writable) && !(el0 && writable);
-	if (w->user ? !el0 : pan && (el0 || (w->sctlr & SCTLR_EPAN && !uxn)))
+	if (w->user ? !el0 : pan && (el0 || (epan && !uxn)))
 		return false;
 	return w->access == HC_ACCESS_READ || writable;
 }

@@ -135,11 +135,31 @@ static void read_gtdt(const struct acpi_reader *r, const struct acpi_table *t)
 
 /* --- FADT (5.2.9, ARM_BOOT_ARCH) --- */
 
+/* Who made the tables is all that they say about the machine's name (5.2.6: OEMID, OEM Table ID).
+ */
+static void read_model(struct board_tree *tree, const struct acpi_table *t)
+{
+	size_t n = 0;
+
+	for (uint64_t at = 10; at < 24; at++) {
+		uint8_t c = acpi_get8(t, at);
+
+		if (c > ' ' && c <= '~')
+			tree->model[n++] = (char)c;
+		if (at == 15 && n)
+			tree->model[n++] = ' ';
+	}
+	while (n && tree->model[n - 1] == ' ')
+		n--;
+	tree->model[n] = '\0';
+}
+
 static void read_fadt(const struct acpi_reader *r, const struct acpi_table *t)
 {
 	struct board_tree *tree = r->info;
 	uint16_t flags = acpi_get16(t, 129);
 
+	read_model(tree, t);
 	if (!(flags & 1))
 		return;
 	tree->psci = flags & 2 ? BOARD_PSCI_HVC : BOARD_PSCI_SMC;

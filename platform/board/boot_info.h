@@ -49,9 +49,10 @@ struct board_boot_info {
 	uint64_t magic;
 	char loader[32]; /* "PVH", "multiboot2 (GRUB 2.06)", "UEFI", for messages */
 	uint64_t image_base,
-		image_size; /* where the image's first segment was loaded; 2 MiB aligned */
-	uint64_t rsdp;      /* 0: the loader did not say */
-	uint64_t dtb;       /* device tree; 0: there is none, or the loader did not say */
+		image_size;  /* where the image's first segment was loaded; 2 MiB aligned */
+	uint64_t rsdp;       /* 0: the loader did not say */
+	uint64_t dtb;        /* device tree; 0: there is none, or the loader did not say */
+	uint64_t wall_clock; /* seconds since 1970-01-01 UTC as the loader left; 0: not known */
 	uint32_t range_count, module_count;
 	struct board_range ranges[BOARD_MAX_RANGES];
 	struct board_module modules[BOARD_MAX_MODULES];

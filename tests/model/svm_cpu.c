@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tests/model/svm_cpu.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 struct model_features model_features;
 struct model_cpu model_cpus[MODEL_CPUS];
 const struct svm_rule *model_refused_by;
-struct model_delivery model_deliveries[MODEL_DELIVERIES];
-unsigned model_delivered;
-unsigned model_complaints;
-char model_complaint[160];
 
 static _Thread_local struct model_cpu *this_cpu = &model_cpus[0];
 static _Thread_local const struct model_step *script;
@@ -24,18 +18,6 @@ static struct {
 } frames[MODEL_DELIVERIES];
 static unsigned frame_count;
 
-static void complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-
-static void complain(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	if (model_complaints++ == 0)
-		vsnprintf(model_complaint, sizeof(model_complaint), fmt, ap);
-	va_end(ap);
-}
-
 void model_reset(const struct model_features *features)
 {
 	model_features = *features;
@@ -46,7 +28,7 @@ void model_reset(const struct model_features *features)
 		c->vm_cr = (features->svmdis ? SVM_VM_CR_SVMDIS : 0) |
 		           (features->lock ? SVM_VM_CR_LOCK : 0);
 		c->efer = X86_EFER_LME | X86_EFER_LMA | X86_EFER_SCE;
-		c->xcr0 = 1;
+		model_x86_reset(&c->x86, features->xsave, features->avx512, false);
 		c->fs_base = 0xf5000 + i;
 		c->kernel_gs = 0x65000 + i;
 	}
@@ -54,8 +36,7 @@ void model_reset(const struct model_features *features)
 	script = NULL;
 	epoch = 1;
 	model_refused_by = NULL;
-	model_complaints = 0;
-	model_complaint[0] = '\0';
+	model_reset_complaints();
 	model_clear_deliveries();
 	svm_limits_from_cpuid(&limits, x86_host_cpuid);
 }
@@ -68,6 +49,16 @@ void model_be(unsigned cpu)
 struct model_cpu *model_this(void)
 {
 	return this_cpu;
+}
+
+struct model_x86 *model_x86(void)
+{
+	return &this_cpu->x86;
+}
+
+unsigned model_flushes(void)
+{
+	return this_cpu->flushes;
 }
 
 void model_script(const struct model_step *steps)
@@ -99,25 +90,6 @@ static void cpuid_svm(uint32_t out[4])
 	         (f->decode_assists ? 1u << 7 : 0) | (f->pause_filter ? 1u << 10 : 0);
 }
 
-static uint32_t xsave_components(void)
-{
-	return model_features.avx512 ? 0xe7 : 7;
-}
-
-static void cpuid_xsave(uint32_t component, uint32_t out[4])
-{
-	static const uint32_t place[8][2] = { { 0 }, { 0 },        { 256, 576 },  { 0 },
-		                              { 0 }, { 64, 1088 }, { 512, 1152 }, { 1024, 1664 } };
-
-	if (component == 0) {
-		out[0] = xsave_components();
-		out[1] = out[2] = 2688;
-	} else if (component < 8 && xsave_components() >> component & 1) {
-		out[0] = place[component][0];
-		out[1] = place[component][1];
-	}
-}
-
 void x86_host_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
 	const struct model_features *f = &model_features;
@@ -130,7 +102,7 @@ void x86_host_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 		out[1] = 1u << 0 | 1u << 7 | 1u << 20;
 		out[2] = f->la57 ? 1u << 16 : 0;
 		break;
-	case 0xd: cpuid_xsave(subleaf, out); break;
+	case 0xd: model_cpuid_xsave(subleaf, out); break;
 	case 0x40000000:
 		if (f->tcg)
 			memcpy(out + 1, "TCGTCGTCGTCG", 12);
@@ -165,7 +137,7 @@ uint64_t x86_host_rdmsr(uint32_t msr)
 	const uint64_t *value = find_msr(msr);
 
 	if (!value)
-		complain("#GP: RDMSR %#x", msr);
+		model_complain("#GP: RDMSR %#x", msr);
 	return value ? *value : 0;
 }
 
@@ -177,7 +149,7 @@ void x86_host_wrmsr(uint32_t msr, uint64_t value)
 	    (msr == MSR_EFER && (value & X86_EFER_SVME) && (this_cpu->vm_cr & SVM_VM_CR_SVMDIS)) ||
 	    (msr == MSR_VM_HSAVE_PA && value % HC_PAGE_SIZE) ||
 	    (msr == MSR_VM_CR && (this_cpu->vm_cr & SVM_VM_CR_LOCK)))
-		complain("#GP: WRMSR %#x = %#llx", msr, (unsigned long long)value);
+		model_complain("#GP: WRMSR %#x = %#llx", msr, (unsigned long long)value);
 	else
 		*place = value;
 }
@@ -190,89 +162,8 @@ uint64_t x86_host_read_cr4(void)
 void x86_host_write_cr4(uint64_t value)
 {
 	if (value & ~limits.cr4_valid)
-		complain("#GP: CR4 = %#llx", (unsigned long long)value);
+		model_complain("#GP: CR4 = %#llx", (unsigned long long)value);
 	this_cpu->cr4 = value;
-}
-
-void x86_host_read_dr(uint64_t dr[4])
-{
-	memcpy(dr, this_cpu->dr, sizeof(this_cpu->dr));
-}
-
-void x86_host_write_dr(const uint64_t dr[4])
-{
-	memcpy(this_cpu->dr, dr, sizeof(this_cpu->dr));
-}
-
-/* --- FPU --- */
-
-static void need_osxsave(const char *insn)
-{
-	if (!model_features.xsave || !(this_cpu->cr4 & X86_CR4_OSXSAVE))
-		complain("#UD: %s without CR4.OSXSAVE", insn);
-}
-
-uint64_t x86_host_xgetbv(void)
-{
-	need_osxsave("XGETBV");
-	return this_cpu->xcr0;
-}
-
-void x86_host_xsetbv(uint64_t xcr0)
-{
-	const uint64_t avx512 = xcr0 & 0xe0;
-
-	need_osxsave("XSETBV");
-	if (!(xcr0 & 1) || (xcr0 & ~(uint64_t)xsave_components()) || (xcr0 & 6) == 4 ||
-	    (avx512 && (avx512 != 0xe0 || !(xcr0 & 4))))
-		complain("#GP: XSETBV %#llx", (unsigned long long)xcr0);
-	this_cpu->xcr0 = xcr0;
-}
-
-void x86_host_xsave(void *area, uint64_t mask)
-{
-	uint64_t written = mask & this_cpu->xcr0;
-
-	need_osxsave("XSAVE");
-	memcpy(area, this_cpu->fpu, X86_XSAVE_SIZE);
-	memset((uint8_t *)area + 512, 0, 64);
-	memcpy((uint8_t *)area + 512, &written, sizeof(written));
-}
-
-void x86_host_xrstor(const void *area, uint64_t mask)
-{
-	uint64_t header[8];
-
-	need_osxsave("XRSTOR");
-	memcpy(header, (const uint8_t *)area + 512, sizeof(header));
-	if (header[0] & ~this_cpu->xcr0)
-		complain("#GP: XRSTOR of components %#llx", (unsigned long long)header[0]);
-	for (unsigned i = 1; i < 8; i++) {
-		if (header[i])
-			complain("#GP: XRSTOR with reserved bytes in its header");
-	}
-	x86_host_fxrstor(area);
-	memcpy(this_cpu->fpu + 576, (const uint8_t *)area + 576, X86_XSAVE_SIZE - 576);
-}
-
-void x86_host_fxsave(void *area)
-{
-	memcpy(area, this_cpu->fpu, 512);
-}
-
-void x86_host_fxrstor(const void *area)
-{
-	uint32_t mxcsr;
-
-	memcpy(&mxcsr, (const uint8_t *)area + 24, sizeof(mxcsr));
-	if (mxcsr & 0xffff0000)
-		complain("#GP: MXCSR = %#x", mxcsr);
-	memcpy(this_cpu->fpu, area, 512);
-}
-
-void x86_host_machine_check(void)
-{
-	this_cpu->machine_checks++;
 }
 
 /* --- VMLOAD and VMSAVE: FS and KernelGSBase stand for all of it --- */
@@ -357,7 +248,8 @@ static void check_clean(const struct vmcb *v)
 		if ((v->clean & f->clean) &&
 		    memcmp((const uint8_t *)v + f->offset,
 		           (const uint8_t *)&this_cpu->cached + f->offset, f->size))
-			complain("%s changed, but its clean bit %#x is set", f->name, f->clean);
+			model_complain("%s changed, but its clean bit %#x is set", f->name,
+			               f->clean);
 	}
 }
 
@@ -385,9 +277,9 @@ static void use_tlb(const struct vmcb *v)
 	uint64_t me = (uintptr_t)v;
 
 	if (this_cpu->tlb[v->asid].vmcb && this_cpu->tlb[v->asid].vmcb != me)
-		complain("ASID %u holds another vCPU's translations", v->asid);
+		model_complain("ASID %u holds another vCPU's translations", v->asid);
 	else if (this_cpu->tlb[v->asid].vmcb && this_cpu->tlb[v->asid].epoch != epoch)
-		complain("ASID %u holds translations from before a change", v->asid);
+		model_complain("ASID %u holds translations from before a change", v->asid);
 	this_cpu->tlb[v->asid].vmcb = me;
 	this_cpu->tlb[v->asid].epoch = epoch;
 }
@@ -409,18 +301,19 @@ static void set_exit(struct vmcb *v, uint64_t code, uint64_t info1, uint64_t inf
 static void deliver(struct vmcb *v, uint64_t event)
 {
 	if (model_delivered >= MODEL_DELIVERIES || frame_count >= MODEL_DELIVERIES) {
-		complain("more events than the model has room for");
+		model_complain("more events than the model has room for");
 		return;
 	}
 	model_deliveries[model_delivered++] = (struct model_delivery){
 		.type = (uint8_t)SVM_EVENT_TYPE(event),
 		.vector = SVM_EVENT_VECTOR(event),
+		.has_error_code = event & SVM_EVENT_EV,
 		.error_code = event & SVM_EVENT_EV ? SVM_EVENT_ERROR(event) : 0,
 		.rip = v->rip,
 	};
 	if (SVM_EVENT_TYPE(event) == X86_EVENT_INTR &&
 	    (!(v->rflags & X86_FLAG_IF) || (v->int_state & SVM_SHADOW)))
-		complain("an interrupt was injected that the guest cannot take");
+		model_complain("an interrupt was injected that the guest cannot take");
 	frames[frame_count].rip = v->rip;
 	frames[frame_count++].rflags = v->rflags;
 	v->rip = MODEL_HANDLER(SVM_EVENT_VECTOR(event));
@@ -450,7 +343,7 @@ static bool virtual_interrupt(struct vmcb *v)
 		return true;
 	}
 	if (!v->v_intr_vector)
-		complain("a virtual interrupt that was meant as a window reached the guest");
+		model_complain("a virtual interrupt that was meant as a window reached the guest");
 	v->v_irq = 0;
 	deliver(v, (uint64_t)X86_EVENT_INTR << 8 | v->v_intr_vector);
 	return false;
@@ -480,6 +373,17 @@ static bool complete(struct vmcb *v, bool trap, bool shadow)
 	return false;
 }
 
+static void exit_by_insn(struct vmcb *v, uint64_t code, unsigned len)
+{
+	set_exit(v, code, 0, 0);
+	v->nrip = model_features.nrip ? v->rip + len : 0;
+}
+
+static bool comes_first(enum model_op op)
+{
+	return op == OP_FIRST || op == OP_INTERRUPT;
+}
+
 /* One step; true if the guest exits. */
 static bool step(struct vmcb *v, uint64_t *gpr)
 {
@@ -489,9 +393,10 @@ static bool step(struct vmcb *v, uint64_t *gpr)
 	switch (s->op) {
 	case OP_EXIT:
 		script++;
-		set_exit(v, s->code, s->info1, s->info2);
+		exit_by_insn(v, s->code, s->len);
+		v->exitinfo1 = s->info1;
+		v->exitinfo2 = s->info2;
 		v->exitintinfo = s->intinfo;
-		v->nrip = model_features.nrip ? v->rip + s->len : 0;
 		return true;
 	case OP_INSN:
 		script++;
@@ -515,9 +420,15 @@ static bool step(struct vmcb *v, uint64_t *gpr)
 		return complete(v, trap, false);
 	case OP_CALL:
 		script++;
-		s->fn(v, gpr);
+		s->fn(gpr);
 		return false;
 	case OP_FIRST: exit_first(v); return true;
+	case OP_HLT:
+		script++;
+		exit_by_insn(v, SVM_EXIT_HLT, 1);
+		return true;
+	case OP_INTERRUPT: script++; /* fall through */
+	case OP_MOV_SS:
 	case OP_END:
 	default: set_exit(v, SVM_EXIT_INTR, 0, 0); return true;
 	}
@@ -525,48 +436,22 @@ static bool step(struct vmcb *v, uint64_t *gpr)
 
 /* --- An interpreter for the backend's self-test: 16-bit code, identity-mapped --- */
 
-static uint8_t *guest_page(const struct vmcb *v)
-{
-	uint64_t table = v->n_cr3;
-
-	for (unsigned level = 0; level < 4; level++) {
-		uint64_t entry = *(const uint64_t *)(uintptr_t)table;
-
-		if ((entry & 7) != 7)
-			return NULL;
-		table = entry & UINT64_C(0x000ffffffffff000);
-	}
-	return (uint8_t *)(uintptr_t)table;
-}
-
-static uint16_t word_at(const uint8_t *p)
-{
-	return (uint16_t)(p[0] | p[1] << 8);
-}
-
 static void interpret(struct vmcb *v, uint64_t *gpr)
 {
-	uint8_t *page = guest_page(v);
+	uint8_t *page = model_first_page(v->n_cr3);
 
 	set_exit(v, SVM_EXIT_NPF, 0, v->rip);
+	gpr[X86_RAX] = v->rax;
 	for (unsigned i = 0; page && i < 100; i++) {
-		const uint8_t *p = page + v->rip;
+		const uint8_t *p = page + v->rip % HC_PAGE_SIZE;
+		int len = model_interpret_one(page, p, gpr, 2);
 
-		switch (p[0]) {
-		case 0xb8: v->rax = word_at(p + 1), v->rip += 3; break;
-		case 0xb9: gpr[X86_RCX] = word_at(p + 1), v->rip += 3; break;
-		case 0x31: gpr[X86_RDX] = 0, v->rip += 2; break;
-		case 0x01: v->rax = (uint16_t)(v->rax + gpr[X86_RCX]), v->rip += 2; break;
-		case 0x42: gpr[X86_RDX]++, v->rip += 1; break;
-		case 0xe2:
-			gpr[X86_RCX]--;
-			v->rip += gpr[X86_RCX] ? 2 + (uint64_t)(int64_t)(int8_t)p[1] : 2;
-			break;
-		case 0xa3: memcpy(page + word_at(p + 1), &v->rax, 2), v->rip += 3; break;
-		case 0x8b: gpr[X86_RBX] = word_at(page + word_at(p + 2)), v->rip += 4; break;
-		case 0xf4: set_exit(v, SVM_EXIT_HLT, 0, 0); return;
-		default: set_exit(v, SVM_EXIT_SHUTDOWN, 0, 0); return;
+		v->rax = gpr[X86_RAX];
+		if (!len) {
+			set_exit(v, p[0] == 0xf4 ? SVM_EXIT_HLT : SVM_EXIT_SHUTDOWN, 0, 0);
+			return;
 		}
+		v->rip += (uint64_t)(int64_t)len;
 	}
 }
 
@@ -575,11 +460,11 @@ static void interpret(struct vmcb *v, uint64_t *gpr)
 static bool enter(struct vmcb *v)
 {
 	if (!(this_cpu->efer & X86_EFER_SVME))
-		complain("#UD: VMRUN without EFER.SVME");
+		model_complain("#UD: VMRUN without EFER.SVME");
 	if (!this_cpu->hsave)
-		complain("VMRUN without VM_HSAVE_PA");
+		model_complain("VMRUN without VM_HSAVE_PA");
 	if ((uintptr_t)v % HC_PAGE_SIZE)
-		complain("#GP: VMCB at %p", (void *)v);
+		model_complain("#GP: VMCB at %p", (void *)v);
 	check_clean(v);
 	model_refused_by = svm_check(v, &limits);
 	if (!model_refused_by)
@@ -606,7 +491,7 @@ static void run_guest(struct vmcb *v, uint64_t *gpr)
 		interpret(v, gpr);
 		return;
 	}
-	while ((script->op == OP_FIRST || !virtual_interrupt(v)) && !step(v, gpr)) {
+	while ((comes_first(script->op) || !virtual_interrupt(v)) && !step(v, gpr)) {
 	}
 }
 
@@ -625,6 +510,6 @@ void svm_hw_enter(uint64_t *gpr, hpa_t vmcb, hpa_t host)
 	vmsave(v);
 	vmload((const struct vmcb *)(uintptr_t)host.v);
 	if (this_cpu->fs_base != fs_base || this_cpu->kernel_gs != kernel_gs)
-		complain("VMLOAD brought back another CPU's state");
+		model_complain("VMLOAD brought back another CPU's state");
 	cache_vmcb(v);
 }

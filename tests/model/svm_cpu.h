@@ -15,8 +15,8 @@
 #define TESTS_MODEL_SVM_CPU_H
 
 #include "arch/x86_64/svm/internal.h"
+#include "tests/model/x86_host_model.h"
 
-#define MODEL_CPUS  4
 #define MODEL_ASIDS 64
 
 /* What the machine's CPUs are like. */
@@ -33,71 +33,22 @@ struct model_features {
 	uint32_t asids;
 };
 
-enum model_op {
-	OP_END = 0, /* a host interrupt ends the guest; stays there */
-	OP_EXIT,    /* the instruction at RIP exits: code, info1, info2, len, intinfo */
-	OP_FIRST,   /* the same before V_IRQ is taken, or, with intinfo, while it is delivered */
-	OP_INSN,    /* an instruction of len bytes */
-	OP_STI,     /* STI, one byte */
-	OP_IRET,    /* IRET, two bytes: back to what the last delivered event interrupted */
-	OP_CALL,    /* fn(vmcb, gpr): the guest does something to itself; takes no time */
-};
-
-struct model_step {
-	enum model_op op;
-	uint64_t code, info1, info2, intinfo;
-	uint8_t len;
-	void (*fn)(struct vmcb *vmcb, uint64_t *gpr);
-};
-
-/* An event that the guest saw. */
-struct model_delivery {
-	uint8_t type, vector;
-	uint32_t error_code;
-	uint64_t rip; /* that it interrupted */
-};
-
-#define MODEL_DELIVERIES      32
-#define MODEL_HANDLER(vector) (0x400000u + (vector)*0x1000u)
-
 struct model_cpu {
-	uint64_t efer, vm_cr, hsave, tsc_aux, cr4, xcr0;
-	uint64_t dr[4];
-	uint8_t fpu[X86_XSAVE_SIZE];
+	struct model_x86 x86;
+	uint64_t efer, vm_cr, hsave, tsc_aux, cr4;
 	uint64_t fs_base, kernel_gs; /* stand for all that VMLOAD and VMSAVE move */
 	struct {
 		uint64_t vmcb, epoch; /* vmcb 0: empty */
 	} tlb[MODEL_ASIDS];
 	uint64_t cached_pa; /* of the VMCB in the cache */
 	struct vmcb cached;
-	unsigned entries, refused, flushes, machine_checks;
+	unsigned entries, refused, flushes;
 };
 
 extern struct model_features model_features;
 extern struct model_cpu model_cpus[MODEL_CPUS];
 extern const struct svm_rule *model_refused_by; /* the rule that the last refused entry broke */
 
-/* All CPUs as after reset. */
-void model_reset(const struct model_features *features);
-
-/* Which CPU the calling thread is. */
-void model_be(unsigned cpu);
 struct model_cpu *model_this(void);
-
-/* What the guest does from the next entry on; ends with OP_END. NULL: guest code is interpreted
- * (real mode, and only what the self-test of the backend uses). */
-void model_script(const struct model_step *steps);
-
-/* Nested tables changed: translations made before are stale. */
-void model_stage2_changed(void);
-
-/* Events delivered since model_reset() or model_clear_deliveries(). */
-extern struct model_delivery model_deliveries[MODEL_DELIVERIES];
-extern unsigned model_delivered;
-void model_clear_deliveries(void);
-
-/* How many complaints, and the first. */
-extern unsigned model_complaints;
-extern char model_complaint[160];
 
 #endif

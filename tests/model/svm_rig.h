@@ -1,54 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * A VM on the AMD-V backend and the model of its CPU, without the rest of the x86 guest: what the
- * backend needs of arch/x86_64 is stood in for here.
- */
+/* The rig on the AMD-V backend. */
 #ifndef TESTS_MODEL_SVM_RIG_H
 #define TESTS_MODEL_SVM_RIG_H
 
-#include "core/vm.h"
 #include "tests/model/svm_cpu.h"
-
-#define RIG_VCPUS 4
-
-extern struct x86_vm rig_vm;
-extern struct x86_vcpu rig_vcpus[RIG_VCPUS];
-
-/* The code at the guest's RIP, for x86_fetch and x86_insn_length (its length: rig_insn_len). */
-extern uint8_t rig_code[15];
-extern int rig_code_len; /* or an error */
-extern int rig_insn_len;
+#include "tests/model/x86_rig.h"
 
 extern const struct model_features rig_plain; /* QEMU's EPYC: none of the optional features */
 extern const struct model_features rig_full;  /* all of them */
-
-/* The backend probed, CPUs enabled, one VM with RIG_VCPUS vCPUs in 64-bit mode, vCPU 0 loaded. */
-void rig_start(const struct model_features *features);
-void rig_stop(void);
-
-/* Moves a vCPU to a CPU, which the calling thread becomes. */
-void rig_load(unsigned vcpu, unsigned cpu);
-void rig_put(unsigned vcpu);
-
-/* run() of the backend, as the core calls it. */
-struct hc_exit rig_run(unsigned vcpu);
-/* The same with a script. */
-struct hc_exit rig_run_script(unsigned vcpu, const struct model_step *steps);
-
-static inline struct x86_state *rig_state(unsigned vcpu)
-{
-	return &rig_vcpus[vcpu].state;
-}
 
 static inline struct vmcb *rig_vmcb(unsigned vcpu)
 {
 	return svm_vcpu_of(&rig_vcpus[vcpu].vcpu)->vmcb;
 }
-
-/* 64-bit mode at ring 0. */
-void rig_long_mode(struct x86_state *st);
-
-/* Fails the test if the model has complained. */
-void rig_no_complaint(void);
 
 #endif

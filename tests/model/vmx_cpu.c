@@ -2,28 +2,14 @@
 /* The instructions of VT-x but for those about translations. */
 #include "tests/model/vmx_cpu_vmcs.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 struct model_features model_features;
 struct model_cpu model_cpus[MODEL_CPUS];
 const struct vmx_rule *model_refused_by;
-unsigned model_complaints;
-char model_complaint[160];
 
 static _Thread_local struct model_cpu *this_cpu = &model_cpus[0];
 static _Atomic uint64_t next_id;
-
-void model_complain(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	if (model_complaints++ == 0)
-		vsnprintf(model_complaint, sizeof(model_complaint), fmt, ap);
-	va_end(ap);
-}
 
 void model_reset(const struct model_features *features)
 {
@@ -31,8 +17,7 @@ void model_reset(const struct model_features *features)
 	memset(model_cpus, 0, sizeof(model_cpus));
 	this_cpu = &model_cpus[0];
 	model_refused_by = NULL;
-	model_complaints = 0;
-	model_complaint[0] = '\0';
+	model_reset_complaints();
 	model_reset_tlb();
 	model_reset_registers();
 	model_reset_guest();
@@ -46,6 +31,16 @@ void model_be(unsigned cpu)
 struct model_cpu *model_this(void)
 {
 	return this_cpu;
+}
+
+struct model_x86 *model_x86(void)
+{
+	return &this_cpu->x86;
+}
+
+unsigned model_flushes(void)
+{
+	return this_cpu->invepts + this_cpu->invvpids;
 }
 
 static unsigned this_id(void)

@@ -23,8 +23,8 @@
 #define TESTS_MODEL_VMX_CPU_H
 
 #include "arch/x86_64/vmx/internal.h"
+#include "tests/model/x86_host_model.h"
 
-#define MODEL_CPUS   4
 #define MODEL_TLB    64 /* contexts of translations that a CPU holds at most */
 #define MODEL_ACTIVE 16 /* VMCSs that a CPU holds at most */
 
@@ -46,43 +46,6 @@ extern const struct model_features rig_full;
 /* Like its corei5_lynnfield_750: no unrestricted guest. */
 extern const struct model_features rig_restricted;
 
-enum model_op {
-	OP_END = 0, /* a host interrupt ends the guest; stays there */
-	OP_EXIT,    /* the instruction at RIP exits */
-	OP_FIRST,  /* an exit before a window that is open is noticed, or, with idt_info, while that
-	              event is delivered */
-	OP_INSN,   /* an instruction of len bytes */
-	OP_STI,    /* STI, one byte */
-	OP_MOV_SS, /* MOV SS, two bytes */
-	OP_IRET,   /* IRET, two bytes: back to what the last delivered event interrupted */
-	OP_CALL,   /* fn(gpr): the guest does something to itself; takes no time */
-};
-
-/* len is left in EXIT_INSTRUCTION_LENGTH, and the rest in the fields of these names. A field that
- * the exit does not define holds what no program should look at. */
-struct model_step {
-	enum model_op op;
-	uint32_t reason;
-	uint8_t len;
-	uint64_t qualification;
-	uint32_t insn_info;
-	uint32_t intr_info, intr_error; /* EXIT_INTERRUPTION_INFO and its error code */
-	uint32_t idt_info, idt_error;   /* IDT_VECTORING_INFO and its error code */
-	uint64_t linear, physical;      /* GUEST_LINEAR_ADDRESS, GUEST_PHYSICAL_ADDRESS */
-	void (*fn)(uint64_t *gpr);
-};
-
-/* An event that the guest saw. */
-struct model_delivery {
-	uint8_t type, vector; /* type: enum vmx_event_type */
-	bool has_error_code;
-	uint32_t error_code;
-	uint64_t rip; /* that it interrupted; of software events, after the instruction */
-};
-
-#define MODEL_DELIVERIES      32
-#define MODEL_HANDLER(vector) (0x400000u + (vector)*0x1000u)
-
 /* Translations that a CPU holds. Combined mappings have a VPID and an EPTP (29.3.1), guest-physical
  * ones only the EPTP: vpid is MODEL_GUEST_PHYSICAL. */
 #define MODEL_GUEST_PHYSICAL UINT32_MAX
@@ -96,9 +59,9 @@ struct model_translations {
 
 struct model_cpu {
 	struct vmx_host host; /* this CPU's own state, as far as exits bring it back */
-	uint64_t cr2, xcr0, dr[4], dr6;
+	struct model_x86 x86;
+	uint64_t cr2, dr6;
 	uint64_t feature_control, tsc_aux, star, lstar, cstar, sfmask, kernel_gs, xss, debugctl;
-	uint8_t fpu[X86_XSAVE_SIZE];
 	bool vmx_on;
 	uint64_t vmxon_region;
 	struct vmx_region *current;              /* NULL: none */
@@ -106,26 +69,14 @@ struct model_cpu {
 	struct model_translations tlb[MODEL_TLB];
 	unsigned tlb_next;
 	unsigned entries, refused, invepts, invvpids, clears, loads, reads, writes;
-	unsigned machine_checks, nmis;
+	unsigned nmis;
 };
 
 extern struct model_features model_features;
 extern struct model_cpu model_cpus[MODEL_CPUS];
 extern const struct vmx_rule *model_refused_by; /* the rule that the last refused entry broke */
 
-/* All CPUs as after reset. */
-void model_reset(const struct model_features *features);
-
-/* Which CPU the calling thread is. */
-void model_be(unsigned cpu);
 struct model_cpu *model_this(void);
-
-/* What the guest does from the next entry on; ends with OP_END. NULL: guest code is interpreted
- * (only what the self-test of the backend uses). */
-void model_script(const struct model_step *steps);
-
-/* EPT entries changed: translations made before are stale. */
-void model_stage2_changed(void);
 
 /* A field of a VMCS, whichever CPU it is active on: for tests to look and to act the guest. The
  * field need not exist on this CPU. */
@@ -141,17 +92,7 @@ const char *model_field_name(uint32_t field); /* NULL: there is no such field */
 /* Complains if a CPU still holds VMCSs. */
 void model_expect_none_active(void);
 
-/* Events delivered since model_reset() or model_clear_deliveries(). */
-extern struct model_delivery model_deliveries[MODEL_DELIVERIES];
-extern unsigned model_delivered;
-void model_clear_deliveries(void);
-
-/* How many complaints, and the first. */
-extern unsigned model_complaints;
-extern char model_complaint[160];
-
 /* Between the files of the model. */
-void model_complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void model_reset_registers(void);
 void model_reset_guest(void);
 uint64_t model_get(uint32_t field); /* of the current VMCS */

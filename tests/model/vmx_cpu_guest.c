@@ -4,9 +4,6 @@
 
 #include "tests/model/vmx_cpu.h"
 
-struct model_delivery model_deliveries[MODEL_DELIVERIES];
-unsigned model_delivered;
-
 static _Thread_local const struct model_step *script;
 
 /* What IRET goes back to. */
@@ -216,6 +213,11 @@ static bool sti(bool trap)
 	return complete(1, trap, rflags & X86_FLAG_IF ? 0 : VMX_BLOCKING_STI);
 }
 
+static bool comes_first(enum model_op op)
+{
+	return op == OP_FIRST || op == OP_INTERRUPT;
+}
+
 /* One step; true if the guest exits. */
 static bool step(uint64_t *gpr)
 {
@@ -227,31 +229,22 @@ static bool step(uint64_t *gpr)
 	switch (s->op) {
 	case OP_EXIT:
 	case OP_FIRST: set_exit_by(s); return true;
+	case OP_HLT:
+		set_exit(VMX_REASON_HLT, 0);
+		model_set(VMCS_EXIT_INSTRUCTION_LENGTH, 1);
+		return true;
 	case OP_INSN: return complete(s->len, trap, 0);
 	case OP_STI: return sti(trap);
 	case OP_MOV_SS: return complete(2, trap, VMX_BLOCKING_MOV_SS);
 	case OP_IRET: iret(); return complete(0, trap, 0);
 	case OP_CALL: s->fn(gpr); return false;
+	case OP_INTERRUPT:
 	case OP_END:
 	default: set_exit(VMX_REASON_EXTERNAL_INTERRUPT, 0); return true;
 	}
 }
 
 /* --- An interpreter for the backend's self-test: code in one page, identity-mapped --- */
-
-static uint8_t *guest_page(void)
-{
-	uint64_t table = model_get(VMCS_EPT_POINTER) & UINT64_C(0x000ffffffffff000);
-
-	for (unsigned level = 0; level < 4; level++) {
-		uint64_t entry = *(const uint64_t *)(uintptr_t)table;
-
-		if ((entry & 7) != 7)
-			return NULL;
-		table = entry & UINT64_C(0x000ffffffffff000);
-	}
-	return (uint8_t *)(uintptr_t)table;
-}
 
 /* Whether the code segment's default size is 32 bits. */
 static bool is_32(void)
@@ -272,47 +265,15 @@ static bool identity_mapped(const uint8_t *page)
 	return (entry & ~0x60u) == 0x83;
 }
 
-/* Of a size of 2 or 4 bytes. */
-static uint32_t value_at(const uint8_t *p, unsigned size)
-{
-	uint32_t value = 0;
-
-	memcpy(&value, p, size);
-	return value;
-}
-
-/* One instruction of the self-test's program, size being that of operands and addresses; its
- * length, or 0: it was not known. */
-static int interpret_one(uint8_t *page, const uint8_t *p, uint64_t *gpr, unsigned size)
-{
-	int immediate = (int)size;
-
-	switch (p[0]) {
-	case 0xb8: gpr[X86_RAX] = value_at(p + 1, size); return 1 + immediate;
-	case 0xb9: gpr[X86_RCX] = value_at(p + 1, size); return 1 + immediate;
-	case 0x31: gpr[X86_RDX] = 0; return 2;
-	case 0x01: gpr[X86_RAX] = (uint16_t)(gpr[X86_RAX] + gpr[X86_RCX]); return 2;
-	case 0x42: gpr[X86_RDX]++; return 1;
-	case 0xe2: gpr[X86_RCX]--; return gpr[X86_RCX] ? 2 + (int8_t)p[1] : 2;
-	case 0xa3:
-		memcpy(page + value_at(p + 1, size) % HC_PAGE_SIZE, &gpr[X86_RAX], size);
-		return 1 + immediate;
-	case 0x8b:
-		gpr[X86_RBX] = value_at(page + value_at(p + 2, size) % HC_PAGE_SIZE, size);
-		return 2 + immediate;
-	default: return 0;
-	}
-}
-
 static void interpret(uint64_t *gpr)
 {
-	uint8_t *page = guest_page();
+	uint8_t *page = model_first_page(model_get(VMCS_EPT_POINTER));
 	unsigned size = is_32() ? 4 : 2;
 
 	set_exit(VMX_REASON_EPT_VIOLATION, 0);
 	for (unsigned i = 0; page && i < 100; i++) {
 		const uint8_t *p = page + model_get(VMCS_GUEST_RIP) % HC_PAGE_SIZE;
-		int len = identity_mapped(page) ? interpret_one(page, p, gpr, size) : 0;
+		int len = identity_mapped(page) ? model_interpret_one(page, p, gpr, size) : 0;
 
 		if (!len) {
 			set_exit(p[0] == 0xf4 ? VMX_REASON_HLT : VMX_REASON_TRIPLE_FAULT, 0);
@@ -335,7 +296,7 @@ void model_run_guest(uint64_t *gpr)
 	if (!script) {
 		interpret(gpr);
 	} else if (!pending_debug(injected)) {
-		while ((script->op == OP_FIRST || !window()) && !step(gpr)) {
+		while ((comes_first(script->op) || !window()) && !step(gpr)) {
 		}
 	}
 	save_state();

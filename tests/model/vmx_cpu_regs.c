@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* CPUID, MSRs, control and debug registers, and the FPU of the model of a CPU with VT-x. */
+/* CPUID, MSRs, control registers and DR6 of the model of a CPU with VT-x. */
 #include <string.h>
 
 #include "tests/model/vmx_cpu_vmcs.h"
@@ -12,7 +12,8 @@ void model_reset_registers(void)
 		struct model_cpu *c = &model_cpus[i];
 
 		c->feature_control = model_features.feature_control;
-		c->xcr0 = 1;
+		model_x86_reset(&c->x86, model_features.xsave, model_features.avx512,
+		                model_features.xsaves);
 		c->dr6 = 0xffff0ff0;
 		c->kernel_gs = 0x65000 + i;
 		c->host = (struct vmx_host){
@@ -35,29 +36,6 @@ void model_reset_registers(void)
 
 /* --- CPUID --- */
 
-static uint32_t xsave_components(void)
-{
-	return model_features.avx512 ? 0xe7 : 7;
-}
-
-static void cpuid_xsave(uint32_t component, uint32_t out[4])
-{
-	static const uint32_t place[8][2] = { { 0 }, { 0 },        { 256, 576 },  { 0 },
-		                              { 0 }, { 64, 1088 }, { 512, 1152 }, { 1024, 1664 } };
-
-	if (!model_features.xsave)
-		return;
-	if (component == 0) {
-		out[0] = xsave_components();
-		out[1] = out[2] = 2688;
-	} else if (component == 1) {
-		out[0] = model_features.xsaves ? 1u << 3 : 0;
-	} else if (component < 8 && xsave_components() >> component & 1) {
-		out[0] = place[component][0];
-		out[1] = place[component][1];
-	}
-}
-
 void x86_host_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
 	const struct model_features *f = &model_features;
@@ -67,7 +45,7 @@ void x86_host_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 	case 0: out[0] = 0xd; break;
 	case 1: out[2] = (f->no_vmx ? 0 : 1u << 5) | (f->xsave ? 1u << 26 : 0); break;
 	case 7: out[1] = 1u << 0 | 1u << 7 | 1u << 20 | (f->invpcid ? 1u << 10 : 0); break;
-	case 0xd: cpuid_xsave(subleaf, out); break;
+	case 0xd: model_cpuid_xsave(subleaf, out); break;
 	case 0x80000000: out[0] = 0x80000008; break;
 	case 0x80000001: out[3] = 1u << 20 | 1u << 29 | (f->rdtscp ? 1u << 27 : 0); break;
 	case 0x80000008: out[0] = f->caps.phys_bits | (uint32_t)f->caps.linear_bits << 8; break;
@@ -254,16 +232,6 @@ void x86_host_write_cr4(uint64_t value)
 	model_this()->host.cr4 = value;
 }
 
-void x86_host_read_dr(uint64_t dr[4])
-{
-	memcpy(dr, model_this()->dr, sizeof(model_this()->dr));
-}
-
-void x86_host_write_dr(const uint64_t dr[4])
-{
-	memcpy(model_this()->dr, dr, sizeof(model_this()->dr));
-}
-
 uint64_t x86_host_read_dr6(void)
 {
 	return model_this()->dr6;
@@ -276,78 +244,7 @@ void x86_host_write_dr6(uint64_t value)
 	model_this()->dr6 = value;
 }
 
-/* --- FPU --- */
-
-static void need_osxsave(const char *insn)
-{
-	if (!model_features.xsave || !(model_this()->host.cr4 & X86_CR4_OSXSAVE))
-		model_complain("#UD: %s without CR4.OSXSAVE", insn);
-}
-
-uint64_t x86_host_xgetbv(void)
-{
-	need_osxsave("XGETBV");
-	return model_this()->xcr0;
-}
-
-void x86_host_xsetbv(uint64_t xcr0)
-{
-	const uint64_t avx512 = xcr0 & 0xe0;
-
-	need_osxsave("XSETBV");
-	if (!(xcr0 & 1) || (xcr0 & ~(uint64_t)xsave_components()) || (xcr0 & 6) == 4 ||
-	    (avx512 && (avx512 != 0xe0 || !(xcr0 & 4))))
-		model_complain("#GP: XSETBV %#llx", (unsigned long long)xcr0);
-	model_this()->xcr0 = xcr0;
-}
-
-void x86_host_xsave(void *area, uint64_t mask)
-{
-	uint64_t written = mask & model_this()->xcr0;
-
-	need_osxsave("XSAVE");
-	memcpy(area, model_this()->fpu, X86_XSAVE_SIZE);
-	memset((uint8_t *)area + 512, 0, 64);
-	memcpy((uint8_t *)area + 512, &written, sizeof(written));
-}
-
-void x86_host_xrstor(const void *area, uint64_t mask)
-{
-	uint64_t header[8];
-
-	need_osxsave("XRSTOR");
-	memcpy(header, (const uint8_t *)area + 512, sizeof(header));
-	if (header[0] & ~model_this()->xcr0)
-		model_complain("#GP: XRSTOR of components %#llx", (unsigned long long)header[0]);
-	for (unsigned i = 1; i < 8; i++) {
-		if (header[i])
-			model_complain("#GP: XRSTOR with reserved bytes in its header");
-	}
-	x86_host_fxrstor(area);
-	memcpy(model_this()->fpu + 576, (const uint8_t *)area + 576, X86_XSAVE_SIZE - 576);
-}
-
-void x86_host_fxsave(void *area)
-{
-	memcpy(area, model_this()->fpu, 512);
-}
-
-void x86_host_fxrstor(const void *area)
-{
-	uint32_t mxcsr;
-
-	memcpy(&mxcsr, (const uint8_t *)area + 24, sizeof(mxcsr));
-	if (mxcsr & 0xffff0000)
-		model_complain("#GP: MXCSR = %#x", mxcsr);
-	memcpy(model_this()->fpu, area, 512);
-}
-
 /* --- Events of the machine --- */
-
-void x86_host_machine_check(void)
-{
-	model_this()->machine_checks++;
-}
 
 void x86_host_nmi(void)
 {

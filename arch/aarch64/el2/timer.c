@@ -29,9 +29,18 @@ void el2_timer_stop(void)
 	el2_hw_write(el2_caps.cntv_ctl, 0);
 }
 
+/* QEMU's ISTATUS becomes set when its main loop comes to it, which may be long after the count has
+ * shown that it is due; a write of the compare value makes it look at once. */
 bool el2_timer_output(void)
 {
-	return el2_hw_read(el2_caps.cntv_ctl) == (CNTV_CTL_ENABLE | CNTV_CTL_ISTATUS);
+	uint64_t ctl = el2_hw_read(el2_caps.cntv_ctl);
+
+	if (ctl == CNTV_CTL_ENABLE) {
+		el2_hw_write(el2_caps.cntv_cval, el2_hw_read(el2_caps.cntv_cval));
+		el2_hw_isb();
+		ctl = el2_hw_read(el2_caps.cntv_ctl);
+	}
+	return ctl == (CNTV_CTL_ENABLE | CNTV_CTL_ISTATUS);
 }
 
 void el2_timer_set_active(struct el2_vcpu *ev, bool active)

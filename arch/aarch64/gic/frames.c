@@ -106,6 +106,12 @@ static bool has_listed(struct gic *g, struct gic_cpu *c, unsigned bank)
 	                           : (listed & c->held[bank - GIC_SPI_BANK]) != 0;
 }
 
+static void settle_own(struct gic *g, struct gic_cpu *self)
+{
+	hc_vcpu_need(self->vcpu, A64_G_GIC);
+	gic_sync(g, self);
+}
+
 static void settle(struct gic *g, const struct gic_row *row, unsigned bank, bool *irq)
 {
 	struct gic_cpu *self = gic_current(g);
@@ -115,12 +121,10 @@ static void settle(struct gic *g, const struct gic_row *row, unsigned bank, bool
 
 		if (!has_listed(g, c, bank))
 			continue;
-		if (c == self) {
-			hc_vcpu_need(c->vcpu, A64_G_GIC);
-			gic_sync(g, c);
-		} else if (row->live_anywhere && !sync_stopped(g, c)) {
+		if (c == self)
+			settle_own(g, self);
+		else if (!sync_stopped(g, c))
 			wait_for(g, c, self, irq);
-		}
 	}
 }
 
@@ -234,9 +238,12 @@ static void write_sgir(struct gic *g, uint32_t value)
 /* GICD_SPENDSGIR and GICD_CPENDSGIR: a byte for each SGI, with a bit for each source. */
 static uint32_t read_sources(struct gic *g, unsigned sgi)
 {
+	struct gic_cpu *self = gic_current(g);
 	const struct gic_private *own = accessing(g)->own;
 	uint32_t value = 0;
 
+	if (self)
+		settle_own(g, self);
 	for (unsigned i = 0; i < 4; i++)
 		value |= (uint32_t)(own->source[sgi + i] | own->source_again[sgi + i]) << i * 8;
 	return value;

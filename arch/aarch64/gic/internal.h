@@ -32,9 +32,10 @@ struct gic_bank {
 	uint32_t again;  /* became pending once more while listed */
 	uint32_t forced; /* active was written while listed: the list register's is void */
 	uint8_t priority[32];
+	uint8_t running[32]; /* if active: the group priority that it was acknowledged with */
 };
 
-_Static_assert(sizeof(struct gic_bank) == 72, "saved as it is");
+_Static_assert(sizeof(struct gic_bank) == 104, "saved as it is");
 
 /* What is kept for a vCPU beyond its bank. Saved as it is. */
 struct gic_private {
@@ -103,7 +104,9 @@ struct gic {
 #define ICH_HCR_LRENPIE        UINT32_C(0x4)
 #define ICH_HCR_NPIE           UINT32_C(0x8)
 #define ICH_HCR_VGRP0EIE       UINT32_C(0x10)
+#define ICH_HCR_VGRP0DIE       UINT32_C(0x20)
 #define ICH_HCR_VGRP1EIE       UINT32_C(0x40)
+#define ICH_HCR_VGRP1DIE       UINT32_C(0x80)
 #define ICH_HCR_TDIR           UINT32_C(0x4000)
 #define ICH_HCR_EOICOUNT_SHIFT 27
 
@@ -195,10 +198,9 @@ void gic_release(struct gic *g, unsigned spi);
  * interrupt. */
 struct gic_row {
 	uint16_t offset;
-	uint8_t bits;       /* per interrupt */
-	bool bytes;         /* may be accessed by bytes */
-	bool live;          /* its value is to be that of this moment, */
-	bool live_anywhere; /* whatever vCPU has the interrupts listed */
+	uint8_t bits; /* per interrupt */
+	bool bytes;   /* may be accessed by bytes */
+	bool live;    /* its value is to be that of this moment, whoever has them listed */
 	/* The word with the fields of the interrupts from `first` of the bank on; mask: what is
 	 * written. */
 	uint32_t (*read)(struct gic *g, unsigned bank, unsigned first);

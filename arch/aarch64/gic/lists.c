@@ -5,7 +5,8 @@
  *
  * If there is more than fits, the most urgent pending interrupt is listed, then those that are
  * active (their EOI finds them there), then the other pending ones. NPIE tells when none that is
- * pending is left, VGrpnEIE when the guest enables a group that waits. An EOI that finds no list
+ * pending is left, VGrpnEIE and VGrpnDIE when the guest enables a group that waits or disables
+ * one that does not. An EOI that finds no list
  * register is counted by the hardware (EOIcount): it was of the most urgent active interrupt that
  * is not listed, since interrupts nest. LRENPIE tells of it.
  */
@@ -41,14 +42,26 @@ static unsigned banks_of(const struct gic *g)
 	return 1 + gic_spi_banks(g);
 }
 
-/* The INTID of the highest priority in set, at equal ones the lowest; -1: it is empty. */
-static int most_urgent(struct gic *g, struct gic_cpu *c, const uint32_t set[BANKS])
+/* The bits of a priority that say what preempts what (4.8.6). */
+static unsigned group_mask(const struct a64_gic_cpu *s, bool group1)
+{
+	unsigned shift = (s->vmcr >> ICH_VMCR_VBPR0_SHIFT & 7) + 1;
+
+	if (group1 && !(s->vmcr & ICH_VMCR_VCBPR))
+		shift = s->vmcr >> ICH_VMCR_VBPR1_SHIFT & 7;
+	return 0xffu << shift & 0xff;
+}
+
+/* The INTID of the highest priority in set, at equal ones the lowest; -1: it is empty. active: of
+ * those that are active, by what they were acknowledged with, as they nest. */
+static int most_urgent(struct gic *g, struct gic_cpu *c, const uint32_t set[BANKS], bool active)
 {
 	unsigned best_priority = 256;
 	int best = -1;
 
 	for (unsigned k = 0; k < banks_of(g); k++) {
-		const uint8_t *priority = bank_of(g, c, k)->priority;
+		const struct gic_bank *b = bank_of(g, c, k);
+		const uint8_t *priority = active ? b->running : b->priority;
 
 		for (uint32_t left = set[k]; left; left &= left - 1) {
 			unsigned bit = (unsigned)__builtin_ctz(left);
@@ -62,9 +75,9 @@ static int most_urgent(struct gic *g, struct gic_cpu *c, const uint32_t set[BANK
 	return best;
 }
 
-static int take_most_urgent(struct gic *g, struct gic_cpu *c, uint32_t set[BANKS])
+static int take_most_urgent(struct gic *g, struct gic_cpu *c, uint32_t set[BANKS], bool active)
 {
-	int intid = most_urgent(g, c, set);
+	int intid = most_urgent(g, c, set, active);
 
 	if (intid >= 0)
 		set[intid / 32] &= ~(1u << intid % 32);
@@ -101,7 +114,7 @@ static void take_eoi_count(struct gic *g, struct gic_cpu *c, struct a64_gic_cpu 
 	for (unsigned k = 0; k < banks_of(g); k++)
 		set[k] &= ~bank_of(g, c, k)->listed;
 	while (n--) {
-		int intid = take_most_urgent(g, c, set);
+		int intid = take_most_urgent(g, c, set, true);
 
 		if (intid < 0)
 			break;
@@ -133,6 +146,28 @@ static void take_line(struct gic_bank *b, uint32_t bit, bool valid)
 	b->again &= ~bit;
 }
 
+static unsigned lr_priority(uint64_t lr)
+{
+	return (unsigned)hc_bits(lr, 55, 48);
+}
+
+static void take_active(struct gic *g, struct gic_cpu *c, struct gic_bank *b, unsigned intid,
+                        uint64_t lr)
+{
+	const struct a64_gic_cpu *s = state_of(c);
+	uint32_t bit = 1u << intid % 32;
+
+	if (b->forced & bit) {
+		b->forced &= ~bit;
+	} else if (!(lr & ICH_LR_ACTIVE)) {
+		b->active &= ~bit;
+	} else if (!(b->active & bit)) {
+		b->active |= bit;
+		b->running[intid % 32] =
+			(uint8_t)(lr_priority(lr) & group_mask(s, lr & ICH_LR_GROUP));
+	}
+}
+
 static void take_one(struct gic *g, struct gic_cpu *c, unsigned i, uint64_t lr)
 {
 	unsigned intid = c->own->lr_intid[i];
@@ -140,9 +175,7 @@ static void take_one(struct gic *g, struct gic_cpu *c, unsigned i, uint64_t lr)
 	uint32_t bit = 1u << intid % 32;
 	bool acknowledged = (c->own->lr_pending >> i & 1) && !(lr & ICH_LR_PENDING);
 
-	if (!(b->forced & bit))
-		b->active = lr & ICH_LR_ACTIVE ? b->active | bit : b->active & ~bit;
-	b->forced &= ~bit;
+	take_active(g, c, b, intid, lr);
 	b->listed &= ~bit;
 	if (gic_is_v2(g) && intid < GIC_SGIS) {
 		take_source(g, c, intid, acknowledged);
@@ -294,7 +327,7 @@ static void list_most_urgent(struct filler *f, uint32_t set[BANKS], const uint32
 	unsigned room = f->g->config.list_registers - f->used;
 
 	for (limit = limit < room ? limit : room; limit; limit--) {
-		int intid = take_most_urgent(f->g, f->c, set);
+		int intid = take_most_urgent(f->g, f->c, set, active);
 
 		if (intid < 0)
 			return;
@@ -305,8 +338,13 @@ static void list_most_urgent(struct filler *f, uint32_t set[BANKS], const uint32
 static uint32_t waiting_bits(const struct filler *f, const uint32_t ready[BANKS],
                              const uint32_t disabled[BANKS], const uint32_t active[BANKS])
 {
-	uint32_t hcr = count(ready) ? ICH_HCR_NPIE : 0;
+	uint32_t vmcr = f->state->vmcr, hcr = 0;
 
+	if (count(ready)) {
+		hcr |= ICH_HCR_NPIE;
+		hcr |= vmcr & ICH_VMCR_VENG0 ? ICH_HCR_VGRP0DIE : 0;
+		hcr |= vmcr & ICH_VMCR_VENG1 ? ICH_HCR_VGRP1DIE : 0;
+	}
 	for (unsigned k = 0; k < banks_of(f->g); k++) {
 		uint32_t group = bank_of(f->g, f->c, k)->group;
 
@@ -315,7 +353,7 @@ static uint32_t waiting_bits(const struct filler *f, const uint32_t ready[BANKS]
 	}
 	/* DIR names an interrupt, of which EOIcount would not tell which: it is trapped. */
 	if (count(active))
-		hcr |= ICH_HCR_LRENPIE | (f->state->vmcr & ICH_VMCR_VEOIM ? ICH_HCR_TDIR : 0);
+		hcr |= ICH_HCR_LRENPIE | (vmcr & ICH_VMCR_VEOIM ? ICH_HCR_TDIR : 0);
 	return hcr;
 }
 
@@ -375,38 +413,25 @@ static unsigned running_priority(const struct gic *g, const struct a64_gic_cpu *
 	return 256;
 }
 
-/* The bits of a priority that say what preempts what (4.8.6). */
-static unsigned group_mask(const struct a64_gic_cpu *s, bool group1)
+static bool is_candidate(const struct a64_gic_cpu *s, uint64_t lr)
 {
-	unsigned shift = (s->vmcr >> ICH_VMCR_VBPR0_SHIFT & 7) + 1;
-
-	if (group1 && !(s->vmcr & ICH_VMCR_VCBPR))
-		shift = s->vmcr >> ICH_VMCR_VBPR1_SHIFT & 7;
-	return 0xffu << shift & 0xff;
-}
-
-static bool is_signalled(const struct a64_gic_cpu *s, uint64_t lr, unsigned running)
-{
-	unsigned priority = (unsigned)hc_bits(lr, 55, 48);
-	bool group1 = lr & ICH_LR_GROUP;
-
 	if ((lr & (ICH_LR_PENDING | ICH_LR_ACTIVE)) != ICH_LR_PENDING)
 		return false;
-	if (!(s->vmcr & (group1 ? ICH_VMCR_VENG1 : ICH_VMCR_VENG0)))
-		return false;
-	return priority < s->vmcr >> ICH_VMCR_VPMR_SHIFT &&
-	       (priority & group_mask(s, group1)) < running;
+	return (s->vmcr & (lr & ICH_LR_GROUP ? ICH_VMCR_VENG1 : ICH_VMCR_VENG0)) != 0;
 }
 
-/* What waits for a list register is less urgent than what is in one. */
+/* Of what is listed the most urgent one counts (4.8.2, 4.8.3); what waits for a list register is
+ * less urgent than that. */
 static bool can_interrupt(const struct gic *g, const struct a64_gic_cpu *s)
 {
-	unsigned running = running_priority(g, s);
+	uint64_t best = 0;
 
 	for (unsigned i = 0; i < g->config.list_registers; i++)
-		if (is_signalled(s, s->lr[i], running))
-			return true;
-	return false;
+		if (is_candidate(s, s->lr[i]) &&
+		    (!best || lr_priority(s->lr[i]) < lr_priority(best)))
+			best = s->lr[i];
+	return best && lr_priority(best) < s->vmcr >> ICH_VMCR_VPMR_SHIFT &&
+	       (lr_priority(best) & group_mask(s, best & ICH_LR_GROUP)) < running_priority(g, s);
 }
 
 /* --- Outside --- */

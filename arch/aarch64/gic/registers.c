@@ -100,6 +100,8 @@ static void set_active(struct gic *g, unsigned bank, unsigned first, uint32_t va
 	struct gic_bank *b = &g->bank[bank];
 
 	value &= mask;
+	for (uint32_t left = value & ~b->active; left; left &= left - 1)
+		b->running[__builtin_ctz(left)] = b->priority[__builtin_ctz(left)];
 	b->active |= value;
 	b->forced |= value & b->listed;
 	if (bank >= GIC_SPI_BANK)
@@ -177,15 +179,15 @@ static void write_config(struct gic *g, unsigned bank, unsigned first, uint32_t 
 }
 
 static const struct gic_row rows[] = {
-	{ 0x080, 1, false, false, false, read_group, write_group },
-	{ 0x100, 1, false, false, false, read_enabled, set_enabled },
-	{ 0x180, 1, false, false, false, read_enabled, clear_enabled },
-	{ 0x200, 1, false, true, false, read_pending, set_pending },
-	{ 0x280, 1, false, true, false, read_pending, clear_pending },
-	{ 0x300, 1, false, true, true, read_active, set_active },
-	{ 0x380, 1, false, true, true, read_active, clear_active },
-	{ 0x400, 8, true, false, false, read_priority, write_priority },
-	{ 0xc00, 2, false, false, false, read_config, write_config },
+	{ 0x080, 1, false, false, read_group, write_group },
+	{ 0x100, 1, false, false, read_enabled, set_enabled },
+	{ 0x180, 1, false, false, read_enabled, clear_enabled },
+	{ 0x200, 1, false, true, read_pending, set_pending },
+	{ 0x280, 1, false, true, read_pending, clear_pending },
+	{ 0x300, 1, false, true, read_active, set_active },
+	{ 0x380, 1, false, true, read_active, clear_active },
+	{ 0x400, 8, true, false, read_priority, write_priority },
+	{ 0xc00, 2, false, false, read_config, write_config },
 };
 
 const struct gic_row *gic_find_row(uint64_t offset, unsigned *first)
@@ -233,7 +235,8 @@ void gic_deactivate(struct hc_vcpu *vcpu, uint64_t value)
 {
 	struct gic_cpu *c = a64_vcpu_of(vcpu)->gic;
 	struct gic *g = gic_of(vcpu);
-	unsigned intid = (unsigned)hc_bits(value, 23, 0);
+	/* Version 2 puts an SGI's source above the number. */
+	unsigned intid = (unsigned)hc_bits(value, c && gic_is_v2(g) ? 9 : 23, 0);
 
 	if (!c || intid >= GIC_SPI_FIRST + g->config.spis)
 		return;

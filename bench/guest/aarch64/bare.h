@@ -7,7 +7,11 @@
 
 #define PL011_DR   (VIRT_PL011 + 0x00)
 #define PL011_FR   (VIRT_PL011 + 0x18)
+#define PL011_LCRH (VIRT_PL011 + 0x2c)
+#define PL011_CR   (VIRT_PL011 + 0x30)
 #define FR_TXFF    0x20u
+#define LCRH_8N1   0x70u  /* with FIFOs */
+#define CR_ON      0x301u /* UARTEN, TXE, RXE */
 #define GICD_CTLR  (VIRT_GICD + 0x00)
 #define GICD_TYPER (VIRT_GICD + 0x04)
 

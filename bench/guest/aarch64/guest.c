@@ -188,6 +188,8 @@ _Noreturn void guest_main(const char *base)
 	/* Linked at 0: where we run less where we were linked. */
 	uint64_t slide = (uint64_t)(uintptr_t)base;
 
+	write32(PL011_LCRH, LCRH_8N1);
+	write32(PL011_CR, CR_ON);
 	write32(GICD_CTLR, 0x12); /* affinity routing, group 1 */
 	init_gic(0);
 	start_second();

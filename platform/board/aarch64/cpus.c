@@ -98,6 +98,18 @@ static int wait_for_answer(void)
 	return atomic_load(&answer);
 }
 
+/* Its turn is over: it has left secondary_spin and answers soon, or it will wait there for good.
+ * From PSCI there is no way back but if the firmware says that the CPU never left. */
+static int give_up(const struct board_tree_cpu *t, bool *late)
+{
+	if (t->method == BOARD_CPU_PSCI) {
+		*late = psci_may_come(t->mpidr);
+		return ANSWER_NONE;
+	}
+	offer(UINT64_MAX, NULL);
+	return wait_for_answer();
+}
+
 /* True: it runs. *late: it may still come, and use the struct and its stack. */
 static bool start_one(const struct board_tree_cpu *t, struct board_cpu *c, bool *late)
 {
@@ -111,7 +123,7 @@ static bool start_one(const struct board_tree_cpu *t, struct board_cpu *c, bool 
 		return false;
 	came = wait_for_answer();
 	if (came == ANSWER_NONE)
-		*late = t->method != BOARD_CPU_PSCI || psci_may_come(t->mpidr);
+		came = give_up(t, late);
 	return came == ANSWER_READY;
 }
 

@@ -215,10 +215,12 @@ void gic_handle_irq(void)
 	if (intid >= GIC_INTID_END)
 		return; /* spurious: it went before it was acknowledged */
 	driver->drop(acknowledged);
-	if (functions[intid].fn)
+	if (functions[intid].fn) {
 		keep = functions[intid].fn(functions[intid].arg);
-	else
+	} else {
 		board_irq_disable(intid);
+		hc_log(HC_LOG_WARN, "interrupt %u came, which nobody has enabled: disabled", intid);
+	}
 	if (!keep)
 		driver->deactivate(acknowledged);
 }

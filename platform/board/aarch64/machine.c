@@ -10,6 +10,7 @@
 #include "platform/board/aarch64/psci.h"
 #include "platform/board/aarch64/rtc.h"
 #include "platform/board/board.h"
+#include "platform/board/image.h"
 #include "platform/board/memory.h"
 #include "platform/board/ram.h"
 
@@ -29,7 +30,7 @@ int board_machine_start(void)
 	if (err)
 		return err;
 	clock_init_cpu();
-	rtc_init(t);
+	rtc_init(t, board_boot_info.wall_clock);
 	cpus_start(t);
 	return 0;
 }

@@ -8,6 +8,7 @@
  *    files.c     hypercore.conf and the files that it names
  *    image.c     the embedded hypercore.elf
  *    log.c       messages on the firmware's console
+ *    time.c      the time of day
  *
  * and a folder of the architecture's name: enter.c, the last steps, and uefi_arch.h.
  *
@@ -63,6 +64,11 @@ efi_status_t uefi_load_files(struct efi_boot_services *services, efi_handle_t de
 
 /* Loads the image, fills info's image_base and image_size; *entry is its physical entry point. */
 efi_status_t uefi_load_image(struct board_boot_info *info, uint64_t *entry);
+
+/* --- time.c --- */
+
+/* Seconds since 1970-01-01 UTC; 0 if the firmware does not know. Before leaving it. */
+uint64_t uefi_wall_clock(const struct efi_runtime_services *services);
 
 /* --- enter.c of the architecture --- */
 

@@ -166,8 +166,10 @@ efi_status_t EFIAPI uefi_main(efi_handle_t self, struct efi_system_table *system
 	uefi_log_init(system);
 	uefi_memory_init(system->boot_services);
 	status = gather(self, system, &info, &entry);
-	if (status == EFI_SUCCESS)
+	if (status == EFI_SUCCESS) {
+		info->wall_clock = uefi_wall_clock(system->runtime_services);
 		status = uefi_exit(self, info);
+	}
 	if (status == EFI_SUCCESS)
 		uefi_enter(entry, info);
 

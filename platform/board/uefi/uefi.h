@@ -112,6 +112,24 @@ struct efi_text_output {
 };
 _Static_assert(offsetof(struct efi_text_output, output_string) == 8, "OutputString");
 
+/* --- Runtime services (4.5, 8.3) --- */
+
+struct efi_time {
+	uint16_t year;
+	uint8_t month, day, hour, minute, second, pad1;
+	uint32_t nanosecond;
+	int16_t timezone; /* minutes */
+	uint8_t daylight, pad2;
+};
+_Static_assert(offsetof(struct efi_time, timezone) == 12, "EFI_TIME");
+_Static_assert(sizeof(struct efi_time) == 16, "EFI_TIME");
+
+struct efi_runtime_services {
+	struct efi_table_header header;
+	efi_status_t(EFIAPI *get_time)(struct efi_time *time, void *capabilities);
+};
+_Static_assert(offsetof(struct efi_runtime_services, get_time) == 24, "GetTime");
+
 /* --- System table (4.3, 4.6) --- */
 
 struct efi_configuration_table {
@@ -149,12 +167,14 @@ struct efi_system_table {
 	uint32_t firmware_revision;
 	void *gap1[3];
 	struct efi_text_output *con_out;
-	void *gap2[3];
+	void *gap2[2];
+	const struct efi_runtime_services *runtime_services;
 	struct efi_boot_services *boot_services;
 	uint64_t table_count;
 	struct efi_configuration_table *tables;
 };
 _Static_assert(offsetof(struct efi_system_table, con_out) == 64, "ConOut");
+_Static_assert(offsetof(struct efi_system_table, runtime_services) == 88, "RuntimeServices");
 _Static_assert(offsetof(struct efi_system_table, boot_services) == 96, "BootServices");
 _Static_assert(offsetof(struct efi_system_table, tables) == 112, "ConfigurationTable");
 

@@ -20,14 +20,12 @@ static void clean(uint64_t base, uint64_t size)
 }
 
 /* At EL1 the image says what it needs, and ends. */
-_Noreturn void uefi_enter(uint64_t entry, const struct board_boot_info *info)
+static _Noreturn void leave(uint64_t entry, const struct board_boot_info *info)
 {
+	/* Nothing is called between these and the instructions that they are for. */
 	register uint64_t x0 __asm__("x0") = (uintptr_t)info;
 	register uint64_t x9 __asm__("x9") = entry;
 
-	__asm__ volatile("msr daifset, #15" : : : "memory");
-	clean(info->image_base, info->image_size);
-	clean((uintptr_t)info, sizeof(*info));
 	__asm__ volatile("mov	x11, #5\n\t" /* SCTLR.M, SCTLR.C */
 	                 "mrs	x10, CurrentEL\n\t"
 	                 "cmp	x10, #8\n\t"
@@ -53,4 +51,12 @@ _Noreturn void uefi_enter(uint64_t entry, const struct board_boot_info *info)
 	                 : "r"(x0), "r"(x9)
 	                 : "x1", "x2", "x3", "x10", "x11", "cc", "memory");
 	__builtin_unreachable();
+}
+
+_Noreturn void uefi_enter(uint64_t entry, const struct board_boot_info *info)
+{
+	__asm__ volatile("msr daifset, #15" : : : "memory");
+	clean(info->image_base, info->image_size);
+	clean((uintptr_t)info, sizeof(*info));
+	leave(entry, info);
 }

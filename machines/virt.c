@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "machines/virt.h"
+
+#include <hypercore/errno.h>
+
+#include "arch/aarch64/gic/gic.h"
+#include "core/device.h"
+#include "core/log.h"
+#include "devices/exit_port.h"
+#include "devices/pl011.h"
+#include "devices/pl031.h"
+#include "devices/uart16550.h"
+#include "machines/virt_tree.h"
+
+#define GICC_SIZE UINT64_C(0x2000)
+
+/* What both backends have of it. */
+static int probe_gic(const struct machine_config *config, const struct hc_backend_ops *backend,
+                     struct hc_backend_info *info)
+{
+	struct hc_backend_info other = { 0 };
+	int rc = backend->probe(info);
+
+	if (!rc && config->other)
+		rc = config->other->probe(&other);
+	if (rc || !config->other)
+		return rc;
+	if (other.gic_version != info->gic_version)
+		return hc_error(-EOPNOTSUPP,
+		                "vm %s: backend %s has a GICv%u for guests, %s has a GICv%u: "
+		                "vCPUs cannot move between them",
+		                config->name, backend->name, info->gic_version, config->other->name,
+		                other.gic_version);
+	if (other.gic_list_registers < info->gic_list_registers)
+		info->gic_list_registers = other.gic_list_registers;
+	if (other.gic_priority_bits < info->gic_priority_bits)
+		info->gic_priority_bits = other.gic_priority_bits;
+	return 0;
+}
+
+/* A backend may have none: its guests poll. */
+static int add_gic(struct hc_vm *vm, const struct hc_backend_info *info)
+{
+	const struct gic_config c = {
+		.version = info->gic_version,
+		.spis = HC_IRQ_LINES,
+		.list_registers = info->gic_list_registers,
+		.priority_bits = info->gic_priority_bits,
+		.dist = VIRT_GICD,
+		.redist = VIRT_GICR,
+	};
+	int rc;
+
+	a64_set_gic_version(vm, c.version);
+	rc = c.version ? gic_create(vm, &c) : 0;
+	if (!rc && info->gic_version == 2)
+		rc = hc_vm_map_device(vm, gpa_of(VIRT_GICC), GICC_SIZE, info->gicv);
+	return rc;
+}
+
+static int add_serial(struct hc_vm *vm, const struct machine_config *config)
+{
+	const struct pl011_config first = { VIRT_PL011, VIRT_PL011_SPI, config->serial[0] };
+	const struct uart16550_config second = { VIRT_UART, VIRT_UART_SPI, config->serial[1],
+		                                 HC_SPACE_MEMORY };
+	int rc = first.chr ? pl011_create(vm, &first) : 0;
+
+	if (!rc && second.chr)
+		rc = uart16550_create(vm, &second, NULL);
+	return rc;
+}
+
+static int add_devices(struct hc_vm *vm, const struct machine_config *config)
+{
+	const struct pl031_config clock = { VIRT_PL031, VIRT_PL031_SPI };
+	int rc = add_serial(vm, config);
+
+	if (!rc)
+		rc = pl031_create(vm, &clock);
+	if (!rc && config->exit_at)
+		rc = exit_port_create(vm, HC_SPACE_MEMORY, config->exit_at);
+	return rc;
+}
+
+static int make_tree(void *arg, gpa_t initrd, uint64_t initrd_size, void *buf, size_t room)
+{
+	return virt_tree_write(arg, initrd, initrd_size, buf, room);
+}
+
+static int load(struct hc_vm *vm, const struct machine_config *config, unsigned gic_version)
+{
+	struct virt_tree tree = { vm, config, gic_version };
+	const struct a64_boot boot = {
+		.ram = gpa_of(VIRT_RAM),
+		.ram_size = config->memory,
+		.kernel = config->kernel,
+		.kernel_size = config->kernel_size,
+		.initrd = config->initrd,
+		.initrd_size = config->initrd_size,
+		.make_tree = make_tree,
+		.arg = &tree,
+	};
+
+	return a64_load_linux(vm, &boot);
+}
+
+static int furnish(struct hc_vm *vm, const struct machine_config *config,
+                   const struct hc_backend_info *info)
+{
+	int rc = a64_add_ram(vm, gpa_of(VIRT_RAM), config->memory);
+
+	if (!rc)
+		rc = add_gic(vm, info);
+	if (!rc)
+		rc = add_devices(vm, config);
+	if (!rc)
+		rc = load(vm, config, info->gic_version);
+	if (!rc)
+		hc_devices_reset(vm);
+	if (!rc && config->switch_ns)
+		rc = hc_vm_switch_every(vm, config->switch_ns);
+	return rc;
+}
+
+int virt_create(struct hc_vm **out, const struct hc_backend_ops *backend,
+                const struct machine_config *config)
+{
+	const struct hc_vm_config c = {
+		.name = config->name,
+		.arch = &a64_arch_ops,
+		.backend = backend,
+		.cpus = config->cpus,
+		.other = config->other,
+	};
+	struct hc_backend_info info = { 0 };
+	struct hc_vm *vm;
+	int rc = hc_vm_create(&vm, &c);
+
+	if (rc)
+		return rc;
+	rc = probe_gic(config, backend, &info);
+	if (!rc)
+		rc = furnish(vm, config, &info);
+	if (rc) {
+		hc_vm_destroy(vm);
+		return rc;
+	}
+	*out = vm;
+	return 0;
+}
