@@ -79,26 +79,36 @@ static bool is_user(const struct a64_state *s, unsigned how)
 	return a64_is_el0(s) || (how & A64_ACCESS_USER && !(s->pstate & A64_PSTATE_UAO));
 }
 
+/* What reads and writes, and could not even read, is reported as a read (Arm ARM D17.2.37, WnR). */
+static int translate(struct access *c, gva_t gva, unsigned how, bool write, gpa_t *gpa)
+{
+	bool user = is_user(a64_state_of(c->vcpu), how);
+	enum hc_access kind = write ? HC_ACCESS_WRITE : HC_ACCESS_READ;
+
+	c->gva = gva;
+	c->write = write;
+	return a64_translate(c->vcpu, gva, kind, user, gpa, &c->fsc);
+}
+
 /* Where the access goes. What exited was not RAM: if one that is to be atomic finds RAM, code or
  * tables changed meanwhile, and the CPU executes the instruction once more, as only it can do so.
  */
 static int locate(struct access *c, gva_t gva, unsigned how, bool write, gpa_t *gpa)
 {
-	bool wants_write = write || how & A64_ACCESS_ATOMIC;
 	bool alone = (how & (A64_ACCESS_ATOMIC | A64_ACCESS_EXCLUSIVE)) != 0;
-	int rc = a64_translate(c->vcpu, gva, wants_write ? HC_ACCESS_WRITE : HC_ACCESS_READ,
-	                       is_user(a64_state_of(c->vcpu), how), gpa, &c->fsc);
+	int rc = translate(c, gva, how, write, gpa);
 
-	c->gva = gva;
-	c->write = wants_write;
+	if (!rc && how & A64_ACCESS_ATOMIC)
+		rc = translate(c, gva, how, true, gpa);
 	if (!rc && alone && hc_mem_ptr(c->vcpu->vm, *gpa, 1, true))
 		return -EAGAIN;
 	return rc;
 }
 
-static int answered(struct access *c, bool something_did)
+static int answered(struct access *c, bool write, bool something_did)
 {
 	c->fsc = A64_FSC_EXTERNAL;
+	c->write = write;
 	return something_did ? 0 : -EFAULT;
 }
 
@@ -112,7 +122,7 @@ static int read(void *ctx, gva_t gva, unsigned size, unsigned how, uint64_t *val
 	if (rc)
 		return rc;
 	*value = 0;
-	return answered(c,
+	return answered(c, false,
 	                !hc_mem_read(vm, gpa, value, size) || read_device(vm, gpa.v, size, value));
 }
 
@@ -125,8 +135,9 @@ static int write(void *ctx, gva_t gva, unsigned size, unsigned how, uint64_t val
 
 	if (rc)
 		return rc;
-	return answered(c, !hc_mem_write(vm, gpa, &value, size) ||
-	                           write_device(vm, gpa.v, size, value));
+	return answered(c, true,
+	                !hc_mem_write(vm, gpa, &value, size) ||
+	                        write_device(vm, gpa.v, size, value));
 }
 
 /* DCZID_EL0.BS is at most 9, and 8 bytes are the least that the run takes. */

@@ -112,7 +112,7 @@ def arm_files_and_processes():
               "printf \"%.9f\\n\", s }'; wait; sleep 2; b=$(cut -d. -f1 /proc/uptime); "
               "[ $((b - a)) -ge 2 ] && echo passed")
     check_ok(el2_run("--cpus", "2", "--host-cpus", "1", command=[script]),
-             b"13.188756876\n" * 2 + b"passed\n")
+             b"13.188755085\n" * 2 + b"passed\n")
 
 
 @boot_test
@@ -201,7 +201,8 @@ def arm_tree_without_gic():
 
 
 @boot_test
-def arm_tree_with_overlapping_memory():
-    check_tree_refused("arm_tree_with_overlapping_memory", lambda text: text.replace(
-        "reg = <0x00 0x40000000 0x00 0x30000000>",
-        "reg = <0x00 0x40000000 0x00 0x30000000 0x00 0x50000000 0x00 0x10000000>"), "memory")
+def arm_tree_with_a_device_in_memory():
+    """QEMU writes the nodes of memory anew: the other side of an overlap has to lie."""
+    check_tree_refused("arm_tree_with_a_device_in_memory", lambda text: text.replace(
+        "reg = <0x00 0x9010000 0x00 0x1000>", "reg = <0x00 0x48000000 0x00 0x1000>"),
+        "/pl031@9010000", "memory")

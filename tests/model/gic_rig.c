@@ -81,6 +81,8 @@ void rig_start(const struct rig_config *c)
 		                           .dist = RIG_DIST,
 		                           .redist = RIG_REDIST };
 
+	if (rig.vm.gic) /* of a test that failed */
+		gic_destroy(&rig.vm.vm);
 	test_platform_init(1);
 	memset(&rig, 0, sizeof(rig));
 	memcpy(rig.vm.vm.name, "rig", 4);

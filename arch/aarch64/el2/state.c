@@ -68,7 +68,7 @@ static void get_fp(struct el2_vcpu *ev, struct a64_state *st)
 static void set_fp(struct el2_vcpu *ev, struct a64_state *st)
 {
 	ev->fp_live = false;
-	ev->here->fp_owner = NULL;
+	ev->fp_cpu = NULL;
 	el2_set_cptr(ev->here, el2_caps.cptr_trap);
 }
 

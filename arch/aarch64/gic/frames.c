@@ -62,21 +62,6 @@ static uint32_t identification(const struct gic *g, uint64_t offset)
 
 /* --- The state of this moment --- */
 
-/* Where its vCPU does not run, its list registers are in its neutral state, and it cannot start
- * while the run queue is locked. */
-static bool sync_stopped(struct gic *g, struct gic_cpu *c)
-{
-	struct hc_cpu *cpu = c->vcpu->cpu;
-	bool irq = cpu ? hc_lock_irq(&cpu->lock) : false;
-	bool stopped = atomic_load(&c->vcpu->run_state) != HC_VCPU_RUNNING;
-
-	if (stopped && (c->vcpu->valid & A64_G_GIC))
-		gic_sync(g, c);
-	if (cpu)
-		hc_unlock_irq(&cpu->lock, irq);
-	return stopped;
-}
-
 /* It may be waiting for this vCPU as well: that is answered meanwhile. Neither of the two locks may
  * be held then. It looks as soon as it leaves the guest; if that takes too long, the answer is as
  * of the last time that it did. */
@@ -123,7 +108,7 @@ static void settle(struct gic *g, const struct gic_row *row, unsigned bank, bool
 			continue;
 		if (c == self)
 			settle_own(g, self);
-		else if (!sync_stopped(g, c))
+		else if (!gic_sync_stopped(g, c))
 			wait_for(g, c, self, irq);
 	}
 }

@@ -69,7 +69,9 @@ struct gic {
 	struct gic_config config;
 	struct hc_lock lock; /* of all that follows */
 	uint32_t ctlr;       /* GICD_CTLR: EnableGrp0, EnableGrp1, E1NWF */
-	uint32_t next;       /* where the next 1 of N interrupt goes */
+	uint32_t next;       /* where the last 1 of N interrupt went */
+	bool quiet;          /* a run queue is locked: pokes are kept in */
+	uint32_t kept;       /* a bit for each vCPU */
 	struct gic_bank bank[GIC_BANKS];
 	struct gic_private own[A64_MAX_VCPUS];
 	uint64_t irouter[HC_IRQ_LINES]; /* version 3 */
@@ -171,6 +173,16 @@ void gic_sync(struct gic *g, struct gic_cpu *c);
 /* Forgets the list registers; what was in them is as it was when they were filled. */
 void gic_unlist(struct gic *g, struct gic_cpu *c);
 
+/* The same for another vCPU than the current one, if it does not run: then its list registers are
+ * in its neutral state, or it is off and they do not matter. False: it runs. */
+bool gic_sync_stopped(struct gic *g, struct gic_cpu *c);
+
+/* PSCI's off: nothing is listed for it, and it takes part in nothing. */
+static inline bool gic_is_off(const struct gic_cpu *c)
+{
+	return atomic_load(&a64_vcpu_of(c->vcpu)->power) == A64_POWER_OFF;
+}
+
 /* The vCPU's list registers want to be looked at. */
 void gic_poke(struct gic_cpu *c);
 
@@ -190,7 +202,7 @@ void gic_device_line(void *dev, unsigned line, bool level);
 /* An SPI goes where irouter or targets say from now on. */
 void gic_reroute(struct gic *g, unsigned spi);
 
-/* An SPI is listed or active on a vCPU; it is not any more. */
+/* An SPI is listed or active on a vCPU; it is not any more, and its bits say so. */
 void gic_hold(struct gic *g, struct gic_cpu *c, unsigned spi);
 void gic_release(struct gic *g, unsigned spi);
 

@@ -12,6 +12,8 @@
  */
 #include "arch/aarch64/gic/internal.h"
 
+#include "core/sched.h"
+
 #define BANKS (1 + GIC_SPI_BANKS) /* that a vCPU can see, by INTID / 32 */
 
 /* What is to be listed: a bit for each INTID. */
@@ -24,6 +26,7 @@ struct filler {
 	struct gic_cpu *c;
 	struct a64_gic_cpu *state;
 	unsigned used;
+	bool overflow; /* something waits */
 	bool changed;
 };
 
@@ -102,13 +105,13 @@ static void active_ones(struct gic *g, struct gic_cpu *c, uint32_t set[BANKS])
 		set[k] = g->bank[GIC_SPI_BANK + k - 1].active & c->held[k - 1];
 }
 
-/* EOIs that found no list register. */
+/* EOIs that found no list register. If all that was active had one, they were of what was not. */
 static void take_eoi_count(struct gic *g, struct gic_cpu *c, struct a64_gic_cpu *state)
 {
 	unsigned n = state->hcr >> ICH_HCR_EOICOUNT_SHIFT;
 	uint32_t set[BANKS];
 
-	if (!n)
+	if (!n || !(state->hcr & ICH_HCR_LRENPIE))
 		return;
 	active_ones(g, c, set);
 	for (unsigned k = 0; k < banks_of(g); k++)
@@ -187,12 +190,8 @@ static void take_one(struct gic *g, struct gic_cpu *c, unsigned i, uint64_t lr)
 		take_line(b, bit, (lr & (ICH_LR_PENDING | ICH_LR_ACTIVE)) != 0);
 	b->latch |= b->again & bit;
 	b->again &= ~bit;
-	if (intid < GIC_SPI_FIRST || (b->active & bit))
-		return;
-	gic_release(g, intid - GIC_SPI_FIRST);
-	/* It may have been sent elsewhere meanwhile. */
-	if (g->route[intid - GIC_SPI_FIRST] != c->index)
-		gic_touch(g, GIC_SPI_BANK + intid / 32 - 1, bit);
+	if (intid >= GIC_SPI_FIRST && !(b->active & bit))
+		gic_release(g, intid - GIC_SPI_FIRST);
 }
 
 static void take_all(struct gic *g, struct gic_cpu *c, const struct a64_gic_cpu *state)
@@ -225,12 +224,14 @@ void gic_unlist(struct gic *g, struct gic_cpu *c)
 
 /* Where an interrupt is active, it can be pending as well, in one list register. Not by level:
  * whether it is still pending shows when it ends. Not if linked (IHI 0069 12.4.9, State). Not if
- * the pending one is of another source. */
+ * the pending one is of another source. Not if something waits: when the active one ends, the
+ * pending one may not be the most urgent. */
 static bool may_be_both(const struct filler *f, const struct gic_bank *b, unsigned intid)
 {
 	uint32_t bit = 1u << intid % 32;
 
-	return (b->edge & bit) && !(b->linked & bit) && !(gic_is_v2(f->g) && intid < GIC_SGIS);
+	return !f->overflow && (b->edge & bit) && !(b->linked & bit) &&
+	       !(gic_is_v2(f->g) && intid < GIC_SGIS);
 }
 
 /* Of several, the CPU with the lowest number comes first. */
@@ -295,18 +296,21 @@ static void list(struct filler *f, unsigned intid, bool pending, bool active)
 		gic_hold(f->g, f->c, intid - GIC_SPI_FIRST);
 }
 
+/* An SPI that is active here, pending again, and goes elsewhere now, goes when it ends here. */
 static void make_plan(struct gic *g, struct gic_cpu *c, struct plan *p)
 {
 	const struct gic_bank *b = &g->bank[c->index];
 
 	*p = (struct plan){ 0 };
+	if (gic_is_off(c))
+		return;
 	p->active[0] = b->active;
 	p->pending[0] = gic_forwarded(g, b);
 	for (unsigned k = 0; k < gic_spi_banks(g); k++) {
 		b = &g->bank[GIC_SPI_BANK + k];
 		p->active[k + 1] = b->active & c->held[k];
 		p->pending[k + 1] =
-			gic_forwarded(g, b) & ((c->routed[k] & ~g->held[k]) | c->held[k]);
+			gic_forwarded(g, b) & c->routed[k] & ~(g->held[k] & ~c->held[k]);
 	}
 }
 
@@ -370,6 +374,7 @@ static uint32_t list_some(struct filler *f, struct plan *p)
 		ready[k] = only_pending & ((group0 ? ~group : 0) | (group1 ? group : 0));
 		disabled[k] = only_pending & ~ready[k];
 	}
+	f->overflow = true;
 	list_most_urgent(f, ready, NULL, false, 1);
 	list_most_urgent(f, p->active, p->pending, true, A64_LIST_REGISTERS);
 	list_most_urgent(f, ready, NULL, false, A64_LIST_REGISTERS);
@@ -438,8 +443,13 @@ static bool can_interrupt(const struct gic *g, const struct a64_gic_cpu *s)
 
 void gic_poke(struct gic_cpu *c)
 {
+	struct gic *g = gic_of(c->vcpu);
+
 	atomic_store(&c->poked, true);
-	hc_vcpu_request(c->vcpu, HC_REQ_EVENT);
+	if (g->quiet)
+		g->kept |= 1u << c->index;
+	else
+		hc_vcpu_request(c->vcpu, HC_REQ_EVENT);
 }
 
 void gic_sync(struct gic *g, struct gic_cpu *c)
@@ -454,6 +464,32 @@ void gic_sync(struct gic *g, struct gic_cpu *c)
 	fill(g, c, state);
 	atomic_store(&c->interrupted, can_interrupt(g, state));
 	atomic_fetch_add(&c->syncs, 1);
+}
+
+/* Requests take the lock of the run queue, which may be the very one that was locked. */
+static void send_kept(struct gic *g)
+{
+	g->quiet = false;
+	for (; g->kept; g->kept &= g->kept - 1)
+		hc_vcpu_request(g->cpu[__builtin_ctz(g->kept)].vcpu, HC_REQ_EVENT);
+}
+
+/* It cannot start while the run queue is locked. */
+bool gic_sync_stopped(struct gic *g, struct gic_cpu *c)
+{
+	struct hc_cpu *cpu = c->vcpu->cpu;
+	bool irq = cpu ? hc_lock_irq(&cpu->lock) : false;
+	bool stopped = atomic_load(&c->vcpu->run_state) != HC_VCPU_RUNNING;
+
+	g->quiet = true;
+	if (stopped && (c->vcpu->valid & A64_G_GIC))
+		gic_sync(g, c);
+	else if (stopped && gic_is_off(c))
+		gic_unlist(g, c);
+	if (cpu)
+		hc_unlock_irq(&cpu->lock, irq);
+	send_kept(g);
+	return stopped;
 }
 
 static void sync_self(struct hc_vcpu *vcpu)

@@ -48,7 +48,7 @@ static uint32_t participants(struct gic *g, unsigned spi)
 	if (gic_is_v2(g))
 		return n == 1 ? 1 : g->targets[spi] & ((1u << n) - 1);
 	for (unsigned i = 0; i < n; i++)
-		if (!g->own[i].asleep)
+		if (!g->own[i].asleep && !gic_is_off(&g->cpu[i]))
 			awake |= 1u << i;
 	return awake ? awake : 1;
 }
@@ -99,11 +99,16 @@ void gic_release(struct gic *g, unsigned spi)
 {
 	uint32_t bit = 1u << spi % 32;
 
-	if (g->holder[spi] == GIC_NOBODY)
+	unsigned holder = g->holder[spi];
+
+	if (holder == GIC_NOBODY)
 		return;
-	g->cpu[g->holder[spi]].held[spi / 32] &= ~bit;
+	g->cpu[holder].held[spi / 32] &= ~bit;
 	g->held[spi / 32] &= ~bit;
 	g->holder[spi] = GIC_NOBODY;
+	/* It may have been sent elsewhere meanwhile, or the vCPU have gone to sleep. */
+	if (g->route[spi] != holder || (is_one_of_several(g, spi) && g->own[holder].asleep))
+		gic_touch(g, GIC_SPI_BANK + spi / 32, bit);
 }
 
 /* --- Whom a change concerns --- */
@@ -112,6 +117,11 @@ static void touch_spi(struct gic *g, unsigned spi)
 {
 	unsigned to = g->holder[spi];
 
+	/* One that was switched off with the interrupt still listed does not look any more. */
+	if (to != GIC_NOBODY && gic_is_off(&g->cpu[to]) && !g->quiet) {
+		gic_sync_stopped(g, &g->cpu[to]);
+		to = g->holder[spi];
+	}
 	if (to == GIC_NOBODY) {
 		if (is_one_of_several(g, spi))
 			set_route(g, spi, choose_route(g, spi));
