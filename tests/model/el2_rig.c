@@ -196,6 +196,8 @@ struct hc_exit rig_run_vcpu(struct hc_vcpu *vcpu)
 {
 	struct hc_exit exit;
 
+	assert_int_equal(hc_bits(model_this()->reg[EL2_VTTBR_EL2], 47, 0),
+	                 s2_root(&vcpu->vm->s2).v);
 	memset(&exit, 0xa5, sizeof(exit));
 	el2_backend.run(vcpu, &exit);
 	return exit;
