@@ -53,6 +53,7 @@ static void add(struct serial_port *p, const struct board_uart *u)
 	p->width = u->io_width;
 	p->clock_hz = u->clock_hz;
 	p->irq = u->irq.intid;
+	p->known = true;
 	p->ops = kinds[u->kind];
 }
 
