@@ -14,6 +14,7 @@ extern const struct hc_arch_ops a64_arch_ops;
 
 #define A64_MAX_VCPUS 32
 
+struct a64_sysreg;
 struct gic;     /* arch/aarch64/gic/gic.h */
 struct gic_cpu; /* of one vCPU */
 
@@ -61,7 +62,11 @@ struct a64_vcpu {
 
 	bool os_lock;          /* OSLSR_EL1.OSLK */
 	uint64_t mdscr_locked; /* bits of MDSCR_EL1 that wait for the OS lock's end */
-	uint64_t device_page;  /* of the last access to a device, and the count of memory slots */
+
+	/* Of the last exits: the page of a device, with the count of memory slots, and the register
+	 * that trapped, never NULL. */
+	uint64_t device_page;
+	const struct a64_sysreg *last_sysreg;
 };
 
 static inline struct a64_vcpu *a64_vcpu_of(struct hc_vcpu *vcpu)
@@ -94,8 +99,16 @@ static inline uint64_t a64_affinity(unsigned id)
 void a64_set_gic_version(struct hc_vm *vm, unsigned version);
 
 /* Ends an instruction that an exit handler carried out: moves PC on, and takes the step trap of
- * MDSCR_EL1.SS by clearing PSTATE.SS (Arm ARM D2.12). */
-void a64_skip(struct hc_vcpu *vcpu, uint64_t next_pc);
+ * MDSCR_EL1.SS by clearing PSTATE.SS (Arm ARM D2.12). BTYPE goes too: it is of the instruction
+ * before. */
+static inline void a64_skip(struct hc_vcpu *vcpu, uint64_t next_pc)
+{
+	struct a64_state *s = a64_state_of(vcpu);
+
+	s->pc = next_pc;
+	s->pstate &= ~(A64_PSTATE_SS | A64_PSTATE_BTYPE);
+	hc_vcpu_dirty(vcpu, A64_G_CORE);
+}
 
 /* Register rt of a load, store, MRS or MSR: 31 is the zero register. */
 static inline uint64_t a64_get_x(const struct a64_state *s, unsigned rt)
@@ -194,8 +207,9 @@ uint64_t a64_host_id(uint32_t number);
  * Makes group TIMER valid. */
 bool a64_vtimer_output(struct hc_vcpu *vcpu);
 
-/* The vCPU is about to sleep / runs again: a timer of the core stands in for CNTV. */
-void a64_timers_halt(struct hc_vcpu *vcpu);
+/* The vCPU is about to sleep / runs again: a timer of the core stands in for CNTV. True: its
+ * interrupt is there already. */
+bool a64_timers_halt(struct hc_vcpu *vcpu);
 void a64_timers_wake(struct hc_vcpu *vcpu);
 
 /* --- Building a guest (before the VM starts) --- */

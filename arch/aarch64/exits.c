@@ -35,11 +35,8 @@ bool a64_has_event(struct hc_vcpu *vcpu)
  * (Arm ARM D1.6.2). */
 int a64_halt(struct hc_vcpu *vcpu)
 {
-	a64_timers_halt(vcpu);
-	if (has_interrupt(vcpu)) {
-		a64_timers_wake(vcpu);
+	if (has_interrupt(vcpu) || (a64_timers_halt(vcpu) && has_interrupt(vcpu)))
 		return HC_ACT_RESUME;
-	}
 	a64_vcpu_of(vcpu)->halted = true;
 	return HC_ACT_HALT;
 }
