@@ -322,15 +322,13 @@ static void test_serror_is_taken_once(void **state)
 
 static void program_timer(struct model_cpu *cpu, uint64_t cval, uint64_t ctl)
 {
-	bool vhe = model_features.vhe;
-
-	cpu->reg[vhe ? EL2_CNTV_CVAL_EL02 : EL2_CNTV_CVAL_EL0] = cval;
-	cpu->reg[vhe ? EL2_CNTV_CTL_EL02 : EL2_CNTV_CTL_EL0] = ctl;
+	cpu->cntv_cval = cval;
+	cpu->cntv_ctl = ctl;
 }
 
 static void guest_arms_timer(struct model_cpu *cpu, struct a64_state *st)
 {
-	program_timer(cpu, model_now - cpu->reg[EL2_CNTVOFF_EL2] + 100, 1);
+	program_timer(cpu, model_now - cpu->cntvoff + 100, 1);
 }
 
 static void guest_masks_timer(struct model_cpu *cpu, struct a64_state *st)
@@ -394,18 +392,16 @@ static void start_with_due_timer(const struct model_features *f)
 static void test_timer_stops_with_its_vcpu(void **state)
 {
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(machines); i++) {
-		bool vhe = machines[i]->vhe;
-
 		rig_start(machines[i]);
 		run_fn(0, guest_arms_timer);
 		rig_put(0);
-		assert_int_equal(el2_hw_read(vhe ? EL2_CNTV_CTL_EL02 : EL2_CNTV_CTL_EL0) & 1, 0);
+		assert_int_equal(model_this()->cntv_ctl, 0);
 		assert_int_equal(rig_state(0)->cntv_ctl, 1);
 		assert_int_equal(rig_state(0)->cntv_cval, model_now + 100);
 		model_now += 100;
 		rig_load(0, 1);
 		rig_run_script(0, ends);
-		assert_int_equal(el2_hw_read(vhe ? EL2_CNTV_CTL_EL02 : EL2_CNTV_CTL_EL0), 5);
+		assert_int_equal(el2_hw_timer_ctl(model_features.vhe), 5);
 		end_all(0);
 	}
 }

@@ -47,11 +47,6 @@ const struct model_features rig_v2 = { .parange = 2,
 
 /* --- In place of arch/aarch64 --- */
 
-void a64_skip(struct hc_vcpu *vcpu, uint64_t next_pc)
-{
-	a64_state_of(vcpu)->pc = next_pc;
-}
-
 void a64_raise_at(struct hc_vcpu *vcpu, unsigned ec, uint32_t iss, gva_t far)
 {
 	rig_told.raised++;
@@ -80,24 +75,6 @@ void gic_set_ppi(struct hc_vcpu *vcpu, unsigned intid, bool level, bool linked)
 
 /* --- VMs --- */
 
-static int alloc_table(void *ctx, unsigned order, hpa_t *table)
-{
-	void *p = hc_platform_alloc_pages(order);
-
-	*table = hc_platform_to_hpa(p);
-	return p ? 0 : -ENOMEM;
-}
-
-static void free_table(void *ctx, hpa_t table, unsigned order)
-{
-	hc_platform_free_pages(hc_platform_from_hpa(table), order);
-}
-
-static s2_entry_t *table_ptr(void *ctx, hpa_t table)
-{
-	return hc_platform_from_hpa(table);
-}
-
 static void invalidate(void *ctx, gpa_t gpa, uint64_t size)
 {
 	struct hc_vm *vm = ctx;
@@ -111,7 +88,7 @@ static void sync(void *ctx, const s2_entry_t *entries, size_t bytes)
 	el2_backend.tables_written();
 }
 
-static const struct mm_ops table_ops = { alloc_table, free_table, table_ptr, invalidate, sync };
+static struct mm_ops table_ops;
 
 static void make_vm(struct hc_vm *vm)
 {
@@ -169,6 +146,9 @@ void rig_start(const struct model_features *features)
 {
 	struct hc_backend_info info;
 
+	table_ops = hc_lone_tables;
+	table_ops.invalidate = invalidate;
+	table_ops.sync = sync;
 	test_platform_init(TEST_CPUS);
 	model_reset(features);
 	memset(&rig_told, 0, sizeof(rig_told));

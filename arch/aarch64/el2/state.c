@@ -37,7 +37,7 @@ static void get_timer(struct el2_vcpu *ev, struct a64_state *st)
 static void set_timer(struct el2_vcpu *ev, struct a64_state *st)
 {
 	el2_timer_load(st);
-	if (ev->vtimer_active && !el2_gic_lists_vtimer(&st->gic) && !el2_timer_output())
+	if (ev->vtimer_active && !el2_gic_lists_vtimer(&st->gic) && !el2_timer_output(st))
 		el2_timer_set_active(ev, false);
 }
 
@@ -101,7 +101,7 @@ static void get_gic(struct el2_vcpu *ev, struct a64_state *st)
 
 static void set_gic(struct el2_vcpu *ev, struct a64_state *st)
 {
-	el2_gic_load(ev, &st->gic);
+	el2_gic_load(ev, st);
 }
 
 /* --- A virtual SError: HCR_EL2.VSE, which the CPU clears when it is taken (D1.3.4) --- */
@@ -156,6 +156,11 @@ void el2_get_state(struct hc_vcpu *vcpu, uint32_t groups)
 
 	if (!ev->here)
 		return;
+	/* What each interrupt looks at. */
+	if (groups == A64_G_GIC) {
+		get_gic(ev, a64_state_of(vcpu));
+		return;
+	}
 	for (groups &= A64_G_ALL; groups; groups &= groups - 1)
 		groups_table[__builtin_ctz(groups)].get(ev, a64_state_of(vcpu));
 }
@@ -193,11 +198,30 @@ void el2_load(struct hc_vcpu *vcpu)
 		el2_host.set_active(el2_host.vtimer_ppi, true);
 }
 
+/* As el2_get_state() would, but for going through the table. */
+static void get_all(struct hc_vcpu *vcpu, struct el2_vcpu *ev)
+{
+	struct a64_state *st = a64_state_of(vcpu);
+	uint32_t have = vcpu->valid;
+
+	if (!(have & A64_G_SYS))
+		get_sys(ev, st);
+	if (!(have & A64_G_TIMER))
+		get_timer(ev, st);
+	if (!(have & A64_G_FP))
+		get_fp(ev, st);
+	if (!(have & A64_G_GIC))
+		get_gic(ev, st);
+	if (!(have & A64_G_EVENT))
+		get_event(ev, st);
+	vcpu->valid = A64_G_ALL;
+}
+
 void el2_put(struct hc_vcpu *vcpu)
 {
 	struct el2_vcpu *ev = el2_vcpu_of(vcpu);
 
-	hc_vcpu_need(vcpu, A64_G_ALL);
+	get_all(vcpu, ev);
 	el2_timer_stop();
 	el2_gic_stop();
 	if (ev->debug_live)
