@@ -78,7 +78,7 @@ static __attribute__((noinline)) int do_described(struct hc_vcpu *vcpu, const st
 	}
 	if (!write)
 		a64_set_x(s, a->rt, extend(a, value));
-	a64_skip(vcpu, exit->pc + 4);
+	a64_advance(vcpu, exit->pc + 4);
 	return HC_ACT_RESUME;
 }
 
@@ -214,7 +214,7 @@ static __attribute__((noinline)) int do_any(struct hc_vcpu *vcpu, const struct h
 		return refuse(vcpu, exit, code);
 	rc = run(&c, &insn);
 	if (!rc)
-		a64_skip(vcpu, exit->pc + 4);
+		a64_advance(vcpu, exit->pc + 4);
 	else if (rc == -EFAULT)
 		a64_raise_at(vcpu, A64_EC_DABT_LOWER, c.fsc | (c.write ? A64_ISS_WNR : 0), c.gva);
 	return HC_ACT_RESUME;
@@ -281,7 +281,7 @@ static __attribute__((noinline)) int exit_slow(struct hc_vcpu *vcpu, const struc
 			a64_vcpu_of(vcpu)->device_page = device_page(vcpu, a->gpa.v);
 	}
 	if (a->is_cache) {
-		a64_skip(vcpu, exit->pc + 4); /* devices are not cached */
+		a64_advance(vcpu, exit->pc + 4); /* devices are not cached */
 		return HC_ACT_RESUME;
 	}
 	return is_whole(a) ? do_described(vcpu, exit) : do_any(vcpu, exit);
@@ -293,7 +293,7 @@ int a64_exit_stage2(struct hc_vcpu *vcpu, struct hc_exit *exit)
 
 	if (!is_whole(a) || !is_known_page(vcpu, a) || !do_hinted(vcpu, a))
 		return exit_slow(vcpu, exit);
-	a64_skip(vcpu, exit->pc + 4);
+	a64_advance(vcpu, exit->pc + 4);
 	return HC_ACT_RESUME;
 }
 
