@@ -2,8 +2,7 @@
 #include "machines/virt_tree.h"
 
 #include <hypercore/errno.h>
-#include <hypercore/freestanding.h>
-#include <libfdt.h>
+#include <libfdt.h> /* mem*() and str*() as well, of the build's kind */
 
 #include "arch/aarch64/a64.h"
 #include "core/log.h"

@@ -163,6 +163,13 @@ static void invalidate(struct hc_vm *vm, gpa_t gpa, uint64_t size)
 {
 }
 
+unsigned a64_env_written;
+
+static void written(struct hc_vm *vm, gpa_t gpa, uint64_t size)
+{
+	a64_env_written++;
+}
+
 static void explain(struct hc_vcpu *vcpu, const struct hc_exit *exit, char *buf, size_t size)
 {
 	snprintf(buf, size, "scripted code %llu", (unsigned long long)exit->u.raw.code);
@@ -185,6 +192,7 @@ const struct hc_backend_ops a64_scripted_backend = {
 	.get_state = get_state,
 	.set_state = set_state,
 	.invalidate = invalidate,
+	.written = written,
 	.explain = explain,
 };
 

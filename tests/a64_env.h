@@ -48,6 +48,7 @@ enum a64_host {
 extern enum a64_host a64_host;
 extern uint64_t a64_host_seed;
 extern unsigned a64_env_gpa_bits; /* that the backend has; 40 at the start */
+extern unsigned a64_env_written;  /* times that it was told of memory that was written */
 
 /* What the interrupt controller was told, and what it is to say. */
 struct a64_env_gic {

@@ -210,6 +210,7 @@ static void test_fetch_and_walk(void **state)
 	a64_env_exit(vcpu, &exit);
 	assert_int_equal(reads, 1);
 	exit.u.stage2.access = HC_ACCESS_EXEC;
+	exit.u.stage2.described = 0;
 	prepare(vcpu);
 	a64_env_exit(vcpu, &exit);
 	assert_int_equal(abort_at(vcpu, DEVICE), IABT);
@@ -254,6 +255,26 @@ static void test_ram(void **state)
 	assert_int_equal(s2_log_collect(&vm->s2, gpa_of(A64_ENV_RAM), MEMORY, bitmap), 2);
 	assert_int_equal(bitmap[0], 1u << 6 | 1u << 7);
 	s2_log_stop(&vm->s2);
+	done(vcpu);
+}
+
+/* Memory that is added where there was nothing before. */
+static void test_new_ram(void **state)
+{
+	struct hc_vcpu *vcpu = guest();
+	struct hc_exit exit = access_at(NOWHERE, HC_ACCESS_READ);
+
+	exit.u.stage2.described = 1;
+	exit.u.stage2.width = 4;
+	for (unsigned i = 0; i < 2; i++) {
+		prepare(vcpu);
+		a64_env_exit(vcpu, &exit);
+		assert_int_equal(abort_at(vcpu, NOWHERE), DABT_READ);
+	}
+	assert_int_equal(hc_vm_add_ram(vcpu->vm, gpa_of(NOWHERE), HC_PAGE_SIZE), 0);
+	prepare(vcpu);
+	a64_env_exit(vcpu, &exit);
+	assert_int_equal(a64_env_state(vcpu)->pc, PC);
 	done(vcpu);
 }
 
@@ -334,7 +355,14 @@ static void test_page_ends(void **state)
 	a64_env_exit(vcpu, &exit);
 	memcpy(&want, cells + HC_PAGE_SIZE - 2, 4);
 	assert_int_equal(a64_env_state(vcpu)->x[0], want);
-	/* Behind the device there is nothing: no register changes. */
+	/* Behind the device there is nothing. */
+	exit = access_at(DEVICE + sizeof(cells) - 2, HC_ACCESS_READ);
+	exit.u.stage2.described = 1;
+	exit.u.stage2.width = 4;
+	prepare(vcpu)->x[1] = DEVICE + sizeof(cells) - 2;
+	a64_env_exit(vcpu, &exit);
+	assert_int_equal(abort_at(vcpu, DEVICE + sizeof(cells)), DABT_READ);
+	/* No register changes. */
 	s = prepare(vcpu);
 	s->x[1] = DEVICE + sizeof(cells) - 8;
 	struct a64_state before = *s;
@@ -370,6 +398,54 @@ static void test_atomics(void **state)
 	s->x[1] = A64_ENV_RAM + 0x2000;
 	run_insn(vcpu, 0xf8220020, DEVICE, HC_ACCESS_WRITE);
 	assert_int_equal(a64_env_state(vcpu)->pc, PC);
+	done(vcpu);
+}
+
+/* One that is nowhere could not have been read; LDTR and STTR are EL0's, unless UAO is set, and PAN
+ * does not forbid those. */
+static void test_rights(void **state)
+{
+	struct hc_vcpu *vcpu = guest();
+	struct a64_state *s = prepare(vcpu);
+	uint64_t table = A64_ENV_RAM + 0x10000, l1[2];
+
+	s->x[1] = NOWHERE;
+	run_insn(vcpu, 0xf8220020, NOWHERE, HC_ACCESS_WRITE); /* LDADD */
+	assert_int_equal(abort_at(vcpu, NOWHERE), DABT_READ);
+	for (unsigned i = 0; i < 16; i++) {
+		/* The first GiB is EL0's or not, and read only or not. */
+		l1[0] = 0x401 | (i & 1) << 6 | (i & 2) << 6;
+		l1[1] = A64_ENV_RAM | 0x401;
+		bool el0 = i & 1, read_only = i & 2, uao = i & 4, pan = i & 8;
+
+		assert_int_equal(hc_mem_write(vcpu->vm, gpa_of(table), l1, 16), 0);
+		for (unsigned op = 0; op < 3; op++) {
+			static const uint32_t insns[3] = { 0xb9400020, 0xb8400820,
+				                           0xf8220020 }; /* LDR, LDTR, LDADD */
+			bool as_el0 = op == 1 && !uao;
+
+			s = prepare(vcpu);
+			s->pstate = A64_PSTATE_EL1H | (uao ? A64_PSTATE_UAO : 0) |
+			            (pan ? A64_PSTATE_PAN : 0);
+			s->sys[A64_SCTLR_EL1] = 1;
+			s->sys[A64_TCR_EL1] = 25 | UINT64_C(2) << 32;
+			s->sys[A64_TTBR0_EL1] = table;
+			s->x[1] = DEVICE;
+			reads = 0;
+			run_insn(vcpu, insns[op], DEVICE, HC_ACCESS_READ);
+			bool can_read = as_el0 ? el0 : !(pan && el0);
+			bool can_write = can_read && !read_only;
+			uint64_t want = 0;
+
+			if (!can_read)
+				want = UINT64_C(0x9600000d);
+			else if (op == 2 && !can_write)
+				want = UINT64_C(0x9600004d);
+			assert_int_equal(abort_at(vcpu, DEVICE), want);
+			assert_int_equal(reads, want ? 0 : 1);
+			assert_int_equal(a64_state_of(vcpu)->pc, want ? VBAR + 0x200 : PC + 4);
+		}
+	}
 	done(vcpu);
 }
 
@@ -470,13 +546,14 @@ static void test_random_exits(void **state)
 		a->gpa = gpa_of(places[(r >> 8) % 6] + (r >> 16) % 8192);
 		a->gva = gva_of(a64_env_random());
 		a->access = (uint8_t)(1u << (r >> 32) % 3);
-		a->described = r >> 40 & 1;
 		a->width = (uint8_t)(1u << (r >> 41 & 3));
 		a->rt = r >> 43 & 31;
 		a->is_signed = r >> 48 & 1;
 		a->is_64 = r >> 49 & 1;
 		a->in_walk = (r >> 50 & 7) == 0;
 		a->is_cache = (r >> 53 & 7) == 0;
+		a->described =
+			r >> 40 & 1 && !a->in_walk && !a->is_cache && a->access != HC_ACCESS_EXEC;
 		memcpy(ram + filler % (MEMORY - 8), &filler, 8);
 		/* A load or store of some kind. */
 		uint32_t insn = (uint32_t)(filler >> 32);
@@ -495,9 +572,10 @@ int main(void)
 		cmocka_unit_test(test_described),    cmocka_unit_test(test_nowhere),
 		cmocka_unit_test(test_rom),          cmocka_unit_test(test_fetch_and_walk),
 		cmocka_unit_test(test_cache),        cmocka_unit_test(test_ram),
-		cmocka_unit_test(test_pairs),        cmocka_unit_test(test_page_ends),
-		cmocka_unit_test(test_atomics),      cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_no_code),      cmocka_unit_test(test_bus),
+		cmocka_unit_test(test_new_ram),      cmocka_unit_test(test_pairs),
+		cmocka_unit_test(test_page_ends),    cmocka_unit_test(test_atomics),
+		cmocka_unit_test(test_refused),      cmocka_unit_test(test_no_code),
+		cmocka_unit_test(test_bus),          cmocka_unit_test(test_rights),
 		cmocka_unit_test(test_random_exits),
 	};
 

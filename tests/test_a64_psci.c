@@ -309,9 +309,13 @@ static void test_on_and_off(void **state)
 	static const struct a64_step second[] = { { HVC, 10, looks } };
 	struct hc_vm *vm = machine(2);
 
+	assert_int_equal(hc_vm_start(vm), 0);
+	a64_env_run(); /* CPU 1 finds out that it is off, CPU 0 sleeps */
+	a64_script_of(vm->vcpus[0])->entries = 0;
 	a64_env_script(vm->vcpus[0], first, 2);
 	a64_env_script(vm->vcpus[1], second, 1);
-	assert_int_equal(hc_vm_start(vm), 0);
+	a64_env_gic.has_interrupt[0] = true;
+	hc_vcpu_request(vm->vcpus[0], HC_REQ_EVENT);
 	a64_env_run();
 	assert_int_equal(seen_pc, A64_ENV_RAM + 0x80);
 	assert_int_equal(seen_x0, 0x55);
@@ -328,6 +332,27 @@ static void test_on_and_off(void **state)
 	assert_int_equal(a64_script_of(vm->vcpus[1])->entries, 1);
 	hc_vm_stop(vm, HC_STOP_REQUEST, 0);
 	a64_env_run();
+	done(vm);
+}
+
+/* A CPU that is off has no timers. */
+static void test_off_timers(void **state)
+{
+	struct hc_vm *vm = machine(2);
+	struct hc_vcpu *vcpu = vm->vcpus[1];
+	struct hc_exit exit = { .reason = HC_EXIT_SYSREG };
+
+	atomic_store(&cpu(vm, 1)->power, A64_POWER_ON);
+	a64_env_set(vcpu)->x[0] = 1;
+	exit.u.sysreg.number = A64_SYSREG(3, 3, 14, 2, 1); /* CNTP_CTL_EL0: due at once */
+	exit.u.sysreg.write = 1;
+	a64_env_exit(vcpu, &exit);
+	assert_true(a64_env_gic.ppi[1][30]);
+	a64_env_gic.has_interrupt[1] = false;
+	call(vcpu, 0x84000002, 0, 0, 0);
+	assert_int_equal(last_action, HC_ACT_HALT);
+	assert_false(a64_env_gic.ppi[1][30]);
+	assert_int_equal(vm->arch->before_entry(vcpu), HC_ACT_HALT);
 	done(vm);
 }
 
@@ -481,7 +506,7 @@ int main(void)
 		cmocka_unit_test(test_affinity_levels), cmocka_unit_test(test_on_and_off),
 		cmocka_unit_test(test_system),          cmocka_unit_test(test_wfi),
 		cmocka_unit_test(test_cpu_suspend),     cmocka_unit_test(test_vtimer_wakes),
-		cmocka_unit_test(test_vtimer_due),
+		cmocka_unit_test(test_vtimer_due),      cmocka_unit_test(test_off_timers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

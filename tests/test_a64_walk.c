@@ -289,6 +289,7 @@ static void check(struct hc_vcpu *vcpu, const struct query *q, unsigned *good)
 	const struct hc_exit nothing = { .reason = HC_EXIT_WINDOW };
 	struct a64_state *s = a64_env_set(vcpu);
 	struct result want = reference(q);
+	bool changes = !want.rc && want.leaf_at && peek(want.leaf_at) != want.leaf;
 	uint32_t fsc = 0xff;
 	gpa_t gpa = gpa_of(0);
 
@@ -298,7 +299,10 @@ static void check(struct hc_vcpu *vcpu, const struct query *q, unsigned *good)
 	s->sys[A64_TTBR1_EL1] = q->ttbr[1];
 	s->pstate = A64_PSTATE_EL1H | (q->pan ? A64_PSTATE_PAN : 0);
 	a64_env_exit(vcpu, &nothing);
+	a64_env_written = 0;
 	int rc = a64_translate(vcpu, gva_of(q->va), q->access, q->user, &gpa, &fsc);
+
+	assert_int_equal(a64_env_written, changes);
 
 	assert_int_equal(rc, want.rc);
 	if (rc) {

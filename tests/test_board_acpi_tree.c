@@ -8,7 +8,7 @@
 #include "tests/acpi_rig.h"
 
 struct tables {
-	uint64_t madt, fadt, gtdt, spcr;
+	uint64_t madt, fadt, gtdt, spcr, dsdt, mcfg;
 };
 
 /* --- Generated contents, with what the reader should find --- */
@@ -111,12 +111,68 @@ static size_t gtdt_body(uint8_t *b, struct board_tree *want)
 	return 104 - 36;
 }
 
-static size_t fadt_body(uint8_t *b, struct board_tree *want)
+static uint8_t *put_next(uint8_t *at, uint64_t value, unsigned size)
 {
-	unsigned flags = below(4);
+	put(at, value, size);
+	return at + size;
+}
+
+/* Resources: descriptors of address spaces, of which one is I/O space that lies in memory. */
+static size_t dsdt_body(uint8_t *b, struct board_tree *want)
+{
+	unsigned window = below(5), count = 4; /* the last one is not there */
+	size_t n = below(100);
+
+	memset(b, 0x5a, n);
+	for (unsigned i = 0; i < count; i++) {
+		unsigned size = below(2) ? 8 : 4;
+		uint64_t length = HC_BIT(8 + below(12));
+		uint8_t *at = b + n;
+
+		memcpy(at, size == 8 ? "\x8a\x2b" : "\x87\x17", 3);
+		at[3] = i == window ? 1 : 0; /* I/O, memory */
+		at[4] = at[5] = 0x0c;
+		at = put_next(at + 6, 0, size);
+		at = put_next(at, i == window ? 0 : below(2) * 0x1000, size);
+		at = put_next(at, length - 1, size);
+		at = put_next(at, 0x3eff0000, size);
+		at = put_next(at, length, size);
+		n = (size_t)(at - b);
+		if (i == window) {
+			want->pci.io = 0x3eff0000;
+			want->pci.io_size = hc_min(length, 0x10000);
+		}
+	}
+	return n;
+}
+
+/* Bridges of other segments and buses come first. */
+static size_t mcfg_body(uint8_t *b, struct board_tree *want)
+{
+	unsigned others = below(3);
+	size_t n = 8;
+
+	memset(b, 0, 8 + 16 * 3);
+	for (unsigned i = 0; i <= others; i++, n += 16) {
+		put(b + n, 0x4010000000 + 0x10000000 * (uint64_t)i, 8);
+		b[n + 8] = i < others && below(2);
+		b[n + 10] = i < others && !b[n + 8] ? 0x80 : 0;
+		b[n + 11] = 0xff;
+	}
+	want->pci.ecam = 0x4010000000 + 0x10000000 * (uint64_t)others;
+	want->pci.ecam_size = 256 * HC_MIB;
+	if (!want->pci.io_size)
+		want->pci = (struct pci_host){ 0 };
+	return n;
+}
+
+static size_t fadt_body(uint8_t *b, uint64_t dsdt, struct board_tree *want)
+{
+	unsigned flags = below(4), extended = below(2);
 
 	memcpy(want->model, "Maker Board", sizeof("Maker Board"));
 	memset(b + 36, 0, 268 - 36);
+	put(b + (extended ? 140 : 40), dsdt, extended ? 8 : 4);
 	put(b + 129, flags, 2);
 	if (flags & 1) {
 		want->psci = flags & 2 ? BOARD_PSCI_HVC : BOARD_PSCI_SMC;
@@ -173,16 +229,18 @@ static struct machine *generate(struct board_tree *want, struct tables *t)
 {
 	struct machine *m = new_machine();
 	uint8_t *body = calloc(1, 0x8000);
-	uint64_t tables[4];
+	uint64_t tables[5];
 	unsigned cpus = below(16) ? 1 + below(20) : 250 + below(20);
 
 	memset(want, 0, sizeof(*want));
 	t->madt = add_table(m, "APIC", body, madt_body(body, want, cpus));
-	t->fadt = add_table(m, "FACP", body + 36, fadt_body(body, want));
+	t->dsdt = add_table(m, "DSDT", body, dsdt_body(body, want));
+	t->mcfg = add_table(m, "MCFG", body, mcfg_body(body, want));
+	t->fadt = add_table(m, "FACP", body + 36, fadt_body(body, t->dsdt, want));
 	t->gtdt = add_table(m, "GTDT", body + 36, gtdt_body(body, want));
 	t->spcr = add_table(m, "SPCR", body + 36, spcr_body(body, want));
-	memcpy(tables, (uint64_t[]){ t->spcr, t->gtdt, t->fadt, t->madt }, sizeof(tables));
-	add_root(m, below(2), tables, 4);
+	memcpy(tables, (uint64_t[]){ t->spcr, t->gtdt, t->fadt, t->madt, t->mcfg }, sizeof(tables));
+	add_root(m, below(2), tables, 5);
 	free(body);
 	return m;
 }
@@ -253,6 +311,10 @@ static void same_tree(const struct board_tree *a, const struct board_tree *b)
 	assert_int_equal(a->uart_count, b->uart_count);
 	assert_int_equal(a->has_stdout, b->has_stdout);
 	same_uart(&a->uarts[0], &b->uarts[0]);
+	assert_int_equal(a->pci.ecam, b->pci.ecam);
+	assert_int_equal(a->pci.ecam_size, b->pci.ecam_size);
+	assert_int_equal(a->pci.io, b->pci.io);
+	assert_int_equal(a->pci.io_size, b->pci.io_size);
 	assert_int_equal(a->pl031, b->pl031);
 }
 
@@ -280,16 +342,19 @@ static void damaged_tables(void **state)
 
 	for (unsigned i = 0; i < test_rounds(400); i++) {
 		struct machine *m = generate(&want, &t);
-		uint64_t table = (uint64_t[]){ t.madt, t.gtdt, t.fadt, t.spcr }[i % 4];
+		uint64_t table =
+			(uint64_t[]){ t.madt, t.gtdt, t.fadt, t.spcr, t.dsdt, t.mcfg }[i % 6];
 		uint8_t *byte = at_pa(m, table) + 10 + below(table_len(m, table) - 10);
 
 		*byte = (uint8_t)(*byte + 1 + below(255));
 		warnings = 0;
-		assert_int_equal(acpi_read_tree(&tree, m->rsdp, map, m), i % 4 < 2 ? -ENODEV : 0);
-		if (i % 4 == 2)
+		assert_int_equal(acpi_read_tree(&tree, m->rsdp, map, m), i % 6 < 2 ? -ENODEV : 0);
+		if (i % 6 == 2)
 			assert_int_equal(tree.psci, BOARD_PSCI_NONE);
-		if (i % 4 == 3)
+		if (i % 6 == 3)
 			assert_int_equal(tree.uart_count, 0);
+		if (i % 6 > 3)
+			assert_int_equal(tree.pci.ecam_size, 0);
 		assert_int_equal(warnings, 1);
 		free_machine(m);
 	}
@@ -303,7 +368,8 @@ static void nonsense_with_right_checksums(void **state)
 	for (unsigned i = 0; i < test_rounds(3000); i++) {
 		struct machine *m = generate(&want, &t);
 
-		spoil(m, (uint64_t[]){ t.madt, t.gtdt, t.fadt, t.spcr, m->root }[below(5)]);
+		spoil(m, (uint64_t[]){ t.madt, t.gtdt, t.fadt, t.spcr, t.dsdt, t.mcfg,
+		                       m->root }[below(7)]);
 		if (acpi_read_tree(&tree, m->rsdp, map, m) == 0) {
 			assert_in_range(tree.cpu_count, 1, BOARD_TREE_CPUS);
 			assert_in_range(tree.gic.version, 2, 3);
@@ -311,6 +377,8 @@ static void nonsense_with_right_checksums(void **state)
 			assert_in_range(tree.timer_hyp.intid, 16, 1019);
 			assert_in_range(tree.timer_virt.intid, 16, 1019);
 			assert_in_range(tree.uart_count, 0, 1);
+			assert_in_range(tree.pci.io_size, 0, 0x10000);
+			assert_true(tree.pci.io + tree.pci.io_size >= tree.pci.io);
 		}
 		free_machine(m);
 	}

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Probing, permission maps, ASIDs and stale translations. */
-#include <pthread.h>
 #include <string.h>
 
 #include "tests/model/svm_rig.h"
 #include "tests/platform.h"
 #include "tests/unit.h"
+#include "tests/x86_backend_tests.h"
 
 /* --- Probing --- */
 
@@ -64,50 +64,6 @@ static void test_boot_cpu_is_spared(void **state)
 	}
 }
 
-/* A CPU that runs the test guest wrongly. */
-static void no_work(uint64_t *gpr)
-{
-}
-
-static void test_probe_looks_at_results(void **state)
-{
-	static const struct model_step wrong[] = {
-		{ .op = OP_CALL, .fn = no_work },
-		{ .op = OP_EXIT, .code = SVM_EXIT_HLT },
-		{ .op = OP_END },
-	};
-	static const struct model_step unexpected[] = {
-		{ .op = OP_EXIT, .code = SVM_EXIT_SHUTDOWN },
-		{ .op = OP_END },
-	};
-	static const struct model_step interrupted[] = { { .op = OP_END } };
-	static const struct model_step *const scripts[] = { wrong, unexpected, interrupted };
-
-	for (unsigned i = 0; i < HC_ARRAY_SIZE(scripts); i++) {
-		struct hc_backend_info info = { 0 };
-
-		test_platform_init(1);
-		model_reset(&rig_full);
-		model_script(scripts[i]);
-		assert_int_equal(svm_backend.probe(&info), -EOPNOTSUPP);
-		assert_non_null(strstr(info.reason, "test guest"));
-	}
-}
-
-static void test_probe_without_memory(void **state)
-{
-	for (unsigned n = 1; n < 8; n++) {
-		struct hc_backend_info info = { 0 };
-
-		test_platform_init(1);
-		model_reset(&rig_full);
-		test_fail_alloc = n;
-		assert_int_equal(svm_backend.probe(&info), -ENOMEM);
-		assert_int_equal(test_allocated, 0);
-		assert_non_null(strstr(info.reason, "no memory"));
-	}
-}
-
 static void test_unlike_cpus(void **state)
 {
 	struct hc_backend_info info = { 0 };
@@ -141,30 +97,6 @@ static void test_disable(void **state)
 	assert_true(model_this()->efer & X86_EFER_NXE);
 	rig_stop();
 	assert_int_equal(test_allocated, 0);
-}
-
-static void test_create_without_memory(void **state)
-{
-	struct hc_vm vm = { .name = "poor" };
-	struct hc_vcpu vcpu = { .vm = &vm };
-
-	rig_start(&rig_plain);
-	uint64_t before = test_allocated;
-
-	for (unsigned n = 1; n <= 3; n++) {
-		test_fail_alloc = n;
-		assert_int_equal(svm_backend.vm_create(&vm), -ENOMEM);
-		assert_int_equal(test_allocated, before);
-	}
-	assert_int_equal(svm_backend.vm_create(&vm), 0);
-	for (unsigned n = 1; n <= 2; n++) {
-		test_fail_alloc = n;
-		assert_int_equal(svm_backend.vcpu_create(&vcpu), -ENOMEM);
-	}
-	svm_backend.vcpu_destroy(&vcpu);
-	svm_backend.vm_destroy(&vm);
-	assert_int_equal(test_allocated, before);
-	rig_stop();
 }
 
 /* --- Permission maps --- */
@@ -217,26 +149,13 @@ static void test_tsc_aux_needs_rdtscp(void **state)
 
 /* --- ASIDs --- */
 
-static const struct model_step one_exit[] = {
-	{ .op = OP_EXIT, .code = SVM_EXIT_HLT, .len = 1 },
-	{ .op = OP_END },
-};
-
-static void run_on(unsigned vcpu, unsigned cpu)
-{
-	rig_load(vcpu, cpu);
-	rig_run_script(vcpu, one_exit);
-	rig_put(vcpu);
-	rig_no_complaint();
-}
-
 /* vCPUs wander over the CPUs at random; now and then a translation changes. */
 static void wander(const struct model_features *features, uint64_t seed)
 {
 	rig_start(features);
 	rig_put(0);
 	for (unsigned i = 0; i < 5000; i++) {
-		run_on((unsigned)test_below(&seed, RIG_VCPUS), (unsigned)test_below(&seed, 3));
+		rig_run_on((unsigned)test_below(&seed, RIG_VCPUS), (unsigned)test_below(&seed, 3));
 		if (test_below(&seed, 8) == 0) {
 			model_stage2_changed();
 			svm_backend.invalidate(&rig_vm.vm, gpa_of(0), HC_PAGE_SIZE);
@@ -256,41 +175,13 @@ static void test_wandering(void **state)
 	wander(&few, 3);
 }
 
-/* Staying on one CPU with nothing changed, nothing is flushed. */
-static void test_no_needless_flush(void **state)
-{
-	rig_start(&rig_plain);
-	rig_run_script(0, one_exit);
-	unsigned flushes = model_this()->flushes;
-
-	for (unsigned i = 0; i < 100; i++)
-		rig_run_script(0, one_exit);
-	assert_int_equal(model_this()->flushes, flushes);
-	rig_stop();
-}
-
-/* 4 vCPUs by turns on a CPU with 16 ASIDs: no flush either, as long as they last. */
-static void test_asids_are_kept(void **state)
-{
-	rig_start(&rig_plain);
-	rig_put(0);
-	for (unsigned v = 0; v < RIG_VCPUS; v++)
-		run_on(v, 0);
-	unsigned flushes = model_this()->flushes;
-
-	for (unsigned i = 0; i < 100; i++)
-		run_on(i % RIG_VCPUS, 0);
-	assert_int_equal(model_this()->flushes, flushes);
-	rig_stop();
-}
-
 /* The model does notice: a change without invalidate(). */
 static void test_the_model_sees_a_missing_flush(void **state)
 {
 	rig_start(&rig_full);
-	rig_run_script(0, one_exit);
+	rig_run_script(0, rig_one_exit);
 	model_stage2_changed();
-	rig_run_script(0, one_exit);
+	rig_run_script(0, rig_one_exit);
 	assert_int_equal(model_complaints, 1);
 	assert_non_null(strstr(model_complaint, "before a change"));
 	model_complaints = 0;
@@ -306,7 +197,7 @@ static void test_refused_entry_flushes_again(void **state)
 	for (unsigned i = 0; i < MODEL_ASIDS; i++)
 		model_this()->tlb[i].vmcb = 0xbad; /* somebody's from before */
 	rig_put(0);
-	run_on(1, 0);
+	rig_run_on(1, 0);
 	rig_stop();
 }
 
@@ -316,73 +207,9 @@ static void test_host_state_is_current(void **state)
 	rig_start(&rig_plain);
 	rig_put(0);
 	model_this()->fs_base = 0x77000;
-	run_on(0, 0);
+	rig_run_on(0, 0);
 	assert_int_equal(model_this()->fs_base, 0x77000);
 	rig_stop();
-}
-
-/* --- invalidate() against a vCPU that is in the guest --- */
-
-static _Atomic bool in_guest, invalidated;
-
-static unsigned kicks_of(unsigned cpu)
-{
-	return __atomic_load_n(&test_kicks[cpu], __ATOMIC_SEQ_CST);
-}
-
-/* The guest runs on until it is kicked; nobody may have been told that it left before. */
-static void spin(uint64_t *gpr)
-{
-	in_guest = true;
-	while (kicks_of(1) == 0)
-		sched_yield();
-	assert_false(invalidated);
-}
-
-static void *guest_thread(void *arg)
-{
-	static const struct model_step steps[] = {
-		{ .op = OP_CALL, .fn = spin },
-		{ .op = OP_END },
-	};
-
-	rig_load(1, 1);
-	rig_run_script(1, steps);
-	rig_run_script(1, one_exit);
-	rig_put(1);
-	return NULL;
-}
-
-static void invalidate_while_running(const struct model_features *features)
-{
-	pthread_t thread;
-
-	in_guest = invalidated = false;
-	rig_start(features);
-	assert_int_equal(pthread_create(&thread, NULL, guest_thread, NULL), 0);
-	while (!in_guest)
-		sched_yield();
-	model_stage2_changed();
-	svm_backend.invalidate(&rig_vm.vm, gpa_of(0x1000), HC_PAGE_SIZE);
-	invalidated = true;
-	assert_int_equal(kicks_of(1), 1);
-	assert_int_equal(kicks_of(0), 0);
-	assert_int_equal(pthread_join(thread, NULL), 0);
-	rig_stop();
-}
-
-static void test_invalidate_waits(void **state)
-{
-	invalidate_while_running(&rig_plain);
-	invalidate_while_running(&rig_full);
-}
-
-/* Nested tables are built before the VM has a backend, and torn down after it lost it. */
-static void test_invalidate_without_vm(void **state)
-{
-	struct hc_vm vm = { .name = "early", .cpu_count = 1 };
-
-	svm_backend.invalidate(&vm, gpa_of(0), HC_PAGE_SIZE);
 }
 
 int main(void)
@@ -399,7 +226,7 @@ int main(void)
 		cmocka_unit_test(test_tsc_aux_needs_rdtscp),
 		cmocka_unit_test(test_wandering),
 		cmocka_unit_test(test_no_needless_flush),
-		cmocka_unit_test(test_asids_are_kept),
+		cmocka_unit_test(test_tags_are_kept),
 		cmocka_unit_test(test_the_model_sees_a_missing_flush),
 		cmocka_unit_test(test_refused_entry_flushes_again),
 		cmocka_unit_test(test_host_state_is_current),

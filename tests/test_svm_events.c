@@ -3,64 +3,9 @@
 #include "tests/model/svm_rig.h"
 #include "tests/platform.h"
 #include "tests/unit.h"
+#include "tests/x86_backend_tests.h"
 
 #include <string.h>
-
-static const struct x86_event nmi = { 1, X86_EVENT_NMI, X86_VEC_NMI, 0, 0 };
-static const struct x86_event intr = { 1, X86_EVENT_INTR, 0x31, 0, 0 };
-static const struct x86_event gp = { 1, X86_EVENT_EXCEPTION, X86_VEC_GP, 1, 0x18 };
-
-static const struct model_step halts[] = {
-	{ .op = OP_EXIT, .code = SVM_EXIT_HLT, .len = 1 },
-	{ .op = OP_EXIT, .code = SVM_EXIT_HLT, .len = 1 },
-	{ .op = OP_EXIT, .code = SVM_EXIT_HLT, .len = 1 },
-	{ .op = OP_END },
-};
-
-static int inject(const struct x86_event *event)
-{
-	return svm_backend.inject(&rig_vcpus[0].vcpu, event);
-}
-
-static void window(bool nmi_window)
-{
-	svm_backend.request_window(&rig_vcpus[0].vcpu, nmi_window);
-}
-
-static void assert_delivered(unsigned count, uint8_t vector)
-{
-	assert_int_equal(model_delivered, count);
-	assert_int_equal(model_deliveries[count - 1].vector, vector);
-}
-
-static int start(void **state)
-{
-	rig_start(*state);
-	rig_insn_len = 1;
-	model_script(halts);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	rig_stop();
-	return 0;
-}
-
-static void test_exception(void **state)
-{
-	assert_int_equal(inject(&gp), 0);
-	assert_int_equal(inject(&gp), -EBUSY);
-	assert_int_equal(inject(&nmi), -EBUSY);
-	rig_run(0);
-	assert_delivered(1, X86_VEC_GP);
-	assert_int_equal(model_deliveries[0].type, X86_EVENT_EXCEPTION);
-	assert_int_equal(model_deliveries[0].error_code, 0x18);
-	/* Once. */
-	rig_run(0);
-	assert_int_equal(model_delivered, 1);
-	assert_int_equal(inject(&gp), 0);
-}
 
 static void test_what_is_no_event(void **state)
 {
@@ -74,76 +19,7 @@ static void test_what_is_no_event(void **state)
 	};
 
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(bad); i++)
-		assert_int_equal(inject(&bad[i]), -EINVAL);
-}
-
-static void test_interrupt_needs_if(void **state)
-{
-	assert_int_equal(inject(&intr), -EAGAIN);
-	rig_state(0)->rflags |= X86_FLAG_IF;
-	assert_int_equal(inject(&intr), 0);
-	rig_run(0);
-	assert_delivered(1, 0x31);
-}
-
-static void test_interrupt_waits_for_the_shadow(void **state)
-{
-	rig_state(0)->rflags |= X86_FLAG_IF;
-	rig_state(0)->events.interrupt_shadow = 1;
-	assert_int_equal(inject(&intr), -EAGAIN);
-	assert_int_equal(inject(&nmi), -EAGAIN);
-	/* The instruction in the shadow was emulated. */
-	rig_state(0)->rip += 2;
-	assert_int_equal(inject(&intr), 0);
-}
-
-/* STI; HLT: the exit is in the shadow, and the handler moves past the HLT. */
-static void test_sti_hlt(void **state)
-{
-	static const struct model_step steps[] = {
-		{ .op = OP_STI },
-		{ .op = OP_EXIT, .code = SVM_EXIT_HLT, .len = 1 },
-		{ .op = OP_INSN, .len = 1 },
-		{ .op = OP_END },
-	};
-	struct hc_exit exit = rig_run_script(0, steps);
-
-	hc_vcpu_need(&rig_vcpus[0].vcpu, X86_G_EVENT);
-	assert_int_equal(rig_state(0)->events.interrupt_shadow, 1);
-	assert_int_equal(inject(&intr), -EAGAIN);
-	rig_state(0)->rip = exit.next_pc;
-	assert_int_equal(inject(&intr), 0);
-	rig_run(0);
-	assert_delivered(1, 0x31);
-	assert_int_equal(model_deliveries[0].rip, exit.next_pc);
-}
-
-static void test_window(void **state)
-{
-	static const struct model_step steps[] = {
-		{ .op = OP_INSN, .len = 3 },
-		{ .op = OP_STI },
-		{ .op = OP_INSN, .len = 2 },
-		{ .op = OP_END },
-	};
-
-	assert_int_equal(inject(&intr), -EAGAIN);
-	window(false);
-	struct hc_exit exit = rig_run_script(0, steps);
-
-	/* After the instruction in the shadow of STI. */
-	assert_int_equal(exit.reason, HC_EXIT_WINDOW);
-	assert_int_equal(exit.pc, 0x1000 + 3 + 1 + 2);
-	assert_int_equal(inject(&intr), 0);
-	exit = rig_run(0);
-	assert_int_equal(exit.reason, HC_EXIT_INTERRUPT);
-	assert_delivered(1, 0x31);
-	/* Closed; and again. */
-	rig_state(0)->rflags |= X86_FLAG_IF;
-	assert_int_equal(rig_run(0).reason, HC_EXIT_INTERRUPT);
-	window(false);
-	assert_int_equal(rig_run(0).reason, HC_EXIT_WINDOW);
-	assert_int_equal(rig_run(0).reason, HC_EXIT_INTERRUPT);
+		assert_int_equal(rig_inject(&bad[i]), -EINVAL);
 }
 
 /* The window ignores the guest's TPR: the local APIC has decided already. */
@@ -151,7 +27,7 @@ static void test_window_ignores_tpr(void **state)
 {
 	rig_vcpus[0].apic.tpr = 0xf0;
 	rig_state(0)->rflags |= X86_FLAG_IF;
-	window(false);
+	rig_window(false);
 	assert_int_equal(rig_run(0).reason, HC_EXIT_WINDOW);
 }
 
@@ -169,18 +45,18 @@ static void test_interrupt_put_off(void **state)
 	if (!model_features.tcg)
 		return;
 	rig_state(0)->rflags |= X86_FLAG_IF;
-	assert_int_equal(inject(&intr), 0);
+	assert_int_equal(rig_inject(&rig_intr), 0);
 	model_script(steps);
 	for (unsigned i = 0; i < 3; i++) {
 		rig_run(0);
 		assert_int_equal(model_delivered, 0);
-		assert_int_equal(inject(&intr), -EBUSY);
+		assert_int_equal(rig_inject(&rig_intr), -EBUSY);
 		hc_vcpu_need(&rig_vcpus[0].vcpu, X86_G_EVENT);
 		assert_int_equal(rig_state(0)->events.reinject.valid, 1);
 		assert_int_equal(rig_state(0)->events.reinject.vector, 0x31);
 	}
 	rig_run(0);
-	assert_delivered(1, 0x31);
+	rig_assert_delivered(1, 0x31);
 	assert_int_equal(model_deliveries[0].rip, 0x1000);
 	rig_state(0)->rflags |= X86_FLAG_IF;
 	rig_run(0);
@@ -198,51 +74,12 @@ static void test_window_after_an_interrupt(void **state)
 	};
 
 	rig_state(0)->rflags |= X86_FLAG_IF;
-	assert_int_equal(inject(&intr), 0);
+	assert_int_equal(rig_inject(&rig_intr), 0);
 	rig_run(0);
-	assert_int_equal(inject(&nmi), 0);
-	window(false);
+	assert_int_equal(rig_inject(&rig_nmi), 0);
+	rig_window(false);
 	assert_int_equal(rig_run_script(0, steps).reason, HC_EXIT_INTERRUPT);
 	assert_int_equal(rig_run(0).reason, HC_EXIT_WINDOW);
-}
-
-/* A second one waits for its window, which the first leaves alone. */
-static void test_window_behind_an_interrupt(void **state)
-{
-	static const struct model_step steps[] = {
-		{ .op = OP_INSN, .len = 2 },
-		{ .op = OP_IRET },
-		{ .op = OP_END },
-	};
-
-	model_features.repeats_intr = false;
-	rig_state(0)->rflags |= X86_FLAG_IF;
-	assert_int_equal(inject(&intr), 0);
-	window(false);
-	struct hc_exit exit = rig_run_script(0, steps);
-
-	assert_int_equal(exit.reason, HC_EXIT_WINDOW);
-	assert_int_equal(exit.pc, 0x1000);
-	assert_delivered(1, 0x31);
-}
-
-/* A window that nobody waits for any more: the interrupt went in at another exit. */
-static void test_window_overtaken(void **state)
-{
-	static const struct model_step steps[] = {
-		{ .op = OP_STI },
-		{ .op = OP_INSN, .len = 1 },
-		{ .op = OP_FIRST, .code = SVM_EXIT_INTR },
-		{ .op = OP_INSN, .len = 2 },
-		{ .op = OP_IRET },
-		{ .op = OP_END },
-	};
-
-	window(false);
-	assert_int_equal(rig_run_script(0, steps).reason, HC_EXIT_INTERRUPT);
-	assert_int_equal(inject(&intr), 0);
-	assert_int_equal(rig_run(0).reason, HC_EXIT_INTERRUPT);
-	assert_delivered(1, 0x31);
 }
 
 /* An exit in the middle of delivery: the event comes again, first of all. */
@@ -259,11 +96,11 @@ static void interrupted(uint64_t intinfo, unsigned again, uint8_t vector)
 	hc_vcpu_need(&rig_vcpus[0].vcpu, X86_G_EVENT);
 	assert_int_equal(rig_state(0)->events.reinject.valid, again);
 	if (again)
-		assert_int_equal(inject(&intr), -EBUSY);
+		assert_int_equal(rig_inject(&rig_intr), -EBUSY);
 	rig_run(0);
 	assert_int_equal(model_delivered, again);
 	if (again)
-		assert_delivered(1, vector);
+		rig_assert_delivered(1, vector);
 	rig_run(0);
 	assert_int_equal(model_delivered, again);
 }
@@ -293,20 +130,20 @@ static const struct model_step handler[] = {
 
 static void test_nmi_masks_until_iret(void **state)
 {
-	assert_int_equal(inject(&nmi), 0);
+	assert_int_equal(rig_inject(&rig_nmi), 0);
 	assert_int_equal(rig_run_script(0, handler).reason, HC_EXIT_HALT);
-	assert_delivered(1, X86_VEC_NMI);
+	rig_assert_delivered(1, X86_VEC_NMI);
 	hc_vcpu_need(&rig_vcpus[0].vcpu, X86_G_EVENT);
 	assert_int_equal(rig_state(0)->events.nmi_masked, 1);
-	assert_int_equal(inject(&nmi), -EAGAIN);
+	assert_int_equal(rig_inject(&rig_nmi), -EAGAIN);
 	/* The exit for IRET comes before it is executed. */
 	assert_int_equal(rig_run(0).reason, HC_EXIT_INTERRUPT);
-	assert_int_equal(inject(&nmi), -EAGAIN);
+	assert_int_equal(rig_inject(&rig_nmi), -EAGAIN);
 	assert_int_equal(rig_run(0).reason, HC_EXIT_HALT);
 	assert_int_equal(rig_state(0)->rip, 0x1000);
-	assert_int_equal(inject(&nmi), 0);
+	assert_int_equal(rig_inject(&rig_nmi), 0);
 	rig_run(0);
-	assert_delivered(2, X86_VEC_NMI);
+	rig_assert_delivered(2, X86_VEC_NMI);
 	assert_int_equal(model_deliveries[1].rip, 0x1000);
 }
 
@@ -315,14 +152,14 @@ static void nmi_window(bool after_iret_exit)
 {
 	model_clear_deliveries();
 	rig_state(0)->rip = 0x1000;
-	assert_int_equal(inject(&nmi), 0);
+	assert_int_equal(rig_inject(&rig_nmi), 0);
 	rig_run_script(0, handler);
-	assert_int_equal(inject(&nmi), -EAGAIN);
+	assert_int_equal(rig_inject(&rig_nmi), -EAGAIN);
 	if (!after_iret_exit)
-		window(true);
+		rig_window(true);
 	assert_int_equal(rig_run(0).reason, HC_EXIT_INTERRUPT);
 	if (after_iret_exit)
-		window(true);
+		rig_window(true);
 	struct hc_exit exit = rig_run(0);
 
 	/* At the first instruction after IRET, and nothing of the step is left. */
@@ -331,9 +168,9 @@ static void nmi_window(bool after_iret_exit)
 	assert_false(rig_state(0)->rflags & X86_FLAG_TF);
 	hc_vcpu_need(&rig_vcpus[0].vcpu, X86_G_DR);
 	assert_int_equal(rig_state(0)->dr6, 0xffff0ff0);
-	assert_int_equal(inject(&nmi), 0);
+	assert_int_equal(rig_inject(&rig_nmi), 0);
 	rig_run(0);
-	assert_delivered(2, X86_VEC_NMI);
+	rig_assert_delivered(2, X86_VEC_NMI);
 	/* Out of the second handler again. */
 	const struct model_step leave[] = { { .op = OP_IRET },
 		                            { .op = OP_INSN, .len = 1 },
@@ -354,9 +191,9 @@ static void test_nmi_window(void **state)
 static void test_nmi_window_in_a_stepping_guest(void **state)
 {
 	rig_state(0)->rflags |= X86_FLAG_TF;
-	assert_int_equal(inject(&nmi), 0);
+	assert_int_equal(rig_inject(&rig_nmi), 0);
 	rig_run_script(0, handler);
-	window(true);
+	rig_window(true);
 	assert_int_equal(rig_run(0).reason, HC_EXIT_INTERRUPT);
 	/* In its handler TF is clear: the step is ours. Back from it, TF is the guest's. */
 	assert_int_equal(rig_run(0).reason, HC_EXIT_WINDOW);
@@ -380,14 +217,14 @@ static void test_nmi_window_after_the_shadow(void **state)
 	};
 
 	rig_state(0)->events.interrupt_shadow = 1;
-	assert_int_equal(inject(&nmi), -EAGAIN);
-	window(true);
+	assert_int_equal(rig_inject(&rig_nmi), -EAGAIN);
+	rig_window(true);
 	struct hc_exit exit = rig_run_script(0, steps);
 
 	assert_int_equal(exit.reason, HC_EXIT_WINDOW);
 	assert_int_equal(exit.pc, 0x1003);
 	assert_false(rig_state(0)->rflags & X86_FLAG_TF);
-	assert_int_equal(inject(&nmi), 0);
+	assert_int_equal(rig_inject(&rig_nmi), 0);
 }
 
 /* The window opened together with another exit: its handler is followed by a look at events. */
@@ -402,14 +239,14 @@ static void test_nmi_window_with_an_exit(void **state)
 		{ .op = OP_END },
 	};
 
-	assert_int_equal(inject(&nmi), 0);
+	assert_int_equal(rig_inject(&rig_nmi), 0);
 	assert_int_equal(rig_run_script(0, steps).reason, HC_EXIT_INTERRUPT);
-	window(true);
+	rig_window(true);
 	/* The IRET is emulated: RIP is elsewhere when the guest goes on. */
 	rig_state(0)->rip = 0x1000;
 	assert_int_equal(rig_run_script(0, exits).reason, HC_EXIT_HALT);
 	assert_true(rig_vcpus[0].vcpu.requests & HC_REQ_EVENT);
-	assert_int_equal(inject(&nmi), 0);
+	assert_int_equal(rig_inject(&rig_nmi), 0);
 }
 
 /* What the state says about masking counts, though no entry has taken it yet. */
@@ -419,7 +256,7 @@ static void test_nmi_window_of_a_changed_state(void **state)
 	hc_vcpu_need(&rig_vcpus[0].vcpu, X86_G_EVENT);
 	rig_state(0)->events.nmi_masked = 1;
 	hc_vcpu_dirty(&rig_vcpus[0].vcpu, X86_G_EVENT);
-	window(true);
+	rig_window(true);
 	assert_int_equal(rig_run_script(0, handler).reason, HC_EXIT_HALT);
 	assert_int_equal(rig_run(0).reason, HC_EXIT_INTERRUPT);
 	assert_int_equal(rig_run(0).reason, HC_EXIT_WINDOW);
@@ -431,25 +268,37 @@ static void test_masking_is_state(void **state)
 	struct hc_vcpu *vcpu = &rig_vcpus[0].vcpu;
 
 	rig_state(0)->events.nmi_masked = 1;
-	assert_int_equal(inject(&nmi), -EAGAIN);
+	assert_int_equal(rig_inject(&rig_nmi), -EAGAIN);
 	rig_run(0);
-	assert_int_equal(inject(&nmi), -EAGAIN);
+	assert_int_equal(rig_inject(&rig_nmi), -EAGAIN);
 	hc_vcpu_need(vcpu, X86_G_EVENT);
 	rig_state(0)->events.nmi_masked = 0;
 	hc_vcpu_dirty(vcpu, X86_G_EVENT);
-	assert_int_equal(inject(&nmi), 0);
+	assert_int_equal(rig_inject(&rig_nmi), 0);
 	/* An event that is not yet delivered is part of the state. */
 	hc_vcpu_need(vcpu, X86_G_EVENT);
 	assert_int_equal(rig_state(0)->events.reinject.valid, 1);
 	assert_int_equal(rig_state(0)->events.reinject.type, X86_EVENT_NMI);
 }
 
+/* By EVENTINJ: virtual interrupts are the window's. */
+static void test_window_behind_eventinj(void **state)
+{
+	model_features.repeats_intr = false;
+	test_window_behind_an_interrupt(state);
+}
+
+static int start(void **state)
+{
+	return x86_backend_start(*state);
+}
+
 int main(void)
 {
 #define T(f)                                                                                       \
-	{ #f " (plain)", f, start, stop, (void *)(uintptr_t)&rig_plain },                          \
+	{ #f " (plain)", f, start, x86_backend_stop, (void *)(uintptr_t)&rig_plain },              \
 	{                                                                                          \
-#f " (full)", f, start, stop, (void *)(uintptr_t)&rig_full                         \
+#f " (full)", f, start, x86_backend_stop, (void *)(uintptr_t)&rig_full             \
 	}
 	const struct CMUnitTest tests[] = {
 		T(test_exception),
@@ -460,7 +309,7 @@ int main(void)
 		T(test_window_ignores_tpr),
 		T(test_interrupt_put_off),
 		T(test_window_after_an_interrupt),
-		T(test_window_behind_an_interrupt),
+		T(test_window_behind_eventinj),
 		T(test_window_overtaken),
 		T(test_delivery_interrupted),
 		T(test_interrupt_waits_for_the_shadow),

@@ -3,6 +3,7 @@
 #include "tests/model/svm_rig.h"
 #include "tests/platform.h"
 #include "tests/unit.h"
+#include "tests/x86_backend_tests.h"
 
 #include <string.h>
 
@@ -163,26 +164,11 @@ static uint64_t encode_io(const struct hc_exit_io *io)
 	       (uint64_t)io->port << 16;
 }
 
-static struct hc_exit_io random_io(void)
-{
-	uint64_t r = test_random(&seed);
-
-	return (struct hc_exit_io){
-		.port = (uint16_t)r,
-		.width = (uint8_t)(1u << (r >> 16) % 3),
-		.addr_size = (uint8_t)(2u << (r >> 20) % 3),
-		.write = r >> 24 & 1,
-		.string = r >> 25 & 1,
-		.rep = r >> 26 & 1,
-		.segment = (uint8_t)((r >> 28) % 6),
-	};
-}
-
 static void test_io(void **state)
 {
 	rig_start(&rig_full);
 	for (unsigned i = 0; i < 5000; i++) {
-		struct hc_exit_io io = random_io();
+		struct hc_exit_io io = rig_random_io(&seed);
 		uint64_t next = test_random(&seed);
 		struct hc_exit exit = exit_with(SVM_EXIT_IOIO, encode_io(&io), next, 0);
 

@@ -3,6 +3,7 @@
 #include "tests/model/svm_rig.h"
 #include "tests/platform.h"
 #include "tests/unit.h"
+#include "tests/x86_backend_tests.h"
 
 #include <string.h>
 
@@ -54,44 +55,6 @@ static void random_state(struct x86_state *st)
 	}
 }
 
-static void assert_dt(const struct x86_dtable *a, const struct x86_dtable *b)
-{
-	assert_int_equal(a->base, b->base);
-	assert_int_equal(a->limit, b->limit);
-}
-
-static void assert_event(const struct x86_event *a, const struct x86_event *b)
-{
-	assert_int_equal(a->valid, b->valid);
-	assert_int_equal(a->type, b->type);
-	assert_int_equal(a->vector, b->vector);
-	assert_int_equal(a->has_error_code, b->has_error_code);
-	assert_int_equal(a->error_code, b->error_code);
-}
-
-static void assert_same(const struct x86_state *a, const struct x86_state *b)
-{
-	assert_memory_equal(a->gpr, b->gpr, sizeof(a->gpr));
-	assert_int_equal(a->rip, b->rip);
-	assert_int_equal(a->rflags, b->rflags);
-	assert_memory_equal(&a->cr0, &b->cr0,
-	                    offsetof(struct x86_state, cpl) + 1 - offsetof(struct x86_state, cr0));
-	assert_memory_equal(a->seg, b->seg, sizeof(a->seg));
-	assert_dt(&a->gdtr, &b->gdtr);
-	assert_dt(&a->idtr, &b->idtr);
-	assert_memory_equal(a->dr, b->dr, sizeof(a->dr));
-	assert_int_equal(a->dr6, b->dr6);
-	assert_int_equal(a->dr7, b->dr7);
-	assert_memory_equal(&a->msr_star, &b->msr_star,
-	                    offsetof(struct x86_state, events) -
-	                            offsetof(struct x86_state, msr_star));
-	assert_event(&a->events.reinject, &b->events.reinject);
-	assert_int_equal(a->events.interrupt_shadow, b->events.interrupt_shadow);
-	assert_int_equal(a->events.nmi_masked, b->events.nmi_masked);
-	assert_int_equal(a->xcr0, b->xcr0);
-	assert_memory_equal(a->xsave, b->xsave, sizeof(a->xsave));
-}
-
 /* Set everything, forget it here, get it back. */
 static void round_trip(bool loaded)
 {
@@ -108,7 +71,7 @@ static void round_trip(bool loaded)
 		memcpy(st->gpr, want.gpr, sizeof(st->gpr)); /* live in the neutral state */
 	}
 	svm_backend.get_state(&rig_vcpus[0].vcpu, X86_G_ALL);
-	assert_same(st, &want);
+	rig_assert_same_state(st, &want);
 	if (!loaded)
 		rig_load(0, (unsigned)test_below(&seed, TEST_CPUS));
 }
@@ -127,11 +90,6 @@ static void test_round_trip(void **state)
 	round_trips(&rig_full);
 }
 
-static const struct model_step one_exit[] = {
-	{ .op = OP_EXIT, .code = SVM_EXIT_HLT, .len = 1 },
-	{ .op = OP_END },
-};
-
 /* Through the guest and back, over several CPUs, with clean bits checked by the model. */
 static void through_the_guest(const struct model_features *features)
 {
@@ -144,14 +102,14 @@ static void through_the_guest(const struct model_features *features)
 		st->events = (struct x86_events){ 0 };
 		want = *st;
 		rig_vcpus[0].vcpu.valid = rig_vcpus[0].vcpu.dirty = X86_G_ALL;
-		struct hc_exit exit = rig_run_script(0, one_exit);
+		struct hc_exit exit = rig_run_script(0, rig_one_exit);
 
 		assert_int_equal(exit.reason, HC_EXIT_HALT);
 		rig_put(0);
 		rig_load(0, (unsigned)test_below(&seed, TEST_CPUS));
-		rig_run_script(0, one_exit);
+		rig_run_script(0, rig_one_exit);
 		hc_vcpu_need(&rig_vcpus[0].vcpu, X86_G_ALL);
-		assert_same(st, &want);
+		rig_assert_same_state(st, &want);
 	}
 	rig_stop();
 }
@@ -168,7 +126,7 @@ static void test_each_group_is_noticed(void **state)
 	static struct x86_state other;
 
 	rig_start(&rig_full);
-	rig_run_script(0, one_exit);
+	rig_run_script(0, rig_one_exit);
 	for (unsigned i = 0; i < 20 * 9; i++) {
 		uint32_t group = 1u << i % 9;
 
@@ -179,7 +137,7 @@ static void test_each_group_is_noticed(void **state)
 		if (group != X86_G_CORE)
 			rig_state(0)->rip = other.rip;
 		hc_vcpu_dirty(&rig_vcpus[0].vcpu, group);
-		rig_run_script(0, one_exit);
+		rig_run_script(0, rig_one_exit);
 		rig_no_complaint();
 	}
 	rig_stop();
@@ -239,30 +197,10 @@ static void test_put_keeps_what_is_dirty(void **state)
 	hc_vcpu_dirty(vcpu, X86_G_DR | X86_G_MSR | X86_G_FPU);
 	rig_put(0);
 	rig_load(0, 1);
-	rig_run_script(0, one_exit);
+	rig_run_script(0, rig_one_exit);
 	assert_int_equal(model_this()->x86.dr[3], 1);
 	assert_int_equal(model_this()->tsc_aux, 2);
 	assert_int_equal(model_this()->x86.fpu[100], 3);
-	rig_stop();
-}
-
-/* A snapshot may hold anything; the model complains of what XRSTOR and XSETBV refuse. */
-static void test_hostile_fpu(void **state)
-{
-	rig_start(&rig_full);
-	for (unsigned i = 0; i < 500; i++) {
-		struct x86_state *st = rig_state(0);
-
-		random_bytes(st->xsave, sizeof(st->xsave));
-		random_bytes(&st->xcr0, sizeof(st->xcr0));
-		hc_vcpu_dirty(&rig_vcpus[0].vcpu, X86_G_FPU);
-		rig_run_script(0, one_exit);
-		rig_no_complaint();
-		rig_put(0);
-		random_bytes(st->xsave, sizeof(st->xsave));
-		rig_load(0, 0);
-		rig_no_complaint();
-	}
 	rig_stop();
 }
 
@@ -275,7 +213,7 @@ static void test_initial_fpu(void **state)
 	random_bytes(rig_state(0)->xsave, 512);
 	memset(rig_state(0)->xsave + 512, 0, 64);
 	hc_vcpu_dirty(&rig_vcpus[0].vcpu, X86_G_FPU);
-	rig_run_script(0, one_exit);
+	rig_run_script(0, rig_one_exit);
 	memcpy(&mxcsr, model_this()->x86.fpu + 24, sizeof(mxcsr));
 	assert_int_equal(mxcsr, 0x1f80);
 	assert_int_equal(model_this()->x86.fpu[0] | model_this()->x86.fpu[1] << 8, 0x37f);
@@ -300,7 +238,7 @@ static void test_hostile_state(void **state)
 		}
 		hc_vcpu_dirty(&rig_vcpus[0].vcpu, X86_G_ALL);
 		model_clear_deliveries();
-		struct hc_exit exit = rig_run_script(0, one_exit);
+		struct hc_exit exit = rig_run_script(0, rig_one_exit);
 
 		if (exit.reason == HC_EXIT_ENTRY_FAILED) {
 			svm_backend.explain(&rig_vcpus[0].vcpu, &exit, text, sizeof(text));
@@ -318,7 +256,7 @@ static void test_hostile_state(void **state)
 static void test_efer_hides_svme(void **state)
 {
 	rig_start(&rig_plain);
-	rig_run_script(0, one_exit);
+	rig_run_script(0, rig_one_exit);
 	hc_vcpu_need(&rig_vcpus[0].vcpu, X86_G_CR);
 	assert_false(rig_state(0)->efer & X86_EFER_SVME);
 	assert_true(rig_vmcb(0)->efer & X86_EFER_SVME);
@@ -346,7 +284,7 @@ static void tss_is_busy(const struct model_features *features)
 	hc_vcpu_need(&rig_vcpus[0].vcpu, X86_G_SEG);
 	assert_int_equal(rig_state(0)->seg[X86_TR].attr, X86_ATTR_P | 11);
 	hc_vcpu_dirty(&rig_vcpus[0].vcpu, X86_G_SEG);
-	rig_run_script(0, one_exit);
+	rig_run_script(0, rig_one_exit);
 	assert_int_equal(rig_vmcb(0)->tr.attr, X86_ATTR_P | (features->tcg ? 9 : 11));
 	rig_stop();
 }

@@ -304,7 +304,7 @@ static void zboot(void)
 static void bzimage(void)
 {
 	foreign("MZ", 2);
-	memcpy(image + 0x202, "HdrS", 4);
+	put(0x202, 0x53726448); /* "HdrS" */
 }
 static void zeros(void)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Probing, the MSR bitmap, VMCSs on several CPUs, VPIDs and stale translations, refused entries. */
-#include <pthread.h>
 #include <string.h>
 
 #include "tests/model/vmx_rig.h"
 #include "tests/platform.h"
 #include "tests/unit.h"
+#include "tests/x86_backend_tests.h"
 
 /* --- Probing --- */
 
@@ -117,59 +117,6 @@ static void test_probe_lesser_cpus(void **state)
 	assert_int_equal(probe(&f, "VT-x, EPT"), 0);
 }
 
-static void no_work(uint64_t *gpr)
-{
-}
-
-static void test_probe_looks_at_results(void **state)
-{
-	static const struct model_step wrong[] = {
-		{ .op = OP_CALL, .fn = no_work },
-		{ .op = OP_EXIT, .reason = VMX_REASON_HLT },
-		{ .op = OP_END },
-	};
-	static const struct model_step unexpected[] = {
-		{ .op = OP_EXIT, .reason = VMX_REASON_TRIPLE_FAULT },
-		{ .op = OP_END },
-	};
-	static const struct model_step interrupted[] = { { .op = OP_END } };
-	static const struct model_step *const scripts[] = { wrong, unexpected, interrupted };
-
-	for (unsigned i = 0; i < HC_ARRAY_SIZE(scripts); i++) {
-		struct hc_backend_info info = { 0 };
-
-		test_platform_init(1);
-		model_reset(&rig_full);
-		model_script(scripts[i]);
-		assert_int_equal(vmx_backend.probe(&info), -EOPNOTSUPP);
-		assert_non_null(strstr(info.reason, "test guest"));
-		assert_int_equal(test_allocated, 0);
-		rig_no_complaint();
-	}
-}
-
-static void test_probe_without_memory(void **state)
-{
-	unsigned n = 0;
-	int rc;
-
-	do {
-		struct hc_backend_info info = { 0 };
-
-		test_platform_init(1);
-		model_reset(&rig_full);
-		test_fail_alloc = ++n;
-		rc = vmx_backend.probe(&info);
-		assert_int_equal(test_allocated, 0);
-		assert_false(model_this()->vmx_on);
-		rig_no_complaint();
-		if (rc)
-			assert_int_equal(rc, -ENOMEM);
-	} while (rc);
-	assert_in_range(n, 8, 20);
-	test_fail_alloc = 0;
-}
-
 static void test_unlike_cpus(void **state)
 {
 	struct hc_backend_info info = { 0 };
@@ -202,30 +149,6 @@ static void test_enable_again(void **state)
 	assert_true(model_this()->vmx_on);
 	rig_stop();
 	assert_int_equal(test_allocated, 0);
-}
-
-static void test_create_without_memory(void **state)
-{
-	struct hc_vm vm = { .name = "poor" };
-	struct hc_vcpu vcpu = { .vm = &vm };
-
-	rig_start(&rig_plain);
-	uint64_t before = test_allocated;
-
-	for (unsigned n = 1; n <= 3; n++) {
-		test_fail_alloc = n;
-		assert_int_equal(vmx_backend.vm_create(&vm), -ENOMEM);
-		assert_int_equal(test_allocated, before);
-	}
-	assert_int_equal(vmx_backend.vm_create(&vm), 0);
-	for (unsigned n = 1; n <= 3; n++) {
-		test_fail_alloc = n;
-		assert_int_equal(vmx_backend.vcpu_create(&vcpu), -ENOMEM);
-	}
-	vmx_backend.vcpu_destroy(&vcpu);
-	vmx_backend.vm_destroy(&vm);
-	assert_int_equal(test_allocated, before);
-	rig_stop();
 }
 
 /* --- The MSR bitmap, as the CPU reads it (25.6.9), MSR by MSR --- */
@@ -276,16 +199,11 @@ static void test_msr_bitmap(void **state)
 
 /* --- VMCSs on several CPUs --- */
 
-static const struct model_step one_exit[] = {
-	{ .op = OP_EXIT, .reason = VMX_REASON_HLT, .len = 1 },
-	{ .op = OP_END },
-};
-
 static void run_on(unsigned vcpu, unsigned cpu)
 {
 	rig_load(vcpu, cpu);
-	rig_run_script(vcpu, one_exit);
-	rig_run_script(vcpu, one_exit);
+	rig_run_script(vcpu, rig_one_exit);
+	rig_run_script(vcpu, rig_one_exit);
 	assert_true(model_vmcs_launched(rig_vmx(vcpu)->vmcs));
 	rig_put(vcpu);
 	rig_no_complaint();
@@ -295,7 +213,7 @@ static void run_on(unsigned vcpu, unsigned cpu)
 static void test_put_clears(void **state)
 {
 	rig_start(&rig_plain);
-	rig_run_script(0, one_exit);
+	rig_run_script(0, rig_one_exit);
 	assert_ptr_equal(model_current(), rig_vmx(0)->vmcs);
 	assert_true(model_vmcs_launched(rig_vmx(0)->vmcs));
 	rig_put(0);
@@ -394,122 +312,25 @@ static void test_new_generation(void **state)
 	rig_stop();
 }
 
-static unsigned flushes(void)
-{
-	return model_this()->invepts + model_this()->invvpids;
-}
-
-/* Staying on one CPU with nothing changed, nothing is flushed. */
-static void test_no_needless_flush(void **state)
-{
-	rig_start(&rig_full);
-	rig_run_script(0, one_exit);
-	unsigned before = flushes();
-
-	for (unsigned i = 0; i < 100; i++)
-		rig_run_script(0, one_exit);
-	assert_int_equal(flushes(), before);
-	rig_stop();
-}
-
-/* 4 vCPUs by turns on a CPU: no flush either. */
-static void test_vpids_are_kept(void **state)
-{
-	rig_start(&rig_full);
-	rig_put(0);
-	for (unsigned v = 0; v < RIG_VCPUS; v++)
-		run_on(v, 0);
-	unsigned before = flushes();
-
-	for (unsigned i = 0; i < 100; i++)
-		run_on(i % RIG_VCPUS, 0);
-	assert_int_equal(flushes(), before);
-	rig_stop();
-}
-
 /* What is written over the guest's CR3 makes its translations stale. */
 static void test_new_cr3(void **state)
 {
 	rig_start(&rig_full);
-	rig_run_script(0, one_exit);
+	rig_run_script(0, rig_one_exit);
 	rig_state(0)->cr3 = 0x8000;
 	rig_vcpus[0].vcpu.valid |= X86_G_CR;
 	hc_vcpu_need(&rig_vcpus[0].vcpu, X86_G_ALL);
 	hc_vcpu_dirty(&rig_vcpus[0].vcpu, X86_G_CR);
-	rig_run_script(0, one_exit);
+	rig_run_script(0, rig_one_exit);
 	assert_int_equal(rig_get(0, VMCS_GUEST_CR3), 0x8000);
 	rig_stop();
-}
-
-/* --- invalidate() against a vCPU that is in the guest --- */
-
-static _Atomic bool in_guest, invalidated;
-
-static unsigned kicks_of(unsigned cpu)
-{
-	return __atomic_load_n(&test_kicks[cpu], __ATOMIC_SEQ_CST);
-}
-
-/* The guest runs on until it is kicked; nobody may have been told that it left before. */
-static void spin(uint64_t *gpr)
-{
-	in_guest = true;
-	while (kicks_of(1) == 0)
-		sched_yield();
-	assert_false(invalidated);
-}
-
-static void *guest_thread(void *arg)
-{
-	static const struct model_step steps[] = {
-		{ .op = OP_CALL, .fn = spin },
-		{ .op = OP_END },
-	};
-
-	rig_load(1, 1);
-	rig_run_script(1, steps);
-	rig_run_script(1, one_exit);
-	rig_put(1);
-	return NULL;
-}
-
-static void invalidate_while_running(const struct model_features *features)
-{
-	pthread_t thread;
-
-	in_guest = invalidated = false;
-	rig_start(features);
-	assert_int_equal(pthread_create(&thread, NULL, guest_thread, NULL), 0);
-	while (!in_guest)
-		sched_yield();
-	model_stage2_changed();
-	vmx_backend.invalidate(&rig_vm.vm, gpa_of(0x1000), HC_PAGE_SIZE);
-	invalidated = true;
-	assert_int_equal(kicks_of(1), 1);
-	assert_int_equal(kicks_of(0), 0);
-	assert_int_equal(pthread_join(thread, NULL), 0);
-	rig_stop();
-}
-
-static void test_invalidate_waits(void **state)
-{
-	invalidate_while_running(&rig_plain);
-	invalidate_while_running(&rig_full);
-}
-
-/* EPT tables are built before the VM has a backend, and torn down after it lost it. */
-static void test_invalidate_without_vm(void **state)
-{
-	struct hc_vm vm = { .name = "early", .cpu_count = 1 };
-
-	vmx_backend.invalidate(&vm, gpa_of(0), HC_PAGE_SIZE);
 }
 
 /* --- Refused entries --- */
 
 static void assert_refused(int error, const char *rule, const char *section)
 {
-	struct hc_exit exit = rig_run_script(0, one_exit);
+	struct hc_exit exit = rig_run_script(0, rig_one_exit);
 	char text[400];
 
 	assert_int_equal(exit.reason, HC_EXIT_ENTRY_FAILED);
@@ -534,7 +355,7 @@ static void assert_field_refused(uint32_t field, uint64_t value, int error, cons
 	assert_int_equal(model_this()->entries, entries + 1);
 	assert_int_equal(model_this()->refused, refused + 1);
 	rig_set(0, field, old);
-	assert_int_equal(rig_run_script(0, one_exit).reason, HC_EXIT_HALT);
+	assert_int_equal(rig_run_script(0, rig_one_exit).reason, HC_EXIT_HALT);
 }
 
 /* The guest goes on as if nothing had been once the reason is gone. launched: whether it had run
@@ -543,7 +364,7 @@ static void refuse_all(bool launched)
 {
 	rig_start(&rig_full);
 	if (launched)
-		rig_run_script(0, one_exit);
+		rig_run_script(0, rig_one_exit);
 	else
 		vmx_backend.set_state(&rig_vcpus[0].vcpu, X86_G_ALL);
 	rig_vcpus[0].vcpu.dirty = 0;
@@ -765,22 +586,22 @@ static void test_the_model_sees_bad_invalidations(void **state)
 static void test_the_model_sees_stale_state(void **state)
 {
 	rig_start(&rig_full);
-	rig_run_script(0, one_exit);
+	rig_run_script(0, rig_one_exit);
 	model_stage2_changed();
-	rig_run_script(0, one_exit);
+	rig_run_script(0, rig_one_exit);
 	assert_complains("before a change");
 	vmx_hw_write(VMCS_GUEST_CR3, 0x123000);
-	rig_run_script(0, one_exit);
+	rig_run_script(0, rig_one_exit);
 	assert_complains("earlier paging");
 	vmx_hw_write(VMCS_HOST_FS_BASE, 1);
-	rig_run_script(0, one_exit);
+	rig_run_script(0, rig_one_exit);
 	assert_complains("HOST_FS_BASE is not this CPU's");
 	rig_put(0);
 	run_on(1, 0); /* drops what there is of the EPT */
 	run_on(0, 0);
 	rig_load(1, 0);
 	vmx_hw_write(VMCS_VPID, rig_get(0, VMCS_VPID));
-	rig_run_script(1, one_exit);
+	rig_run_script(1, rig_one_exit);
 	assert_complains("another vCPU's translations");
 	rig_stop();
 }
@@ -803,7 +624,7 @@ int main(void)
 		cmocka_unit_test(test_wandering),
 		cmocka_unit_test(test_new_generation),
 		cmocka_unit_test(test_no_needless_flush),
-		cmocka_unit_test(test_vpids_are_kept),
+		cmocka_unit_test(test_tags_are_kept),
 		cmocka_unit_test(test_new_cr3),
 		cmocka_unit_test(test_invalidate_waits),
 		cmocka_unit_test(test_invalidate_without_vm),

@@ -5,38 +5,13 @@
 #include "tests/model/vmx_rig.h"
 #include "tests/platform.h"
 #include "tests/unit.h"
+#include "tests/x86_backend_tests.h"
 
-static const struct x86_event nmi = { 1, X86_EVENT_NMI, X86_VEC_NMI, 0, 0 };
-static const struct x86_event intr = { 1, X86_EVENT_INTR, 0x31, 0, 0 };
-static const struct x86_event gp = { 1, X86_EVENT_EXCEPTION, X86_VEC_GP, 1, 0x18 };
 static const struct x86_event db = { 1, X86_EVENT_EXCEPTION, X86_VEC_DB, 0, 0 };
 
 static struct hc_vcpu *const vcpu = &rig_vcpus[0].vcpu;
 
-#define HALTS                                                                                      \
-	{                                                                                          \
-		.op = OP_EXIT, .reason = VMX_REASON_HLT, .len = 1                                  \
-	}
-
-static const struct model_step halts[] = { HALTS, HALTS, HALTS, { .op = OP_END } };
-
 #define INFO(type, vector) (uint32_t)(VMX_INFO_V | (uint32_t)(type) << 8 | (vector))
-
-static int inject(const struct x86_event *event)
-{
-	return vmx_backend.inject(vcpu, event);
-}
-
-static void window(bool nmi_window)
-{
-	vmx_backend.request_window(vcpu, nmi_window);
-}
-
-static void assert_delivered(unsigned count, uint8_t vector)
-{
-	assert_int_equal(model_delivered, count);
-	assert_int_equal(model_deliveries[count - 1].vector, vector);
-}
 
 static uint64_t blocking(void)
 {
@@ -47,19 +22,6 @@ static struct x86_events *events(void)
 {
 	hc_vcpu_need(vcpu, X86_G_EVENT);
 	return &rig_state(0)->events;
-}
-
-static int start(void **state)
-{
-	rig_start(&rig_full);
-	model_script(halts);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	rig_stop();
-	return 0;
 }
 
 /* --- Encoding --- */
@@ -100,27 +62,12 @@ static void test_what_is_no_event(void **state)
 	};
 
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(bad); i++)
-		assert_int_equal(inject(&bad[i]), -EINVAL);
+		assert_int_equal(rig_inject(&bad[i]), -EINVAL);
 	rig_run(0);
 	assert_int_equal(model_delivered, 0);
 }
 
 /* --- Exceptions --- */
-
-static void test_exception(void **state)
-{
-	assert_int_equal(inject(&gp), 0);
-	assert_int_equal(inject(&gp), -EBUSY);
-	assert_int_equal(inject(&nmi), -EBUSY);
-	rig_run(0);
-	assert_delivered(1, X86_VEC_GP);
-	assert_int_equal(model_deliveries[0].type, VMX_EVENT_EXCEPTION);
-	assert_int_equal(model_deliveries[0].error_code, 0x18);
-	/* Once. */
-	rig_run(0);
-	assert_int_equal(model_delivered, 1);
-	assert_int_equal(inject(&gp), 0);
-}
 
 /* VM entry insists on an error code for those that have one, in protected mode, and on none else.
  */
@@ -140,10 +87,10 @@ static void test_all_exceptions(void **state)
 			rig_long_mode(rig_state(0));
 		hc_vcpu_dirty(vcpu, X86_G_ALL);
 		model_clear_deliveries();
-		model_script(halts);
-		assert_int_equal(inject(&e), 0);
+		model_script(rig_halts);
+		assert_int_equal(rig_inject(&e), 0);
 		assert_int_equal(rig_run(0).reason, HC_EXIT_HALT);
-		assert_delivered(1, vector);
+		rig_assert_delivered(1, vector);
 		assert_int_equal(model_deliveries[0].has_error_code, has && !real);
 		assert_int_equal(model_deliveries[0].error_code, has && !real && given ? 9 : 0);
 	}
@@ -155,67 +102,24 @@ static void test_exception_after_a_mode_change(void **state)
 	rig_run(0);
 	rig_real_mode(rig_state(0));
 	hc_vcpu_dirty(vcpu, X86_G_ALL);
-	assert_int_equal(inject(&gp), 0);
+	assert_int_equal(rig_inject(&rig_gp), 0);
 	assert_int_equal(rig_run(0).reason, HC_EXIT_HALT);
 	assert_false(model_deliveries[0].has_error_code);
 	rig_long_mode(rig_state(0));
 	hc_vcpu_dirty(vcpu, X86_G_ALL);
-	assert_int_equal(inject(&gp), 0);
+	assert_int_equal(rig_inject(&rig_gp), 0);
 	assert_int_equal(rig_run(0).reason, HC_EXIT_HALT);
 	assert_true(model_deliveries[1].has_error_code);
 }
 
 /* --- Interrupts --- */
 
-static void test_interrupt_needs_if(void **state)
-{
-	assert_int_equal(inject(&intr), -EAGAIN);
-	rig_state(0)->rflags |= X86_FLAG_IF;
-	assert_int_equal(inject(&intr), 0);
-	rig_run(0);
-	assert_delivered(1, 0x31);
-	assert_int_equal(model_deliveries[0].type, VMX_EVENT_INTR);
-}
-
-static void test_interrupt_waits_for_the_shadow(void **state)
-{
-	rig_state(0)->rflags |= X86_FLAG_IF;
-	rig_state(0)->events.interrupt_shadow = 1;
-	assert_int_equal(inject(&intr), -EAGAIN);
-	assert_int_equal(inject(&nmi), -EAGAIN);
-	/* The instruction in the shadow was emulated. */
-	rig_state(0)->rip += 2;
-	assert_int_equal(inject(&intr), 0);
-	rig_run(0);
-	assert_delivered(1, 0x31);
-}
-
-/* STI; HLT: the exit is in the shadow, and the handler moves past the HLT. */
-static void test_sti_hlt(void **state)
-{
-	static const struct model_step steps[] = {
-		{ .op = OP_STI },
-		HALTS,
-		{ .op = OP_INSN, .len = 1 },
-		{ .op = OP_END },
-	};
-	struct hc_exit exit = rig_run_script(0, steps);
-
-	assert_int_equal(events()->interrupt_shadow, 1);
-	assert_int_equal(inject(&intr), -EAGAIN);
-	rig_state(0)->rip = exit.next_pc;
-	assert_int_equal(inject(&intr), 0);
-	rig_run(0);
-	assert_delivered(1, 0x31);
-	assert_int_equal(model_deliveries[0].rip, exit.next_pc);
-}
-
 /* The kind of shadow is kept while the guest is: only MOV SS holds debug exceptions back. */
 static void test_both_shadows(void **state)
 {
 	static const struct model_step steps[] = {
-		{ .op = OP_STI },    HALTS, { .op = OP_INSN, .len = 1 },
-		{ .op = OP_MOV_SS }, HALTS, { .op = OP_END },
+		{ .op = OP_STI },    { .op = OP_HLT }, { .op = OP_INSN, .len = 1 },
+		{ .op = OP_MOV_SS }, { .op = OP_HLT }, { .op = OP_END },
 	};
 
 	rig_run_script(0, steps);
@@ -230,72 +134,6 @@ static void test_both_shadows(void **state)
 	assert_int_equal(events()->interrupt_shadow, 1);
 	vmx_backend.set_state(vcpu, X86_G_EVENT);
 	assert_int_equal(blocking(), VMX_BLOCKING_MOV_SS);
-}
-
-static void test_window(void **state)
-{
-	static const struct model_step steps[] = {
-		{ .op = OP_INSN, .len = 3 },
-		{ .op = OP_STI },
-		{ .op = OP_INSN, .len = 2 },
-		{ .op = OP_END },
-	};
-
-	assert_int_equal(inject(&intr), -EAGAIN);
-	window(false);
-	struct hc_exit exit = rig_run_script(0, steps);
-
-	/* After the instruction in the shadow of STI. */
-	assert_int_equal(exit.reason, HC_EXIT_WINDOW);
-	assert_int_equal(exit.pc, 0x1000 + 3 + 1 + 2);
-	assert_int_equal(inject(&intr), 0);
-	exit = rig_run(0);
-	assert_int_equal(exit.reason, HC_EXIT_INTERRUPT);
-	assert_delivered(1, 0x31);
-	/* Closed; and again. */
-	rig_state(0)->rflags |= X86_FLAG_IF;
-	assert_int_equal(rig_run(0).reason, HC_EXIT_INTERRUPT);
-	window(false);
-	assert_int_equal(rig_run(0).reason, HC_EXIT_WINDOW);
-	assert_int_equal(rig_run(0).reason, HC_EXIT_INTERRUPT);
-}
-
-/* A window that nobody waits for any more: the interrupt went in at another exit. */
-static void test_window_overtaken(void **state)
-{
-	static const struct model_step steps[] = {
-		{ .op = OP_STI },
-		{ .op = OP_INSN, .len = 1 },
-		{ .op = OP_FIRST, .reason = VMX_REASON_EXTERNAL_INTERRUPT },
-		{ .op = OP_INSN, .len = 2 },
-		{ .op = OP_IRET },
-		{ .op = OP_END },
-	};
-
-	window(false);
-	assert_int_equal(rig_run_script(0, steps).reason, HC_EXIT_INTERRUPT);
-	assert_int_equal(inject(&intr), 0);
-	assert_int_equal(rig_run(0).reason, HC_EXIT_INTERRUPT);
-	assert_delivered(1, 0x31);
-}
-
-/* A second one waits for its window, which the first leaves alone. */
-static void test_window_behind_an_interrupt(void **state)
-{
-	static const struct model_step steps[] = {
-		{ .op = OP_INSN, .len = 2 },
-		{ .op = OP_IRET },
-		{ .op = OP_END },
-	};
-
-	rig_state(0)->rflags |= X86_FLAG_IF;
-	assert_int_equal(inject(&intr), 0);
-	window(false);
-	struct hc_exit exit = rig_run_script(0, steps);
-
-	assert_int_equal(exit.reason, HC_EXIT_WINDOW);
-	assert_int_equal(exit.pc, 0x1000);
-	assert_delivered(1, 0x31);
 }
 
 /* --- Delivery that an exit interrupts: the event comes again, first of all --- */
@@ -331,13 +169,13 @@ static void interrupted(uint32_t reason, uint32_t idt_info, uint32_t error, bool
 	rig_run_script(0, steps);
 	assert_int_equal(events()->reinject.valid, again);
 	if (again)
-		assert_int_equal(inject(&intr), -EBUSY);
+		assert_int_equal(rig_inject(&rig_intr), -EBUSY);
 	rig_put(0);
 	rig_load(0, (unsigned)error % TEST_CPUS);
 	assert_int_equal(rig_run(0).reason, HC_EXIT_INTERRUPT);
 	assert_int_equal(model_delivered, again);
 	if (again) {
-		assert_delivered(1, vector);
+		rig_assert_delivered(1, vector);
 		assert_int_equal(model_deliveries[0].rip, 0x1000);
 		assert_int_equal(model_deliveries[0].error_code,
 		                 idt_info & VMX_INFO_ERROR ? error : 0);
@@ -391,7 +229,7 @@ static void test_delivery_interrupted_by_an_exception(void **state)
 	assert_int_equal(exit.reason, HC_EXIT_EXCEPTION);
 	assert_int_equal(events()->reinject.vector, X86_VEC_GP);
 	assert_int_equal(rig_run(0).reason, HC_EXIT_INTERRUPT);
-	assert_delivered(1, X86_VEC_GP);
+	rig_assert_delivered(1, X86_VEC_GP);
 	assert_false(model_deliveries[0].has_error_code);
 }
 
@@ -428,35 +266,40 @@ static void test_reinjection_is_taken_back(void **state)
 	events()->reinject.valid = 0;
 	events()->nmi_masked = 0;
 	hc_vcpu_dirty(vcpu, X86_G_EVENT);
-	assert_int_equal(inject(&gp), 0);
+	assert_int_equal(rig_inject(&rig_gp), 0);
 	rig_run(0);
-	assert_delivered(1, X86_VEC_GP);
-	assert_int_equal(inject(&nmi), 0);
+	rig_assert_delivered(1, X86_VEC_GP);
+	assert_int_equal(rig_inject(&rig_nmi), 0);
 	rig_run(0);
-	assert_delivered(2, X86_VEC_NMI);
+	rig_assert_delivered(2, X86_VEC_NMI);
 }
 
 /* --- NMIs --- */
 
 /* In the NMI handler; then the rest. */
 static const struct model_step handler[] = {
-	{ .op = OP_INSN, .len = 2 }, HALTS, { .op = OP_IRET }, HALTS, HALTS, { .op = OP_END },
+	{ .op = OP_INSN, .len = 2 },
+	{ .op = OP_HLT },
+	{ .op = OP_IRET },
+	{ .op = OP_HLT },
+	{ .op = OP_HLT },
+	{ .op = OP_END },
 };
 
 static void test_nmi_blocks_until_iret(void **state)
 {
-	assert_int_equal(inject(&nmi), 0);
+	assert_int_equal(rig_inject(&rig_nmi), 0);
 	assert_int_equal(events()->nmi_masked, 1);
 	assert_int_equal(rig_run_script(0, handler).reason, HC_EXIT_HALT);
-	assert_delivered(1, X86_VEC_NMI);
+	rig_assert_delivered(1, X86_VEC_NMI);
 	assert_int_equal(model_deliveries[0].type, VMX_EVENT_NMI);
 	assert_int_equal(events()->nmi_masked, 1);
-	assert_int_equal(inject(&nmi), -EAGAIN);
+	assert_int_equal(rig_inject(&rig_nmi), -EAGAIN);
 	assert_int_equal(rig_run(0).reason, HC_EXIT_HALT);
 	assert_int_equal(rig_state(0)->rip, 0x1000);
-	assert_int_equal(inject(&nmi), 0);
+	assert_int_equal(rig_inject(&rig_nmi), 0);
 	rig_run(0);
-	assert_delivered(2, X86_VEC_NMI);
+	rig_assert_delivered(2, X86_VEC_NMI);
 	assert_int_equal(model_deliveries[1].rip, 0x1000);
 }
 
@@ -464,16 +307,16 @@ static void test_nmi_blocks_until_iret(void **state)
 static void test_nmi_blocking_is_state(void **state)
 {
 	rig_state(0)->events.nmi_masked = 1;
-	assert_int_equal(inject(&nmi), -EAGAIN);
+	assert_int_equal(rig_inject(&rig_nmi), -EAGAIN);
 	rig_run(0);
-	assert_int_equal(inject(&nmi), -EAGAIN);
+	assert_int_equal(rig_inject(&rig_nmi), -EAGAIN);
 	rig_put(0);
 	rig_load(0, 3);
-	assert_int_equal(inject(&nmi), -EAGAIN);
+	assert_int_equal(rig_inject(&rig_nmi), -EAGAIN);
 	assert_int_equal(events()->nmi_masked, 1);
 	events()->nmi_masked = 0;
 	hc_vcpu_dirty(vcpu, X86_G_EVENT);
-	assert_int_equal(inject(&nmi), 0);
+	assert_int_equal(rig_inject(&rig_nmi), 0);
 	/* An event that is not yet delivered is part of the state. */
 	assert_int_equal(events()->reinject.valid, 1);
 	assert_int_equal(events()->reinject.type, X86_EVENT_NMI);
@@ -481,18 +324,18 @@ static void test_nmi_blocking_is_state(void **state)
 
 static void test_nmi_window(void **state)
 {
-	assert_int_equal(inject(&nmi), 0);
+	assert_int_equal(rig_inject(&rig_nmi), 0);
 	rig_run_script(0, handler);
-	assert_int_equal(inject(&nmi), -EAGAIN);
-	window(true);
+	assert_int_equal(rig_inject(&rig_nmi), -EAGAIN);
+	rig_window(true);
 	struct hc_exit exit = rig_run(0);
 
 	/* At the first instruction after IRET. */
 	assert_int_equal(exit.reason, HC_EXIT_WINDOW);
 	assert_int_equal(exit.pc, 0x1000);
-	assert_int_equal(inject(&nmi), 0);
+	assert_int_equal(rig_inject(&rig_nmi), 0);
 	assert_int_equal(rig_run(0).reason, HC_EXIT_HALT);
-	assert_delivered(2, X86_VEC_NMI);
+	rig_assert_delivered(2, X86_VEC_NMI);
 	/* Closed. */
 	rig_state(0)->events = (struct x86_events){ 0 };
 	hc_vcpu_dirty(vcpu, X86_G_EVENT);
@@ -503,11 +346,11 @@ static void test_nmi_window(void **state)
 static void test_nmi_window_after_the_shadow(void **state)
 {
 	static const struct model_step shadows[][3] = {
-		{ { .op = OP_STI }, HALTS, { .op = OP_END } },
-		{ { .op = OP_MOV_SS }, HALTS, { .op = OP_END } },
+		{ { .op = OP_STI }, { .op = OP_HLT }, { .op = OP_END } },
+		{ { .op = OP_MOV_SS }, { .op = OP_HLT }, { .op = OP_END } },
 	};
 	static const struct model_step steps[] = { { .op = OP_INSN, .len = 3 },
-		                                   HALTS,
+		                                   { .op = OP_HLT },
 		                                   { .op = OP_END } };
 
 	for (unsigned i = 0; i < 2; i++) {
@@ -515,13 +358,13 @@ static void test_nmi_window_after_the_shadow(void **state)
 		hc_vcpu_dirty(vcpu, X86_G_ALL);
 		uint64_t rip = rig_run_script(0, shadows[i]).pc;
 
-		assert_int_equal(inject(&nmi), -EAGAIN);
-		window(true);
+		assert_int_equal(rig_inject(&rig_nmi), -EAGAIN);
+		rig_window(true);
 		struct hc_exit exit = rig_run_script(0, steps);
 
 		assert_int_equal(exit.reason, HC_EXIT_WINDOW);
 		assert_int_equal(exit.pc, rip + 3);
-		assert_int_equal(inject(&nmi), 0);
+		assert_int_equal(rig_inject(&rig_nmi), 0);
 		rig_run_script(0, handler);
 	}
 }
@@ -533,7 +376,7 @@ static void test_nmi_window_behind_sti(void **state)
 	events()->interrupt_shadow = 1;
 	rig_state(0)->rflags |= X86_FLAG_IF;
 	hc_vcpu_dirty(vcpu, X86_G_EVENT | X86_G_CORE);
-	window(true);
+	rig_window(true);
 	assert_int_equal(blocking(), VMX_BLOCKING_STI);
 	assert_int_equal(rig_get(0, VMCS_PRIMARY_CONTROLS) &
 	                         (VMX_CPU_NMI_WINDOW | VMX_CPU_INTR_WINDOW),
@@ -546,7 +389,7 @@ static void test_nmi_window_of_a_changed_state(void **state)
 	rig_run(0);
 	events()->nmi_masked = 1;
 	hc_vcpu_dirty(vcpu, X86_G_EVENT);
-	window(true);
+	rig_window(true);
 	assert_int_equal(rig_run_script(0, handler).reason, HC_EXIT_HALT);
 	assert_int_equal(rig_run(0).reason, HC_EXIT_WINDOW);
 }
@@ -559,15 +402,15 @@ static void test_windows_together(void **state)
 	};
 
 	rig_state(0)->events.nmi_masked = 1;
-	window(true);
-	window(false);
+	rig_window(true);
+	rig_window(false);
 	struct hc_exit exit = rig_run_script(0, steps);
 
 	assert_int_equal(exit.reason, HC_EXIT_WINDOW);
 	assert_false(blocking() & VMX_BLOCKING_NMI);
-	assert_int_equal(inject(&nmi), 0);
+	assert_int_equal(rig_inject(&rig_nmi), 0);
 	assert_int_equal(rig_run(0).reason, HC_EXIT_WINDOW);
-	assert_delivered(1, X86_VEC_NMI);
+	rig_assert_delivered(1, X86_VEC_NMI);
 	assert_int_equal(rig_run(0).reason, HC_EXIT_INTERRUPT);
 }
 
@@ -581,7 +424,7 @@ static void iret_exits(struct model_step step, bool blocked)
 	rig_run_script(0, steps);
 	assert_int_equal(events()->nmi_masked, blocked);
 	assert_int_equal((blocking() & VMX_BLOCKING_NMI) != 0, blocked);
-	assert_int_equal(inject(&nmi), blocked ? -EAGAIN : 0);
+	assert_int_equal(rig_inject(&rig_nmi), blocked ? -EAGAIN : 0);
 }
 
 static void test_iret_exits(void **state)
@@ -630,7 +473,7 @@ static void step_with(uint64_t debugctl)
 static void test_step_over_mov_ss(void **state)
 {
 	static const struct model_step steps[] = {
-		{ .op = OP_MOV_SS }, HALTS, { .op = OP_INSN, .len = 1 }, { .op = OP_END }
+		{ .op = OP_MOV_SS }, { .op = OP_HLT }, { .op = OP_INSN, .len = 1 }, { .op = OP_END }
 	};
 
 	step_with(0);
@@ -643,16 +486,18 @@ static void test_step_over_mov_ss(void **state)
 	hc_vcpu_need(vcpu, X86_G_DR);
 	rig_state(0)->dr6 |= HC_BIT(14);
 	hc_vcpu_dirty(vcpu, X86_G_DR);
-	assert_int_equal(inject(&db), 0);
+	assert_int_equal(rig_inject(&db), 0);
 	assert_int_equal(rig_run(0).reason, HC_EXIT_INTERRUPT);
-	assert_delivered(1, X86_VEC_DB);
+	rig_assert_delivered(1, X86_VEC_DB);
 	assert_int_equal(model_deliveries[0].rip, exit.next_pc);
 }
 
 /* A breakpoint that MOV SS met is told of together with the trap of what was emulated after it. */
 static void test_breakpoint_at_mov_ss(void **state)
 {
-	static const struct model_step steps[] = { { .op = OP_MOV_SS }, HALTS, { .op = OP_END } };
+	static const struct model_step steps[] = { { .op = OP_MOV_SS },
+		                                   { .op = OP_HLT },
+		                                   { .op = OP_END } };
 
 	step_with(0);
 	struct hc_exit exit = rig_run_script(0, steps);
@@ -661,9 +506,9 @@ static void test_breakpoint_at_mov_ss(void **state)
 	rig_set(0, VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS,
 	        VMX_PENDING_ENABLED | VMX_PENDING_BS | 1u << 2);
 	rig_state(0)->rip = exit.next_pc;
-	assert_int_equal(inject(&db), 0);
+	assert_int_equal(rig_inject(&db), 0);
 	rig_run(0);
-	assert_delivered(1, X86_VEC_DB);
+	rig_assert_delivered(1, X86_VEC_DB);
 	hc_vcpu_need(vcpu, X86_G_DR);
 	assert_int_equal(rig_state(0)->dr6, 0xffff2ff0 | HC_BIT(14) | 1u << 2);
 	rig_run(0);
@@ -685,7 +530,7 @@ static void test_new_state_has_nothing_pending(void **state)
 static void test_pending_step_is_as_entry_wants_it(void **state)
 {
 	static const struct model_step exits[] = {
-		HALTS,
+		{ .op = OP_HLT },
 		{ .op = OP_EXIT, .intr_info = INFO(VMX_EVENT_EXCEPTION, X86_VEC_DB) },
 		{ .op = OP_END },
 	};
@@ -698,7 +543,7 @@ static void test_pending_step_is_as_entry_wants_it(void **state)
 			rig_state(0)->rflags &= ~(uint64_t)X86_FLAG_IF;
 		rig_state(0)->events.interrupt_shadow = i >> 3 & 1;
 		if (i & 16)
-			assert_int_equal(inject(&gp), 0);
+			assert_int_equal(rig_inject(&rig_gp), 0);
 		assert_int_equal(rig_run_script(0, exits).reason, HC_EXIT_HALT);
 		/* The guest's flags are changed, and it goes on in the same place. */
 		rig_state(0)->rflags ^= X86_FLAG_TF;
@@ -709,7 +554,7 @@ static void test_pending_step_is_as_entry_wants_it(void **state)
 		struct hc_exit exit = rig_run(0);
 
 		for (; exit.reason == HC_EXIT_EXCEPTION; count++) {
-			assert_int_equal(inject(&db), 0);
+			assert_int_equal(rig_inject(&db), 0);
 			exit = rig_run(0);
 		}
 		assert_int_equal(exit.reason, HC_EXIT_INTERRUPT);
@@ -717,9 +562,14 @@ static void test_pending_step_is_as_entry_wants_it(void **state)
 	}
 }
 
+static int start(void **state)
+{
+	return x86_backend_start(&rig_full);
+}
+
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
+#define T(f) cmocka_unit_test_setup_teardown(f, start, x86_backend_stop)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_encoding),
 		T(test_what_is_no_event),

@@ -6,6 +6,7 @@
 #include "tests/model/vmx_rig.h"
 #include "tests/platform.h"
 #include "tests/unit.h"
+#include "tests/x86_backend_tests.h"
 
 static uint64_t seed = 0xe817;
 
@@ -177,21 +178,6 @@ static void test_eip_wraps(void **state)
 
 /* --- I/O --- */
 
-static struct hc_exit_io random_io(void)
-{
-	uint64_t r = test_random(&seed);
-
-	return (struct hc_exit_io){
-		.port = (uint16_t)r,
-		.width = (uint8_t)(1u << (r >> 16) % 3),
-		.addr_size = (uint8_t)(2u << (r >> 20) % 3),
-		.write = r >> 24 & 1,
-		.string = r >> 25 & 1,
-		.rep = r >> 26 & 1,
-		.segment = (uint8_t)((r >> 28) % 6),
-	};
-}
-
 /* Tables 28-5 and 28-8. Bits that these do not define are set. */
 static struct model_step io_exit(const struct hc_exit_io *io, uint8_t len)
 {
@@ -215,7 +201,7 @@ static void test_io(void **state)
 {
 	rig_start(&rig_full);
 	for (unsigned i = 0; i < test_rounds(5000); i++) {
-		struct hc_exit_io io = random_io();
+		struct hc_exit_io io = rig_random_io(&seed);
 		uint8_t len = (uint8_t)(1 + test_below(&seed, 15));
 		struct hc_exit exit = exit_by(io_exit(&io, len));
 

@@ -5,6 +5,7 @@
 #include "tests/model/vmx_rig.h"
 #include "tests/platform.h"
 #include "tests/unit.h"
+#include "tests/x86_backend_tests.h"
 
 #define ROUNDS 300
 
@@ -223,71 +224,7 @@ static void random_events(struct x86_state *st)
 	st->events.interrupt_shadow = coin();
 }
 
-/* --- Comparison --- */
-
-static void assert_dt(const struct x86_dtable *a, const struct x86_dtable *b)
-{
-	assert_int_equal(a->base, b->base);
-	assert_int_equal(a->limit, b->limit);
-}
-
-static void assert_event(const struct x86_event *a, const struct x86_event *b)
-{
-	assert_int_equal(a->valid, b->valid);
-	assert_int_equal(a->type, b->type);
-	assert_int_equal(a->vector, b->vector);
-	assert_int_equal(a->has_error_code, b->has_error_code);
-	assert_int_equal(a->error_code, b->error_code);
-}
-
-static void assert_cr(const struct x86_state *a, const struct x86_state *b)
-{
-	assert_int_equal(a->cr0, b->cr0);
-	assert_int_equal(a->cr2, b->cr2);
-	assert_int_equal(a->cr3, b->cr3);
-	assert_int_equal(a->cr4, b->cr4);
-	assert_int_equal(a->efer, b->efer);
-	assert_int_equal(a->cpl, b->cpl);
-}
-
-static void assert_segments(const struct x86_state *a, const struct x86_state *b)
-{
-	for (unsigned i = 0; i < X86_SEG_COUNT; i++) {
-		assert_int_equal(a->seg[i].selector, b->seg[i].selector);
-		assert_int_equal(a->seg[i].attr, b->seg[i].attr);
-		assert_int_equal(a->seg[i].limit, b->seg[i].limit);
-		assert_int_equal(a->seg[i].base, b->seg[i].base);
-	}
-}
-
-static void assert_same(const struct x86_state *a, const struct x86_state *b)
-{
-	assert_memory_equal(a->gpr, b->gpr, sizeof(a->gpr));
-	assert_int_equal(a->rip, b->rip);
-	assert_int_equal(a->rflags, b->rflags);
-	assert_cr(a, b);
-	assert_segments(a, b);
-	assert_dt(&a->gdtr, &b->gdtr);
-	assert_dt(&a->idtr, &b->idtr);
-	assert_memory_equal(a->dr, b->dr, sizeof(a->dr));
-	assert_int_equal(a->dr6, b->dr6);
-	assert_int_equal(a->dr7, b->dr7);
-	assert_memory_equal(&a->msr_star, &b->msr_star,
-	                    offsetof(struct x86_state, events) -
-	                            offsetof(struct x86_state, msr_star));
-	assert_event(&a->events.reinject, &b->events.reinject);
-	assert_int_equal(a->events.interrupt_shadow, b->events.interrupt_shadow);
-	assert_int_equal(a->events.nmi_masked, b->events.nmi_masked);
-	assert_int_equal(a->xcr0, b->xcr0);
-	assert_memory_equal(a->xsave, b->xsave, sizeof(a->xsave));
-}
-
 /* --- Round trips --- */
-
-static const struct model_step one_exit[] = {
-	{ .op = OP_EXIT, .reason = VMX_REASON_HLT, .len = 1 },
-	{ .op = OP_END },
-};
 
 /* The neutral state is forgotten, but for what is there while the vCPU is not in the guest. */
 static void get_it_back(const struct x86_state *want)
@@ -300,7 +237,7 @@ static void get_it_back(const struct x86_state *want)
 		memset(st->xsave + 512, 0, sizeof(st->xsave) - 512);
 	st->msr_tsc_aux = vmx_caps.rdtscp ? st->msr_tsc_aux : 0;
 	vmx_backend.get_state(vcpu, X86_G_ALL);
-	assert_same(st, want);
+	rig_assert_same_state(st, want);
 }
 
 static void move_to_some_cpu(void)
@@ -351,9 +288,9 @@ static void test_set_while_put(void **state)
 	want = *rig_state(0);
 	vmx_backend.set_state(vcpu, X86_G_ALL);
 	vmx_backend.get_state(vcpu, X86_G_ALL);
-	assert_same(rig_state(0), &want);
+	rig_assert_same_state(rig_state(0), &want);
 	rig_load(0, 1);
-	assert_int_equal(rig_run_script(0, one_exit).reason, HC_EXIT_HALT);
+	assert_int_equal(rig_run_script(0, rig_one_exit).reason, HC_EXIT_HALT);
 	get_it_back(&want);
 	rig_stop();
 }
@@ -368,13 +305,13 @@ static void through_the_guest(const struct model_features *features)
 		random_state(rig_state(0), random_mode(), (unsigned)random_below(4));
 		want = *rig_state(0);
 		vcpu->valid = vcpu->dirty = X86_G_ALL;
-		assert_int_equal(rig_run_script(0, one_exit).reason, HC_EXIT_HALT);
+		assert_int_equal(rig_run_script(0, rig_one_exit).reason, HC_EXIT_HALT);
 		move_to_some_cpu();
 		assert_int_equal(vcpu->valid, X86_G_ALL);
-		assert_same(rig_state(0), &want);
-		assert_int_equal(rig_run_script(0, one_exit).reason, HC_EXIT_HALT);
+		rig_assert_same_state(rig_state(0), &want);
+		assert_int_equal(rig_run_script(0, rig_one_exit).reason, HC_EXIT_HALT);
 		hc_vcpu_need(vcpu, X86_G_ALL);
-		assert_same(rig_state(0), &want);
+		rig_assert_same_state(rig_state(0), &want);
 	}
 	rig_stop();
 }
@@ -428,17 +365,17 @@ static void test_each_group_alone(void **state)
 			random_state(&want, LONG, i / 9 % 4);
 			*rig_state(0) = want;
 			hc_vcpu_dirty(vcpu, X86_G_ALL);
-			rig_run_script(0, one_exit);
+			rig_run_script(0, rig_one_exit);
 		}
 		random_state(&other, LONG, i / 9 % 4);
 		take_group(&want, &other, group);
 		hc_vcpu_need(vcpu, group);
 		take_group(rig_state(0), &other, group);
 		hc_vcpu_dirty(vcpu, group);
-		assert_int_equal(rig_run_script(0, one_exit).reason, HC_EXIT_HALT);
+		assert_int_equal(rig_run_script(0, rig_one_exit).reason, HC_EXIT_HALT);
 		hc_vcpu_need(vcpu, X86_G_ALL);
-		assert_same(rig_state(0), &want);
-		assert_int_equal(rig_run_script(0, one_exit).reason, HC_EXIT_HALT);
+		rig_assert_same_state(rig_state(0), &want);
+		assert_int_equal(rig_run_script(0, rig_one_exit).reason, HC_EXIT_HALT);
 	}
 	rig_stop();
 }
@@ -521,32 +458,12 @@ static void test_put_keeps_what_is_dirty(void **state)
 	hc_vcpu_dirty(vcpu, X86_G_DR | X86_G_MSR | X86_G_FPU | X86_G_CR | X86_G_SEG);
 	rig_put(0);
 	rig_load(0, 1);
-	rig_run_script(0, one_exit);
+	rig_run_script(0, rig_one_exit);
 	assert_int_equal(model_this()->x86.dr[3], 1);
 	assert_int_equal(model_this()->tsc_aux, 2);
 	assert_int_equal(model_this()->x86.fpu[100], 3);
 	assert_int_equal(model_this()->cr2, 4);
 	assert_int_equal(rig_get(0, VMCS_GUEST_FS_BASE), 5);
-	rig_stop();
-}
-
-/* A snapshot may hold anything; the model complains of what XRSTOR and XSETBV refuse. */
-static void test_hostile_fpu(void **state)
-{
-	rig_start(&rig_full);
-	for (unsigned i = 0; i < 500; i++) {
-		struct x86_state *st = rig_state(0);
-
-		random_bytes(st->xsave, sizeof(st->xsave));
-		random_bytes(&st->xcr0, sizeof(st->xcr0));
-		hc_vcpu_dirty(vcpu, X86_G_FPU);
-		rig_run_script(0, one_exit);
-		rig_no_complaint();
-		rig_put(0);
-		random_bytes(st->xsave, sizeof(st->xsave));
-		rig_load(0, 0);
-		rig_no_complaint();
-	}
 	rig_stop();
 }
 
@@ -567,7 +484,7 @@ static void test_hostile_state(void **state)
 		}
 		hc_vcpu_dirty(vcpu, X86_G_ALL);
 		model_clear_deliveries();
-		struct hc_exit exit = rig_run_script(0, one_exit);
+		struct hc_exit exit = rig_run_script(0, rig_one_exit);
 
 		rig_no_complaint();
 		if (i % 64 == 0)
@@ -594,7 +511,7 @@ static void test_fixed_bits_are_hidden(void **state)
 	rig_start(&rig_full);
 	st->cr0 = (st->cr0 & ~X86_CR0_NE) | cache_off;
 	hc_vcpu_dirty(vcpu, X86_G_CR);
-	rig_run_script(0, one_exit);
+	rig_run_script(0, rig_one_exit);
 	assert_int_equal(rig_get(0, VMCS_GUEST_CR0) & (cache_off | X86_CR0_NE), X86_CR0_NE);
 	assert_true(rig_get(0, VMCS_GUEST_CR4) & HC_BIT(13));
 	assert_int_equal(rig_get(0, VMCS_CR0_READ_SHADOW), st->cr0);
@@ -603,7 +520,7 @@ static void test_fixed_bits_are_hidden(void **state)
 	assert_false(st->cr4 & HC_BIT(13));
 	rig_set(0, VMCS_GUEST_CR0, rig_get(0, VMCS_GUEST_CR0) | X86_CR0_TS);
 	rig_set(0, VMCS_GUEST_CR4, rig_get(0, VMCS_GUEST_CR4) | X86_CR4_PGE);
-	rig_run_script(0, one_exit);
+	rig_run_script(0, rig_one_exit);
 	hc_vcpu_need(vcpu, X86_G_CR);
 	assert_int_equal(st->cr0 & (cache_off | X86_CR0_NE | X86_CR0_TS), cache_off | X86_CR0_TS);
 	assert_true(st->cr4 & X86_CR4_PGE);
@@ -630,19 +547,19 @@ static void test_long_mode_is_followed(void **state)
 	st->efer = X86_EFER_LME;
 	st->cr4 |= X86_CR4_PAE;
 	hc_vcpu_dirty(vcpu, X86_G_ALL);
-	rig_run_script(0, one_exit);
+	rig_run_script(0, rig_one_exit);
 	assert_false(rig_get(0, VMCS_ENTRY_CONTROLS) & VMX_ENTRY_IA32E);
 	rig_set(0, VMCS_GUEST_CR0, rig_get(0, VMCS_GUEST_CR0) | X86_CR0_PG);
 	rig_set(0, VMCS_GUEST_IA32_EFER, X86_EFER_LME | X86_EFER_LMA);
 	rig_set(0, VMCS_ENTRY_CONTROLS, rig_get(0, VMCS_ENTRY_CONTROLS) | VMX_ENTRY_IA32E);
-	rig_run_script(0, one_exit);
+	rig_run_script(0, rig_one_exit);
 	hc_vcpu_need(vcpu, X86_G_CR);
 	assert_int_equal(st->efer, X86_EFER_LME | X86_EFER_LMA);
 	/* And off again, by a write that did exit. */
 	st->cr0 &= ~X86_CR0_PG;
 	st->efer = X86_EFER_LME;
 	hc_vcpu_dirty(vcpu, X86_G_CR);
-	assert_int_equal(rig_run_script(0, one_exit).reason, HC_EXIT_HALT);
+	assert_int_equal(rig_run_script(0, rig_one_exit).reason, HC_EXIT_HALT);
 	assert_false(rig_get(0, VMCS_ENTRY_CONTROLS) & VMX_ENTRY_IA32E);
 	rig_stop();
 }
@@ -654,18 +571,18 @@ static void test_translations_are_kept(void **state)
 	rig_start(&rig_full);
 	struct vmx_vcpu *vv = vmx_vcpu_of(vcpu);
 
-	rig_run_script(0, one_exit);
+	rig_run_script(0, rig_one_exit);
 	uint64_t generation = vv->vpid_generation, vpid = rig_get(0, VMCS_VPID);
 
 	hc_vcpu_need(vcpu, X86_G_CR);
 	rig_state(0)->cr2 = 0x1234;
 	hc_vcpu_dirty(vcpu, X86_G_CR);
-	rig_run_script(0, one_exit);
+	rig_run_script(0, rig_one_exit);
 	assert_int_equal(vv->vpid_generation, generation);
 	assert_int_equal(rig_get(0, VMCS_VPID), vpid);
 	rig_state(0)->cr3 ^= 0x1000;
 	hc_vcpu_dirty(vcpu, X86_G_CR);
-	rig_run_script(0, one_exit);
+	rig_run_script(0, rig_one_exit);
 	assert_int_not_equal(rig_get(0, VMCS_VPID), vpid);
 	/* The guest changed its tables on another backend, and goes on with the same CR3. */
 	vpid = rig_get(0, VMCS_VPID);
@@ -673,7 +590,7 @@ static void test_translations_are_kept(void **state)
 	rig_put(0);
 	vcpu->dirty = ~UINT32_C(0);
 	rig_load(0, 0);
-	rig_run_script(0, one_exit);
+	rig_run_script(0, rig_one_exit);
 	assert_int_not_equal(rig_get(0, VMCS_VPID), vpid);
 	rig_stop();
 }
@@ -687,7 +604,7 @@ static void enter_pae(uint64_t cr3)
 	random_state(rig_state(0), PAE, 0);
 	rig_state(0)->cr3 = cr3;
 	hc_vcpu_dirty(vcpu, X86_G_ALL);
-	assert_int_equal(rig_run_script(0, one_exit).reason, HC_EXIT_HALT);
+	assert_int_equal(rig_run_script(0, rig_one_exit).reason, HC_EXIT_HALT);
 }
 
 static void test_pdptes_come_from_memory(void **state)
@@ -843,7 +760,7 @@ static void test_what_others_leave(void **state)
 		tweaks[i % HC_ARRAY_SIZE(tweaks)](rig_state(0));
 		hc_vcpu_dirty(vcpu, X86_G_ALL);
 		model_clear_deliveries();
-		struct hc_exit exit = rig_run_script(0, one_exit);
+		struct hc_exit exit = rig_run_script(0, rig_one_exit);
 
 		if (exit.reason != HC_EXIT_HALT)
 			fail_msg("tweak %zu: %s", i % HC_ARRAY_SIZE(tweaks),

@@ -46,13 +46,8 @@ struct image {
 	uint64_t load, tree, initrd; /* guest physical addresses */
 };
 
-static int check_magic(const struct hc_vm *vm, const struct a64_boot *boot, struct image_header *h)
+static int foreign_file(const struct hc_vm *vm, const struct a64_boot *boot)
 {
-	if (boot->kernel_size >= sizeof(*h)) {
-		memcpy(h, boot->kernel, sizeof(*h));
-		if (h->magic == IMAGE_MAGIC)
-			return 0;
-	}
 	return hc_error(-ENOEXEC,
 	                "vm %s: the kernel file is %s; wants an uncompressed Linux Image for arm64",
 	                vm->name, hc_kernel_file_kind(boot->kernel, boot->kernel_size));
@@ -114,10 +109,14 @@ static uint64_t pe_size(const uint8_t *file, uint64_t size, const struct image_h
 static int read_image(struct hc_vm *vm, const struct a64_boot *boot, struct image *k)
 {
 	struct image_header h;
-	int rc = check_magic(vm, boot, &h);
 
-	if (!rc)
-		rc = check_flags(vm, h.flags);
+	if (boot->kernel_size < sizeof(h))
+		return foreign_file(vm, boot);
+	memcpy(&h, boot->kernel, sizeof(h));
+	if (h.magic != IMAGE_MAGIC)
+		return foreign_file(vm, boot);
+	int rc = check_flags(vm, h.flags);
+
 	if (rc)
 		return rc;
 	uint64_t whole = pe_size(boot->kernel, boot->kernel_size, &h);

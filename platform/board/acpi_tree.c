@@ -133,6 +133,62 @@ static void read_gtdt(const struct acpi_reader *r, const struct acpi_table *t)
 	tree->timer_hyp = timer(t, 72);
 }
 
+/* --- PCI: MCFG (PCI Firmware 3.2, 4.1.2), and a resource of the bridge's in the DSDT --- */
+
+#define MCFG_ENTRY 16
+
+static void read_mcfg(const struct acpi_reader *r, const struct acpi_table *t)
+{
+	struct board_tree *tree = r->info;
+
+	for (uint64_t at = 44; at + MCFG_ENTRY <= t->len && !tree->pci.ecam_size;
+	     at += MCFG_ENTRY) {
+		uint64_t base = acpi_get64(t, at);
+		bool first = !acpi_get16(t, at + 8) && !acpi_get8(t, at + 10);
+
+		if (!first || !base || base > UINT64_MAX - 256 * HC_MIB)
+			continue;
+		tree->pci.ecam = base;
+		tree->pci.ecam_size = (acpi_get8(t, at + 11) + 1) * HC_MIB;
+	}
+}
+
+/* A DWORD or QWORD address space descriptor (6.4.3.5.2, 6.4.3.5.1) at offset at, if it is I/O space
+ * from port 0 on that lies somewhere in memory: members of size bytes, from offset 6 on, are
+ * granularity, least, most, translation and length. */
+static bool io_window(const struct acpi_table *t, uint64_t at, unsigned size, struct pci_host *host)
+{
+	uint64_t least = acpi_get(t, at + 6 + size, size);
+	uint64_t most = acpi_get(t, at + 6 + 2 * size, size);
+	uint64_t translation = acpi_get(t, at + 6 + 3 * size, size);
+	uint64_t length = acpi_get(t, at + 6 + 4 * size, size);
+
+	if (acpi_get8(t, at + 3) != 1 || acpi_get(t, at + 6, size) || least || !translation ||
+	    !length || most != length - 1 || length > UINT64_MAX - translation)
+		return false;
+	host->io = translation;
+	host->io_size = hc_min(length, 64 * HC_KIB);
+	return true;
+}
+
+/* Found by its bytes: there is no AML interpreter. */
+static void read_dsdt(const struct acpi_reader *r, uint64_t pa)
+{
+	struct board_tree *tree = r->info;
+	struct acpi_table t;
+
+	if (!acpi_open_table(r, pa, &t))
+		return;
+	for (uint64_t at = ACPI_HEADER_SIZE; at + 3 <= t.len; at++) {
+		unsigned size = memcmp(t.data + at, "\x87\x17\0", 3) == 0   ? 4
+		                : memcmp(t.data + at, "\x8a\x2b\0", 3) == 0 ? 8
+		                                                            : 0;
+
+		if (size && io_window(&t, at, size, &tree->pci))
+			return;
+	}
+}
+
 /* --- FADT (5.2.9, ARM_BOOT_ARCH) --- */
 
 /* Who made the tables is all that they say about the machine's name (5.2.6: OEMID, OEM Table ID).
@@ -158,8 +214,10 @@ static void read_fadt(const struct acpi_reader *r, const struct acpi_table *t)
 {
 	struct board_tree *tree = r->info;
 	uint16_t flags = acpi_get16(t, 129);
+	uint64_t dsdt = acpi_get64(t, 140);
 
 	read_model(tree, t);
+	read_dsdt(r, dsdt ? dsdt : acpi_get32(t, 40));
 	if (!(flags & 1))
 		return;
 	tree->psci = flags & 2 ? BOARD_PSCI_HVC : BOARD_PSCI_SMC;
@@ -184,10 +242,12 @@ static const struct {
 static void spcr_access(struct board_uart *u, const struct acpi_table *t)
 {
 	unsigned width = acpi_get8(t, 41), access = acpi_get8(t, 43);
+	unsigned shift = width >= 32 ? 2 : width >= 16 ? 1 : 0;
 
-	u->reg_shift = width >= 32 ? 2 : width >= 16 ? 1 : 0;
-	u->io_width = access >= 1 && access <= 3 ? (uint8_t)(1u << (access - 1))
-	                                         : (uint8_t)(1u << u->reg_shift);
+	if (access < 1 || access > 3)
+		access = shift + 1;
+	u->reg_shift = (uint8_t)shift;
+	u->io_width = (uint8_t)(1u << (access - 1));
 	if (u->kind != BOARD_UART_8250) {
 		u->reg_shift = 0;
 		u->io_width = u->io_width == 2 ? 2 : 4;
@@ -253,7 +313,7 @@ int acpi_read_tree(struct board_tree *tree, uint64_t rsdp, acpi_map map, void *a
 {
 	static const struct acpi_table_kind kinds[] = {
 		{ "APIC", read_madt }, { "FACP", read_fadt }, { "GTDT", read_gtdt },
-		{ "SPCR", read_spcr }, { "", NULL },
+		{ "MCFG", read_mcfg }, { "SPCR", read_spcr }, { "", NULL },
 	};
 	const struct acpi_reader r = { tree, map, arg, kinds };
 	int err;
@@ -265,6 +325,8 @@ int acpi_read_tree(struct board_tree *tree, uint64_t rsdp, acpi_map map, void *a
 	for (unsigned i = 0; i < tree->cpu_count; i++)
 		tree->cpus[i].method = tree->psci ? BOARD_CPU_PSCI : BOARD_CPU_NONE;
 	settle_gic(&tree->gic);
+	if (!tree->pci.io_size || !tree->pci.ecam_size)
+		tree->pci = (struct pci_host){ 0 };
 	err = check_gic(tree);
 	if (err)
 		return err;

@@ -2,8 +2,7 @@
 #include "platform/board/fdt.h"
 
 #include <hypercore/errno.h>
-#include <hypercore/freestanding.h>
-#include <libfdt.h>
+#include <libfdt.h> /* mem*() and str*() as well, of the build's kind */
 
 #include "core/log.h"
 #include "platform/board/fdt_node.h"
@@ -267,8 +266,10 @@ static int read_uart(struct reader *r, const struct uart_binding *binding, struc
 		                  .kind = binding->kind,
 		                  .reg_shift = (uint8_t)shift,
 		                  .io_width = (uint8_t)width };
-	rc = dt_interrupt(w, 0, &u->irq);
-	return rc == -ENOENT ? 0 : rc;
+	/* One that makes no sense has been logged; the port is of use without it. */
+	if (dt_interrupt(w, 0, &u->irq))
+		u->irq = (struct board_irq){ 0 };
+	return 0;
 }
 
 static int add_uart(struct reader *r, const struct uart_binding *binding)
@@ -391,10 +392,8 @@ static const struct {
 	const char *compatible;
 	unsigned version;
 } gic_bindings[] = {
-	{ "arm,gic-v3", 3 },
-	{ "arm,gic-400", 2 },
-	{ "arm,cortex-a15-gic", 2 },
-	{ "arm,cortex-a7-gic", 2 },
+	{ "arm,gic-v3", 3 },        { "arm,gic-400", 2 },    { "arm,cortex-a15-gic", 2 },
+	{ "arm,cortex-a7-gic", 2 }, { "qcom,msm-qgic2", 2 },
 };
 
 /* The first one, so that interrupts that other nodes have can be told to be its. */

@@ -48,11 +48,11 @@ enum board_uart_kind {
 
 struct board_uart {
 	uint64_t base, size;
-	struct board_irq irq;
-	uint32_t clock_hz; /* 0: not known, the divisor is as firmware left it */
-	uint8_t kind;      /* enum board_uart_kind */
-	uint8_t reg_shift; /* 8250: register n is at base + (n << reg_shift) ... */
-	uint8_t io_width;  /* ... and accessed with 1, 2 or 4 bytes; PL011: 2 or 4 */
+	struct board_irq irq; /* none too if it goes through a nexus (interrupt-map) */
+	uint32_t clock_hz;    /* 0: not known, the divisor is as firmware left it */
+	uint8_t kind;         /* enum board_uart_kind */
+	uint8_t reg_shift;    /* 8250: register n is at base + (n << reg_shift) ... */
+	uint8_t io_width;     /* ... and accessed with 1, 2 or 4 bytes; PL011: 2 or 4 */
 };
 
 struct board_gic {

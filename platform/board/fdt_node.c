@@ -2,8 +2,7 @@
 #include "platform/board/fdt_node.h"
 
 #include <hypercore/errno.h>
-#include <hypercore/freestanding.h>
-#include <libfdt.h>
+#include <libfdt.h> /* mem*() and str*() as well, of the build's kind */
 
 #include "core/log.h"
 
@@ -91,6 +90,17 @@ static bool is_enabled(const struct dt_walk *w, int node)
 	return !strcmp(status, "okay") || !strcmp(status, "ok");
 }
 
+/* What the nodes below this one take for the parent of their interrupts (Devicetree Specification
+ * 2.4.1): a controller or nexus above them, else what the node above says. */
+static uint32_t inherited_parent(const struct dt_walk *w, unsigned depth)
+{
+	unsigned len;
+	int node = w->level[depth].node;
+
+	return dt_property(w, node, "#interrupt-cells", &len) ? fdt_get_phandle(w->blob, node)
+	                                                      : w->level[depth].interrupt_parent;
+}
+
 /* Devicetree Specification 2.3.5: what is not said is 2 and 1, not what the parent has. */
 static void enter(struct dt_walk *w, int node, unsigned depth)
 {
@@ -98,7 +108,7 @@ static void enter(struct dt_walk *w, int node, unsigned depth)
 	w->level[depth].node = node;
 	w->level[depth].address_cells = 2;
 	w->level[depth].size_cells = 1;
-	w->level[depth].interrupt_parent = depth ? w->level[depth - 1].interrupt_parent : 0;
+	w->level[depth].interrupt_parent = depth ? inherited_parent(w, depth - 1) : 0;
 	dt_u32(w, node, "#address-cells", &w->level[depth].address_cells);
 	dt_u32(w, node, "#size-cells", &w->level[depth].size_cells);
 	dt_u32(w, node, "interrupt-parent", &w->level[depth].interrupt_parent);

@@ -57,7 +57,8 @@ static uint64_t *table_at(uint64_t entry)
 	return (uint64_t *)(uintptr_t)(pa + table_offset);
 }
 
-static uint64_t early_table(void)
+/* From the highest piece below the limit; one below the floor cannot be reached yet. */
+static uint64_t early_page(void)
 {
 	uint64_t pa = 0;
 
@@ -66,10 +67,17 @@ static uint64_t early_table(void)
 		early.pool += HC_PAGE_SIZE;
 	} else if (early.ram) {
 		pa = ranges_take(early.ram, HC_PAGE_SIZE, HC_PAGE_SIZE, early.limit);
+		pa = pa < early.floor ? 0 : pa;
 	}
-	if (!pa || pa < early.floor)
-		return 0;
-	memset(table_at(pa), 0, HC_PAGE_SIZE);
+	return pa;
+}
+
+static uint64_t early_table(void)
+{
+	uint64_t pa = early_page();
+
+	if (pa)
+		memset(table_at(pa), 0, HC_PAGE_SIZE);
 	return pa;
 }
 

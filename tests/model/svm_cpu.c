@@ -427,7 +427,14 @@ static bool step(struct vmcb *v, uint64_t *gpr)
 		script++;
 		exit_by_insn(v, SVM_EXIT_HLT, 1);
 		return true;
-	case OP_INTERRUPT: script++; /* fall through */
+	case OP_TRIPLE_FAULT:
+		script++;
+		set_exit(v, SVM_EXIT_SHUTDOWN, 0, 0);
+		return true;
+	case OP_INTERRUPT:
+		script++;
+		set_exit(v, SVM_EXIT_INTR, 0, 0);
+		return true;
 	case OP_MOV_SS:
 	case OP_END:
 	default: set_exit(v, SVM_EXIT_INTR, 0, 0); return true;

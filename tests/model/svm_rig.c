@@ -31,3 +31,8 @@ void rig_prepare(void)
 void rig_all_left(void)
 {
 }
+
+bool rig_is_off(void)
+{
+	return !(model_this()->efer & X86_EFER_SVME);
+}

@@ -238,6 +238,7 @@ static bool step(uint64_t *gpr)
 	case OP_MOV_SS: return complete(2, trap, VMX_BLOCKING_MOV_SS);
 	case OP_IRET: iret(); return complete(0, trap, 0);
 	case OP_CALL: s->fn(gpr); return false;
+	case OP_TRIPLE_FAULT: set_exit(VMX_REASON_TRIPLE_FAULT, 0); return true;
 	case OP_INTERRUPT:
 	case OP_END:
 	default: set_exit(VMX_REASON_EXTERNAL_INTERRUPT, 0); return true;

@@ -12,3 +12,8 @@ void rig_all_left(void)
 {
 	model_expect_none_active();
 }
+
+bool rig_is_off(void)
+{
+	return !model_this()->vmx_on && !(model_this()->host.cr4 & X86_CR4_VMXE);
+}

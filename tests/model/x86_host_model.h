@@ -37,16 +37,17 @@ void model_reset(const struct model_features *features);
 void model_be(unsigned cpu);
 
 enum model_op {
-	OP_END = 0,   /* a host interrupt ends the guest; stays there */
-	OP_EXIT,      /* the instruction at RIP exits */
-	OP_HLT,       /* HLT, one byte: exits */
-	OP_INTERRUPT, /* a host interrupt, before a window that is open is noticed */
-	OP_FIRST,     /* an exit before that, or in the middle of an event's delivery */
-	OP_INSN,      /* an instruction of len bytes */
-	OP_STI,       /* STI, one byte */
-	OP_MOV_SS,    /* VT-x: MOV SS, two bytes */
-	OP_IRET,      /* IRET, two bytes: back to what the last delivered event interrupted */
-	OP_CALL,      /* fn(gpr): the guest does something to itself; takes no time */
+	OP_END = 0,      /* a host interrupt ends the guest; stays there */
+	OP_EXIT,         /* the instruction at RIP exits */
+	OP_HLT,          /* HLT, one byte: exits */
+	OP_TRIPLE_FAULT, /* exits */
+	OP_INTERRUPT,    /* a host interrupt, before a window that is open is noticed */
+	OP_FIRST,        /* an exit before that, or in the middle of an event's delivery */
+	OP_INSN,         /* an instruction of len bytes */
+	OP_STI,          /* STI, one byte */
+	OP_MOV_SS,       /* VT-x: MOV SS, two bytes */
+	OP_IRET,         /* IRET, two bytes: back to what the last delivered event interrupted */
+	OP_CALL,         /* fn(gpr): the guest does something to itself; takes no time */
 };
 
 /* What OP_EXIT and OP_FIRST leave: fields of these names. In OP_FIRST intinfo or idt_info is the

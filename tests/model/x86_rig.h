@@ -52,5 +52,7 @@ void rig_no_complaint(void);
 extern const struct hc_backend_ops *const rig_backend;
 void rig_prepare(void);
 void rig_all_left(void);
+/* The calling CPU's virtualization is switched off. */
+bool rig_is_off(void);
 
 #endif

@@ -83,6 +83,51 @@ void el2_hw_load_el1(const uint64_t sys[A64_SYS_COUNT], bool vhe)
 	}
 }
 
+/* --- Timer: CNTV_*_EL0 is S3_3_C14_C3_*, CNTV_*_EL02 S3_5_C14_C3_* --- */
+
+void el2_hw_load_timer(uint64_t offset, uint64_t cval, uint32_t ctl, bool vhe)
+{
+	MSR(offset, 3, 4, 14, 0, 3);
+	if (vhe) {
+		MSR(cval, 3, 5, 14, 3, 2);
+		MSR((uint64_t)ctl, 3, 5, 14, 3, 1);
+	} else {
+		MSR(cval, 3, 3, 14, 3, 2);
+		MSR((uint64_t)ctl, 3, 3, 14, 3, 1);
+	}
+	el2_hw_isb();
+}
+
+uint32_t el2_hw_timer_ctl(bool vhe)
+{
+	uint64_t ctl;
+
+	if (vhe)
+		MRS(ctl, 3, 5, 14, 3, 1);
+	else
+		MRS(ctl, 3, 3, 14, 3, 1);
+	return (uint32_t)ctl;
+}
+
+uint64_t el2_hw_timer_cval(bool vhe)
+{
+	uint64_t cval;
+
+	if (vhe)
+		MRS(cval, 3, 5, 14, 3, 2);
+	else
+		MRS(cval, 3, 3, 14, 3, 2);
+	return cval;
+}
+
+void el2_hw_stop_timer(bool vhe)
+{
+	if (vhe)
+		MSR(UINT64_C(0), 3, 5, 14, 3, 1);
+	else
+		MSR(UINT64_C(0), 3, 3, 14, 3, 1);
+}
+
 /* --- Debug registers: DBGBVR<n> is S2_0_C0_C<n>_4, then DBGBCR, DBGWVR, DBGWCR --- */
 
 #define EACH_OF_16(X)                                                                              \
@@ -217,6 +262,11 @@ void el2_hw_load_gic(const struct a64_gic_cpu *gic, uint32_t lrs, unsigned aprs)
 		load_lr(gic->lr[n], n);
 	}
 	MSR((uint64_t)gic->hcr, 3, 4, 12, 11, 0);
+}
+
+void el2_hw_stop_gic(void)
+{
+	MSR(UINT64_C(0), 3, 4, 12, 11, 0);
 }
 
 /* --- Translations --- */

@@ -75,9 +75,9 @@ static int run_selftest(const char **why)
 {
 	struct vmx_cpu c = { 0 };
 
-	*why = "VT-x cannot be switched on";
 	int rc = vmx_cpu_switch_on(&c, 0);
 
+	*why = rc == -ENOMEM ? "no memory for a test guest" : "VT-x cannot be switched on";
 	if (rc)
 		return rc;
 	rc = vmx_selftest(&c, why);

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the machine offers for the end. */
+#include "platform/board/aarch64/clock.h"
 #include "platform/board/aarch64/cpu.h"
 #include "platform/board/aarch64/gic.h"
 #include "platform/board/aarch64/psci.h"
 #include "platform/board/panic.h"
+
+#define STOP_US 1000 /* for the others to come out of their guests */
 
 /* Firmware's way of ending knows of no status: with debug-exit it is taken from the log. */
 void end_machine(enum board_end end, bool ok)
@@ -27,6 +30,8 @@ void end_halt(void)
  * until they let one in. */
 void end_stop_others(void)
 {
-	if (board_cpu_count > 1)
+	if (board_cpu_count > 1) {
 		gic_send_stop();
+		clock_delay_us(STOP_US);
+	}
 }

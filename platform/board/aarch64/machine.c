@@ -12,6 +12,7 @@
 #include "platform/board/board.h"
 #include "platform/board/image.h"
 #include "platform/board/memory.h"
+#include "platform/board/panic.h"
 #include "platform/board/ram.h"
 
 typedef unsigned long long ull;
@@ -29,6 +30,7 @@ int board_machine_start(void)
 		err = clock_init_irq(t);
 	if (err)
 		return err;
+	gic_on_stop(panic_stop_if_other);
 	clock_init_cpu();
 	rtc_init(t, board_boot_info.wall_clock);
 	cpus_start(t);
