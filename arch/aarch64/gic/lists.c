@@ -87,13 +87,13 @@ static int take_most_urgent(struct gic *g, struct gic_cpu *c, uint32_t set[BANKS
 	return intid;
 }
 
-static unsigned count(const uint32_t set[BANKS])
+static bool is_empty(const uint32_t set[BANKS])
 {
-	unsigned n = 0;
+	uint32_t any = 0;
 
 	for (unsigned k = 0; k < BANKS; k++)
-		n += (unsigned)__builtin_popcount(set[k]);
-	return n;
+		any |= set[k];
+	return !any;
 }
 
 /* --- Taking back --- */
@@ -344,7 +344,7 @@ static uint32_t waiting_bits(const struct filler *f, const uint32_t ready[BANKS]
 {
 	uint32_t vmcr = f->state->vmcr, hcr = 0;
 
-	if (count(ready)) {
+	if (!is_empty(ready)) {
 		hcr |= ICH_HCR_NPIE;
 		hcr |= vmcr & ICH_VMCR_VENG0 ? ICH_HCR_VGRP0DIE : 0;
 		hcr |= vmcr & ICH_VMCR_VENG1 ? ICH_HCR_VGRP1DIE : 0;
@@ -356,9 +356,24 @@ static uint32_t waiting_bits(const struct filler *f, const uint32_t ready[BANKS]
 		hcr |= disabled[k] & group ? ICH_HCR_VGRP1EIE : 0;
 	}
 	/* DIR names an interrupt, of which EOIcount would not tell which: it is trapped. */
-	if (count(active))
+	if (!is_empty(active))
 		hcr |= ICH_HCR_LRENPIE | (vmcr & ICH_VMCR_VEOIM ? ICH_HCR_TDIR : 0);
 	return hcr;
+}
+
+/* Whether what is to be listed fits, each pending and each active one for itself. Most often there
+ * is one, or none. */
+static bool fits(const struct plan *p, unsigned room)
+{
+	for (unsigned k = 0; k < BANKS; k++) {
+		for (uint32_t left = p->pending[k]; left; left &= left - 1)
+			if (!room--)
+				return false;
+		for (uint32_t left = p->active[k]; left; left &= left - 1)
+			if (!room--)
+				return false;
+	}
+	return true;
 }
 
 /* There is more than fits. Returns the bits of ICH_HCR_EL2 for what waits. */
@@ -382,19 +397,20 @@ static uint32_t list_some(struct filler *f, struct plan *p)
 	return waiting_bits(f, ready, disabled, p->active);
 }
 
-static void fill(struct gic *g, struct gic_cpu *c, struct a64_gic_cpu *state)
+/* were: list registers that held something. */
+static void fill(struct gic *g, struct gic_cpu *c, struct a64_gic_cpu *state, unsigned were)
 {
 	struct filler f = { .g = g, .c = c, .state = state };
 	uint32_t hcr = ICH_HCR_EN;
 	struct plan p;
 
 	make_plan(g, c, &p);
-	if (count(p.pending) + count(p.active) <= g->config.list_registers)
+	if (__builtin_expect(fits(&p, g->config.list_registers), 1))
 		list_all(&f, &p);
 	else
 		hcr |= list_some(&f, &p);
-	for (unsigned i = f.used; i < g->config.list_registers; i++)
-		put(&f, i, 0);
+	for (unsigned left = were & ~c->own->lr_used; left; left &= left - 1)
+		put(&f, (unsigned)__builtin_ctz(left), 0);
 	f.changed |= state->hcr != hcr;
 	state->hcr = hcr;
 	if (f.changed)
@@ -427,14 +443,16 @@ static bool is_candidate(const struct a64_gic_cpu *s, uint64_t lr)
 
 /* Of what is listed the most urgent one counts (4.8.2, 4.8.3); what waits for a list register is
  * less urgent than that. */
-static bool can_interrupt(const struct gic *g, const struct a64_gic_cpu *s)
+static bool can_interrupt(const struct gic *g, const struct a64_gic_cpu *s, unsigned used)
 {
 	uint64_t best = 0;
 
-	for (unsigned i = 0; i < g->config.list_registers; i++)
-		if (is_candidate(s, s->lr[i]) &&
-		    (!best || lr_priority(s->lr[i]) < lr_priority(best)))
-			best = s->lr[i];
+	for (; used; used &= used - 1) {
+		uint64_t lr = s->lr[__builtin_ctz(used)];
+
+		if (is_candidate(s, lr) && (!best || lr_priority(lr) < lr_priority(best)))
+			best = lr;
+	}
 	return best && lr_priority(best) < s->vmcr >> ICH_VMCR_VPMR_SHIFT &&
 	       (lr_priority(best) & group_mask(s, best & ICH_LR_GROUP)) < running_priority(g, s);
 }
@@ -455,14 +473,15 @@ void gic_poke(struct gic_cpu *c)
 void gic_sync(struct gic *g, struct gic_cpu *c)
 {
 	struct a64_gic_cpu *state = state_of(c);
+	unsigned were = c->own->lr_used;
 
 	/* First: what comes in from here on pokes again. */
 	atomic_store(&c->poked, false);
 	c->recalled = false;
 	take_eoi_count(g, c, state);
 	take_all(g, c, state);
-	fill(g, c, state);
-	atomic_store(&c->interrupted, can_interrupt(g, state));
+	fill(g, c, state, were);
+	atomic_store(&c->interrupted, can_interrupt(g, state, c->own->lr_used));
 	atomic_fetch_add(&c->syncs, 1);
 }
 
@@ -525,7 +544,7 @@ bool gic_has_interrupt(struct hc_vcpu *vcpu)
 		return atomic_load(&c->interrupted);
 	}
 	hc_vcpu_need(vcpu, A64_G_GIC);
-	bool interrupted = can_interrupt(gic_of(vcpu), state_of(c));
+	bool interrupted = can_interrupt(gic_of(vcpu), state_of(c), c->own->lr_used);
 
 	atomic_store(&c->interrupted, interrupted);
 	return interrupted;
