@@ -307,6 +307,8 @@ static void make_plan(struct gic *g, struct gic_cpu *c, struct plan *p)
 	p->active[0] = b->active;
 	p->pending[0] = gic_forwarded(g, b);
 	for (unsigned k = 0; k < gic_spi_banks(g); k++) {
+		if (!(c->held[k] | c->routed[k]))
+			continue;
 		b = &g->bank[GIC_SPI_BANK + k];
 		p->active[k + 1] = b->active & c->held[k];
 		p->pending[k + 1] =
