@@ -91,8 +91,10 @@ static unsigned count(const uint32_t set[BANKS])
 {
 	unsigned n = 0;
 
+	/* There are few, and not every CPU counts bits at once. */
 	for (unsigned k = 0; k < BANKS; k++)
-		n += (unsigned)__builtin_popcount(set[k]);
+		for (uint32_t left = set[k]; left; left &= left - 1)
+			n++;
 	return n;
 }
 
@@ -462,7 +464,7 @@ void gic_sync(struct gic *g, struct gic_cpu *c)
 	take_eoi_count(g, c, state);
 	take_all(g, c, state);
 	fill(g, c, state);
-	atomic_store(&c->interrupted, can_interrupt(g, state));
+	atomic_store(&c->interrupted, c->own->lr_pending != 0);
 	atomic_fetch_add(&c->syncs, 1);
 }
 
@@ -492,41 +494,35 @@ bool gic_sync_stopped(struct gic *g, struct gic_cpu *c)
 	return stopped;
 }
 
-static void sync_self(struct hc_vcpu *vcpu)
+void gic_before_entry(struct hc_vcpu *vcpu)
 {
+	struct gic_cpu *c = a64_vcpu_of(vcpu)->gic;
 	struct gic *g = gic_of(vcpu);
 
+	if (!c)
+		return;
 	hc_vcpu_need(vcpu, A64_G_GIC);
 	bool irq = hc_lock_irq(&g->lock);
 
-	gic_sync(g, a64_vcpu_of(vcpu)->gic);
+	gic_sync(g, c);
 	hc_unlock_irq(&g->lock, irq);
 }
 
-void gic_before_entry(struct hc_vcpu *vcpu)
-{
-	if (a64_vcpu_of(vcpu)->gic)
-		sync_self(vcpu);
-}
-
-/* Called with the run queue's lock held too, so that the controller's can be taken only for the
- * vCPU whose exit is being handled. Another's virtual CPU interface does not change while it
- * sleeps: then it is enough to know what was found last, and whether anything came since. */
+/* Called with the run queue's lock held too, so that the controller's may not be taken. The virtual
+ * CPU interface of a vCPU that sleeps does not change: it is enough to know what was found when it
+ * fell asleep, and whether anything came since. What came may turn out to be nothing, when the list
+ * registers are looked at before the entry: WFI may end for no reason. */
 bool gic_has_interrupt(struct hc_vcpu *vcpu)
 {
 	struct gic_cpu *c = a64_vcpu_of(vcpu)->gic;
 
 	if (!c)
 		return false;
-	if (hc_vcpu_current() != vcpu)
-		return atomic_load(&c->poked) || atomic_load(&c->interrupted);
-	if (atomic_load(&c->poked)) {
-		sync_self(vcpu);
-		return atomic_load(&c->interrupted);
+	if (atomic_load(&c->poked))
+		return true;
+	if (hc_vcpu_current() == vcpu) {
+		hc_vcpu_need(vcpu, A64_G_GIC);
+		atomic_store(&c->interrupted, can_interrupt(gic_of(vcpu), state_of(c)));
 	}
-	hc_vcpu_need(vcpu, A64_G_GIC);
-	bool interrupted = can_interrupt(gic_of(vcpu), state_of(c));
-
-	atomic_store(&c->interrupted, interrupted);
-	return interrupted;
+	return atomic_load(&c->interrupted);
 }
