@@ -19,6 +19,7 @@
 /* What is to be listed: a bit for each INTID. */
 struct plan {
 	uint32_t pending[BANKS], active[BANKS];
+	unsigned count; /* of those that are in either */
 };
 
 struct filler {
@@ -87,15 +88,23 @@ static int take_most_urgent(struct gic *g, struct gic_cpu *c, uint32_t set[BANKS
 	return intid;
 }
 
-static unsigned count(const uint32_t set[BANKS])
+/* There are few, and not every CPU counts bits at once. */
+static unsigned count_bits(uint32_t set)
 {
 	unsigned n = 0;
 
-	/* There are few, and not every CPU counts bits at once. */
-	for (unsigned k = 0; k < BANKS; k++)
-		for (uint32_t left = set[k]; left; left &= left - 1)
-			n++;
+	for (; set; set &= set - 1)
+		n++;
 	return n;
+}
+
+static bool is_empty(const uint32_t set[BANKS])
+{
+	uint32_t all = 0;
+
+	for (unsigned k = 0; k < BANKS; k++)
+		all |= set[k];
+	return !all;
 }
 
 /* --- Taking back --- */
@@ -308,11 +317,16 @@ static void make_plan(struct gic *g, struct gic_cpu *c, struct plan *p)
 		return;
 	p->active[0] = b->active;
 	p->pending[0] = gic_forwarded(g, b);
-	for (unsigned k = 0; k < gic_spi_banks(g); k++) {
-		b = &g->bank[GIC_SPI_BANK + k];
-		p->active[k + 1] = b->active & c->held[k];
-		p->pending[k + 1] =
-			gic_forwarded(g, b) & c->routed[k] & ~(g->held[k] & ~c->held[k]);
+	p->count = count_bits(p->active[0] | p->pending[0]);
+	for (unsigned k = 1; k < banks_of(g); k++) {
+		uint32_t held = c->held[k - 1], elsewhere = g->held[k - 1] & ~held;
+
+		b = &g->bank[GIC_SPI_BANK + k - 1];
+		p->active[k] = b->active & held;
+		p->pending[k] = gic_pending(b) & c->routed[k - 1] & ~elsewhere;
+		if (p->pending[k])
+			p->pending[k] &= gic_forwarded(g, b);
+		p->count += count_bits(p->active[k] | p->pending[k]);
 	}
 }
 
@@ -346,7 +360,7 @@ static uint32_t waiting_bits(const struct filler *f, const uint32_t ready[BANKS]
 {
 	uint32_t vmcr = f->state->vmcr, hcr = 0;
 
-	if (count(ready)) {
+	if (!is_empty(ready)) {
 		hcr |= ICH_HCR_NPIE;
 		hcr |= vmcr & ICH_VMCR_VENG0 ? ICH_HCR_VGRP0DIE : 0;
 		hcr |= vmcr & ICH_VMCR_VENG1 ? ICH_HCR_VGRP1DIE : 0;
@@ -358,7 +372,7 @@ static uint32_t waiting_bits(const struct filler *f, const uint32_t ready[BANKS]
 		hcr |= disabled[k] & group ? ICH_HCR_VGRP1EIE : 0;
 	}
 	/* DIR names an interrupt, of which EOIcount would not tell which: it is trapped. */
-	if (count(active))
+	if (!is_empty(active))
 		hcr |= ICH_HCR_LRENPIE | (vmcr & ICH_VMCR_VEOIM ? ICH_HCR_TDIR : 0);
 	return hcr;
 }
@@ -391,7 +405,7 @@ static void fill(struct gic *g, struct gic_cpu *c, struct a64_gic_cpu *state)
 	struct plan p;
 
 	make_plan(g, c, &p);
-	if (count(p.pending) + count(p.active) <= g->config.list_registers)
+	if (p.count <= g->config.list_registers)
 		list_all(&f, &p);
 	else
 		hcr |= list_some(&f, &p);
