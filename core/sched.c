@@ -100,6 +100,8 @@ void hc_sched_unpark(struct hc_vcpu *vcpu)
 	struct hc_cpu *cpu = vcpu->cpu;
 	bool irq = hc_lock_irq(&cpu->lock);
 
+	/* Its timers come along. */
+	atomic_store(&cpu->retick, true);
 	/* Halted before it was parked, or not: before_entry finds out. */
 	atomic_fetch_or(&vcpu->requests, HC_REQ_EVENT);
 	make_ready_locked(cpu, vcpu, false);
@@ -148,6 +150,7 @@ void hc_sched_deadline_changed(struct hc_vcpu *vcpu)
 	if (!cpu)
 		return;
 	if (cpu != hc_platform_this_cpu()) {
+		atomic_store(&cpu->retick, true);
 		hc_platform_kick(cpu);
 		return;
 	}
@@ -194,6 +197,7 @@ static struct outlook look(struct hc_cpu *cpu, struct hc_vcpu *running)
 void hc_sched_tick(struct hc_cpu *cpu, struct hc_vcpu *running)
 {
 	uint64_t now = hc_platform_now_ns(), end = UINT64_MAX;
+	atomic_store(&cpu->retick, false);
 	struct outlook ahead = look(cpu, running);
 	/* Each vCPU once and some: a timer that is always due must not hold the CPU here. */
 	unsigned budget = cpu->assigned + 1;
@@ -250,14 +254,21 @@ static void put_back(struct hc_cpu *cpu, struct hc_vcpu *vcpu, enum hc_vcpu_run_
 		hc_vm_vcpu_parked(vcpu->vm);
 }
 
+/* Without others that wait there is no slice to end, and the local timer is set already. Who
+ * becomes ready meanwhile kicks. */
+static bool wants_tick(const struct hc_cpu *cpu, uint64_t now, bool waiting)
+{
+	return waiting || now >= cpu->deadline_ns || atomic_load(&cpu->retick);
+}
+
 static void run_one(struct hc_cpu *cpu, struct hc_vcpu *vcpu, bool waiting)
 {
-	vcpu->slice_end_ns = hc_platform_now_ns() + current_policy->slice_ns(vcpu);
+	uint64_t now = hc_platform_now_ns();
+
+	vcpu->slice_end_ns = now + current_policy->slice_ns(vcpu);
 	vcpu->stats.slices++;
 	cpu->switches++;
-	/* Without others that wait there is no slice to end, and the deadline stands that was set
-	 * before: it is not too late. Who becomes ready meanwhile kicks. */
-	if (waiting)
+	if (wants_tick(cpu, now, waiting))
 		hc_sched_tick(cpu, vcpu);
 	enum hc_vcpu_run_state next = hc_vcpu_run(vcpu);
 
