@@ -53,10 +53,8 @@ int a64_before_entry(struct hc_vcpu *vcpu)
 	if (a->halted) {
 		if (!has_interrupt(vcpu))
 			return HC_ACT_HALT;
-		/* Finding that out looked at the list registers, which nobody used since. */
 		a->halted = false;
 		a64_timers_wake(vcpu);
-		return HC_ACT_RESUME;
 	}
 	if (a->gic)
 		gic_before_entry(vcpu);

@@ -19,6 +19,7 @@
 /* What is to be listed: a bit for each INTID. */
 struct plan {
 	uint32_t pending[BANKS], active[BANKS];
+	unsigned count; /* of those that are in either */
 };
 
 struct filler {
@@ -87,13 +88,23 @@ static int take_most_urgent(struct gic *g, struct gic_cpu *c, uint32_t set[BANKS
 	return intid;
 }
 
+/* There are few, and not every CPU counts bits at once. */
+static unsigned count_bits(uint32_t set)
+{
+	unsigned n = 0;
+
+	for (; set; set &= set - 1)
+		n++;
+	return n;
+}
+
 static bool is_empty(const uint32_t set[BANKS])
 {
-	uint32_t any = 0;
+	uint32_t all = 0;
 
 	for (unsigned k = 0; k < BANKS; k++)
-		any |= set[k];
-	return !any;
+		all |= set[k];
+	return !all;
 }
 
 /* --- Taking back --- */
@@ -306,13 +317,16 @@ static void make_plan(struct gic *g, struct gic_cpu *c, struct plan *p)
 		return;
 	p->active[0] = b->active;
 	p->pending[0] = gic_forwarded(g, b);
-	for (unsigned k = 0; k < gic_spi_banks(g); k++) {
-		if (!(c->held[k] | c->routed[k]))
-			continue;
-		b = &g->bank[GIC_SPI_BANK + k];
-		p->active[k + 1] = b->active & c->held[k];
-		p->pending[k + 1] =
-			gic_forwarded(g, b) & c->routed[k] & ~(g->held[k] & ~c->held[k]);
+	p->count = count_bits(p->active[0] | p->pending[0]);
+	for (unsigned k = 1; k < banks_of(g); k++) {
+		uint32_t held = c->held[k - 1], elsewhere = g->held[k - 1] & ~held;
+
+		b = &g->bank[GIC_SPI_BANK + k - 1];
+		p->active[k] = b->active & held;
+		p->pending[k] = gic_pending(b) & c->routed[k - 1] & ~elsewhere;
+		if (p->pending[k])
+			p->pending[k] &= gic_forwarded(g, b);
+		p->count += count_bits(p->active[k] | p->pending[k]);
 	}
 }
 
@@ -363,21 +377,6 @@ static uint32_t waiting_bits(const struct filler *f, const uint32_t ready[BANKS]
 	return hcr;
 }
 
-/* Whether what is to be listed fits, each pending and each active one for itself. Most often there
- * is one, or none. */
-static bool fits(const struct plan *p, unsigned room)
-{
-	for (unsigned k = 0; k < BANKS; k++) {
-		for (uint32_t left = p->pending[k]; left; left &= left - 1)
-			if (!room--)
-				return false;
-		for (uint32_t left = p->active[k]; left; left &= left - 1)
-			if (!room--)
-				return false;
-	}
-	return true;
-}
-
 /* There is more than fits. Returns the bits of ICH_HCR_EL2 for what waits. */
 static uint32_t list_some(struct filler *f, struct plan *p)
 {
@@ -399,20 +398,19 @@ static uint32_t list_some(struct filler *f, struct plan *p)
 	return waiting_bits(f, ready, disabled, p->active);
 }
 
-/* were: list registers that held something. */
-static void fill(struct gic *g, struct gic_cpu *c, struct a64_gic_cpu *state, unsigned were)
+static void fill(struct gic *g, struct gic_cpu *c, struct a64_gic_cpu *state)
 {
 	struct filler f = { .g = g, .c = c, .state = state };
 	uint32_t hcr = ICH_HCR_EN;
 	struct plan p;
 
 	make_plan(g, c, &p);
-	if (__builtin_expect(fits(&p, g->config.list_registers), 1))
+	if (p.count <= g->config.list_registers)
 		list_all(&f, &p);
 	else
 		hcr |= list_some(&f, &p);
-	for (unsigned left = were & ~c->own->lr_used; left; left &= left - 1)
-		put(&f, (unsigned)__builtin_ctz(left), 0);
+	for (unsigned i = f.used; i < g->config.list_registers; i++)
+		put(&f, i, 0);
 	f.changed |= state->hcr != hcr;
 	state->hcr = hcr;
 	if (f.changed)
@@ -445,16 +443,14 @@ static bool is_candidate(const struct a64_gic_cpu *s, uint64_t lr)
 
 /* Of what is listed the most urgent one counts (4.8.2, 4.8.3); what waits for a list register is
  * less urgent than that. */
-static bool can_interrupt(const struct gic *g, const struct a64_gic_cpu *s, unsigned used)
+static bool can_interrupt(const struct gic *g, const struct a64_gic_cpu *s)
 {
 	uint64_t best = 0;
 
-	for (; used; used &= used - 1) {
-		uint64_t lr = s->lr[__builtin_ctz(used)];
-
-		if (is_candidate(s, lr) && (!best || lr_priority(lr) < lr_priority(best)))
-			best = lr;
-	}
+	for (unsigned i = 0; i < g->config.list_registers; i++)
+		if (is_candidate(s, s->lr[i]) &&
+		    (!best || lr_priority(s->lr[i]) < lr_priority(best)))
+			best = s->lr[i];
 	return best && lr_priority(best) < s->vmcr >> ICH_VMCR_VPMR_SHIFT &&
 	       (lr_priority(best) & group_mask(s, best & ICH_LR_GROUP)) < running_priority(g, s);
 }
@@ -475,15 +471,14 @@ void gic_poke(struct gic_cpu *c)
 void gic_sync(struct gic *g, struct gic_cpu *c)
 {
 	struct a64_gic_cpu *state = state_of(c);
-	unsigned were = c->own->lr_used;
 
 	/* First: what comes in from here on pokes again. */
 	atomic_store(&c->poked, false);
 	c->recalled = false;
 	take_eoi_count(g, c, state);
 	take_all(g, c, state);
-	fill(g, c, state, were);
-	atomic_store(&c->interrupted, can_interrupt(g, state, c->own->lr_used));
+	fill(g, c, state);
+	atomic_store(&c->interrupted, c->own->lr_pending != 0);
 	atomic_fetch_add(&c->syncs, 1);
 }
 
@@ -513,41 +508,35 @@ bool gic_sync_stopped(struct gic *g, struct gic_cpu *c)
 	return stopped;
 }
 
-static void sync_self(struct hc_vcpu *vcpu)
+void gic_before_entry(struct hc_vcpu *vcpu)
 {
+	struct gic_cpu *c = a64_vcpu_of(vcpu)->gic;
 	struct gic *g = gic_of(vcpu);
 
+	if (!c)
+		return;
 	hc_vcpu_need(vcpu, A64_G_GIC);
 	bool irq = hc_lock_irq(&g->lock);
 
-	gic_sync(g, a64_vcpu_of(vcpu)->gic);
+	gic_sync(g, c);
 	hc_unlock_irq(&g->lock, irq);
 }
 
-void gic_before_entry(struct hc_vcpu *vcpu)
-{
-	if (a64_vcpu_of(vcpu)->gic)
-		sync_self(vcpu);
-}
-
-/* Called with the run queue's lock held too, so that the controller's can be taken only for the
- * vCPU whose exit is being handled. Another's virtual CPU interface does not change while it
- * sleeps: then it is enough to know what was found last, and whether anything came since. */
+/* Called with the run queue's lock held too, so that the controller's may not be taken. The virtual
+ * CPU interface of a vCPU that sleeps does not change: it is enough to know what was found when it
+ * fell asleep, and whether anything came since. What came may turn out to be nothing, when the list
+ * registers are looked at before the entry: WFI may end for no reason. */
 bool gic_has_interrupt(struct hc_vcpu *vcpu)
 {
 	struct gic_cpu *c = a64_vcpu_of(vcpu)->gic;
 
 	if (!c)
 		return false;
-	if (hc_vcpu_current() != vcpu)
-		return atomic_load(&c->poked) || atomic_load(&c->interrupted);
-	if (atomic_load(&c->poked)) {
-		sync_self(vcpu);
-		return atomic_load(&c->interrupted);
+	if (atomic_load(&c->poked))
+		return true;
+	if (hc_vcpu_current() == vcpu) {
+		hc_vcpu_need(vcpu, A64_G_GIC);
+		atomic_store(&c->interrupted, can_interrupt(gic_of(vcpu), state_of(c)));
 	}
-	hc_vcpu_need(vcpu, A64_G_GIC);
-	bool interrupted = can_interrupt(gic_of(vcpu), state_of(c), c->own->lr_used);
-
-	atomic_store(&c->interrupted, interrupted);
-	return interrupted;
+	return atomic_load(&c->interrupted);
 }
