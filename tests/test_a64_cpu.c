@@ -156,7 +156,7 @@ static void test_id_parange(void **state)
 		      { 42, 3 }, { 44, 4 }, { 47, 4 }, { 48, 5 } };
 
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(cases); i++) {
-		a64_env_gpa_bits = cases[i].bits;
+		script_gpa_bits = cases[i].bits;
 		struct hc_vm *vm = vm_on(A64_HOST_ALL_ONES, 1);
 
 		assert_int_equal(a64_vm_of(vm)->id[A64_ID_AA64MMFR0] & 15, cases[i].range);
@@ -166,7 +166,7 @@ static void test_id_parange(void **state)
 		                 cases[i].range < 4 ? cases[i].range : 4);
 		done(vm);
 	}
-	a64_env_gpa_bits = 40;
+	script_gpa_bits = 40;
 }
 
 static void test_id_gic(void **state)
@@ -273,14 +273,14 @@ static void test_exceptions(void **state)
 			s->pc = want.pc;
 			s->pstate = want.pstate;
 			memcpy(s->sys, want.sys, sizeof(s->sys));
-			a64_env_exit(vcpu, &nothing); /* SYS is rubbish now */
+			script_exit(vcpu, &nothing); /* SYS is rubbish now */
 			reference_entry(&want, hosts[h] == A64_HOST_N1, hosts[h] == A64_HOST_N1);
 			uint64_t pstate = want.pstate;
 
 			want.pstate = want.sys[A64_SPSR_EL1];
 			raise(vcpu, n / 4 % HOWS, &want);
 			want.pstate = pstate;
-			a64_env_exit(vcpu, &nothing); /* and goes to the hardware and back */
+			script_exit(vcpu, &nothing); /* and goes to the hardware and back */
 			s = a64_env_state(vcpu);
 			assert_int_equal(s->pc, want.pc);
 			assert_int_equal(s->pstate, want.pstate);
@@ -298,10 +298,10 @@ static void test_serror(void **state)
 
 	for (unsigned i = 0; i < 2; i++) {
 		a64_env_set(vcpu)->serror = false;
-		assert_int_equal(a64_env_exit(vcpu, &exit), HC_ACT_RESUME);
+		assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
 		vcpu->stats.exits[HC_EXIT_SERROR].count++;
 		exit.reason = HC_EXIT_WINDOW;
-		a64_env_exit(vcpu, &exit);
+		script_exit(vcpu, &exit);
 		assert_true(a64_env_state(vcpu)->serror);
 		assert_int_equal(a64_env_state(vcpu)->vsesr, 0x123456);
 		exit.reason = HC_EXIT_SERROR;
@@ -320,7 +320,7 @@ static void test_skip(void **state)
 	struct hc_exit exit = { .reason = HC_EXIT_CACHE, .next_pc = 0x1004 };
 
 	a64_env_set(vcpu)->pstate = A64_PSTATE_EL1H | A64_PSTATE_SS | 3 << 10 | 1u << 30;
-	assert_int_equal(a64_env_exit(vcpu, &exit), HC_ACT_RESUME);
+	assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
 	assert_int_equal(a64_env_state(vcpu)->pc, 0x1004);
 	assert_int_equal(a64_env_state(vcpu)->pstate, A64_PSTATE_EL1H | 1u << 30);
 	assert_true(vcpu->dirty & A64_G_CORE);
@@ -335,13 +335,13 @@ static void test_refused(void **state)
 
 	for (unsigned i = 0; i < 2; i++) {
 		struct hc_vm *vm = vm_on(A64_HOST_A57, 1);
-		const struct a64_step step = { { .reason = reasons[i], .u.raw = { 77, 0, 0 } },
-			                       0,
-			                       NULL };
+		const struct script_step step = { { .reason = reasons[i], .u.raw = { 77, 0, 0 } },
+			                          0,
+			                          NULL };
 
-		a64_env_script(vm->vcpus[0], &step, 1);
+		script_set(vm->vcpus[0], &step, 1);
 		assert_int_equal(hc_vm_start(vm), 0);
-		a64_env_run();
+		test_run_until_idle();
 		assert_int_equal(hc_vm_state(vm), HC_VM_FAILED);
 		assert_non_null(strstr(hc_vm_reason(vm), "scripted code 77"));
 		done(vm);
@@ -356,11 +356,11 @@ static void test_foreign_reasons(void **state)
 
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(reasons); i++) {
 		struct hc_vm *vm = vm_on(A64_HOST_A57, 1);
-		const struct a64_step step = { { .reason = reasons[i] }, 0, NULL };
+		const struct script_step step = { { .reason = reasons[i] }, 0, NULL };
 
-		a64_env_script(vm->vcpus[0], &step, 1);
+		script_set(vm->vcpus[0], &step, 1);
 		assert_int_equal(hc_vm_start(vm), 0);
-		a64_env_run();
+		test_run_until_idle();
 		assert_int_equal(hc_vm_state(vm), HC_VM_FAILED);
 		done(vm);
 	}
@@ -373,7 +373,7 @@ static void test_undefined(void **state)
 	const struct hc_exit exit = { .reason = HC_EXIT_UNDEFINED };
 
 	a64_env_set(vcpu)->sys[A64_VBAR_EL1] = 0x8000;
-	assert_int_equal(a64_env_exit(vcpu, &exit), HC_ACT_RESUME);
+	assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
 	assert_int_equal(a64_env_state(vcpu)->pc, 0x8200);
 	assert_int_equal(a64_env_state(vcpu)->sys[A64_ESR_EL1], HC_BIT(25));
 	done(vm);

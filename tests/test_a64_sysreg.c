@@ -43,10 +43,10 @@ static bool access(struct rig *r, unsigned mode, uint32_t number, bool write, ui
 	exit.u.sysreg.number = number;
 	exit.u.sysreg.rt = 7;
 	exit.u.sysreg.write = write;
-	assert_int_equal(a64_env_exit(r->vcpu, &exit), HC_ACT_RESUME);
+	assert_int_equal(script_exit(r->vcpu, &exit), HC_ACT_RESUME);
 	/* Only what was marked reaches the hardware, and comes back from there. */
 	exit.reason = HC_EXIT_WINDOW;
-	a64_env_exit(r->vcpu, &exit);
+	script_exit(r->vcpu, &exit);
 	s = a64_env_state(r->vcpu);
 	if (s->pc == PC + 4) {
 		assert_int_equal(s->pstate, mode | A64_PSTATE_DAIF);
@@ -158,10 +158,10 @@ static void test_rt_31(void **state)
 	exit.u.sysreg.number = A64_SYSREG(3, 0, 13, 0, 4);
 	exit.u.sysreg.rt = 31;
 	exit.u.sysreg.write = 1;
-	a64_env_exit(r.vcpu, &exit);
+	script_exit(r.vcpu, &exit);
 	assert_int_equal(a64_env_state(r.vcpu)->sys[A64_TPIDR_EL1], 0);
 	exit.u.sysreg.write = 0;
-	a64_env_exit(r.vcpu, &exit);
+	script_exit(r.vcpu, &exit);
 	for (unsigned i = 0; i < 31; i++)
 		assert_int_equal(a64_state_of(r.vcpu)->x[i], UINT64_C(0x7777777777777777));
 	done(&r);
