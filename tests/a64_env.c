@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "mmu/vmsav8.h"
+#include "tests/platform.h"
+#include "tests/unit.h"
 
 /* --- State groups --- */
 
@@ -172,6 +174,13 @@ uint64_t a64_host_id(uint32_t number)
 }
 
 /* --- For the tests --- */
+
+void a64_env_end(struct hc_vm *vm)
+{
+	assert_int_equal(hc_vm_destroy(vm), 0);
+	assert_int_equal(test_allocated, 0);
+	a64_host = A64_HOST_A57;
+}
 
 struct a64_state *a64_env_set(struct hc_vcpu *vcpu)
 {

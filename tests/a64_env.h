@@ -47,6 +47,9 @@ extern struct a64_env_gic a64_env_gic; /* a64_env_gic.c */
 #define A64_ENV_RAM UINT64_C(0x40000000)
 struct hc_vm *a64_env_vm_with_gic(unsigned cpus, uint64_t memory);
 
+/* Destroys the VM, checks that all memory came back, and is on the first physical CPU again. */
+void a64_env_end(struct hc_vm *vm);
+
 static inline struct a64_state *a64_env_state(struct hc_vcpu *vcpu)
 {
 	return script_state(vcpu);

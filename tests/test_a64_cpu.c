@@ -15,13 +15,6 @@ static struct hc_vm *vm_on(enum a64_host host, unsigned cpus)
 	return vm;
 }
 
-static void done(struct hc_vm *vm)
-{
-	assert_int_equal(hc_vm_destroy(vm), 0);
-	assert_int_equal(test_allocated, 0);
-	a64_host = A64_HOST_A57;
-}
-
 /* --- Reset --- */
 
 static void test_reset(void **state)
@@ -44,7 +37,7 @@ static void test_reset(void **state)
 		assert_false(s->serror);
 		assert_int_equal(vm->vcpus[i]->dirty & A64_G_ALL, A64_G_ALL);
 	}
-	done(vm);
+	a64_env_end(vm);
 }
 
 /* --- ID registers --- */
@@ -87,7 +80,7 @@ static void test_id_of_known_hosts(void **state)
 
 		for (unsigned i = 0; i < A64_ID_COUNT; i++)
 			assert_int_equal(a64_vm_of(vm)->id[i], expected_id(i, h));
-		done(vm);
+		a64_env_end(vm);
 	}
 }
 
@@ -120,12 +113,12 @@ static void test_id_of_any_host(void **state)
 	struct hc_vm *vm = vm_on(A64_HOST_ZERO, 1);
 
 	memcpy(zeros, a64_vm_of(vm)->id, sizeof(zeros));
-	done(vm);
+	a64_env_end(vm);
 	assert_int_equal(zeros[A64_ID_AA64PFR0], 0x01000011);
 	assert_int_equal(zeros[A64_ID_AA64DFR0], UINT64_C(0xf000000006));
 	vm = vm_on(A64_HOST_ALL_ONES, 1);
 	memcpy(ones, a64_vm_of(vm)->id, sizeof(ones));
-	done(vm);
+	a64_env_end(vm);
 	for (a64_host_seed = 1; a64_host_seed < 300; a64_host_seed++) {
 		vm = vm_on(A64_HOST_RANDOM, 1);
 		a64_host = A64_HOST_RANDOM;
@@ -143,7 +136,7 @@ static void test_id_of_any_host(void **state)
 		uint64_t dfr0 = a64_vm_of(vm)->id[A64_ID_AA64DFR0];
 
 		assert_true(hc_bits(dfr0, 31, 28) <= hc_bits(dfr0, 15, 12));
-		done(vm);
+		a64_env_end(vm);
 	}
 }
 
@@ -160,11 +153,11 @@ static void test_id_parange(void **state)
 		struct hc_vm *vm = vm_on(A64_HOST_ALL_ONES, 1);
 
 		assert_int_equal(a64_vm_of(vm)->id[A64_ID_AA64MMFR0] & 15, cases[i].range);
-		done(vm);
+		a64_env_end(vm);
 		vm = vm_on(A64_HOST_A57, 1); /* 44 bits */
 		assert_int_equal(a64_vm_of(vm)->id[A64_ID_AA64MMFR0] & 15,
 		                 cases[i].range < 4 ? cases[i].range : 4);
-		done(vm);
+		a64_env_end(vm);
 	}
 	script_gpa_bits = 40;
 }
@@ -177,7 +170,7 @@ static void test_id_gic(void **state)
 		a64_set_gic_version(vm, version);
 		assert_int_equal(hc_bits(a64_vm_of(vm)->id[A64_ID_AA64PFR0], 27, 24), version == 3);
 	}
-	done(vm);
+	a64_env_end(vm);
 }
 
 /* --- Exceptions --- */
@@ -286,7 +279,7 @@ static void test_exceptions(void **state)
 			assert_int_equal(s->pstate, want.pstate);
 			assert_memory_equal(s->sys, want.sys, sizeof(s->sys));
 		}
-		done(vm);
+		a64_env_end(vm);
 	}
 }
 
@@ -309,7 +302,7 @@ static void test_serror(void **state)
 	/* Told once. */
 	assert_non_null(strstr(test_log(), "SError 0xbe123456"));
 	assert_null(strstr(strstr(test_log(), "SError") + 1, "SError"));
-	done(vm);
+	a64_env_end(vm);
 }
 
 /* A step of the guest's own debugger ends with the instruction. */
@@ -324,7 +317,7 @@ static void test_skip(void **state)
 	assert_int_equal(a64_env_state(vcpu)->pc, 0x1004);
 	assert_int_equal(a64_env_state(vcpu)->pstate, A64_PSTATE_EL1H | 1u << 30);
 	assert_true(vcpu->dirty & A64_G_CORE);
-	done(vm);
+	a64_env_end(vm);
 }
 
 /* --- Ends --- */
@@ -344,7 +337,7 @@ static void test_refused(void **state)
 		test_run_until_idle();
 		assert_int_equal(hc_vm_state(vm), HC_VM_FAILED);
 		assert_non_null(strstr(hc_vm_reason(vm), "scripted code 77"));
-		done(vm);
+		a64_env_end(vm);
 	}
 }
 
@@ -362,7 +355,7 @@ static void test_foreign_reasons(void **state)
 		assert_int_equal(hc_vm_start(vm), 0);
 		test_run_until_idle();
 		assert_int_equal(hc_vm_state(vm), HC_VM_FAILED);
-		done(vm);
+		a64_env_end(vm);
 	}
 }
 
@@ -376,7 +369,7 @@ static void test_undefined(void **state)
 	assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
 	assert_int_equal(a64_env_state(vcpu)->pc, 0x8200);
 	assert_int_equal(a64_env_state(vcpu)->sys[A64_ESR_EL1], HC_BIT(25));
-	done(vm);
+	a64_env_end(vm);
 }
 
 int main(void)

@@ -52,12 +52,6 @@ static struct hc_vcpu *guest(void)
 	return vm->vcpus[0];
 }
 
-static void done(struct hc_vcpu *vcpu)
-{
-	assert_int_equal(hc_vm_destroy(vcpu->vm), 0);
-	assert_int_equal(test_allocated, 0);
-}
-
 static struct a64_state *prepare(struct hc_vcpu *vcpu)
 {
 	struct a64_state *s = a64_env_set(vcpu);
@@ -144,7 +138,7 @@ static void test_described(void **state)
 			assert_memory_equal(cells + offset, &value, width);
 	}
 	assert_int_equal(reads + writes, 4000);
-	done(vcpu);
+	a64_env_end(vcpu->vm);
 }
 
 static void test_nowhere(void **state)
@@ -163,7 +157,7 @@ static void test_nowhere(void **state)
 			assert_int_equal(abort_at(vcpu, NOWHERE + 8 * i),
 			                 write ? DABT_WRITE : DABT_READ);
 		}
-	done(vcpu);
+	a64_env_end(vcpu->vm);
 }
 
 /* A store to ROM is lost. */
@@ -180,7 +174,7 @@ static void test_rom(void **state)
 	assert_int_equal(a64_env_state(vcpu)->pc, PC + 4);
 	for (unsigned i = 0; i < sizeof(rom); i++)
 		assert_int_equal(rom[i], 0x11);
-	done(vcpu);
+	a64_env_end(vcpu->vm);
 }
 
 static void test_fetch_and_walk(void **state)
@@ -214,7 +208,7 @@ static void test_fetch_and_walk(void **state)
 	prepare(vcpu);
 	script_exit(vcpu, &exit);
 	assert_int_equal(abort_at(vcpu, DEVICE), IABT);
-	done(vcpu);
+	a64_env_end(vcpu->vm);
 }
 
 /* DC IVAC and the like of a device's address. */
@@ -227,7 +221,7 @@ static void test_cache(void **state)
 	prepare(vcpu);
 	assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
 	assert_int_equal(a64_env_state(vcpu)->pc, PC + 4);
-	done(vcpu);
+	a64_env_end(vcpu->vm);
 }
 
 /* RAM that is mapped: the access is simply made again, and the dirty log learns of writes. */
@@ -255,7 +249,7 @@ static void test_ram(void **state)
 	assert_int_equal(s2_log_collect(&vm->s2, gpa_of(A64_ENV_RAM), MEMORY, bitmap), 2);
 	assert_int_equal(bitmap[0], 1u << 6 | 1u << 7);
 	s2_log_stop(&vm->s2);
-	done(vcpu);
+	a64_env_end(vcpu->vm);
 }
 
 /* Memory that is added where there was nothing before. */
@@ -275,7 +269,7 @@ static void test_new_ram(void **state)
 	prepare(vcpu);
 	script_exit(vcpu, &exit);
 	assert_int_equal(a64_env_state(vcpu)->pc, PC);
-	done(vcpu);
+	a64_env_end(vcpu->vm);
 }
 
 /* --- Accesses that are decoded --- */
@@ -334,7 +328,7 @@ static void test_pairs(void **state)
 	run_insn(vcpu, 0x3dc00043, DEVICE, HC_ACCESS_READ);
 	script_exit(vcpu, &(struct hc_exit){ .reason = HC_EXIT_WINDOW });
 	assert_int_equal(a64_env_state(vcpu)->v[3][1], UINT64_C(0x4242424242424242));
-	done(vcpu);
+	a64_env_end(vcpu->vm);
 }
 
 /* Half in RAM, half nowhere, and into the device's next page. */
@@ -375,7 +369,7 @@ static void test_page_ends(void **state)
 	s->x[1] = DEVICE - 8;
 	run_insn(vcpu, 0xa9000821, DEVICE - 8, HC_ACCESS_WRITE); /* STP X1, X2, [X1] */
 	assert_int_equal(abort_at(vcpu, DEVICE - 8), DABT_WRITE);
-	done(vcpu);
+	a64_env_end(vcpu->vm);
 }
 
 /* LDADD on a device reads and writes; on RAM only the CPU can do it. */
@@ -398,7 +392,7 @@ static void test_atomics(void **state)
 	s->x[1] = A64_ENV_RAM + 0x2000;
 	run_insn(vcpu, 0xf8220020, DEVICE, HC_ACCESS_WRITE);
 	assert_int_equal(a64_env_state(vcpu)->pc, PC);
-	done(vcpu);
+	a64_env_end(vcpu->vm);
 }
 
 /* One that is nowhere could not have been read; LDTR and STTR are EL0's, unless UAO is set, and PAN
@@ -446,7 +440,7 @@ static void test_rights(void **state)
 			assert_int_equal(a64_state_of(vcpu)->pc, want ? VBAR + 0x200 : PC + 4);
 		}
 	}
-	done(vcpu);
+	a64_env_end(vcpu->vm);
 }
 
 /* What cannot be carried out is the guest's trouble, told once. */
@@ -470,7 +464,7 @@ static void test_refused(void **state)
 	assert_non_null(strstr(test_log(), "not emulated"));
 	assert_null(strstr(strstr(test_log(), "not emulated") + 1, "not emulated"));
 	assert_int_equal(reads + writes, 0);
-	done(vcpu);
+	a64_env_end(vcpu->vm);
 }
 
 /* The code went away meanwhile. */
@@ -487,7 +481,7 @@ static void test_no_code(void **state)
 	assert_int_equal(s->sys[A64_ELR_EL1], NOWHERE);
 	assert_int_equal(s->sys[A64_FAR_EL1], NOWHERE);
 	assert_int_equal(s->sys[A64_ESR_EL1], IABT);
-	done(vcpu);
+	a64_env_end(vcpu->vm);
 }
 
 /* --- Accesses that the backend decoded --- */
@@ -518,7 +512,7 @@ static void test_bus(void **state)
 	assert_int_equal(cells[16] | cells[17] << 8, 0x1234);
 	exit.u.bus.space = HC_SPACE_IO;
 	assert_int_equal(script_exit(vcpu, &exit), -EINVAL);
-	done(vcpu);
+	a64_env_end(vcpu->vm);
 }
 
 /* --- Anything --- */
@@ -563,7 +557,7 @@ static void test_random_exits(void **state)
 		assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
 	}
 	assert_true(reads > 100 && writes > 100);
-	done(vcpu);
+	a64_env_end(vcpu->vm);
 }
 
 int main(void)

@@ -24,13 +24,6 @@ static struct hc_vm *machine(unsigned cpus)
 	return vm;
 }
 
-static void done(struct hc_vm *vm)
-{
-	assert_int_equal(hc_vm_destroy(vm), 0);
-	assert_int_equal(test_allocated, 0);
-	a64_host = A64_HOST_A57;
-}
-
 static bool has_event(struct hc_vcpu *vcpu)
 {
 	return vcpu->vm->arch->has_event(vcpu);
@@ -72,7 +65,7 @@ static void test_versions(void **state)
 	assert_int_equal(call(vcpu, 0x84000006, 0, 0, 0), 2);
 	/* The upper half of X0 is not part of the number (DEN 0028 3.1). */
 	assert_int_equal(call(vcpu, UINT64_C(0xabcd000084000000), 0, 0, 0), 0x10001);
-	done(vm);
+	a64_env_end(vm);
 }
 
 static void test_features(void **state)
@@ -97,7 +90,7 @@ static void test_features(void **state)
 	assert_int_equal(call(vcpu, 0x80000001, 0x80000001, 0, 0), 0);
 	assert_int_equal(call(vcpu, 0x80000001, 0x80007fff, 0, 0), NOT_SUPPORTED);
 	assert_int_equal(call(vcpu, 0x80000001, 0x84000000, 0, 0), NOT_SUPPORTED);
-	done(vm);
+	a64_env_end(vm);
 }
 
 /* A CPU that needs the workaround must not be told that it does not. */
@@ -125,7 +118,7 @@ static void test_workarounds(void **state)
 			assert_int_equal(call(vm->vcpus[0], numbers[n], 0, 0, 0),
 			                 cases[c].calls[n]);
 		}
-		done(vm);
+		a64_env_end(vm);
 	}
 }
 
@@ -158,7 +151,7 @@ static void test_unknown_calls(void **state)
 	exit.u.call.immediate = 0;
 	assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
 	assert_int_equal(a64_env_state(vcpu)->pc, 0x8400);
-	done(vm);
+	a64_env_end(vm);
 }
 
 /* --- CPUs --- */
@@ -198,7 +191,7 @@ static void test_cpu_on(void **state)
 		assert_int_equal(target->dirty & A64_G_ALL, A64_G_ALL);
 	}
 	assert_int_equal(call(vcpu, 0xc4000003, 0, A64_ENV_RAM, 0), ALREADY_ON);
-	done(vm);
+	a64_env_end(vm);
 }
 
 static void test_cpu_on_rubbish(void **state)
@@ -245,7 +238,7 @@ static void test_cpu_on_rubbish(void **state)
 	assert_int_equal(vm->arch->before_entry(vm->vcpus[1]), HC_ACT_RESUME);
 	assert_int_equal(a64_env_state(vm->vcpus[1])->pc, A64_ENV_RAM);
 	assert_int_equal(a64_env_state(vm->vcpus[1])->x[0], 9);
-	done(vm);
+	a64_env_end(vm);
 }
 
 /* Of levels above the CPUs: on if any is. */
@@ -270,7 +263,7 @@ static void test_affinity_levels(void **state)
 	assert_int_equal(call(vcpu, 0xc4000003, 0x100, A64_ENV_RAM, 0), ON_PENDING);
 	atomic_store(&cpu(vm, 17)->power, A64_POWER_ON);
 	assert_int_equal(call(vcpu, 0xc4000004, 0x100, 1, 0), A64_POWER_ON);
-	done(vm);
+	a64_env_end(vm);
 }
 
 /* In the run loop: CPU 0 starts CPU 1 and both switch off. */
@@ -338,7 +331,7 @@ static void test_on_and_off(void **state)
 	assert_int_equal(script_of(vm->vcpus[1])->entries, 1);
 	hc_vm_stop(vm, HC_STOP_REQUEST, 0);
 	test_run_until_idle();
-	done(vm);
+	a64_env_end(vm);
 }
 
 /* A CPU that is off has no timers. */
@@ -359,7 +352,7 @@ static void test_off_timers(void **state)
 	assert_int_equal(last_action, HC_ACT_HALT);
 	assert_false(a64_env_gic.ppi[1][30]);
 	assert_int_equal(vm->arch->before_entry(vcpu), HC_ACT_HALT);
-	done(vm);
+	a64_env_end(vm);
 }
 
 /* --- The machine --- */
@@ -378,7 +371,7 @@ static void check_stop(uint64_t x0, uint64_t x1, enum hc_stop_cause cause)
 		hc_vm_stop(vm, HC_STOP_REQUEST, 0);
 		test_run_until_idle();
 	}
-	done(vm);
+	a64_env_end(vm);
 }
 
 static void test_system(void **state)
@@ -415,7 +408,7 @@ static void test_wfi(void **state)
 	a64_env_gic.has_interrupt[0] = false;
 	assert_int_equal(vm->arch->before_entry(vcpu), HC_ACT_RESUME);
 	assert_int_equal(a64_env_gic.entries, entries + 1);
-	done(vm);
+	a64_env_end(vm);
 }
 
 static void test_cpu_suspend(void **state)
@@ -437,7 +430,7 @@ static void test_cpu_suspend(void **state)
 		assert_int_equal(vm->arch->before_entry(vcpu), HC_ACT_RESUME);
 		a64_env_gic.has_interrupt[0] = false;
 	}
-	done(vm);
+	a64_env_end(vm);
 }
 
 /* The virtual timer's interrupt wakes, exactly when it is due and only if it would interrupt. */
@@ -473,7 +466,7 @@ static void check_vtimer(uint32_t ctl, uint64_t after, bool wakes)
 	assert_int_equal(a64_env_gic.ppi[0][27], wakes);
 	hc_vm_stop(vm, HC_STOP_REQUEST, 0);
 	test_run_until_idle();
-	done(vm);
+	a64_env_end(vm);
 }
 
 static void test_vtimer_wakes(void **state)
@@ -500,7 +493,7 @@ static void test_vtimer_due(void **state)
 	a64_env_set(vcpu)->cntv_ctl = 3;
 	assert_int_equal(script_exit(vcpu, &wfi), HC_ACT_HALT);
 	assert_false(a64_vcpu_of(vcpu)->vtimer.armed);
-	done(vm);
+	a64_env_end(vm);
 }
 
 int main(void)

@@ -346,14 +346,6 @@ static void test_crash(void **state)
 	test_arithmetic(state);
 }
 
-/* Asked by LeakSanitizer: what a crash leaves behind, and uc_close() too, is not ours. */
-__attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);
-
-const char *__lsan_default_suppressions(void)
-{
-	return "leak:libunicorn";
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {

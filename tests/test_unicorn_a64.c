@@ -636,14 +636,6 @@ static void test_anything(void **state)
 	test_arithmetic(state);
 }
 
-/* Asked by LeakSanitizer: what uc_close() leaves behind is not ours. */
-__attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);
-
-const char *__lsan_default_suppressions(void)
-{
-	return "leak:libunicorn";
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
