@@ -143,11 +143,9 @@ int run_options_parse(struct run_options *o, int argc, char **argv)
 	unsigned serials = 0;
 	int option, rc = 0;
 
-	*o = (struct run_options){ .name = "guest",
-		                   .append = "console=ttyS0",
-		                   .backend = "auto",
-		                   .memory = 512 * HC_MIB,
-		                   .cpus = 1 };
+	*o = (struct run_options){
+		.name = "guest", .backend = "auto", .memory = 512 * HC_MIB, .cpus = 1
+	};
 	optind = 1;
 	while (!rc && (option = getopt_long(argc, argv, ":hqk:i:a:m:c:b:", options, NULL)) != -1)
 		rc = option == '?' || option == ':' ? bad_option(option, argv)

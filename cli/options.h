@@ -6,7 +6,8 @@
 #include <hypercore/types.h>
 
 struct run_options {
-	const char *name, *kernel, *initrd, *append, *backend, *trace;
+	const char *name, *kernel, *initrd, *backend, *trace;
+	const char *append;    /* NULL: the machine's */
 	const char *serial[2]; /* NULL: the port is not there */
 	uint64_t memory;
 	uint64_t switch_ns; /* 0: never */

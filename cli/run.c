@@ -14,6 +14,7 @@
 #include "cli/options.h"
 #include "cli/serial.h"
 #include "core/log.h"
+#include "platform/linux/guest.h"
 #include "platform/linux/terminal.h"
 #include "platform/platform.h"
 
@@ -24,9 +25,10 @@
 static const char help[] =
 	"Usage: hypercore run --kernel FILE [OPTION...]\n"
 	"\n"
-	"  -k, --kernel FILE    a Linux bzImage\n"
+	"  -k, --kernel FILE    a Linux bzImage, or an arm64 Image\n"
 	"  -i, --initrd FILE    its initramfs\n"
-	"  -a, --append TEXT    its command line; \"console=ttyS0\" if not given\n"
+	"  -a, --append TEXT    its command line; \"console=ttyS0\" if not given (arm64:\n"
+	"                       \"console=ttyAMA0\")\n"
 	"  -m, --memory SIZE    512M, 2G, ...: at least 16M, in steps of 2M; 512M\n"
 	"  -c, --cpus N         1 to 32; 1\n"
 	"  -b, --backend NAME   what runs the guest; auto: the fastest by measurement\n"
@@ -42,8 +44,8 @@ static const char help[] =
 	"Ctrl-a h lists the keys, Ctrl-a Ctrl-a sends Ctrl-a.\n"
 	"\n"
 	"Exit status: 0 the guest powered off or was ended by Ctrl-a x, else what it\n"
-	"wrote to port 0xf4; 2 wrong options; 125 it could not be run; 126 it reset or\n"
-	"triple faulted; 128 + N ended by signal N.\n";
+	"wrote to port 0xf4 (arm64: address 0x9050000); 2 wrong options; 125 it could\n"
+	"not be run; 126 it reset or triple faulted; 128 + N ended by signal N.\n";
 
 struct run {
 	struct run_options options;
@@ -177,7 +179,7 @@ static int create(struct run *r)
 	c.kernel_size = r->kernel.size;
 	c.initrd = r->initrd.data;
 	c.initrd_size = r->initrd.size;
-	c.cmdline = o->append;
+	c.cmdline = o->append ? o->append : linux_guest_of(r->kernel.data, r->kernel.size)->console;
 	c.switch_ns = o->switch_ns;
 	c.exit_port = CLI_EXIT_PORT;
 	for (unsigned i = 0; !rc && i < HC_ARRAY_SIZE(o->serial) && o->serial[i]; i++)

@@ -72,7 +72,6 @@ enum {
 	CR_OUT2 = 0x2000,
 	CR_CTSEN = 0x8000,
 	CR_ALL = 0xff87,
-	CR_RESET = CR_UARTEN | CR_TXE | CR_RXE,
 
 	IFLS_RESET = 0x12,
 	IFLS_ALL = 0x3f,
@@ -406,16 +405,25 @@ static const struct hc_region_ops pl011_ops = {
 
 /* --- Device --- */
 
+/* What firmware would have done, which early consoles rely on: 115200 baud, 8 bits, FIFOs, on. */
+static void set_up(struct pl011 *u)
+{
+	u->ibrd = 13;
+	u->fbrd = 1;
+	u->divisor = (uint32_t)u->ibrd << 6 | u->fbrd;
+	u->lcr_h = 3 << LCR_WLEN_SHIFT | LCR_FEN;
+	u->cr = CR_UARTEN | CR_TXE | CR_RXE;
+}
+
 static void pl011_reset(struct hc_device *dev)
 {
 	struct pl011 *u = HC_CONTAINER_OF(dev, struct pl011, dev);
 
 	clear_fifos(u);
-	u->ibrd = u->ris = u->imsc = 0;
-	u->rsr = u->ilpr = u->fbrd = u->lcr_h = u->dmacr = 0;
-	u->divisor = 0;
-	u->cr = CR_RESET;
+	u->ris = u->imsc = 0;
+	u->rsr = u->ilpr = u->dmacr = 0;
 	u->ifls = IFLS_RESET;
+	set_up(u);
 	refill(u);
 	update_line(u);
 }

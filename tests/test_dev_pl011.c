@@ -54,8 +54,8 @@ static void reset_values(void **state)
 		unsigned reg;
 		uint32_t value;
 	} rows[] = {
-		{ DR, 0 },       { RSR, 0 },      { FR, 0x97 },    { ILPR, 0 },     { IBRD, 0 },
-		{ FBRD, 0 },     { LCR_H, 0 },    { CR, 0x301 },   { IFLS, 0x12 },  { IMSC, 0 },
+		{ DR, 0 },       { RSR, 0 },      { FR, 0x97 },    { ILPR, 0 },     { IBRD, 13 },
+		{ FBRD, 1 },     { LCR_H, 0x70 }, { CR, 0x301 },   { IFLS, 0x12 },  { IMSC, 0 },
 		{ RIS, 0 },      { MIS, 0 },      { ICR, 0 },      { DMACR, 0 },    { 0xfe0, 0x11 },
 		{ 0xfe4, 0x10 }, { 0xfe8, 0x14 }, { 0xfec, 0x00 }, { 0xff0, 0x0d }, { 0xff4, 0xf0 },
 		{ 0xff8, 0x05 }, { 0xffc, 0xb1 }, { 0xfdc, 0 },    { 0x100, 0 },
@@ -84,7 +84,6 @@ static void polled_output(void **state)
 	struct env *e = make(state);
 	const char *text = "early";
 
-	out(e, LCR_H, 0x70);
 	for (const char *p = text; *p; p++) {
 		assert_int_equal(in(e, FR) & 0x28, 0);
 		hc_bus_write(e->vm, HC_SPACE_MEMORY, BASE, 1, (uint8_t)*p);
@@ -377,7 +376,8 @@ static struct model model;
 
 static void start(struct model *m)
 {
-	*m = (struct model){ .cr = 0x301, .ifls = 0x12 };
+	*m = (struct model){ .cr = 0x301, .ifls = 0x12, .lcr = 0x70, .ibrd = 13, .fbrd = 1 };
+	m->divisor = 13 * 64 + 1;
 }
 
 static void fuzz(void **state)

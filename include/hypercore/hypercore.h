@@ -32,7 +32,7 @@ extern "C" {
 
 #define HYPERCORE_API __attribute__((visibility("default")))
 
-struct hypercore; /* a virtual machine: a PC */
+struct hypercore; /* a virtual machine: a PC or, by its kernel, an AArch64 "virt" machine */
 
 /* A serial port's output. Called by the threads of virtual CPUs, by one at a time for a VM, and
  * holds all of them up until it returns. It may not call functions of this library. */
@@ -46,16 +46,19 @@ struct hypercore_config {
 	const char *backend;
 	uint64_t memory; /* bytes, a multiple of 2 MiB, 16 MiB at least; 512 MiB */
 	unsigned cpus;   /* 1 */
-	/* A Linux bzImage, and an initramfs or NULL. Not needed after hypercore_create(). */
+	/* A Linux bzImage or arm64 Image, and an initramfs or NULL. Not needed after
+	 * hypercore_create(). */
 	const void *kernel, *initrd;
 	size_t kernel_size, initrd_size;
 	const char *cmdline; /* "" */
-	/* COM1 and COM2, as ttyS0 and ttyS1 of a guest. output NULL: the port is not there. */
+	/* COM1 and COM2, as ttyS0 and ttyS1 of a guest; AArch64: ttyAMA0 and ttyS0. output NULL:
+	 * the port is not there. */
 	struct {
 		hypercore_output output;
 		void *arg;
 	} serial[2];
-	uint16_t exit_port; /* a byte written here ends the VM with it as its status; 0: none */
+	/* A byte written here ends the VM with it as its status; 0: none. AArch64: at 0x9050000. */
+	uint16_t exit_port;
 	uint64_t switch_ns; /* two backends: move every so many nanoseconds; 0: when asked to */
 };
 

@@ -12,5 +12,6 @@ const struct linux_backend linux_backends[] = {
 	{ .ops = &kvm_backend },
 	/* Runs too little for a guest that nobody has looked at. */
 	{ .ops = &unicorn_backend, .by_name_only = true },
+	{ .ops = &unicorn_a64_backend, .by_name_only = true },
 	{ .ops = NULL },
 };

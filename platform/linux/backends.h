@@ -25,11 +25,12 @@ int linux_measure(const struct hc_backend_ops *backend, struct linux_speed *spee
 /* A VM's backends: the first runs it, its vCPUs can move to the second; NULL: there is none. */
 #define LINUX_VM_BACKENDS 2
 
-/* The backend called name, if it can be used, or two, as in "kvm,emu"; "auto" or NULL: of those
- * that can, the one that is fastest by linux_measure(), and says in one line why. -ENOENT (no such
- * backend: says which there are), -ENODEV (none can be used), -EINVAL (the same twice, or three),
- * or the error of its probe(), explained. */
-int linux_choose_backends(const char *names,
+/* The backend for guests of that ISA called name, if it can be used, or two, as in "kvm,emu";
+ * "auto" or NULL: of those that can, the one that is fastest by linux_measure(), and says in one
+ * line why. -ENOENT (no such backend: says which there are), -EOPNOTSUPP (it runs other guests),
+ * -ENODEV (none can be used), -EINVAL (the same twice, or three), or the error of its probe(),
+ * explained. */
+int linux_choose_backends(const char *names, enum hc_isa isa,
                           const struct hc_backend_ops *chosen[LINUX_VM_BACKENDS]);
 
 #endif

@@ -24,7 +24,7 @@ struct text {
 		 sizeof((t)->buf) - hc_min((t)->used, sizeof((t)->buf) - 1), __VA_ARGS__))
 
 /* Those that cannot be used go into unusable, with the reason. */
-static unsigned find_usable(struct candidate *c, struct text *unusable)
+static unsigned find_usable(enum hc_isa isa, struct candidate *c, struct text *unusable)
 {
 	unsigned n = 0;
 
@@ -32,7 +32,7 @@ static unsigned find_usable(struct candidate *c, struct text *unusable)
 		const struct hc_backend_ops *b = linux_backends[i].ops;
 		struct hc_backend_info info = { 0 };
 
-		if (linux_backends[i].by_name_only)
+		if (linux_backends[i].by_name_only || b->isa != isa)
 			continue;
 		if (b->probe(&info))
 			ADD(unusable, "; not %s: %s", b->name, info.reason);
@@ -76,15 +76,30 @@ static void say_why(const struct candidate *c, unsigned n, const struct candidat
 	       best->backend->name, millions(best), others.buf, unusable->buf);
 }
 
-static int choose_any(const struct hc_backend_ops **chosen)
+static const char *isa_name(enum hc_isa isa)
+{
+	return isa == HC_ISA_X86_64 ? "x86-64" : "AArch64";
+}
+
+static int no_backend(enum hc_isa isa, const struct text *unusable)
+{
+	struct text by_name = { 0 };
+
+	for (unsigned i = 0; linux_backends[i].ops; i++)
+		if (linux_backends[i].ops->isa == isa && linux_backends[i].by_name_only)
+			ADD(&by_name, "; there is --backend %s", linux_backends[i].ops->name);
+	return hc_error(-ENODEV, "no backend for any guest runs %s guests on this machine%s%s",
+	                isa_name(isa), unusable->buf, by_name.buf);
+}
+
+static int choose_any(enum hc_isa isa, const struct hc_backend_ops **chosen)
 {
 	struct candidate c[MAX_BACKENDS];
 	struct text unusable = { 0 };
-	unsigned n = find_usable(c, &unusable);
+	unsigned n = find_usable(isa, c, &unusable);
 
 	if (!n)
-		return hc_error(-ENODEV, "no backend can run guests on this machine%s",
-		                unusable.buf);
+		return no_backend(isa, &unusable);
 	if (n == 1) {
 		hc_log(HC_LOG_INFO, "backend %s: the only one that can be used here%s",
 		       c[0].backend->name, unusable.buf);
@@ -105,19 +120,25 @@ static int no_such_backend(const char *name, size_t len)
 	struct text known = { 0 };
 
 	for (unsigned i = 0; linux_backends[i].ops; i++)
-		ADD(&known, ", %s", linux_backends[i].ops->name);
+		if (!i || strcmp(linux_backends[i].ops->name, linux_backends[i - 1].ops->name) != 0)
+			ADD(&known, ", %s", linux_backends[i].ops->name);
 	return hc_error(-ENOENT, "no backend is called %.*s; there are: auto%s", (int)len, name,
 	                known.buf);
 }
 
-static int choose_named(const char *name, size_t len, const struct hc_backend_ops **chosen)
+static int choose_named(const char *name, size_t len, enum hc_isa isa,
+                        const struct hc_backend_ops **chosen)
 {
+	const struct hc_backend_ops *other = NULL;
 	struct hc_backend_info info = { 0 };
 
 	for (unsigned i = 0; linux_backends[i].ops; i++) {
 		const struct hc_backend_ops *b = linux_backends[i].ops;
 
 		if (strlen(b->name) != len || strncmp(name, b->name, len) != 0)
+			continue;
+		other = b;
+		if (b->isa != isa)
 			continue;
 		int rc = b->probe(&info);
 
@@ -126,22 +147,26 @@ static int choose_named(const char *name, size_t len, const struct hc_backend_op
 		*chosen = b;
 		return 0;
 	}
+	if (other)
+		return hc_error(-EOPNOTSUPP, "backend %s: runs %s guests, the kernel is for %s",
+		                other->name, isa_name(other->isa), isa_name(isa));
 	return no_such_backend(name, len);
 }
 
-int linux_choose_backends(const char *names, const struct hc_backend_ops *chosen[LINUX_VM_BACKENDS])
+int linux_choose_backends(const char *names, enum hc_isa isa,
+                          const struct hc_backend_ops *chosen[LINUX_VM_BACKENDS])
 {
 	const char *comma = names ? strchr(names, ',') : NULL;
 
 	chosen[1] = NULL;
 	if (!names || strcmp(names, "auto") == 0)
-		return choose_any(&chosen[0]);
+		return choose_any(isa, &chosen[0]);
 	if (!comma)
-		return choose_named(names, strlen(names), &chosen[0]);
-	int rc = choose_named(names, (size_t)(comma - names), &chosen[0]);
+		return choose_named(names, strlen(names), isa, &chosen[0]);
+	int rc = choose_named(names, (size_t)(comma - names), isa, &chosen[0]);
 
 	if (!rc)
-		rc = choose_named(comma + 1, strlen(comma + 1), &chosen[1]);
+		rc = choose_named(comma + 1, strlen(comma + 1), isa, &chosen[1]);
 	if (!rc && chosen[0] == chosen[1])
 		rc = hc_error(-EINVAL, "backends %s: wants two different ones", names);
 	return rc;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* libhypercore's VMs, by the core's and the PC's. */
+/* libhypercore's VMs, by the core's and the machines'. */
 #include <errno.h>
 #include <hypercore/hypercore.h>
 #include <pthread.h>
@@ -7,11 +7,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "arch/x86_64/x86.h"
 #include "core/log.h"
 #include "core/vm.h"
-#include "machines/pc.h"
 #include "platform/linux/backends.h"
+#include "platform/linux/guest.h"
 #include "platform/linux/linux.h"
 
 struct port {
@@ -73,10 +72,16 @@ static void observe(struct hc_vm *vm, enum hc_vm_state from, enum hc_vm_state to
 	pthread_mutex_unlock(&h->lock);
 }
 
-static int create_pc(struct hypercore *h, const struct hypercore_config *c,
-                     const struct hc_backend_ops *const *backends)
+static uint64_t exit_at(const struct linux_guest *guest, const struct hypercore_config *c)
 {
-	const struct machine_config pc = {
+	return c->exit_port && guest->exit_at ? guest->exit_at : c->exit_port;
+}
+
+static int create_machine(struct hypercore *h, const struct linux_guest *guest,
+                          const struct hypercore_config *c,
+                          const struct hc_backend_ops *const *backends)
+{
+	const struct machine_config machine = {
 		.name = c->name,
 		.cpus = c->cpus,
 		.memory = c->memory,
@@ -87,7 +92,7 @@ static int create_pc(struct hypercore *h, const struct hypercore_config *c,
 		.cmdline = c->cmdline ? c->cmdline : "",
 		.serial = { connect_port(&h->ports[0], c->serial[0].output, c->serial[0].arg),
 		            connect_port(&h->ports[1], c->serial[1].output, c->serial[1].arg) },
-		.exit_at = c->exit_port,
+		.exit_at = exit_at(guest, c),
 		.other = backends[1],
 		.switch_ns = c->switch_ns,
 	};
@@ -95,7 +100,7 @@ static int create_pc(struct hypercore *h, const struct hypercore_config *c,
 
 	if (rc)
 		return rc;
-	rc = pc_create(&h->vm, backends[0], &pc);
+	rc = guest->create(&h->vm, backends[0], &machine);
 	if (!rc) {
 		rc = hc_vm_observe(h->vm, observe, h);
 		if (rc)
@@ -107,16 +112,17 @@ static int create_pc(struct hypercore *h, const struct hypercore_config *c,
 }
 
 /* What would otherwise show up only after threads were made. */
-static int check(const struct hypercore_config *c)
+static int check(const struct hypercore_config *c, const struct linux_guest **guest)
 {
 	if (c->size != sizeof(*c))
 		return hc_error(-EINVAL, "struct hypercore_config was not set up by "
 		                         "hypercore_config_init()");
 	if (!c->kernel)
 		return hc_error(-EINVAL, "no kernel is given");
-	if (!c->cpus || c->cpus > X86_MAX_VCPUS)
-		return hc_error(-ERANGE, "%u virtual CPUs asked for, 1 to %d are supported",
-		                c->cpus, X86_MAX_VCPUS);
+	*guest = linux_guest_of(c->kernel, c->kernel_size);
+	if (!c->cpus || c->cpus > (*guest)->max_cpus)
+		return hc_error(-ERANGE, "%u virtual CPUs asked for, 1 to %u are supported",
+		                c->cpus, (*guest)->max_cpus);
 	if (c->switch_ns && (!c->backend || !strchr(c->backend, ',')))
 		return hc_error(-EINVAL, "moves between backends want two of them, as in kvm,emu");
 	if (c->memory > linux_memory_available())
@@ -150,12 +156,13 @@ static void free_handle(struct hypercore *h)
 int hypercore_create(struct hypercore **vm, const struct hypercore_config *config)
 {
 	const struct hc_backend_ops *backends[LINUX_VM_BACKENDS];
+	const struct linux_guest *guest = NULL;
 	int rc = linux_init();
 
 	if (!rc)
-		rc = check(config);
+		rc = check(config, &guest);
 	if (!rc)
-		rc = linux_choose_backends(config->backend, backends);
+		rc = linux_choose_backends(config->backend, guest->isa, backends);
 	if (rc)
 		return rc;
 	struct hypercore *h = calloc(1, sizeof(*h));
@@ -164,7 +171,7 @@ int hypercore_create(struct hypercore **vm, const struct hypercore_config *confi
 		return hc_error(-ENOMEM, "no memory for a VM");
 	init_sync(h);
 	linux_vm_lock();
-	rc = create_pc(h, config, backends);
+	rc = create_machine(h, guest, config, backends);
 	linux_vm_unlock();
 	if (rc)
 		free_handle(h);
@@ -399,6 +406,8 @@ int64_t hypercore_backend_speed(unsigned index)
 	struct linux_speed speed = { 0 };
 	int rc = b ? linux_init() : -ENOENT;
 
+	if (!rc && b->isa != HC_ISA_X86_64)
+		return -ENOSYS; /* the measuring guest is an x86-64 one */
 	if (!rc)
 		rc = linux_measure(b, &speed);
 	return rc ? rc : (int64_t)speed.instructions;

@@ -2,12 +2,10 @@
 /* Loads the module with the backend "unicorn", and stands in for its functions. */
 #include "platform/linux/unicorn.h"
 
-#include <dlfcn.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 /* after the above */
+#include "platform/linux/module.h"
 #include "platform/linux/unicorn/module.h"
 
 static const struct unicorn_host host = {
@@ -29,68 +27,15 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static const struct hc_backend_ops *module; /* NULL: why_not */
 static char why_not[128];
 
-/* --- Search --- */
-
-static bool load(const char *path)
+static void find_module(void)
 {
-	void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	unicorn_entry entry = NULL;
-
-	if (!handle) {
-		hc_snprintf(why_not, sizeof(why_not), "%s", dlerror());
-		return false;
-	}
-	void *symbol = dlsym(handle, UNICORN_ENTRY);
+	void *symbol = linux_module_find(UNICORN_MODULE, UNICORN_ENTRY, why_not, sizeof(why_not));
 
 	memcpy(&entry, &symbol, sizeof(entry));
 	module = entry ? entry(&host) : NULL;
-	if (!module) {
-		hc_snprintf(why_not, sizeof(why_not), "not of this build: %s", path);
-		dlclose(handle);
-	}
-	return module != NULL;
-}
-
-/* True: there is a file, so that the search is over. */
-static bool try_folder(const char *folder, const char *below)
-{
-	char path[512];
-
-	if (hc_snprintf(path, sizeof(path), "%s%s/%s", folder, below, UNICORN_MODULE) >=
-	            (int)sizeof(path) ||
-	    access(path, F_OK))
-		return false;
-	(void)load(path);
-	return true;
-}
-
-/* Where this program is: the folder's path, or "" if that is not known. */
-static void program_folder(char *path, size_t size)
-{
-	ssize_t n = readlink("/proc/self/exe", path, size - 1);
-
-	path[n > 0 ? n : 0] = '\0';
-	char *slash = strrchr(path, '/');
-
-	if (slash)
-		*slash = '\0';
-}
-
-static void find_module(void)
-{
-	const char *folder = getenv("HYPERCORE_MODULES");
-	char program[256];
-
-	program_folder(program, sizeof(program));
-	hc_snprintf(why_not, sizeof(why_not),
-	            "not there: module %s not found (it needs the package libunicorn2)",
-	            UNICORN_MODULE);
-	if (folder && *folder) {
-		(void)try_folder(folder, "");
-		return;
-	}
-	(void)(try_folder(program, "") || try_folder(program, HC_MODULES_FROM_PROGRAM) ||
-	       try_folder(HC_MODULES, ""));
+	if (entry && !module)
+		hc_snprintf(why_not, sizeof(why_not), "not of this build: %s", UNICORN_MODULE);
 }
 
 /* --- The backend --- */

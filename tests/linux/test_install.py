@@ -57,7 +57,7 @@ class Install(unittest.TestCase):
         self.check_run(program)
 
     def test_static(self):
-        self.check_run(self.build(self.lib / "libhypercore.a", "-pthread"))
+        self.check_run(self.build(self.lib / "libhypercore.a", "-lfdt", "-pthread"))
 
     def test_exported_names(self):
         names = output("nm", "-D", "--defined-only", self.lib / "libhypercore.so").split("\n")

@@ -8,9 +8,10 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 /* after the above */
-#include "platform/linux/unicorn/internal.h"
+#include "platform/linux/unicorn/guard.h"
 
 static const int signals[] = { SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE, SIGTRAP };
 
@@ -55,40 +56,39 @@ void unicorn_guard_init(void)
 		sigaction(signals[i], &action, &others[i]);
 }
 
-static void bury(struct unicorn_vcpu *v, int sig)
+static void bury(struct unicorn_guard *g, int sig)
 {
-	v->is_dead = true;
-	v->uc = NULL;
-	unicorn_host->snprintf(v->failure, sizeof(v->failure),
-	                       "Unicorn crashed (SIG%s) and is not used again for this guest",
-	                       sigabbrev_np(sig));
+	g->is_dead = true;
+	(void)snprintf(g->failure, sizeof(g->failure),
+	               "Unicorn crashed (SIG%s) and is not used again for this guest",
+	               sigabbrev_np(sig));
 }
 
-static bool call(struct unicorn_vcpu *v, void (*fn)(struct unicorn_vcpu *v))
+static bool call(struct unicorn_guard *g, void (*fn)(void *arg), void *arg)
 {
 	sigjmp_buf here;
 	int sig = sigsetjmp(here, 0);
 
 	if (sig) {
-		bury(v, sig);
+		bury(g, sig);
 		return false;
 	}
 	way_out = &here;
-	fn(v);
+	fn(arg);
 	way_out = NULL;
 	return true;
 }
 
 /* Where it crashes, the stack pointer may be anything: the handler has a stack of its own. */
-bool unicorn_guard(struct unicorn_vcpu *v, void (*fn)(struct unicorn_vcpu *v))
+bool unicorn_guarded(struct unicorn_guard *g, void (*fn)(void *arg), void *arg)
 {
-	const stack_t own = { .ss_sp = v->signal_stack, .ss_size = sizeof(v->signal_stack) };
+	const stack_t own = { .ss_sp = g->signal_stack, .ss_size = sizeof(g->signal_stack) };
 	stack_t old;
 
-	if (v->is_dead)
+	if (g->is_dead)
 		return false;
 	(void)sigaltstack(&own, &old);
-	bool ok = call(v, fn);
+	bool ok = call(g, fn, arg);
 
 	(void)sigaltstack(&old, NULL);
 	return ok;

@@ -31,7 +31,7 @@ enum unicorn_step unicorn_raise_vector(struct unicorn_vcpu *v, struct hc_exit *e
 
 int unicorn_refuse(struct unicorn_vcpu *v, const char *why)
 {
-	unicorn_host->snprintf(v->failure, sizeof(v->failure), "%s", why);
+	unicorn_host->snprintf(v->guard.failure, sizeof(v->guard.failure), "%s", why);
 	return -EOPNOTSUPP;
 }
 
@@ -228,7 +228,7 @@ static enum unicorn_step machine_status(struct unicorn_vcpu *v, struct hc_exit *
 
 static enum unicorn_step invalidate_page(struct unicorn_vcpu *v, struct hc_exit *exit)
 {
-	if (!unicorn_guard(v, unicorn_unmap_all))
+	if (!unicorn_call(v, unicorn_unmap_all))
 		return unicorn_give_up(v, exit, NULL);
 	return unicorn_finish(v, exit, exit->next_pc);
 }

@@ -13,13 +13,14 @@
  * to the system (hook.c); they become exits, or are carried out here (insn.c, transfer.c).
  *   - Events are delivered here (transfer.c).
  *
- * Its faults must not be the process's: all calls into it are made under unicorn_guard().
+ * Its faults must not be the process's: all calls into it are made under unicorn_guarded().
  */
 #ifndef PLATFORM_LINUX_UNICORN_INTERNAL_H
 #define PLATFORM_LINUX_UNICORN_INTERNAL_H
 
 #include <unicorn/unicorn.h>
 /* after the above */
+#include "platform/linux/unicorn/guard.h"
 #include "platform/linux/unicorn/module.h"
 
 /* A piece of the guest's virtual memory that Unicorn has. */
@@ -46,8 +47,7 @@ struct unicorn_vcpu {
 	struct hc_vcpu *vcpu;
 	uc_engine *uc;
 	uc_context *pristine; /* of the CPU as it was made */
-	char failure[112];    /* why it was refused or given up */
-	bool is_dead;         /* the library crashed: it is not called again */
+	struct unicorn_guard guard;
 
 	/* The last stop. */
 	enum unicorn_stop stop;
@@ -70,11 +70,10 @@ struct unicorn_vcpu {
 	bool wants_window, wants_nmi_window, nmi_is_masked;
 	bool has_shadow; /* of STI or a load of SS, on the instruction at shadow_rip */
 	uint64_t shadow_rip;
-	uint64_t passed_rip; /* the hook lets the instruction there pass, */
-	bool passes;         /* once */
-	uint8_t loaded;      /* bit n: segment n may have been since its hidden part was fetched */
-	uint32_t lost;       /* groups that Unicorn has to be given again */
-	_Alignas(16) uint8_t signal_stack[65536];
+	uint64_t passed_rip;  /* the hook lets the instruction there pass, */
+	bool passes;          /* once */
+	uint8_t loaded;       /* bit n: segment n may have been since its hidden part was fetched */
+	uint32_t lost;        /* groups that Unicorn has to be given again */
 	struct x86_event due; /* to be delivered at the next entry */
 };
 
@@ -88,14 +87,8 @@ static inline struct unicorn_vcpu *unicorn_vcpu_of(struct hc_vcpu *vcpu)
 /* Notes why the guest cannot go on; the exit is to be HC_EXIT_ENTRY_FAILED. Returns -EOPNOTSUPP. */
 int unicorn_refuse(struct unicorn_vcpu *v, const char *why);
 
-/* --- guard.c --- */
-
-/* Takes SIGSEGV, SIGABRT and the like over, for what happens in unicorn_guard(); others' go where
- * they went. Harmless when repeated. */
-void unicorn_guard_init(void);
-
-/* Calls fn(v). False: it crashed, or had before; v->failure then says how, and v->is_dead. */
-bool unicorn_guard(struct unicorn_vcpu *v, void (*fn)(struct unicorn_vcpu *v));
+/* unicorn_guarded() for functions of this module. */
+bool unicorn_call(struct unicorn_vcpu *v, void (*fn)(struct unicorn_vcpu *v));
 
 /* --- state.c: under the guard --- */
 

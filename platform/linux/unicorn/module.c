@@ -18,6 +18,27 @@ void hc_platform_relax(void)
 /* Groups that nothing which Unicorn executes changes. */
 #define KEPT (X86_G_CR | X86_G_CS | X86_G_DR | X86_G_MSR)
 
+/* --- The guard --- */
+
+struct call {
+	struct unicorn_vcpu *v;
+	void (*fn)(struct unicorn_vcpu *v);
+};
+
+static void make_call(void *arg)
+{
+	const struct call *c = arg;
+
+	c->fn(c->v);
+}
+
+bool unicorn_call(struct unicorn_vcpu *v, void (*fn)(struct unicorn_vcpu *v))
+{
+	struct call c = { v, fn };
+
+	return unicorn_guarded(&v->guard, make_call, &c);
+}
+
 /* --- What cannot be run --- */
 
 static const char *find_obstacle(const struct x86_state *s)
@@ -100,9 +121,9 @@ static enum unicorn_step on_memory(struct unicorn_vcpu *v, struct hc_exit *exit)
 {
 	if (!unicorn_find_page(v, v->address, v->access, &v->wanted, exit))
 		return UNICORN_EXITS;
-	if (unicorn_guard(v, map_wanted) && v->err == UC_ERR_OK)
+	if (unicorn_call(v, map_wanted) && v->err == UC_ERR_OK)
 		return UNICORN_GOES_ON;
-	return unicorn_give_up(v, exit, v->is_dead ? NULL : uc_strerror(v->err));
+	return unicorn_give_up(v, exit, v->guard.is_dead ? NULL : uc_strerror(v->err));
 }
 
 static enum unicorn_step leave(struct hc_exit *exit, enum hc_exit_reason reason)
@@ -171,11 +192,11 @@ static enum unicorn_step step(struct unicorn_vcpu *v, struct hc_exit *exit)
 	const struct x86_state *s = x86_state_of(v->vcpu);
 
 	exit->pc = exit->next_pc = s->rip;
-	if (v->is_dead)
+	if (v->guard.is_dead)
 		return unicorn_give_up(v, exit, NULL);
 	if (prepare(v, exit) == UNICORN_EXITS)
 		return UNICORN_EXITS;
-	bool is_alive = unicorn_guard(v, execute);
+	bool is_alive = unicorn_call(v, execute);
 
 	exit->pc = exit->next_pc = s->rip;
 	if (is_alive)
@@ -230,7 +251,7 @@ static void unmake(struct unicorn_vcpu *v)
 
 static void free_vcpu(struct unicorn_vcpu *v)
 {
-	(void)unicorn_guard(v, unmake);
+	(void)unicorn_call(v, unmake);
 	unicorn_host->platform_free(v, sizeof(*v));
 }
 
@@ -242,10 +263,10 @@ static int vcpu_create(struct hc_vcpu *vcpu)
 		return unicorn_host->error(-ENOMEM, "unicorn: no memory for a vCPU of VM %s",
 		                           vcpu->vm->name);
 	v->vcpu = vcpu;
-	if (!unicorn_guard(v, make) || v->err != UC_ERR_OK) {
-		int rc = unicorn_host->error(-ENOMEM, "unicorn: vCPU %u of VM %s: %s", vcpu->id,
-		                             vcpu->vm->name,
-		                             v->is_dead ? v->failure : uc_strerror(v->err));
+	if (!unicorn_call(v, make) || v->err != UC_ERR_OK) {
+		int rc = unicorn_host->error(
+			-ENOMEM, "unicorn: vCPU %u of VM %s: %s", vcpu->id, vcpu->vm->name,
+			v->guard.is_dead ? v->guard.failure : uc_strerror(v->err));
 
 		free_vcpu(v);
 		return rc;
@@ -278,7 +299,7 @@ static void get_state(struct hc_vcpu *vcpu, uint32_t groups)
 
 	v->asked = groups & (X86_G_SEG | X86_G_DT | X86_G_FPU);
 	if (v->asked)
-		(void)unicorn_guard(v, fetch_asked);
+		(void)unicorn_call(v, fetch_asked);
 	if (groups & X86_G_EVENT)
 		unicorn_fetch_events(v);
 }
@@ -372,7 +393,7 @@ static void written(struct hc_vm *vm, gpa_t gpa, uint64_t size)
 
 static void explain(struct hc_vcpu *vcpu, const struct hc_exit *exit, char *buf, size_t size)
 {
-	unicorn_host->snprintf(buf, size, "%s", unicorn_vcpu_of(vcpu)->failure);
+	unicorn_host->snprintf(buf, size, "%s", unicorn_vcpu_of(vcpu)->guard.failure);
 }
 
 /* What Unicorn executes and hypercore offers: SSE to SSE4.2 (not POPCNT, which is undefined

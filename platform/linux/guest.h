@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Which machine a kernel is for. */
+#ifndef PLATFORM_LINUX_GUEST_H
+#define PLATFORM_LINUX_GUEST_H
+
+#include <hypercore/backend.h>
+
+#include "machines/machine.h"
+
+struct linux_guest {
+	enum hc_isa isa;
+	const char *isa_name; /* for messages */
+	machine_create_fn create;
+	unsigned max_cpus;
+	const char *console; /* the kernel's command line if nobody gives one */
+	uint64_t exit_at;    /* where the exit device is if one is asked for; 0: at the port */
+};
+
+/* By the file's contents: an arm64 Image, or else whatever a PC makes of it. */
+const struct linux_guest *linux_guest_of(const void *kernel, uint64_t size);
+
+#endif
