@@ -5,8 +5,8 @@
  * With EL2: those between an ERET at enter=FIRST-LAST and a block that begins at leave=FIRST-LAST,
  * which are addresses of the hypervisor's. For the others it says at which addresses they are.
  *
- * For one CPU. A block that an exception leaves early is counted whole; the blocks around VMRUN are
- * exact, since VMRUN ends a block.
+ * For machines whose CPUs take turns (-icount) or that have one. A block that an exception leaves
+ * early is counted whole; the blocks around VMRUN are exact, since VMRUN ends a block.
  *
  * QEMU's own header is in no Debian 12 package, so what is used of its interface (QEMU's
  * docs/devel/tcg-plugins) is declared here. HC_PLUGIN_API is the interface's version: 1 for
@@ -50,11 +50,15 @@ struct block {
 	uint64_t outside;       /* times executed outside the guest */
 };
 
+#define MAX_CPUS 64
+
 static struct block *blocks;
-static uint64_t total, guest, entries;
-static uint64_t entered_at;   /* total when VMRUN was executed */
+static struct {
+	uint64_t total, guest, entries;
+	uint64_t entered_at; /* total when VMRUN was executed */
+	int in_guest;
+} cpus[MAX_CPUS];
 static const uint8_t *vmexit; /* where the instruction after VMRUN is in QEMU's memory */
-static int in_guest;
 static char output[1024];
 
 /* AArch64: where the guest is entered, and where it is left to. */
@@ -73,23 +77,26 @@ static void count(unsigned cpu, void *data)
 {
 	struct block *block = data;
 
-	total += block->size;
-	block->outside += !in_guest;
+	cpu %= MAX_CPUS;
+	cpus[cpu].total += block->size;
+	block->outside += !cpus[cpu].in_guest;
 }
 
 static void count_vmrun(unsigned cpu, void *data)
 {
 	count(cpu, data);
-	entered_at = total;
-	in_guest = 1;
-	entries++;
+	cpu %= MAX_CPUS;
+	cpus[cpu].entered_at = cpus[cpu].total;
+	cpus[cpu].in_guest = 1;
+	cpus[cpu].entries++;
 }
 
 static void count_vmexit(unsigned cpu, void *data)
 {
-	if (in_guest)
-		guest += total - entered_at;
-	in_guest = 0;
+	cpu %= MAX_CPUS;
+	if (cpus[cpu].in_guest)
+		cpus[cpu].guest += cpus[cpu].total - cpus[cpu].entered_at;
+	cpus[cpu].in_guest = 0;
 	count(cpu, data);
 }
 
@@ -136,9 +143,15 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 static void at_exit(qemu_plugin_id_t id, void *data)
 {
 	FILE *file = fopen(output, "w");
+	uint64_t total = 0, guest = 0, entries = 0;
 
 	if (!file)
 		return;
+	for (unsigned cpu = 0; cpu < MAX_CPUS; cpu++) {
+		total += cpus[cpu].total;
+		guest += cpus[cpu].guest;
+		entries += cpus[cpu].entries;
+	}
 	fprintf(file, "{\"total\": %llu, \"guest\": %llu, \"entries\": %llu, \"outside\": [[0, 0]",
 	        (unsigned long long)total, (unsigned long long)guest, (unsigned long long)entries);
 	for (const struct block *block = blocks; block; block = block->next)

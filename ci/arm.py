@@ -79,6 +79,11 @@ def _kernel(machine, files, image):
     run_logged([ROOT / "ci/mkbundle", bundle, *files],
                machine.directory / "mkbundle.log", "packing the bundle")
     options = ["-kernel", str(image), "-initrd", str(bundle)]
+    if machine.emulator == "raspi4b": # QEMU makes a device tree for "virt" alone
+        tree = machine.directory / "raspi4b.dtb"
+        run_logged(["dtc", "-q", "-I", "dts", "-O", "dtb", "-o", tree, ROOT / "ci/raspi4b.dts"],
+                   machine.directory / "dtc.log", "compiling the device tree")
+        options += ["-dtb", str(tree)]
     return options + (["-append", machine.board_append] if machine.board_append else [])
 
 

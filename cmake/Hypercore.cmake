@@ -15,6 +15,7 @@ set(HC_BOARD_x86_64 -m64 -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-
   -ffunction-sections -fdata-sections
   -fno-asynchronous-unwind-tables -fstack-protector-strong -mstack-protector-guard=global)
 set(HC_BOARD_aarch64 -mgeneral-regs-only -mstrict-align -mno-outline-atomics -fno-pic -fno-pie
+  -fstack-protector -mstack-protector-guard=global
   -fno-asynchronous-unwind-tables)
 
 set(HC_COMMON)

@@ -210,6 +210,7 @@ static void test_fetch_and_walk(void **state)
 	a64_env_exit(vcpu, &exit);
 	assert_int_equal(reads, 1);
 	exit.u.stage2.access = HC_ACCESS_EXEC;
+	exit.u.stage2.described = 0;
 	prepare(vcpu);
 	a64_env_exit(vcpu, &exit);
 	assert_int_equal(abort_at(vcpu, DEVICE), IABT);
@@ -545,13 +546,14 @@ static void test_random_exits(void **state)
 		a->gpa = gpa_of(places[(r >> 8) % 6] + (r >> 16) % 8192);
 		a->gva = gva_of(a64_env_random());
 		a->access = (uint8_t)(1u << (r >> 32) % 3);
-		a->described = r >> 40 & 1;
 		a->width = (uint8_t)(1u << (r >> 41 & 3));
 		a->rt = r >> 43 & 31;
 		a->is_signed = r >> 48 & 1;
 		a->is_64 = r >> 49 & 1;
 		a->in_walk = (r >> 50 & 7) == 0;
 		a->is_cache = (r >> 53 & 7) == 0;
+		a->described =
+			r >> 40 & 1 && !a->in_walk && !a->is_cache && a->access != HC_ACCESS_EXEC;
 		memcpy(ram + filler % (MEMORY - 8), &filler, 8);
 		/* A load or store of some kind. */
 		uint32_t insn = (uint32_t)(filler >> 32);

@@ -189,38 +189,52 @@ static void test_registers_stay_while_nobody_else_comes(void **state)
 	rig_stop();
 }
 
-/* More VMs than VMIDs take turns on CPUs, one stays where it is: nobody gets anybody's VMID. */
+static void change_stage2(struct hc_vm *vm)
+{
+	model_stage2_changed(s2_root(&vm->s2), 0x1000, 0x1000);
+	el2_backend.invalidate(vm, gpa_of(0x1000), 0x1000);
+}
+
+static void run_on(struct hc_vcpu *vcpu, unsigned cpu)
+{
+	rig_load_vcpu(vcpu, cpu);
+	rig_run_vcpu(vcpu);
+}
+
+/* More VMs than VMIDs take turns on CPUs; VM 0 stays on CPU 0 for long, and visits others: nobody
+ * gets anybody's VMID, and what is invalidated reaches a VM whatever its VMID is called by now. */
 static void test_vmids_are_used_again(void **state)
 {
 	struct hc_vcpu *vcpus[RIG_VMS];
 	uint64_t seed = 1;
 
 	rig_start(&rig_plain);
-	rig_run_script(0, ends); /* CPU 0's own all the time */
+	rig_run_script(0, ends);
 	for (unsigned i = 1; i < RIG_VMS; i++)
 		vcpus[i] = rig_add_vm(i);
-	for (unsigned round = 0; round < 4 * RIG_VMS; round++) {
+	for (unsigned round = 0; round < 6 * RIG_VMS; round++) {
 		struct hc_vcpu *vcpu = vcpus[1 + test_below(&seed, RIG_VMS - 1)];
 
-		rig_load_vcpu(vcpu, 1 + (unsigned)test_below(&seed, 3));
-		rig_run_vcpu(vcpu);
-		if (test_below(&seed, 8) == 0) {
+		if (test_below(&seed, 16) == 0)
+			vcpu = &rig_vcpus[1].vcpu;
+		if (test_below(&seed, 32) == 0) {
 			model_be(0);
-			rig_run(0);
-			model_be(vcpu->cpu->id);
+			rig_put(0);
+			run_on(vcpu, 0);
+			el2_backend.put(vcpu);
+			rig_load(0, 0);
 		}
-		/* What is invalidated reaches it whatever its VMID is called by now. */
-		if (test_below(&seed, 4) == 0) {
-			struct hc_vm *vm = test_below(&seed, 2) ? &rig_vms[0].vm : vcpu->vm;
-
-			model_stage2_changed(s2_root(&vm->s2), 0x1000, 0x1000);
-			el2_backend.invalidate(vm, gpa_of(0x1000), 0x1000);
-		}
-		rig_no_complaint();
+		run_on(vcpu, 1 + (unsigned)test_below(&seed, 3));
+		if (test_below(&seed, 4) == 0)
+			change_stage2(test_below(&seed, 2) ? &rig_vms[0].vm : vcpu->vm);
+		rig_run_vcpu(vcpu);
 		el2_backend.put(vcpu);
+		model_be(0);
+		if (test_below(&seed, 4) == 0)
+			rig_run(0);
+		rig_no_complaint();
 	}
 	assert_true(model_tlbi_all >= 2);
-	model_be(0);
 	rig_put(0);
 	for (unsigned i = 1; i < RIG_VMS; i++)
 		rig_remove_vm(i);

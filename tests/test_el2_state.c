@@ -318,19 +318,32 @@ static void test_serror_is_taken_once(void **state)
 		}
 }
 
+/* The next one comes before the backend looked whether the last was taken. */
+static void test_serror_after_serror(void **state)
+{
+	static const struct model_step takes[] = { { .op = OP_CALL, .fn = take_serror },
+		                                   { .op = OP_END } };
+
+	rig_start(&rig_full);
+	for (unsigned i = 0; i < 3; i++) {
+		rig_state(0)->serror = true;
+		hc_vcpu_dirty(vcpu_of(0), A64_G_EVENT);
+		rig_run_script(0, takes);
+	}
+	end_all(0);
+}
+
 /* --- Timer --- */
 
 static void program_timer(struct model_cpu *cpu, uint64_t cval, uint64_t ctl)
 {
-	bool vhe = model_features.vhe;
-
-	cpu->reg[vhe ? EL2_CNTV_CVAL_EL02 : EL2_CNTV_CVAL_EL0] = cval;
-	cpu->reg[vhe ? EL2_CNTV_CTL_EL02 : EL2_CNTV_CTL_EL0] = ctl;
+	cpu->cntv_cval = cval;
+	cpu->cntv_ctl = ctl;
 }
 
 static void guest_arms_timer(struct model_cpu *cpu, struct a64_state *st)
 {
-	program_timer(cpu, model_now - cpu->reg[EL2_CNTVOFF_EL2] + 100, 1);
+	program_timer(cpu, model_now - cpu->cntvoff + 100, 1);
 }
 
 static void guest_masks_timer(struct model_cpu *cpu, struct a64_state *st)
@@ -394,18 +407,16 @@ static void start_with_due_timer(const struct model_features *f)
 static void test_timer_stops_with_its_vcpu(void **state)
 {
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(machines); i++) {
-		bool vhe = machines[i]->vhe;
-
 		rig_start(machines[i]);
 		run_fn(0, guest_arms_timer);
 		rig_put(0);
-		assert_int_equal(el2_hw_read(vhe ? EL2_CNTV_CTL_EL02 : EL2_CNTV_CTL_EL0) & 1, 0);
+		assert_int_equal(model_this()->cntv_ctl, 0);
 		assert_int_equal(rig_state(0)->cntv_ctl, 1);
 		assert_int_equal(rig_state(0)->cntv_cval, model_now + 100);
 		model_now += 100;
 		rig_load(0, 1);
 		rig_run_script(0, ends);
-		assert_int_equal(el2_hw_read(vhe ? EL2_CNTV_CTL_EL02 : EL2_CNTV_CTL_EL0), 5);
+		assert_int_equal(el2_hw_timer_ctl(model_features.vhe), 5);
 		end_all(0);
 	}
 }
@@ -441,7 +452,10 @@ static void test_physical_interrupt_is_active_until_the_guest_ended_it(void **st
 	rig_run_script(0, ends);
 	assert_true(model_cpus[2].active[27]);
 	run_fn(0, guest_ends_vtimer);
+	run_fn(0, guest_arms_timer);
 	rig_put(0);
+	/* It becomes due meanwhile: it has to interrupt for that. */
+	model_now += 100;
 	rig_load(0, 3);
 	rig_run_script(0, ends);
 	assert_false(model_cpus[3].active[27]);
@@ -476,6 +490,35 @@ static void test_interrupt_after_interrupt(void **state)
 	rig_run_script(0, ends);
 	assert_true(model_this()->active[27]);
 	run_fn(0, guest_ends_vtimer);
+	end_all(0);
+}
+
+/* The interrupt controller keeps it back: it is the vCPU's all the same. */
+static void test_interrupt_that_is_not_listed(void **state)
+{
+	start_with_due_timer(&rig_plain);
+	for (unsigned i = 0; i < 2; i++) {
+		rig_run_script(0, ends);
+		rig_put(0);
+		assert_false(model_cpus[0].active[27]);
+		rig_load(0, 0);
+		rig_run_script(0, ends);
+		assert_true(model_cpus[0].active[27]);
+	}
+	list_vtimer(0, ICH_LR_PENDING);
+	run_fn(0, guest_ends_vtimer);
+	run_fn(0, guest_arms_timer);
+	model_now += 100;
+	interrupt(0);
+	hc_vcpu_need(vcpu_of(0), A64_G_GIC);
+	rig_state(0)->gic.lr[0] = 0;
+	hc_vcpu_dirty(vcpu_of(0), A64_G_GIC);
+	rig_run_script(0, ends);
+	rig_put(0);
+	assert_false(model_cpus[0].active[27]);
+	rig_load(0, 1);
+	rig_run_script(0, ends);
+	assert_true(model_cpus[1].active[27]);
 	end_all(0);
 }
 
@@ -628,11 +671,13 @@ int main(void)
 		cmocka_unit_test(test_exits_touch_no_register),
 		cmocka_unit_test(test_debug_registers_only_while_used),
 		cmocka_unit_test(test_serror_is_taken_once),
+		cmocka_unit_test(test_serror_after_serror),
 		cmocka_unit_test(test_timer_stops_with_its_vcpu),
 		cmocka_unit_test(test_interrupt_that_is_over_is_dropped),
 		cmocka_unit_test(test_physical_interrupt_is_active_until_the_guest_ended_it),
 		cmocka_unit_test(test_interrupt_in_service_stays_active),
 		cmocka_unit_test(test_interrupt_after_interrupt),
+		cmocka_unit_test(test_interrupt_that_is_not_listed),
 		cmocka_unit_test(test_timer_that_was_stopped_takes_its_interrupt_back),
 		cmocka_unit_test(test_interrupt_of_the_stand_in),
 		cmocka_unit_test(test_reset_forgets_the_interrupt),

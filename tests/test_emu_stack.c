@@ -15,7 +15,8 @@
 #define STACK  (4 * HC_MIB)
 #define COPIES 16
 #define ROUNDS 300
-#define LIMIT  2048 /* bytes that more instructions may take; a frame for each would be 20 times that */
+#define LIMIT                                                                                      \
+	2048 /* bytes that more instructions may take; a frame for each would be 20 times that */
 
 /*
  * rbx = an address at which operands cross a page; rbp = one that is not aligned; r8 = one that is;

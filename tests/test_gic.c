@@ -440,6 +440,44 @@ static void test_sources_are_kept_apart(void **state)
 	rig_stop();
 }
 
+/* One vCPU reads what another, which does not run and lives on the same CPU, has listed; that is
+ * then found to belong to a third one. */
+static void test_taking_back_by_another(void **state)
+{
+	start(&plain_v3);
+	on_cpu(1);
+	rig_write(RIG_DIST + 0x6000 + 40 * 8, 8, 1);
+	rig_line(8, true);
+	assert_true(model_gic_signalled(rig_hw(1), 1));
+	on_cpu(0);
+	for (unsigned i = 0; i < 4; i++)
+		rig.vcpu[i].vcpu.cpu = hc_platform_this_cpu();
+	rig_write(RIG_DIST + 0x6000 + 40 * 8, 8, 2);
+	assert_true(is_wanted(1) && !is_wanted(2));
+	assert_int_equal(rig_read(RIG_DIST + ISACTIVER + 4, 4), 0);
+	assert_true(is_wanted(2));
+	rig_enter(2);
+	assert_true(model_gic_signalled(rig_hw(2), 1));
+	rig_enter(1);
+	assert_false(model_gic_signalled(rig_hw(1), 1));
+	rig_stop();
+}
+
+/* What the hardware has said about a linked interrupt is not another vCPU's to take back. */
+static void test_linked_is_not_cleared(void **state)
+{
+	start(&plain_v3);
+	on_cpu(1);
+	rig_set_linked(true);
+	assert_int_equal(acknowledge(1), 27);
+	model_gic_end(rig_hw(1), 1, 27);
+	rig.linked_active[1] = true;
+	gic_set_ppi(&rig.vcpu[1].vcpu, 27, true, true);
+	rig_write(RIG_REDIST + 0x20000 + 0x10000 + ICPENDR, 4, UINT32_C(1) << 27);
+	expect(1, 27);
+	rig_stop();
+}
+
 /* The physical timer interrupt is deactivated by the guest's end of the virtual one, with no exit,
  * and comes again. */
 static void test_linked(void **state)
@@ -495,6 +533,11 @@ static void test_what_ends_sleep(void **state)
 	assert_true(gic_has_interrupt(&rig.vcpu[1].vcpu));
 	rig_leave();
 	assert_true(gic_has_interrupt(&rig.vcpu[1].vcpu));
+	on_cpu(2);
+	gic_send_sgi(&rig.vcpu[2].vcpu, 4, 1);
+	on_cpu(2); /* it has been listed; nobody asked whether it interrupts */
+	rig_leave();
+	assert_true(gic_has_interrupt(&rig.vcpu[2].vcpu));
 	rig_stop();
 }
 
@@ -517,6 +560,109 @@ static void test_reset_of_the_interface(void **state)
 	expect(1, 5); /* nobody has said that it was acknowledged */
 	expect(1, 6);
 	rig_stop();
+}
+
+/* --- Saved states --- */
+
+#define STATE_ROOM 16384
+
+static const struct hc_state_desc *description(void)
+{
+	return rig.vm.gic->dev.ops->state;
+}
+
+/* vCPU 1 has interrupts listed as pending, as active and as both, and more than fit. */
+static void make_busy(void)
+{
+	start(&plain_v3);
+	on_cpu(1);
+	rig_write(RIG_DIST + 0x6000 + 40 * 8, 8, 1);
+	rig_write(RIG_DIST + 0x6000 + 41 * 8, 8, 1);
+	rig_write(rig_field(1, 40, 0x400, 8), 4, 0x00000800);
+	gic_send_sgi(&rig.vcpu[1].vcpu, UINT64_C(3) << 24 | 2, 1);
+	rig_settle();
+	assert_int_equal(acknowledge(1), 3);
+	rig_line(8, true);
+	rig_line(9, true);
+	for (uint64_t sgi = 3; sgi < 8; sgi++)
+		gic_send_sgi(&rig.vcpu[1].vcpu, sgi << 24 | 2, 1);
+	rig_settle();
+	rig_leave();
+}
+
+static void end_all(void)
+{
+	static const unsigned order[] = { 3, 4, 5, 6, 7, 40, 41 };
+	unsigned seen = 0, number, count = 0;
+
+	on_cpu(1);
+	end(1, 3);
+	while ((number = acknowledge(1)) != MODEL_GIC_SPURIOUS) {
+		assert_true(count++ < HC_ARRAY_SIZE(order));
+		for (unsigned i = 0; i < HC_ARRAY_SIZE(order); i++)
+			seen |= (unsigned)(order[i] == number) << i;
+		if (number >= 40)
+			rig_line(number - 32, false);
+		end(1, number);
+	}
+	assert_int_equal(seen, (1u << HC_ARRAY_SIZE(order)) - 1);
+}
+
+static void test_state_goes_along(void **state)
+{
+	static uint8_t buf[STATE_ROOM];
+	struct a64_gic_cpu interface[4];
+	size_t size;
+
+	make_busy();
+	size = hc_state_save(description(), &rig.vm.gic->dev, buf, sizeof(buf));
+	assert_true(size <= sizeof(buf));
+	for (unsigned i = 0; i < 4; i++)
+		interface[i] = rig.hw[i].r;
+	rig_stop();
+	rig_start(&plain_v3);
+	rig.vm.vm.irq.levels = 3 << 8; /* the devices' state has come along as well */
+	assert_int_equal(hc_state_load(description(), &rig.vm.gic->dev, buf, size), size);
+	for (unsigned i = 0; i < 4; i++) {
+		rig.vcpu[i].state.gic = interface[i];
+		hc_vcpu_dirty(&rig.vcpu[i].vcpu, A64_G_GIC);
+	}
+	end_all();
+	rig_stop();
+}
+
+/* Bytes that are not what they were: refused, or a state in which nothing worse happens than
+ * interrupts that nobody sent. */
+static void test_spoiled_states(void **state)
+{
+	static uint8_t good[STATE_ROOM], bad[STATE_ROOM];
+	unsigned refused = 0, taken = 0, rounds = test_rounds(300);
+	uint64_t seed = 7;
+	size_t size;
+
+	make_busy();
+	size = hc_state_save(description(), &rig.vm.gic->dev, good, sizeof(good));
+	rig_stop();
+	for (unsigned i = 0; i < rounds; i++) {
+		memcpy(bad, good, size);
+		for (unsigned n = 0; n < 1 + i % 4; n++)
+			bad[test_below(&seed, size)] = (uint8_t)test_random(&seed);
+		rig_start(&plain_v3);
+		if (hc_state_load(description(), &rig.vm.gic->dev, bad, size) < 0)
+			refused++;
+		else
+			taken++;
+		if (hc_state_load(description(), &rig.vm.gic->dev, bad, size) < 0)
+			rig.vm.gic->dev.ops->reset(&rig.vm.gic->dev);
+		for (unsigned cpu = 0; cpu < 4; cpu++) {
+			on_cpu(cpu);
+			(void)acknowledge(cpu);
+			(void)rig_read(RIG_DIST + ISACTIVER + 4, 8);
+			rig_write(RIG_DIST + 0x6000 + 8 * (32 + cpu), 8, cpu);
+		}
+		rig_stop();
+	}
+	assert_true(refused > 10 && taken > 10);
 }
 
 /* --- Anything anywhere --- */
@@ -586,9 +732,13 @@ int main(void)
 		cmocka_unit_test(test_one_of_many),
 		cmocka_unit_test(test_one_that_is_off),
 		cmocka_unit_test(test_sources_are_kept_apart),
+		cmocka_unit_test(test_taking_back_by_another),
 		cmocka_unit_test(test_linked),
+		cmocka_unit_test(test_linked_is_not_cleared),
 		cmocka_unit_test(test_what_ends_sleep),
 		cmocka_unit_test(test_reset_of_the_interface),
+		cmocka_unit_test(test_state_goes_along),
+		cmocka_unit_test(test_spoiled_states),
 		cmocka_unit_test(test_anything_anywhere),
 	};
 

@@ -14,6 +14,7 @@ extern const struct hc_arch_ops a64_arch_ops;
 
 #define A64_MAX_VCPUS 32
 
+struct a64_sysreg;
 struct gic;     /* arch/aarch64/gic/gic.h */
 struct gic_cpu; /* of one vCPU */
 
@@ -61,7 +62,11 @@ struct a64_vcpu {
 
 	bool os_lock;          /* OSLSR_EL1.OSLK */
 	uint64_t mdscr_locked; /* bits of MDSCR_EL1 that wait for the OS lock's end */
-	uint64_t device_page;  /* of the last access to a device, and the count of memory slots */
+
+	/* Of the last exits: the page of a device, with the count of memory slots, and the register
+	 * that trapped, never NULL. */
+	uint64_t device_page;
+	const struct a64_sysreg *last_sysreg;
 };
 
 static inline struct a64_vcpu *a64_vcpu_of(struct hc_vcpu *vcpu)
@@ -94,7 +99,8 @@ static inline uint64_t a64_affinity(unsigned id)
 void a64_set_gic_version(struct hc_vm *vm, unsigned version);
 
 /* Ends an instruction that an exit handler carried out: moves PC on, and takes the step trap of
- * MDSCR_EL1.SS by clearing PSTATE.SS (Arm ARM D2.12). */
+ * MDSCR_EL1.SS by clearing PSTATE.SS (Arm ARM D2.12). BTYPE goes too: it is of the instruction
+ * before. */
 void a64_skip(struct hc_vcpu *vcpu, uint64_t next_pc);
 
 /* Register rt of a load, store, MRS or MSR: 31 is the zero register. */
@@ -194,8 +200,9 @@ uint64_t a64_host_id(uint32_t number);
  * Makes group TIMER valid. */
 bool a64_vtimer_output(struct hc_vcpu *vcpu);
 
-/* The vCPU is about to sleep / runs again: a timer of the core stands in for CNTV. */
-void a64_timers_halt(struct hc_vcpu *vcpu);
+/* The vCPU is about to sleep / runs again: a timer of the core stands in for CNTV. True: its
+ * interrupt is there already. */
+bool a64_timers_halt(struct hc_vcpu *vcpu);
 void a64_timers_wake(struct hc_vcpu *vcpu);
 
 /* --- Building a guest (before the VM starts) --- */

@@ -59,6 +59,7 @@ static int vcpu_init(struct hc_vcpu *vcpu)
 	if (vcpu->id == 0)
 		a64_id_init(vcpu->vm);
 	vcpu->state = &a->state;
+	a->last_sysreg = a64_sysregs;
 	a64_timers_init(vcpu);
 	a64_vcpu_reset(vcpu);
 	atomic_store(&a->power, vcpu->id ? A64_POWER_OFF : A64_POWER_ON);

@@ -92,10 +92,5 @@ void a64_raise_serror(struct hc_vcpu *vcpu, uint32_t iss)
 
 void a64_skip(struct hc_vcpu *vcpu, uint64_t next_pc)
 {
-	struct a64_state *s = a64_state_of(vcpu);
-
-	s->pc = next_pc;
-	/* BTYPE too: it is of the instruction before. */
-	s->pstate &= ~(A64_PSTATE_SS | UINT64_C(3) << 10);
-	hc_vcpu_dirty(vcpu, A64_G_CORE);
+	a64_advance(vcpu, next_pc);
 }

@@ -35,11 +35,8 @@ bool a64_has_event(struct hc_vcpu *vcpu)
  * (Arm ARM D1.6.2). */
 int a64_halt(struct hc_vcpu *vcpu)
 {
-	a64_timers_halt(vcpu);
-	if (has_interrupt(vcpu)) {
-		a64_timers_wake(vcpu);
+	if (has_interrupt(vcpu) || (a64_timers_halt(vcpu) && has_interrupt(vcpu)))
 		return HC_ACT_RESUME;
-	}
 	a64_vcpu_of(vcpu)->halted = true;
 	return HC_ACT_HALT;
 }
@@ -68,14 +65,14 @@ int a64_before_entry(struct hc_vcpu *vcpu)
 
 static int exit_halt(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
-	a64_skip(vcpu, exit->next_pc);
+	a64_advance(vcpu, exit->next_pc);
 	return a64_halt(vcpu);
 }
 
 /* Caches are coherent, and a guest's memory is cached whatever it thinks of it. */
 static int exit_cache(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
-	a64_skip(vcpu, exit->next_pc);
+	a64_advance(vcpu, exit->next_pc);
 	return HC_ACT_RESUME;
 }
 

@@ -15,12 +15,12 @@
 
 /* --- Accesses that the hardware described --- */
 
-static uint64_t extend(const struct hc_exit_stage2 *a, uint64_t value)
+static inline uint64_t extend(const struct hc_exit_stage2 *a, uint64_t value)
 {
 	unsigned shift = 64 - a->width * 8u;
 
-	if (!a->is_signed)
-		return value;
+	if (__builtin_expect(!a->is_signed, 1))
+		return value & hc_bus_mask(a->width);
 	value = (uint64_t)((int64_t)(value << shift) >> shift);
 	return a->is_64 ? value : (uint32_t)value;
 }
@@ -28,13 +28,7 @@ static uint64_t extend(const struct hc_exit_stage2 *a, uint64_t value)
 /* False: nothing answers. */
 static bool read_device(struct hc_vm *vm, uint64_t gpa, unsigned width, uint64_t *value)
 {
-	const struct hc_region *r = hc_bus_hinted(&vm->bus[HC_SPACE_MEMORY], gpa, width);
-
-	if (!r || !hc_try_lock(&vm->device_lock))
-		return !hc_bus_read(vm, HC_SPACE_MEMORY, gpa, width, value);
-	*value = a64_low_bytes(r->ops->read(r->dev, gpa - r->base, width), width);
-	hc_unlock(&vm->device_lock);
-	return true;
+	return !hc_bus_read(vm, HC_SPACE_MEMORY, gpa, width, value);
 }
 
 /* What is written to ROM is lost. */
@@ -44,12 +38,37 @@ static bool write_device(struct hc_vm *vm, uint64_t gpa, unsigned width, uint64_
 	       hc_mem_ptr(vm, gpa_of(gpa), width, false);
 }
 
-static int do_described(struct hc_vcpu *vcpu, const struct hc_exit *exit)
+/* Nearly all accesses: of a region that was accessed before, by a size that it takes. False:
+ * nothing was done. */
+static inline bool do_hinted(struct hc_vcpu *vcpu, const struct hc_exit_stage2 *a)
+{
+	struct a64_state *s = a64_state_of(vcpu);
+	struct hc_vm *vm = vcpu->vm;
+	const struct hc_region *r = hc_bus_hinted(&vm->bus[HC_SPACE_MEMORY], a->gpa.v, a->width);
+
+	if (!r || !hc_try_lock(&vm->device_lock))
+		return false;
+	uint64_t offset = a->gpa.v - r->base;
+
+	if (a->access == HC_ACCESS_READ) {
+		uint64_t value = r->ops->read(r->dev, offset, a->width);
+
+		hc_unlock(&vm->device_lock);
+		a64_set_x(s, a->rt, extend(a, value));
+	} else {
+		r->ops->write(r->dev, offset, a->width,
+		              a64_get_x(s, a->rt) & hc_bus_mask(a->width));
+		hc_unlock(&vm->device_lock);
+	}
+	return true;
+}
+
+static __attribute__((noinline)) int do_described(struct hc_vcpu *vcpu, const struct hc_exit *exit)
 {
 	const struct hc_exit_stage2 *a = &exit->u.stage2;
 	struct a64_state *s = a64_state_of(vcpu);
 	bool write = a->access == HC_ACCESS_WRITE;
-	uint64_t value;
+	uint64_t value = 0;
 
 	if (write ? !write_device(vcpu->vm, a->gpa.v, a->width,
 	                          a64_low_bytes(a64_get_x(s, a->rt), a->width))
@@ -59,7 +78,7 @@ static int do_described(struct hc_vcpu *vcpu, const struct hc_exit *exit)
 	}
 	if (!write)
 		a64_set_x(s, a->rt, extend(a, value));
-	a64_skip(vcpu, exit->pc + 4);
+	a64_advance(vcpu, exit->pc + 4);
 	return HC_ACT_RESUME;
 }
 
@@ -195,7 +214,7 @@ static __attribute__((noinline)) int do_any(struct hc_vcpu *vcpu, const struct h
 		return refuse(vcpu, exit, code);
 	rc = run(&c, &insn);
 	if (!rc)
-		a64_skip(vcpu, exit->pc + 4);
+		a64_advance(vcpu, exit->pc + 4);
 	else if (rc == -EFAULT)
 		a64_raise_at(vcpu, A64_EC_DABT_LOWER, c.fsc | (c.write ? A64_ISS_WNR : 0), c.gva);
 	return HC_ACT_RESUME;
@@ -234,13 +253,24 @@ static inline uint64_t device_page(const struct hc_vcpu *vcpu, uint64_t gpa)
 	return HC_ALIGN_DOWN(gpa, HC_PAGE_SIZE) | (vcpu->vm->memory.count + 1);
 }
 
-static inline bool is_known_device(struct hc_vcpu *vcpu, const struct hc_exit_stage2 *a)
+/* An access that has one place. Hardware describes loads and stores only, no fetches, walks or
+ * cache maintenance (Arm ARM D17.2.37, ISV). */
+static inline bool is_whole(const struct hc_exit_stage2 *a)
 {
-	return !a->in_walk && a->access != HC_ACCESS_EXEC &&
-	       a64_vcpu_of(vcpu)->device_page == device_page(vcpu, a->gpa.v);
+	return a->described && a->gpa.v % HC_PAGE_SIZE + a->width <= HC_PAGE_SIZE;
 }
 
-int a64_exit_stage2(struct hc_vcpu *vcpu, struct hc_exit *exit)
+static inline bool is_known_page(struct hc_vcpu *vcpu, const struct hc_exit_stage2 *a)
+{
+	return a64_vcpu_of(vcpu)->device_page == device_page(vcpu, a->gpa.v);
+}
+
+static inline bool is_known_device(struct hc_vcpu *vcpu, const struct hc_exit_stage2 *a)
+{
+	return !a->in_walk && a->access != HC_ACCESS_EXEC && is_known_page(vcpu, a);
+}
+
+static __attribute__((noinline)) int exit_slow(struct hc_vcpu *vcpu, const struct hc_exit *exit)
 {
 	const struct hc_exit_stage2 *a = &exit->u.stage2;
 
@@ -251,13 +281,20 @@ int a64_exit_stage2(struct hc_vcpu *vcpu, struct hc_exit *exit)
 			a64_vcpu_of(vcpu)->device_page = device_page(vcpu, a->gpa.v);
 	}
 	if (a->is_cache) {
-		a64_skip(vcpu, exit->pc + 4); /* devices are not cached */
+		a64_advance(vcpu, exit->pc + 4); /* devices are not cached */
 		return HC_ACT_RESUME;
 	}
-	/* One that goes on in the next page has two places. */
-	if (a->described && a->gpa.v % HC_PAGE_SIZE + a->width <= HC_PAGE_SIZE)
-		return do_described(vcpu, exit);
-	return do_any(vcpu, exit);
+	return is_whole(a) ? do_described(vcpu, exit) : do_any(vcpu, exit);
+}
+
+int a64_exit_stage2(struct hc_vcpu *vcpu, struct hc_exit *exit)
+{
+	const struct hc_exit_stage2 *a = &exit->u.stage2;
+
+	if (!is_whole(a) || !is_known_page(vcpu, a) || !do_hinted(vcpu, a))
+		return exit_slow(vcpu, exit);
+	a64_advance(vcpu, exit->pc + 4);
+	return HC_ACT_RESUME;
 }
 
 /* --- Accesses that the backend decoded --- */

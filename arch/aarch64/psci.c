@@ -27,41 +27,48 @@ enum psci_result {
 
 struct call {
 	uint32_t number;
-	uint64_t arg[3];
-	int64_t result;
-	int action; /* enum hc_action */
+	int action; /* enum hc_action, RESUME before the call */
 };
 
+/* Returns what X0 becomes. */
+typedef int64_t (*call_fn)(struct hc_vcpu *vcpu, struct call *call);
+
 struct function {
-	uint32_t number;
+	call_fn fn;
 	bool has_64; /* its SMC64 twin is there too */
-	void (*fn)(struct hc_vcpu *vcpu, struct call *call);
 };
+
+/* Argument n, 1 to 3: those of SMC32 are 32 bits wide. */
+static uint64_t argument(struct hc_vcpu *vcpu, const struct call *call, unsigned n)
+{
+	uint64_t x = a64_state_of(vcpu)->x[n];
+
+	return call->number & CALL_64 ? x : (uint32_t)x;
+}
 
 /* --- PSCI --- */
 
-static void psci_version(struct hc_vcpu *vcpu, struct call *call)
+static int64_t psci_version(struct hc_vcpu *vcpu, struct call *call)
 {
-	call->result = PSCI_VERSION;
+	return PSCI_VERSION;
 }
 
 /* 5.1.2: [16] power down, [25:24] level, [15:0] the platform's; the rest must be 0. To come back
  * with everything kept is always allowed (5.4.2), so a power-down request is a long WFI as well. */
-static void cpu_suspend(struct hc_vcpu *vcpu, struct call *call)
+static int64_t cpu_suspend(struct hc_vcpu *vcpu, struct call *call)
 {
-	if ((uint32_t)call->arg[0] & 0xfcfe0000u) {
-		call->result = PSCI_INVALID_PARAMETERS;
-		return;
-	}
-	call->result = PSCI_SUCCESS;
+	if ((uint32_t)argument(vcpu, call, 1) & 0xfcfe0000u)
+		return PSCI_INVALID_PARAMETERS;
 	call->action = a64_halt(vcpu);
+	return PSCI_SUCCESS;
 }
 
-static void cpu_off(struct hc_vcpu *vcpu, struct call *call)
+static int64_t cpu_off(struct hc_vcpu *vcpu, struct call *call)
 {
 	a64_timers_reset(vcpu);
 	atomic_store(&a64_vcpu_of(vcpu)->power, A64_POWER_OFF);
 	call->action = HC_ACT_HALT;
+	return PSCI_SUCCESS; /* which nobody sees */
 }
 
 static struct a64_vcpu *find_cpu(struct hc_vm *vm, uint64_t affinity)
@@ -92,16 +99,16 @@ static int64_t switch_on(struct a64_vcpu *target, uint64_t pc, uint64_t context)
 	return PSCI_SUCCESS;
 }
 
-static void cpu_on(struct hc_vcpu *vcpu, struct call *call)
+static int64_t cpu_on(struct hc_vcpu *vcpu, struct call *call)
 {
-	struct a64_vcpu *target = find_cpu(vcpu->vm, call->arg[0]);
+	struct a64_vcpu *target = find_cpu(vcpu->vm, argument(vcpu, call, 1));
+	uint64_t pc = argument(vcpu, call, 2);
 
 	if (!target)
-		call->result = PSCI_INVALID_PARAMETERS;
-	else if (!is_entry(vcpu->vm, call->arg[1]))
-		call->result = PSCI_INVALID_ADDRESS;
-	else
-		call->result = switch_on(target, call->arg[1], call->arg[2]);
+		return PSCI_INVALID_PARAMETERS;
+	if (!is_entry(vcpu->vm, pc))
+		return PSCI_INVALID_ADDRESS;
+	return switch_on(target, pc, argument(vcpu, call, 3));
 }
 
 /* ON if any CPU is, else ON_PENDING if any is that (5.7.3: of a level above the CPUs' own). */
@@ -123,127 +130,132 @@ static uint64_t level_mask(uint64_t level)
 	return level < HC_ARRAY_SIZE(mask) ? mask[level] : 0;
 }
 
-static void affinity_info(struct hc_vcpu *vcpu, struct call *call)
+static int64_t affinity_info(struct hc_vcpu *vcpu, struct call *call)
 {
 	struct hc_vm *vm = vcpu->vm;
-	uint64_t mask = level_mask(call->arg[1]), wanted = call->arg[0] & mask;
+	uint64_t affinity = argument(vcpu, call, 1), mask = level_mask(argument(vcpu, call, 2));
+	int64_t result = PSCI_INVALID_PARAMETERS;
 
-	call->result = PSCI_INVALID_PARAMETERS;
-	if (!mask || call->arg[0] & ~level_mask(0))
-		return;
+	if (!mask || affinity & ~level_mask(0))
+		return result;
 	for (unsigned i = 0; i < vm->cpu_count; i++)
-		if ((a64_affinity(i) & mask) == wanted)
-			call->result = merge_power(call->result,
-			                           atomic_load(&a64_vcpu_of(vm->vcpus[i])->power));
+		if (((a64_affinity(i) ^ affinity) & mask) == 0)
+			result =
+				merge_power(result, atomic_load(&a64_vcpu_of(vm->vcpus[i])->power));
+	return result;
 }
 
-static void migrate_info_type(struct hc_vcpu *vcpu, struct call *call)
+static int64_t migrate_info_type(struct hc_vcpu *vcpu, struct call *call)
 {
-	call->result = PSCI_NO_TOS;
+	return PSCI_NO_TOS;
 }
 
-static void system_off(struct hc_vcpu *vcpu, struct call *call)
+static int64_t system_off(struct hc_vcpu *vcpu, struct call *call)
 {
 	hc_vm_stop(vcpu->vm, HC_STOP_POWEROFF, 0);
+	return PSCI_SUCCESS;
 }
 
-static void system_reset(struct hc_vcpu *vcpu, struct call *call)
+static int64_t system_reset(struct hc_vcpu *vcpu, struct call *call)
 {
 	hc_vm_stop(vcpu->vm, HC_STOP_RESET, 0);
+	return PSCI_SUCCESS;
 }
 
 /* 5.1.11: 0 is a warm reset; there are no others. */
-static void system_reset2(struct hc_vcpu *vcpu, struct call *call)
+static int64_t system_reset2(struct hc_vcpu *vcpu, struct call *call)
 {
-	if ((uint32_t)call->arg[0])
-		call->result = PSCI_INVALID_PARAMETERS;
-	else
-		system_reset(vcpu, call);
+	return (uint32_t)argument(vcpu, call, 1) ? PSCI_INVALID_PARAMETERS
+	                                         : system_reset(vcpu, call);
 }
 
-static void psci_features(struct hc_vcpu *vcpu, struct call *call);
+static int64_t psci_features(struct hc_vcpu *vcpu, struct call *call);
+static int64_t arch_features(struct hc_vcpu *vcpu, struct call *call);
 
 /* --- The calling convention's own --- */
 
-static void smccc_version(struct hc_vcpu *vcpu, struct call *call)
+static int64_t smccc_version(struct hc_vcpu *vcpu, struct call *call)
 {
-	call->result = SMCCC_VERSION;
+	return SMCCC_VERSION;
 }
 
-static void arch_features(struct hc_vcpu *vcpu, struct call *call);
+#define ARCH_WORKAROUND_1 0x80008000u
+#define ARCH_WORKAROUND_3 0x80003fffu
 
 /* Where the CPU says that it does not need it, the call does nothing (DEN 0028 7.5 and 7.7). */
 static bool needs_no_workaround(uint32_t number)
 {
 	uint64_t csv2 = hc_bits(a64_host_id(A64_SYSREG(3, 0, 0, 4, 0)), 59, 56);
 
-	return csv2 >= (number == 0x80008000u ? 1 : 3);
+	return csv2 >= (number == ARCH_WORKAROUND_1 ? 1 : 3);
 }
 
-static void workaround(struct hc_vcpu *vcpu, struct call *call)
+static int64_t workaround(struct hc_vcpu *vcpu, struct call *call)
 {
-	call->result = needs_no_workaround(call->number) ? PSCI_SUCCESS : NOT_SUPPORTED;
+	return needs_no_workaround(call->number) ? PSCI_SUCCESS : NOT_SUPPORTED;
 }
 
 /* --- Dispatch --- */
 
-#define ARCH_WORKAROUND_1 0x80008000u
-#define ARCH_WORKAROUND_3 0x80003fffu
+#define PSCI_FIRST UINT32_C(0x84000000)
 
-static const struct function functions[] = {
-	{ 0x80000000, false, smccc_version },     { 0x80000001, false, arch_features },
-	{ ARCH_WORKAROUND_3, false, workaround }, { ARCH_WORKAROUND_1, false, workaround },
-	{ 0x84000000, false, psci_version },      { 0x84000001, true, cpu_suspend },
-	{ 0x84000002, false, cpu_off },           { 0x84000003, true, cpu_on },
-	{ 0x84000004, true, affinity_info },      { 0x84000006, false, migrate_info_type },
-	{ 0x84000008, false, system_off },        { 0x84000009, false, system_reset },
-	{ 0x8400000a, false, psci_features },     { 0x84000012, true, system_reset2 },
+/* By number from there on. */
+static const struct function psci_functions[] = {
+	[0x00] = { psci_version, false },  [0x01] = { cpu_suspend, true },
+	[0x02] = { cpu_off, false },       [0x03] = { cpu_on, true },
+	[0x04] = { affinity_info, true },  [0x06] = { migrate_info_type, false },
+	[0x08] = { system_off, false },    [0x09] = { system_reset, false },
+	[0x0a] = { psci_features, false }, [0x12] = { system_reset2, true },
 };
 
-static const struct function *find_function(uint32_t number)
-{
-	for (unsigned i = 0; i < HC_ARRAY_SIZE(functions); i++) {
-		const struct function *f = &functions[i];
+static const struct {
+	uint32_t number;
+	call_fn fn;
+} arch_functions[] = {
+	{ 0x80000000, smccc_version },
+	{ 0x80000001, arch_features },
+	{ ARCH_WORKAROUND_1, workaround },
+	{ ARCH_WORKAROUND_3, workaround },
+};
 
-		if (f->number == number || (f->has_64 && (f->number | CALL_64) == number))
-			return f;
-	}
+static call_fn find_arch_function(uint32_t number)
+{
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(arch_functions); i++)
+		if (arch_functions[i].number == number)
+			return arch_functions[i].fn;
 	return NULL;
 }
 
-static bool is_psci(uint32_t number)
+static call_fn find_psci_function(uint32_t number)
 {
-	return (number & ~CALL_64) >> 24 == 0x84;
+	uint32_t index = (number & ~CALL_64) - PSCI_FIRST;
+
+	if (index >= HC_ARRAY_SIZE(psci_functions) ||
+	    (number & CALL_64 && !psci_functions[index].has_64))
+		return NULL;
+	return psci_functions[index].fn;
 }
 
 /* 5.1.14: also tells that SMCCC_VERSION is there. CPU_SUSPEND's flags are 0: the power state's
  * original format, and the platform coordinates. */
-static void psci_features(struct hc_vcpu *vcpu, struct call *call)
+static int64_t psci_features(struct hc_vcpu *vcpu, struct call *call)
 {
-	uint32_t number = (uint32_t)call->arg[0];
-	bool can_ask = is_psci(number) || number == 0x80000000u;
+	uint32_t number = (uint32_t)argument(vcpu, call, 1);
 
-	call->result = can_ask && find_function(number) ? PSCI_SUCCESS : PSCI_NOT_SUPPORTED;
+	return find_psci_function(number) || number == 0x80000000u ? PSCI_SUCCESS
+	                                                           : PSCI_NOT_SUPPORTED;
 }
 
-static void arch_features(struct hc_vcpu *vcpu, struct call *call)
+static int64_t arch_features(struct hc_vcpu *vcpu, struct call *call)
 {
-	uint32_t number = (uint32_t)call->arg[0];
-	const struct function *f = is_psci(number) ? NULL : find_function(number);
+	uint32_t number = (uint32_t)argument(vcpu, call, 1);
+	call_fn fn = find_arch_function(number);
 
-	if (!f)
-		call->result = NOT_SUPPORTED;
-	else if (f->fn == workaround)
-		call->result = needs_no_workaround(number) ? NOT_REQUIRED : NOT_SUPPORTED;
-	else
-		call->result = 0;
-}
-
-/* SMC32's arguments are 32 bits wide. */
-static void get_arguments(const struct a64_state *s, struct call *call)
-{
-	for (unsigned i = 0; i < HC_ARRAY_SIZE(call->arg); i++)
-		call->arg[i] = call->number & CALL_64 ? s->x[i + 1] : (uint32_t)s->x[i + 1];
+	if (!fn)
+		return NOT_SUPPORTED;
+	if (fn == workaround)
+		return needs_no_workaround(number) ? NOT_REQUIRED : NOT_SUPPORTED;
+	return 0;
 }
 
 /* An immediate other than 0 is nobody's. PC is moved before: a CPU that sleeps wakes up after the
@@ -252,18 +264,15 @@ int a64_exit_hypercall(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
 	struct a64_state *s = a64_state_of(vcpu);
 	struct call call = { .number = (uint32_t)s->x[0], .action = HC_ACT_RESUME };
-	const struct function *f = exit->u.call.immediate ? NULL : find_function(call.number);
+	call_fn fn = find_psci_function(call.number);
 
-	if (a64_is_el0(s)) {
+	if (__builtin_expect(a64_is_el0(s), 0)) {
 		a64_raise_undefined(vcpu);
 		return HC_ACT_RESUME;
 	}
-	a64_skip(vcpu, exit->next_pc);
-	call.result = NOT_SUPPORTED;
-	if (f) {
-		get_arguments(s, &call);
-		f->fn(vcpu, &call);
-	}
-	s->x[0] = (uint64_t)call.result;
+	a64_advance(vcpu, exit->next_pc);
+	if (!fn)
+		fn = find_arch_function(call.number);
+	s->x[0] = (uint64_t)(fn && !exit->u.call.immediate ? fn(vcpu, &call) : NOT_SUPPORTED);
 	return call.action;
 }

@@ -310,9 +310,23 @@ static void count_undefined(struct hc_vcpu *vcpu, const struct hc_exit *exit)
 	       exit->u.sysreg.write ? "written" : "read", (unsigned long long)exit->pc);
 }
 
+/* Guests write one register again and again: ICC_SGI1R_EL1. */
+static const struct a64_sysreg *find_again(struct hc_vcpu *vcpu, uint32_t number)
+{
+	struct a64_vcpu *a = a64_vcpu_of(vcpu);
+	const struct a64_sysreg *reg = a->last_sysreg;
+
+	if (__builtin_expect(reg->number == number, 1))
+		return reg;
+	reg = a64_find_sysreg(number);
+	if (reg)
+		a->last_sysreg = reg;
+	return reg;
+}
+
 int a64_exit_sysreg(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
-	const struct a64_sysreg *reg = a64_find_sysreg(exit->u.sysreg.number);
+	const struct a64_sysreg *reg = find_again(vcpu, exit->u.sysreg.number);
 	struct a64_state *s = a64_state_of(vcpu);
 
 	if (!may_access(vcpu, reg, exit->u.sysreg.write)) {
@@ -324,6 +338,6 @@ int a64_exit_sysreg(struct hc_vcpu *vcpu, struct hc_exit *exit)
 		a64_set_x(s, exit->u.sysreg.rt, reg->read ? reg->read(vcpu, reg) : reg->value);
 	else if (reg->write)
 		reg->write(vcpu, reg, a64_get_x(s, exit->u.sysreg.rt));
-	a64_skip(vcpu, exit->next_pc);
+	a64_advance(vcpu, exit->next_pc);
 	return HC_ACT_RESUME;
 }

@@ -96,35 +96,42 @@ bool a64_vtimer_output(struct hc_vcpu *vcpu)
 	return output(&t, count(vcpu));
 }
 
-/* What of the virtual timer the hardware cannot tell, as the vCPU is not on it. */
-static void stand_in(struct hc_vcpu *vcpu)
+/* What of the virtual timer the hardware cannot tell, as the vCPU is not on it. True: its interrupt
+ * has come up. Reading the registers of a vCPU that sleeps costs nothing: the group has been valid
+ * since it fell asleep. */
+static bool stand_in(struct hc_vcpu *vcpu)
 {
 	const struct timer t = virtual_timer(vcpu);
 	struct a64_vcpu *a = a64_vcpu_of(vcpu);
 
 	if (!(*t.ctl & CTL_ENABLE) || *t.ctl & CTL_IMASK)
-		return;
-	if (!is_due(&t, count(vcpu)))
+		return false;
+	if (!is_due(&t, count(vcpu))) {
 		hc_timer_arm(&a->vtimer, deadline_ns(vcpu, &t));
-	else if (a->gic)
+		return false;
+	}
+	if (a->gic)
 		gic_set_ppi(vcpu, A64_PPI_VTIMER, true, true);
+	return true;
 }
 
-/* The vCPU is halted: its state is where put() left it, in the neutral form if it is valid there.
- * It was made valid when the timer was armed, and the guest has not run since. */
 static void vtimer_fired(struct hc_timer *timer, uint64_t now_ns)
 {
 	stand_in(timer->home);
 }
 
-void a64_timers_halt(struct hc_vcpu *vcpu)
+bool a64_timers_halt(struct hc_vcpu *vcpu)
 {
-	stand_in(vcpu);
+	return stand_in(vcpu);
 }
 
+/* Nobody but this CPU arms it. */
 void a64_timers_wake(struct hc_vcpu *vcpu)
 {
-	hc_timer_cancel(&a64_vcpu_of(vcpu)->vtimer);
+	struct hc_timer *timer = &a64_vcpu_of(vcpu)->vtimer;
+
+	if (timer->armed)
+		hc_timer_cancel(timer);
 }
 
 /* --- Registers --- */

@@ -104,7 +104,7 @@ static int take_transfer(uint32_t insn, const struct transfer *t, struct a64_lds
 {
 	out->kind = t->kind;
 	out->op = (uint8_t)field(insn, 14, 12);
-	out->size = t->size ? t->size : (uint8_t)(1u << field(insn, 31, 30));
+	out->size = (uint8_t)(t->size ? t->size : 1u << field(insn, 31, 30));
 	out->count = t->flags & (PAIR | EVEN) ? 2 : 1;
 	out->rt = (uint8_t)field(insn, 4, 0);
 	out->rn = (uint8_t)field(insn, 9, 5);

@@ -72,20 +72,21 @@ enum a64_sys {
 };
 
 /* PSTATE, in the layout of SPSR_EL2 (Arm ARM C5.2.19). */
-#define A64_PSTATE_EL0T 0x0u
-#define A64_PSTATE_EL1T 0x4u
-#define A64_PSTATE_EL1H 0x5u
-#define A64_PSTATE_M    0x1fu /* bit 4: AArch32 */
-#define A64_PSTATE_F    HC_BIT(6)
-#define A64_PSTATE_I    HC_BIT(7)
-#define A64_PSTATE_A    HC_BIT(8)
-#define A64_PSTATE_D    HC_BIT(9)
-#define A64_PSTATE_DAIF (A64_PSTATE_D | A64_PSTATE_A | A64_PSTATE_I | A64_PSTATE_F)
-#define A64_PSTATE_SSBS HC_BIT(12)
-#define A64_PSTATE_IL   HC_BIT(20)
-#define A64_PSTATE_SS   HC_BIT(21)
-#define A64_PSTATE_PAN  HC_BIT(22)
-#define A64_PSTATE_UAO  HC_BIT(23)
+#define A64_PSTATE_EL0T  0x0u
+#define A64_PSTATE_EL1T  0x4u
+#define A64_PSTATE_EL1H  0x5u
+#define A64_PSTATE_M     0x1fu /* bit 4: AArch32 */
+#define A64_PSTATE_F     HC_BIT(6)
+#define A64_PSTATE_I     HC_BIT(7)
+#define A64_PSTATE_A     HC_BIT(8)
+#define A64_PSTATE_D     HC_BIT(9)
+#define A64_PSTATE_DAIF  (A64_PSTATE_D | A64_PSTATE_A | A64_PSTATE_I | A64_PSTATE_F)
+#define A64_PSTATE_BTYPE (UINT64_C(3) << 10)
+#define A64_PSTATE_SSBS  HC_BIT(12)
+#define A64_PSTATE_IL    HC_BIT(20)
+#define A64_PSTATE_SS    HC_BIT(21)
+#define A64_PSTATE_PAN   HC_BIT(22)
+#define A64_PSTATE_UAO   HC_BIT(23)
 
 #define A64_LIST_REGISTERS 16 /* the most that a CPU can have */
 

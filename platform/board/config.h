@@ -3,10 +3,12 @@
  * What the board is to do: hypercore.conf, and the image's command line.
  *
  *     # comment
- *     backend = svm              (auto, vmx, svm, emu; two as in svm,emu: vCPUs move between them)
+ *     backend = svm              (auto, vmx, svm, emu, el2; two as in svm,emu: vCPUs move
+ *                                 between them)
  *     switch-every = 100ms       (how often they do)
  *     console = com1,framebuffer (where the hypervisor's own log goes: com1..com4, framebuffer,
- * none) end     = poweroff         (poweroff, reset, halt, debug-exit: when the last VM has ended)
+ *                                 none; com1 may be a guest's as well: lines go between its own)
+ *     end     = poweroff         (poweroff, reset, halt, debug-exit: when the last VM has ended)
  *     stats   = yes              (log each VM's statistics when it ends)
  *
  *     [vm debian]                (a section per VM; its name)

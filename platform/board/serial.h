@@ -40,6 +40,7 @@ struct serial_port {
 	unsigned fifo;     /* bytes that it takes at once */
 
 	struct output_lock lock;
+	bool known; /* the firmware names it: it need not be looked for */
 	bool probed, present;
 	bool stuck;    /* never gets ready: written to no more */
 	bool mid_line; /* a guest has written, but not ended, a line */

@@ -119,8 +119,6 @@ static bool exists(enum el2_register reg)
 	if (f->no_el2)
 		return false;
 	switch (reg) {
-	case EL2_CNTV_CTL_EL02:
-	case EL2_CNTV_CVAL_EL02: return f->vhe;
 	case EL2_VSESR_EL2: return f->ras;
 	case EL2_HCRX_EL2: return f->hcx;
 	case EL2_HFGRTR_EL2:
@@ -137,24 +135,6 @@ static bool exists(enum el2_register reg)
 	}
 }
 
-/* With E2H set, the plain names of the virtual timer are those of EL2's own. */
-static bool is_timer(enum el2_register reg, bool ctl)
-{
-	if (model_features.vhe)
-		return reg == (ctl ? EL2_CNTV_CTL_EL02 : EL2_CNTV_CVAL_EL02);
-	return reg == (ctl ? EL2_CNTV_CTL_EL0 : EL2_CNTV_CVAL_EL0);
-}
-
-static uint64_t timer_ctl(const struct model_cpu *c)
-{
-	bool vhe = model_features.vhe;
-	uint64_t ctl = c->reg[vhe ? EL2_CNTV_CTL_EL02 : EL2_CNTV_CTL_EL0];
-	uint64_t cval = c->reg[vhe ? EL2_CNTV_CVAL_EL02 : EL2_CNTV_CVAL_EL0];
-	bool due = (int64_t)(model_now - c->reg[EL2_CNTVOFF_EL2] - cval) >= 0;
-
-	return (ctl & 3) | ((ctl & 1) && due ? 4 : 0);
-}
-
 uint64_t el2_hw_read(enum el2_register reg)
 {
 	struct model_cpu *c = model_this();
@@ -164,8 +144,6 @@ uint64_t el2_hw_read(enum el2_register reg)
 		complain("MRS of %s, which is UNDEFINED here", name_of(reg));
 	if (reg == EL2_ICH_HCR_EL2)
 		return c->gic.hcr;
-	if (is_timer(reg, true))
-		return timer_ctl(c);
 	return c->reg[reg];
 }
 
@@ -296,6 +274,46 @@ void el2_hw_load_el1(const uint64_t sys[A64_SYS_COUNT], bool vhe)
 	model_this()->el1_loads++;
 }
 
+/* With E2H set, the plain names of the virtual timer are those of EL2's own. */
+static void check_timer_names(bool vhe)
+{
+	if (vhe != model_features.vhe)
+		complain("the virtual timer by the wrong names");
+}
+
+void el2_hw_load_timer(uint64_t offset, uint64_t cval, uint32_t ctl, bool vhe)
+{
+	struct model_cpu *c = model_this();
+
+	check_timer_names(vhe);
+	if (ctl & ~3u)
+		complain("CNTV_CTL_EL0 = %#x", ctl);
+	c->cntvoff = offset;
+	c->cntv_cval = cval;
+	c->cntv_ctl = ctl;
+}
+
+uint32_t el2_hw_timer_ctl(bool vhe)
+{
+	struct model_cpu *c = model_this();
+	bool due = (int64_t)(model_now - c->cntvoff - c->cntv_cval) >= 0;
+
+	check_timer_names(vhe);
+	return (uint32_t)c->cntv_ctl | (c->cntv_ctl & 1 && due ? 4 : 0);
+}
+
+uint64_t el2_hw_timer_cval(bool vhe)
+{
+	check_timer_names(vhe);
+	return model_this()->cntv_cval;
+}
+
+void el2_hw_stop_timer(bool vhe)
+{
+	check_timer_names(vhe);
+	model_this()->cntv_ctl = 0;
+}
+
 static bool vectors_trap(const struct model_cpu *c)
 {
 	uint64_t cptr = c->reg[EL2_CPTR_EL2];
@@ -403,6 +421,13 @@ void el2_hw_load_gic(const struct a64_gic_cpu *gic, uint32_t lrs, unsigned aprs)
 			model_this()->lr_writes++;
 		}
 	have->hcr = gic->hcr;
+}
+
+void el2_hw_stop_gic(void)
+{
+	if (!is_v3_usable())
+		complain("ICH_* registers are UNDEFINED here");
+	model_this()->gic.hcr = 0;
 }
 
 /* --- Translations --- */
@@ -672,7 +697,7 @@ static void reset_cpu(struct model_cpu *c, const struct model_features *f)
 	c->reg[EL2_PMCR_EL0] = 6 << 11;
 	/* What the architecture leaves unknown. */
 	c->reg[EL2_HSTR_EL2] = c->reg[EL2_CNTHCTL_EL2] = 0x5a5a;
-	c->reg[EL2_CNTV_CTL_EL0] = c->reg[EL2_CNTV_CTL_EL02] = 1;
+	c->cntv_ctl = 1;
 }
 
 void model_reset(const struct model_features *features)

@@ -56,6 +56,7 @@ struct model_cpu {
 	uint32_t fpsr, fpcr;
 	uint64_t bvr[A64_DEBUG_REGISTERS], wvr[A64_DEBUG_REGISTERS];
 	struct a64_gic_cpu gic;
+	uint64_t cntvoff, cntv_cval, cntv_ctl;
 	uint64_t far, hpfar;
 	bool unsynced;                /* written since the last ISB, or ERET */
 	bool active[32], enabled[32]; /* PPIs */

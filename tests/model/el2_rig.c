@@ -80,24 +80,6 @@ void gic_set_ppi(struct hc_vcpu *vcpu, unsigned intid, bool level, bool linked)
 
 /* --- VMs --- */
 
-static int alloc_table(void *ctx, unsigned order, hpa_t *table)
-{
-	void *p = hc_platform_alloc_pages(order);
-
-	*table = hc_platform_to_hpa(p);
-	return p ? 0 : -ENOMEM;
-}
-
-static void free_table(void *ctx, hpa_t table, unsigned order)
-{
-	hc_platform_free_pages(hc_platform_from_hpa(table), order);
-}
-
-static s2_entry_t *table_ptr(void *ctx, hpa_t table)
-{
-	return hc_platform_from_hpa(table);
-}
-
 static void invalidate(void *ctx, gpa_t gpa, uint64_t size)
 {
 	struct hc_vm *vm = ctx;
@@ -111,7 +93,7 @@ static void sync(void *ctx, const s2_entry_t *entries, size_t bytes)
 	el2_backend.tables_written();
 }
 
-static const struct mm_ops table_ops = { alloc_table, free_table, table_ptr, invalidate, sync };
+static struct mm_ops table_ops;
 
 static void make_vm(struct hc_vm *vm)
 {
@@ -169,6 +151,9 @@ void rig_start(const struct model_features *features)
 {
 	struct hc_backend_info info;
 
+	table_ops = hc_lone_tables;
+	table_ops.invalidate = invalidate;
+	table_ops.sync = sync;
 	test_platform_init(TEST_CPUS);
 	model_reset(features);
 	memset(&rig_told, 0, sizeof(rig_told));
@@ -216,6 +201,8 @@ struct hc_exit rig_run_vcpu(struct hc_vcpu *vcpu)
 {
 	struct hc_exit exit;
 
+	assert_int_equal(hc_bits(model_this()->reg[EL2_VTTBR_EL2], 47, 0),
+	                 s2_root(&vcpu->vm->s2).v);
 	memset(&exit, 0xa5, sizeof(exit));
 	el2_backend.run(vcpu, &exit);
 	return exit;

@@ -7,15 +7,13 @@
 
 /* Fills in what the row's reason asks for; pc and next_pc = pc + 4 are there. May change the
  * reason. */
-typedef void (*decode_fn)(struct hc_vcpu *vcpu, uint32_t iss, struct hc_exit *exit);
+typedef void (*decode_fn)(struct hc_vcpu *vcpu, uint64_t esr, struct hc_exit *exit);
 
 struct exit_row {
 	decode_fn decode;
 	enum hc_exit_reason reason;
 	const char *name;
 };
-
-#define EC_OF_REFLECT_SP 0x26u
 
 /* Fault status codes of aborts, without the level. */
 #define FSC_ADDRESS_SIZE  0x00
@@ -26,20 +24,21 @@ struct exit_row {
 #define FSC_EXTERNAL_WALK 0x14
 #define FSC_TLB_CONFLICT  0x30
 
-static void decode_nothing(struct hc_vcpu *vcpu, uint32_t iss, struct hc_exit *exit)
+static void decode_nothing(struct hc_vcpu *vcpu, uint64_t esr, struct hc_exit *exit)
 {
 }
 
-static void decode_raw(struct hc_vcpu *vcpu, uint32_t iss, struct hc_exit *exit)
+static void decode_raw(struct hc_vcpu *vcpu, uint64_t esr, struct hc_exit *exit)
 {
+	exit->u.raw.code = esr;
 	exit->u.raw.info1 = el2_hw_far();
 	exit->u.raw.info2 = el2_hw_hpfar();
 }
 
 /* WFE, WFET: somebody else may run meanwhile. WFE may end at any time. */
-static void decode_wfx(struct hc_vcpu *vcpu, uint32_t iss, struct hc_exit *exit)
+static void decode_wfx(struct hc_vcpu *vcpu, uint64_t esr, struct hc_exit *exit)
 {
-	if (!(iss & 1))
+	if (!(esr & 1))
 		return;
 	exit->reason = HC_EXIT_INTERRUPT;
 	a64_skip(vcpu, exit->next_pc);
@@ -47,25 +46,27 @@ static void decode_wfx(struct hc_vcpu *vcpu, uint32_t iss, struct hc_exit *exit)
 }
 
 /* ELR_EL2 is already that of the next instruction, unlike SMC's (D1.3.6). */
-static void decode_hvc(struct hc_vcpu *vcpu, uint32_t iss, struct hc_exit *exit)
+static void decode_hvc(struct hc_vcpu *vcpu, uint64_t esr, struct hc_exit *exit)
 {
 	exit->next_pc = exit->pc;
 	exit->pc -= 4;
 	a64_state_of(vcpu)->pc = exit->pc;
 	exit->u.word = 0;
-	exit->u.call.immediate = (uint16_t)iss;
+	exit->u.call.immediate = (uint16_t)esr;
 }
 
-static void decode_smc(struct hc_vcpu *vcpu, uint32_t iss, struct hc_exit *exit)
+static void decode_smc(struct hc_vcpu *vcpu, uint64_t esr, struct hc_exit *exit)
 {
 	exit->u.word = 0;
-	exit->u.call.immediate = (uint16_t)iss;
+	exit->u.call.immediate = (uint16_t)esr;
 	exit->u.call.is_smc = true;
 }
 
 /* ISS: Op0 21:20, Op2 19:17, Op1 16:14, CRn 13:10, Rt 9:5, CRm 4:1; bit 0: a read. */
-static void decode_sysreg(struct hc_vcpu *vcpu, uint32_t iss, struct hc_exit *exit)
+static void decode_sysreg(struct hc_vcpu *vcpu, uint64_t esr, struct hc_exit *exit)
 {
+	uint32_t iss = ESR_ISS(esr);
+
 	exit->u.sysreg.number = (iss >> 20 & 3) << 14 | (iss >> 14 & 7) << 11 |
 	                        (iss >> 10 & 15) << 7 | (iss >> 1 & 15) << 3 | (iss >> 17 & 7);
 	exit->u.sysreg.rt = iss >> 5 & 31;
@@ -74,15 +75,15 @@ static void decode_sysreg(struct hc_vcpu *vcpu, uint32_t iss, struct hc_exit *ex
 
 /* HPFAR_EL2 is not set by permission faults but on walks (D17.2.60): the guest's own stage 1 says
  * where its address leads. False: not any more. */
-static bool fault_address(uint32_t iss, gva_t gva, gpa_t *gpa)
+static bool fault_address(uint64_t esr, gva_t gva, gpa_t *gpa)
 {
 	uint64_t offset = gva.v % HC_PAGE_SIZE;
 
-	if (iss & ISS_S1PTW) {
+	if (esr & ISS_S1PTW) {
 		*gpa = gpa_of(hc_bits(el2_hw_hpfar(), 43, 4) << HC_PAGE_SHIFT);
 		return true;
 	}
-	if ((iss & 0x3c) != FSC_PERMISSION) {
+	if ((esr & 0x3c) != FSC_PERMISSION) {
 		*gpa = gpa_of(hc_bits(el2_hw_hpfar(), 43, 4) << HC_PAGE_SHIFT | offset);
 		return true;
 	}
@@ -92,86 +93,84 @@ static bool fault_address(uint32_t iss, gva_t gva, gpa_t *gpa)
 	return !(par & PAR_F);
 }
 
-static void decode_stage2(struct hc_vcpu *vcpu, uint32_t iss, struct hc_exit *exit,
+static void decode_stage2(struct hc_vcpu *vcpu, uint64_t esr, struct hc_exit *exit,
                           enum hc_access access)
 {
 	struct hc_exit_stage2 *s = &exit->u.stage2;
 
 	s->gva = gva_of(el2_hw_far());
-	if (__builtin_expect(!fault_address(iss, s->gva, &s->gpa), 0)) {
+	if (__builtin_expect(!fault_address(esr, s->gva, &s->gpa), 0)) {
 		exit->reason = HC_EXIT_INTERRUPT; /* it comes again, or takes another way */
 		return;
 	}
 	s->access = (uint8_t)access;
-	s->in_walk = (iss & ISS_S1PTW) != 0;
-	s->present = (iss & 0x3c) == FSC_PERMISSION;
+	s->in_walk = (esr & ISS_S1PTW) != 0;
+	s->present = (esr & 0x3c) == FSC_PERMISSION;
 	s->insn_len = 0;
-	s->described = access != HC_ACCESS_EXEC && !s->in_walk && (iss & ISS_ISV) != 0;
-	s->width = (uint8_t)(1u << ISS_SAS(iss));
-	s->is_signed = (iss & ISS_SSE) != 0;
-	s->is_64 = (iss & ISS_SF) != 0;
-	s->rt = (uint8_t)ISS_SRT(iss);
-	s->is_cache = access != HC_ACCESS_EXEC && (iss & ISS_CM) != 0;
+	s->described = access != HC_ACCESS_EXEC && !s->in_walk && (esr & ISS_ISV) != 0;
+	s->width = (uint8_t)(1u << ISS_SAS(esr));
+	s->is_signed = (esr & ISS_SSE) != 0;
+	s->is_64 = (esr & ISS_SF) != 0;
+	s->rt = (uint8_t)ISS_SRT(esr);
+	s->is_cache = access != HC_ACCESS_EXEC && (esr & ISS_CM) != 0;
 }
 
 /* Aborts that stage 2 did not cause: real memory or a real device answered with an error. */
-static __attribute__((noinline, cold)) void other_abort(struct hc_vcpu *vcpu, uint32_t iss,
+static __attribute__((noinline, cold)) void other_abort(struct hc_vcpu *vcpu, uint64_t esr,
                                                         struct hc_exit *exit, bool fetch)
 {
-	unsigned fsc = (unsigned)ISS_FSC(iss);
+	unsigned fsc = (unsigned)ISS_FSC(esr);
 
 	if (fsc == FSC_TLB_CONFLICT) {
 		el2_hw_tlbi_vmall();
 		exit->reason = HC_EXIT_INTERRUPT;
 	} else if (fsc == FSC_EXTERNAL || (fsc & 0x3c) == FSC_EXTERNAL_WALK) {
 		a64_raise_external(vcpu, gva_of(el2_hw_far()), fetch,
-		                   !fetch && (iss & ISS_WNR) != 0);
+		                   !fetch && (esr & ISS_WNR) != 0);
 		exit->reason = HC_EXIT_INTERRUPT;
 	} else {
 		exit->reason = HC_EXIT_UNKNOWN;
-		exit->u.raw.code =
-			(uint64_t)(fetch ? A64_EC_IABT_LOWER : A64_EC_DABT_LOWER) << 26 | iss;
-		decode_raw(vcpu, iss, exit);
+		decode_raw(vcpu, esr, exit);
 	}
 }
 
-static inline bool is_stage2(uint32_t iss)
+static inline bool is_stage2(uint64_t esr)
 {
-	return ISS_FSC(iss) < FSC_EXTERNAL;
+	return ISS_FSC(esr) < FSC_EXTERNAL;
 }
 
 /* A walk is a read, but where the CPU updates the guest's tables itself (FEAT_HAFDBS). */
-static void decode_data_abort(struct hc_vcpu *vcpu, uint32_t iss, struct hc_exit *exit)
+static void decode_data_abort(struct hc_vcpu *vcpu, uint64_t esr, struct hc_exit *exit)
 {
-	if (__builtin_expect(is_stage2(iss), 1))
-		decode_stage2(vcpu, iss, exit, iss & ISS_WNR ? HC_ACCESS_WRITE : HC_ACCESS_READ);
+	if (__builtin_expect(is_stage2(esr), 1))
+		decode_stage2(vcpu, esr, exit, esr & ISS_WNR ? HC_ACCESS_WRITE : HC_ACCESS_READ);
 	else
-		other_abort(vcpu, iss, exit, false);
+		other_abort(vcpu, esr, exit, false);
 }
 
-static void decode_fetch_abort(struct hc_vcpu *vcpu, uint32_t iss, struct hc_exit *exit)
+static void decode_fetch_abort(struct hc_vcpu *vcpu, uint64_t esr, struct hc_exit *exit)
 {
-	if (is_stage2(iss))
-		decode_stage2(vcpu, iss, exit, iss & ISS_S1PTW ? HC_ACCESS_READ : HC_ACCESS_EXEC);
+	if (is_stage2(esr))
+		decode_stage2(vcpu, esr, exit, esr & ISS_S1PTW ? HC_ACCESS_READ : HC_ACCESS_EXEC);
 	else
-		other_abort(vcpu, iss, exit, true);
+		other_abort(vcpu, esr, exit, true);
 }
 
 /* What is the guest's to deal with, and came here only because something routed it so. */
-static void reflect(struct hc_vcpu *vcpu, struct hc_exit *exit, unsigned ec, uint32_t iss)
+static void reflect(struct hc_vcpu *vcpu, struct hc_exit *exit, unsigned ec)
 {
-	a64_raise_at(vcpu, ec, iss, gva_of(el2_hw_far()));
+	a64_raise_at(vcpu, ec, 0, gva_of(el2_hw_far()));
 	exit->reason = HC_EXIT_INTERRUPT;
 }
 
-static void decode_pc_alignment(struct hc_vcpu *vcpu, uint32_t iss, struct hc_exit *exit)
+static void decode_pc_alignment(struct hc_vcpu *vcpu, uint64_t esr, struct hc_exit *exit)
 {
-	reflect(vcpu, exit, A64_EC_PC_ALIGN, 0);
+	reflect(vcpu, exit, A64_EC_PC_ALIGN);
 }
 
-static void decode_sp_alignment(struct hc_vcpu *vcpu, uint32_t iss, struct hc_exit *exit)
+static void decode_sp_alignment(struct hc_vcpu *vcpu, uint64_t esr, struct hc_exit *exit)
 {
-	reflect(vcpu, exit, EC_OF_REFLECT_SP, 0);
+	reflect(vcpu, exit, A64_EC_SP_ALIGN);
 }
 
 /* clang-format off */
@@ -192,7 +191,7 @@ static const struct exit_row rows[64] = {
 	UNDEFINED(0x0a, "LD64B, ST64B"),
 	UNDEFINED(0x0c, "AArch32 MRRC, CP14"),
 	UNDEFINED(0x0d, "branch target"),
-	UNDEFINED(0x0e, "illegal execution state"),
+	UNDEFINED(A64_EC_ILLEGAL, "illegal execution state"),
 	UNDEFINED(0x11, "AArch32 SVC"),
 	UNDEFINED(0x12, "AArch32 HVC"),
 	UNDEFINED(0x13, "AArch32 SMC"),
@@ -209,7 +208,7 @@ static const struct exit_row rows[64] = {
 	ROW(A64_EC_IABT_LOWER, STAGE2, decode_fetch_abort, "instruction abort"),
 	ROW(A64_EC_PC_ALIGN, UNKNOWN, decode_pc_alignment, "PC alignment"),
 	ROW(A64_EC_DABT_LOWER, STAGE2, decode_data_abort, "data abort"),
-	ROW(0x26, UNKNOWN, decode_sp_alignment, "SP alignment"),
+	ROW(A64_EC_SP_ALIGN, UNKNOWN, decode_sp_alignment, "SP alignment"),
 	UNDEFINED(0x27, "memory copy"),
 	UNDEFINED(0x28, "AArch32 floating point"),
 	ROW(0x2c, UNKNOWN, decode_raw, "floating point"),
@@ -260,9 +259,7 @@ void el2_decode_exit(struct hc_vcpu *vcpu, uint64_t left, struct hc_exit *exit)
 	const struct exit_row *row = &rows[ESR_EC(left)];
 
 	exit->reason = row->reason;
-	if (row->reason == HC_EXIT_UNKNOWN)
-		exit->u.raw.code = left;
-	row->decode(vcpu, ESR_ISS(left), exit);
+	row->decode(vcpu, left, exit);
 }
 
 void el2_explain(struct hc_vcpu *vcpu, const struct hc_exit *exit, char *buf, size_t size)

@@ -9,15 +9,6 @@
  */
 #include "arch/aarch64/el2/internal.h"
 
-static uint32_t used_lrs(const struct a64_gic_cpu *gic)
-{
-	uint32_t used = 0;
-
-	for (unsigned i = 0; i < el2_caps.list_registers; i++)
-		used |= (uint32_t)(gic->lr[i] != 0) << i;
-	return used;
-}
-
 static bool is_vtimer(uint64_t lr)
 {
 	return (lr & ICH_LR_HW) && ICH_LR_VINTID(lr) == A64_PPI_VTIMER;
@@ -36,12 +27,12 @@ static bool holds_vtimer(const struct a64_gic_cpu *gic, uint32_t lrs)
 
 bool el2_gic_lists_vtimer(const struct a64_gic_cpu *gic)
 {
-	return holds_vtimer(gic, used_lrs(gic));
+	return holds_vtimer(gic, (uint32_t)HC_BIT(el2_caps.list_registers) - 1);
 }
 
 void el2_gic_save(struct el2_vcpu *ev, struct a64_gic_cpu *gic)
 {
-	bool held = holds_vtimer(gic, ev->live_lrs);
+	bool held = ev->vtimer_active && holds_vtimer(gic, ev->live_lrs);
 
 	if (el2_caps.gic_version == 3)
 		el2_hw_save_gic(gic, ev->live_lrs, el2_caps.aprs);
@@ -53,9 +44,10 @@ void el2_gic_save(struct el2_vcpu *ev, struct a64_gic_cpu *gic)
 
 /* An interrupt that the guest has not taken yet goes away when it stops its timer: the list
  * register is emptied as if it had been ended. */
-static void place_vtimer(struct el2_vcpu *ev, uint64_t *lr)
+static __attribute__((noinline)) void place_vtimer(struct el2_vcpu *ev, const struct a64_state *st,
+                                                   uint64_t *lr)
 {
-	if ((*lr & ICH_LR_STATE) == ICH_LR_PENDING && !el2_timer_output()) {
+	if ((*lr & ICH_LR_STATE) == ICH_LR_PENDING && !el2_timer_output(st)) {
 		*lr &= ~ICH_LR_STATE;
 		if (ev->vtimer_active)
 			el2_timer_set_active(ev, false);
@@ -66,27 +58,29 @@ static void place_vtimer(struct el2_vcpu *ev, uint64_t *lr)
 		el2_timer_set_active(ev, true);
 }
 
-void el2_gic_load(struct el2_vcpu *ev, struct a64_gic_cpu *gic)
+void el2_gic_load(struct el2_vcpu *ev, struct a64_state *st)
 {
-	uint32_t used = used_lrs(gic), lrs = used | ev->live_lrs;
+	struct a64_gic_cpu *gic = &st->gic;
+	uint32_t used = 0;
 
-	for (uint32_t left = used; left; left &= left - 1) {
-		uint64_t *lr = &gic->lr[__builtin_ctz(left)];
-
-		if (is_vtimer(*lr))
-			place_vtimer(ev, lr);
+	for (unsigned i = 0; i < el2_caps.list_registers; i++) {
+		if (!gic->lr[i])
+			continue;
+		used |= 1u << i;
+		if (is_vtimer(gic->lr[i]))
+			place_vtimer(ev, st, &gic->lr[i]);
 	}
 	if (el2_caps.gic_version == 3)
-		el2_hw_load_gic(gic, lrs, el2_caps.aprs);
+		el2_hw_load_gic(gic, used | ev->live_lrs, el2_caps.aprs);
 	else if (el2_caps.gic_version == 2)
-		el2_gich_load(gic, lrs);
+		el2_gich_load(gic, used | ev->live_lrs);
 	ev->live_lrs = used;
 }
 
 void el2_gic_stop(void)
 {
 	if (el2_caps.gic_version == 3)
-		el2_hw_write(EL2_ICH_HCR_EL2, 0);
+		el2_hw_stop_gic();
 	else if (el2_caps.gic_version == 2)
 		el2_gich_stop();
 }

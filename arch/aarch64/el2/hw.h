@@ -41,6 +41,12 @@ uint64_t el2_hw_hpfar(void);
 void el2_hw_save_el1(uint64_t sys[A64_SYS_COUNT], bool vhe);
 void el2_hw_load_el1(const uint64_t sys[A64_SYS_COUNT], bool vhe);
 
+/* The virtual timer, by its _EL02 names if vhe: CNTVOFF_EL2, CNTV_CVAL_EL0, CNTV_CTL_EL0, ISB. */
+void el2_hw_load_timer(uint64_t offset, uint64_t cval, uint32_t ctl, bool vhe);
+uint32_t el2_hw_timer_ctl(bool vhe);
+uint64_t el2_hw_timer_cval(bool vhe);
+void el2_hw_stop_timer(bool vhe);
+
 /* V0 .. V31, FPSR and FPCR. Not trapped now. */
 void el2_hw_save_fp(uint64_t v[32][2], uint32_t *fpsr, uint32_t *fpcr);
 void el2_hw_load_fp(uint64_t v[32][2], uint32_t fpsr, uint32_t fpcr);
@@ -53,6 +59,8 @@ void el2_hw_load_debug(const struct a64_state *st, unsigned breakpoints, unsigne
 void el2_hw_save_gic(struct a64_gic_cpu *gic, uint32_t lrs, unsigned aprs);
 /* The same, and ICH_HCR_EL2 last. */
 void el2_hw_load_gic(const struct a64_gic_cpu *gic, uint32_t lrs, unsigned aprs);
+/* ICH_HCR_EL2 becomes 0. */
+void el2_hw_stop_gic(void);
 
 void el2_hw_isb(void);
 

@@ -22,7 +22,6 @@ struct el2_caps {
 	uint64_t mdcr;      /* MDCR_EL2 */
 	uint64_t cptr_trap; /* CPTR_EL2: the guest's use of vectors exits */
 	uint64_t cptr_open;
-	enum el2_register cntv_ctl, cntv_cval; /* as EL2 reaches them */
 };
 
 extern struct el2_caps el2_caps;
@@ -45,6 +44,7 @@ struct el2_cpu {
 
 struct el2_vm {
 	_Atomic uint64_t vmid;                      /* with its generation; 0: none yet */
+	uint64_t vtcr, root;                        /* VTCR_EL2; VTTBR_EL2 without the VMID */
 	_Atomic bool clean;                         /* its memory was cleaned to the PoC */
 	struct el2_vcpu *_Atomic last[HC_MAX_CPUS]; /* which of its vCPUs ran on the CPU last */
 };
@@ -107,7 +107,7 @@ void el2_fp_trap(struct hc_vcpu *vcpu);
 
 /* gic.c: the virtual CPU interface. */
 void el2_gic_save(struct el2_vcpu *ev, struct a64_gic_cpu *gic);
-void el2_gic_load(struct el2_vcpu *ev, struct a64_gic_cpu *gic);
+void el2_gic_load(struct el2_vcpu *ev, struct a64_state *st);
 /* Whether the virtual timer's interrupt is in a list register of the neutral state. */
 bool el2_gic_lists_vtimer(const struct a64_gic_cpu *gic);
 /* No virtual interrupts and no maintenance interrupts until the next el2_gic_load(). */
@@ -124,7 +124,7 @@ void el2_timer_save(struct a64_state *st);
 void el2_timer_load(const struct a64_state *st);
 void el2_timer_stop(void);
 /* Whether the timer in the CPU asserts its interrupt now. */
-bool el2_timer_output(void);
+bool el2_timer_output(const struct a64_state *st);
 /* The physical interrupt becomes active, or not. */
 void el2_timer_set_active(struct el2_vcpu *ev, bool active);
 

@@ -113,8 +113,6 @@ static void detect(struct el2_caps *caps)
 	caps->vmid_bits = field(ID_AA64MMFR1, 4) == 2 ? 16 : 8;
 	caps->breakpoints = (uint8_t)(field(ID_AA64DFR0, 12) + 1);
 	caps->watchpoints = (uint8_t)(field(ID_AA64DFR0, 20) + 1);
-	caps->cntv_ctl = caps->vhe ? EL2_CNTV_CTL_EL02 : EL2_CNTV_CTL_EL0;
-	caps->cntv_cval = caps->vhe ? EL2_CNTV_CVAL_EL02 : EL2_CNTV_CVAL_EL0;
 	caps->hcr = guest_hcr(caps);
 	caps->mdcr = guest_mdcr();
 	detect_cptr(caps);

@@ -5,10 +5,7 @@
 
 #include <hypercore/a64_state.h>
 
-/*
- * Those that el2_hw_read() and el2_hw_write() know: X(name, op0, op1, CRn, CRm, op2). Names that
- * end in EL02 and EL12 are there only with HCR_EL2.E2H set.
- */
+/* Those that el2_hw_read() and el2_hw_write() know: X(name, op0, op1, CRn, CRm, op2). */
 #define EL2_REGISTERS(X)                                                                           \
 	X(CURRENTEL, 3, 0, 4, 2, 2)                                                                \
 	X(HCR_EL2, 3, 4, 1, 1, 0)                                                                  \
@@ -28,11 +25,6 @@
 	X(VPIDR_EL2, 3, 4, 0, 0, 0)                                                                \
 	X(VMPIDR_EL2, 3, 4, 0, 0, 5)                                                               \
 	X(CNTHCTL_EL2, 3, 4, 14, 1, 0)                                                             \
-	X(CNTVOFF_EL2, 3, 4, 14, 0, 3)                                                             \
-	X(CNTV_CTL_EL0, 3, 3, 14, 3, 1)                                                            \
-	X(CNTV_CVAL_EL0, 3, 3, 14, 3, 2)                                                           \
-	X(CNTV_CTL_EL02, 3, 5, 14, 3, 1)                                                           \
-	X(CNTV_CVAL_EL02, 3, 5, 14, 3, 2)                                                          \
 	X(PMCR_EL0, 3, 3, 9, 12, 0)                                                                \
 	X(MDSCR_EL1, 2, 0, 0, 2, 2)                                                                \
 	X(ICC_SRE_EL2, 3, 4, 12, 9, 5)                                                             \

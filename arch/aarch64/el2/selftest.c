@@ -7,6 +7,7 @@
 #include <hypercore/freestanding.h>
 
 #include "arch/aarch64/el2/internal.h"
+#include "core/memory.h"
 #include "mmu/vmsav8.h"
 
 #define RESULT    0x1250
@@ -29,38 +30,6 @@ static const uint32_t guest_code[] = {
 	0xf9400064, /*    ldr x4, [x3] */
 	0xd40fcae2, /*    hvc #IMMEDIATE */
 };
-
-static int alloc_table(void *ctx, unsigned order, hpa_t *table)
-{
-	void *p = hc_platform_alloc_pages(order);
-
-	if (!p)
-		return -ENOMEM;
-	*table = hc_platform_to_hpa(p);
-	return 0;
-}
-
-static void free_table(void *ctx, hpa_t table, unsigned order)
-{
-	hc_platform_free_pages(hc_platform_from_hpa(table), order);
-}
-
-static s2_entry_t *table_ptr(void *ctx, hpa_t table)
-{
-	return hc_platform_from_hpa(table);
-}
-
-/* The caller does, once for all. */
-static void invalidate(void *ctx, gpa_t gpa, uint64_t size)
-{
-}
-
-static void sync(void *ctx, const s2_entry_t *entries, size_t bytes)
-{
-	el2_hw_dsb_tables();
-}
-
-static const struct mm_ops table_ops = { alloc_table, free_table, table_ptr, invalidate, sync };
 
 static void prepare(struct a64_state *st)
 {
@@ -113,7 +82,7 @@ static int verdict(const struct a64_state *st, uint64_t left, const uint8_t *pag
 static int run_guest(struct a64_state *st, uint8_t *page, const char **why)
 {
 	struct s2 s2;
-	int rc = s2_init(&s2, &vmsav8_format, &table_ops, NULL, el2_caps.gpa_bits);
+	int rc = s2_init(&s2, &vmsav8_format, &hc_lone_tables, NULL, el2_caps.gpa_bits);
 
 	if (rc)
 		return rc;

@@ -8,44 +8,26 @@
  */
 #include "arch/aarch64/el2/internal.h"
 
-typedef void (*state_fn)(struct el2_vcpu *ev, struct a64_state *st);
-
-static void nothing(struct el2_vcpu *ev, struct a64_state *st)
-{
-}
-
-/* --- EL1's registers --- */
-
-static void get_sys(struct el2_vcpu *ev, struct a64_state *st)
-{
-	el2_hw_save_el1(st->sys, el2_caps.vhe);
-}
-
-static void set_sys(struct el2_vcpu *ev, struct a64_state *st)
-{
-	el2_hw_load_el1(st->sys, el2_caps.vhe);
-}
-
 /* --- Timer --- */
-
-static void get_timer(struct el2_vcpu *ev, struct a64_state *st)
-{
-	el2_timer_save(st);
-}
 
 /* After a reset the interrupt of what was before is not there to be ended any more. */
 static void set_timer(struct el2_vcpu *ev, struct a64_state *st)
 {
 	el2_timer_load(st);
-	if (ev->vtimer_active && !el2_gic_lists_vtimer(&st->gic) && !el2_timer_output())
+	if (ev->vtimer_active && !el2_gic_lists_vtimer(&st->gic) && !el2_timer_output(st))
 		el2_timer_set_active(ev, false);
 }
 
 /* --- Debug: in the CPU only while it does something (D2.8.1, D2.12.3) --- */
 
+static bool debug_is_used(const struct a64_state *st)
+{
+	return (st->mdscr & (MDSCR_MDE | MDSCR_SS)) != 0;
+}
+
 static void set_debug(struct el2_vcpu *ev, struct a64_state *st)
 {
-	bool used = (st->mdscr & (MDSCR_MDE | MDSCR_SS)) != 0;
+	bool used = debug_is_used(st);
 
 	if (used)
 		el2_hw_load_debug(st, el2_caps.breakpoints, el2_caps.watchpoints);
@@ -92,18 +74,6 @@ static void load_fp(struct el2_vcpu *ev)
 	el2_set_cptr(ev->here, ev->fp_live ? el2_caps.cptr_open : el2_caps.cptr_trap);
 }
 
-/* --- The virtual CPU interface --- */
-
-static void get_gic(struct el2_vcpu *ev, struct a64_state *st)
-{
-	el2_gic_save(ev, &st->gic);
-}
-
-static void set_gic(struct el2_vcpu *ev, struct a64_state *st)
-{
-	el2_gic_load(ev, &st->gic);
-}
-
 /* --- A virtual SError: HCR_EL2.VSE, which the CPU clears when it is taken (D1.3.4) --- */
 
 static void get_event(struct el2_vcpu *ev, struct a64_state *st)
@@ -133,41 +103,54 @@ static void set_id(struct el2_vcpu *ev, struct a64_state *st)
 	el2_hw_write(EL2_VMPIDR_EL2, st->mpidr);
 }
 
-/* --- Groups --- */
+/* --- Groups. A row of ifs, not a table: each interrupt and each IPI goes through here. --- */
 
-/* By the number of the bit in enum a64_state_group. The world switch moves the core group. The
- * timer comes before the virtual CPU interface, which looks at it. */
-static const struct {
-	state_fn get, set;
-	uint32_t group;
-} groups_table[] = {
-	{ nothing, nothing, A64_G_CORE },      { get_sys, set_sys, A64_G_SYS },
-	{ get_timer, set_timer, A64_G_TIMER }, { nothing, set_debug, A64_G_DEBUG },
-	{ get_fp, set_fp, A64_G_FP },          { get_gic, set_gic, A64_G_GIC },
-	{ get_event, set_event, A64_G_EVENT }, { nothing, set_id, A64_G_ID },
-};
+static void get_groups(struct el2_vcpu *ev, struct a64_state *st, uint32_t groups)
+{
+	if (groups & A64_G_SYS)
+		el2_hw_save_el1(st->sys, el2_caps.vhe);
+	if (groups & A64_G_TIMER)
+		el2_timer_save(st);
+	if (groups & A64_G_FP)
+		get_fp(ev, st);
+	if (groups & A64_G_GIC)
+		el2_gic_save(ev, &st->gic);
+	if (groups & A64_G_EVENT)
+		get_event(ev, st);
+}
 
-_Static_assert(1u << HC_ARRAY_SIZE(groups_table) == A64_G_ALL + 1u, "one row per group");
+/* The timer comes before the virtual CPU interface, which looks at it. */
+static void set_groups(struct el2_vcpu *ev, struct a64_state *st, uint32_t groups)
+{
+	if (groups & A64_G_TIMER)
+		set_timer(ev, st);
+	if (groups & A64_G_GIC)
+		el2_gic_load(ev, st);
+	if (__builtin_expect(!(groups & ~(uint32_t)(A64_G_CORE | A64_G_TIMER | A64_G_GIC)), 1))
+		return;
+	if (groups & A64_G_SYS)
+		el2_hw_load_el1(st->sys, el2_caps.vhe);
+	if (groups & A64_G_DEBUG)
+		set_debug(ev, st);
+	if (groups & A64_G_FP)
+		set_fp(ev, st);
+	if (groups & A64_G_EVENT)
+		set_event(ev, st);
+	if (groups & A64_G_ID)
+		set_id(ev, st);
+}
 
 /* Of a vCPU that is not loaded, all is in the neutral state. */
 void el2_get_state(struct hc_vcpu *vcpu, uint32_t groups)
 {
-	struct el2_vcpu *ev = el2_vcpu_of(vcpu);
-
-	if (!ev->here)
-		return;
-	for (groups &= A64_G_ALL; groups; groups &= groups - 1)
-		groups_table[__builtin_ctz(groups)].get(ev, a64_state_of(vcpu));
+	if (el2_vcpu_of(vcpu)->here)
+		get_groups(el2_vcpu_of(vcpu), a64_state_of(vcpu), groups);
 }
 
 void el2_set_state(struct hc_vcpu *vcpu, uint32_t groups)
 {
-	struct el2_vcpu *ev = el2_vcpu_of(vcpu);
-
-	if (!ev->here)
-		return;
-	for (groups &= A64_G_ALL; groups; groups &= groups - 1)
-		groups_table[__builtin_ctz(groups)].set(ev, a64_state_of(vcpu));
+	if (el2_vcpu_of(vcpu)->here)
+		set_groups(el2_vcpu_of(vcpu), a64_state_of(vcpu), groups);
 }
 
 /* Timer and interrupts were stopped at put(). */
@@ -186,7 +169,7 @@ void el2_load(struct hc_vcpu *vcpu)
 		ev->live_lrs = (uint32_t)HC_BIT(el2_caps.list_registers) - 1;
 		hc_vcpu_dirty(vcpu, A64_G_SYS | A64_G_EVENT | A64_G_ID);
 	}
-	if (a64_state_of(vcpu)->mdscr)
+	if (debug_is_used(a64_state_of(vcpu)))
 		hc_vcpu_dirty(vcpu, A64_G_DEBUG);
 	load_fp(ev);
 	if (ev->vtimer_active)
@@ -197,7 +180,8 @@ void el2_put(struct hc_vcpu *vcpu)
 {
 	struct el2_vcpu *ev = el2_vcpu_of(vcpu);
 
-	hc_vcpu_need(vcpu, A64_G_ALL);
+	get_groups(ev, a64_state_of(vcpu), ~vcpu->valid);
+	vcpu->valid = A64_G_ALL;
 	el2_timer_stop();
 	el2_gic_stop();
 	if (ev->debug_live)

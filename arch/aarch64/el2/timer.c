@@ -12,33 +12,30 @@
 
 void el2_timer_save(struct a64_state *st)
 {
-	st->cntv_ctl = (uint32_t)el2_hw_read(el2_caps.cntv_ctl);
-	st->cntv_cval = el2_hw_read(el2_caps.cntv_cval);
+	st->cntv_ctl = el2_hw_timer_ctl(el2_caps.vhe);
+	st->cntv_cval = el2_hw_timer_cval(el2_caps.vhe);
 }
 
 void el2_timer_load(const struct a64_state *st)
 {
-	el2_hw_write(EL2_CNTVOFF_EL2, st->cntvoff);
-	el2_hw_write(el2_caps.cntv_cval, st->cntv_cval);
-	el2_hw_write(el2_caps.cntv_ctl, st->cntv_ctl & (CNTV_CTL_ENABLE | CNTV_CTL_IMASK));
-	el2_hw_isb();
+	el2_hw_load_timer(st->cntvoff, st->cntv_cval,
+	                  st->cntv_ctl & (CNTV_CTL_ENABLE | CNTV_CTL_IMASK), el2_caps.vhe);
 }
 
 void el2_timer_stop(void)
 {
-	el2_hw_write(el2_caps.cntv_ctl, 0);
+	el2_hw_stop_timer(el2_caps.vhe);
 }
 
 /* QEMU's ISTATUS becomes set when its main loop comes to it, which may be long after the count has
  * shown that it is due; a write of the compare value makes it look at once. */
-bool el2_timer_output(void)
+bool el2_timer_output(const struct a64_state *st)
 {
-	uint64_t ctl = el2_hw_read(el2_caps.cntv_ctl);
+	uint32_t ctl = el2_hw_timer_ctl(el2_caps.vhe);
 
 	if (ctl == CNTV_CTL_ENABLE) {
-		el2_hw_write(el2_caps.cntv_cval, el2_hw_read(el2_caps.cntv_cval));
-		el2_hw_isb();
-		ctl = el2_hw_read(el2_caps.cntv_ctl);
+		el2_hw_load_timer(st->cntvoff, el2_hw_timer_cval(el2_caps.vhe), ctl, el2_caps.vhe);
+		ctl = el2_hw_timer_ctl(el2_caps.vhe);
 	}
 	return ctl == (CNTV_CTL_ENABLE | CNTV_CTL_ISTATUS);
 }
@@ -55,7 +52,7 @@ void el2_vtimer_interrupt(struct hc_vcpu *vcpu)
 {
 	struct el2_vcpu *ev = el2_vcpu_of(vcpu);
 
-	if (!ev->here || !el2_timer_output()) {
+	if (!ev->here || !el2_timer_output(a64_state_of(vcpu))) {
 		el2_host.set_active(el2_host.vtimer_ppi, false);
 		return;
 	}

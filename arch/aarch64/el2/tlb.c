@@ -118,8 +118,10 @@ static uint64_t use_vmid(struct el2_vm *ev, struct el2_cpu *cpu)
 {
 	uint64_t active = atomic_load(&cpu->active_vmid), tag = atomic_load(&ev->vmid);
 
-	if (active && is_current(tag) &&
-	    atomic_compare_exchange_strong(&cpu->active_vmid, &active, tag))
+	if (!active || !is_current(tag))
+		return renew(ev, cpu);
+	/* A rollover from here on finds what the CPU goes on using. */
+	if (active == tag || atomic_compare_exchange_strong(&cpu->active_vmid, &active, tag))
 		return tag;
 	return renew(ev, cpu);
 }
@@ -146,18 +148,16 @@ static void forget_other_vcpu(struct el2_vcpu *vcpu, struct el2_vm *vm, unsigned
 void el2_tlb_load(struct hc_vcpu *vcpu, struct el2_cpu *cpu)
 {
 	struct el2_vm *vm = el2_vcpu_of(vcpu)->vm;
-	const struct s2 *s2 = &vcpu->vm->s2;
-	uint64_t vttbr = vmsav8_vttbr(s2, VMID_OF(use_vmid(vm, cpu)));
-	uint64_t vtcr =
-		vmsav8_vtcr(s2, el2_caps.parange) | (el2_caps.vmid_bits == 16 ? VTCR_VS : 0);
+	uint64_t vttbr = vm->root | (uint64_t)VMID_OF(use_vmid(vm, cpu)) << 48;
 
-	if (!atomic_exchange(&vm->clean, true))
+	if (!atomic_load_explicit(&vm->clean, memory_order_relaxed) &&
+	    !atomic_exchange(&vm->clean, true))
 		clean_memory(vcpu->vm);
-	if (cpu->vtcr != vtcr)
-		el2_hw_write(EL2_VTCR_EL2, cpu->vtcr = vtcr);
-	if (cpu->vttbr != vttbr)
+	if (cpu->vttbr != vttbr || cpu->vtcr != vm->vtcr) {
+		el2_hw_write(EL2_VTCR_EL2, cpu->vtcr = vm->vtcr);
 		el2_hw_write(EL2_VTTBR_EL2, cpu->vttbr = vttbr);
-	el2_hw_isb();
+		el2_hw_isb();
+	}
 	forget_other_vcpu(el2_vcpu_of(vcpu), vm, cpu->id);
 }
 

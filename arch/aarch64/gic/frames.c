@@ -174,13 +174,13 @@ static int distributor_bank(struct gic *g, unsigned intid)
 /* GICD_ITARGETSR (IHI 0048 4.3.12): for SGIs and PPIs, whose they are. */
 static uint32_t read_targets(struct gic *g, unsigned intid)
 {
-	unsigned spi = intid - GIC_SPI_FIRST;
-	const uint8_t *t = &g->targets[spi];
+	const uint8_t *t = g->targets;
 
 	if (intid < GIC_SPI_FIRST)
 		return UINT32_C(0x01010101) << accessing(g)->index;
-	if (spi >= g->config.spis)
+	if (intid - GIC_SPI_FIRST >= g->config.spis)
 		return 0;
+	t += intid - GIC_SPI_FIRST;
 	return t[0] | (uint32_t)t[1] << 8 | (uint32_t)t[2] << 16 | (uint32_t)t[3] << 24;
 }
 

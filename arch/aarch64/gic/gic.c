@@ -11,6 +11,7 @@
 
 #define V2_MAX_VCPUS 8
 #define SGI_EDGES    UINT32_C(0xffff)
+#define PPIS         UINT32_C(0xffff0000)
 
 /* MPIDR_EL1 (Arm ARM D17.2.101): Aff3 lies above the others. */
 static uint32_t affinity_of(uint64_t mpidr)
@@ -51,18 +52,34 @@ void gic_reset_cpu(struct hc_vcpu *vcpu)
 }
 
 /* Lines stay as their devices drive them. */
-static void reset_bank(struct gic_bank *b, uint32_t edge)
+static void reset_bank(struct gic_bank *b, bool private)
 {
-	*b = (struct gic_bank){ .edge = edge, .line = b->line, .linked = b->linked };
+	uint32_t linked = private ? b->linked & PPIS : 0;
+
+	*b = (struct gic_bank){ .edge = private ? SGI_EDGES : 0,
+		                .line = b->line,
+		                .linked = linked };
+}
+
+/* Nobody has anything. Nothing of what was is trusted: it may be of a saved state that was refused.
+ */
+static void forget_holders(struct gic *g)
+{
+	for (unsigned spi = 0; spi < HC_IRQ_LINES; spi++)
+		g->holder[spi] = GIC_NOBODY;
+	for (unsigned k = 0; k < GIC_SPI_BANKS; k++)
+		g->held[k] = 0;
+	for (unsigned i = 0; i < A64_MAX_VCPUS; i++)
+		memset(g->cpu[i].held, 0, sizeof(g->cpu[i].held));
 }
 
 static void reset_locked(struct gic *g)
 {
-	g->ctlr = 0;
+	g->ctlr = g->next = 0;
+	forget_holders(g);
 	for (unsigned i = 0; i < GIC_BANKS; i++)
-		reset_bank(&g->bank[i], i < GIC_SPI_BANK ? SGI_EDGES : 0);
+		reset_bank(&g->bank[i], i < GIC_SPI_BANK);
 	for (unsigned spi = 0; spi < g->config.spis; spi++) {
-		gic_release(g, spi);
 		g->irouter[spi] = 0;
 		g->targets[spi] = 0;
 		gic_reroute(g, spi);
@@ -148,6 +165,13 @@ static bool is_listed_valid(struct gic *g, uint32_t listed[GIC_BANKS])
 	return true;
 }
 
+static bool is_bank_valid(const struct gic *g, unsigned i)
+{
+	const struct gic_bank *b = &g->bank[i];
+
+	return !(b->linked & ~(i < GIC_SPI_BANK ? PPIS : 0)) && !(b->again & ~b->listed);
+}
+
 static int check_loaded(struct gic *g)
 {
 	uint32_t listed[GIC_BANKS] = { 0 };
@@ -156,6 +180,9 @@ static int check_loaded(struct gic *g)
 		return -EPROTO;
 	if (g->next >= A64_MAX_VCPUS)
 		return -EPROTO;
+	for (unsigned i = 0; i < GIC_BANKS; i++)
+		if (!is_bank_valid(g, i))
+			return -EPROTO;
 	for (unsigned i = 0; i < g->dev.vm->cpu_count; i++)
 		if (!is_private_valid(g, &g->own[i]))
 			return -EPROTO;
@@ -165,9 +192,12 @@ static int check_loaded(struct gic *g)
 	return is_listed_valid(g, listed) ? 0 : -EPROTO;
 }
 
-/* What follows from the rest. */
+/* What follows from the rest. Priorities may come from a CPU that has more bits of them. */
 static void derive(struct gic *g)
 {
+	for (unsigned i = 0; i < GIC_BANKS * 32; i++)
+		g->bank[i / 32].priority[i % 32] &=
+			(uint8_t)(0xffu << (8 - g->config.priority_bits));
 	for (unsigned i = 0; i < g->dev.vm->cpu_count; i++)
 		for (unsigned k = 0; k < GIC_SPI_BANKS; k++)
 			g->cpu[i].routed[k] = g->cpu[i].held[k] = 0;

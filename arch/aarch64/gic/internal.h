@@ -59,7 +59,7 @@ struct gic_cpu {
 	uint32_t routed[GIC_SPI_BANKS]; /* SPIs that go to it now */
 	uint32_t held[GIC_SPI_BANKS];   /* SPIs that it has listed or active */
 	_Atomic bool poked;             /* its list registers want to be looked at */
-	_Atomic bool interrupted;       /* when that was last done: it can take an interrupt */
+	_Atomic bool interrupted;       /* when that was last done, it might take an interrupt */
 	bool recalled;                  /* something that it has listed was disabled */
 	_Atomic uint32_t syncs;         /* times that the list registers were looked at */
 };

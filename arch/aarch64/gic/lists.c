@@ -19,6 +19,7 @@
 /* What is to be listed: a bit for each INTID. */
 struct plan {
 	uint32_t pending[BANKS], active[BANKS];
+	unsigned count; /* of those that are in either */
 };
 
 struct filler {
@@ -86,13 +87,23 @@ static int take_most_urgent(struct gic *g, struct gic_cpu *c, uint32_t set[BANKS
 	return intid;
 }
 
-static unsigned count(const uint32_t set[BANKS])
+/* There are few, and not every CPU counts bits at once. */
+static unsigned count_bits(uint32_t set)
 {
 	unsigned n = 0;
 
-	for (unsigned k = 0; k < BANKS; k++)
-		n += (unsigned)__builtin_popcount(set[k]);
+	for (; set; set &= set - 1)
+		n++;
 	return n;
+}
+
+static bool is_empty(const uint32_t set[BANKS])
+{
+	uint32_t all = 0;
+
+	for (unsigned k = 0; k < BANKS; k++)
+		all |= set[k];
+	return !all;
 }
 
 /* --- Taking back --- */
@@ -305,11 +316,16 @@ static void make_plan(struct gic *g, struct gic_cpu *c, struct plan *p)
 		return;
 	p->active[0] = b->active;
 	p->pending[0] = gic_forwarded(g, b);
-	for (unsigned k = 0; k < gic_spi_banks(g); k++) {
-		b = &g->bank[GIC_SPI_BANK + k];
-		p->active[k + 1] = b->active & c->held[k];
-		p->pending[k + 1] =
-			gic_forwarded(g, b) & c->routed[k] & ~(g->held[k] & ~c->held[k]);
+	p->count = count_bits(p->active[0] | p->pending[0]);
+	for (unsigned k = 1; k < banks_of(g); k++) {
+		uint32_t held = c->held[k - 1], elsewhere = g->held[k - 1] & ~held;
+
+		b = &g->bank[GIC_SPI_BANK + k - 1];
+		p->active[k] = b->active & held;
+		p->pending[k] = gic_pending(b) & c->routed[k - 1] & ~elsewhere;
+		if (p->pending[k])
+			p->pending[k] &= gic_forwarded(g, b);
+		p->count += count_bits(p->active[k] | p->pending[k]);
 	}
 }
 
@@ -343,7 +359,7 @@ static uint32_t waiting_bits(const struct filler *f, const uint32_t ready[BANKS]
 {
 	uint32_t vmcr = f->state->vmcr, hcr = 0;
 
-	if (count(ready)) {
+	if (!is_empty(ready)) {
 		hcr |= ICH_HCR_NPIE;
 		hcr |= vmcr & ICH_VMCR_VENG0 ? ICH_HCR_VGRP0DIE : 0;
 		hcr |= vmcr & ICH_VMCR_VENG1 ? ICH_HCR_VGRP1DIE : 0;
@@ -355,7 +371,7 @@ static uint32_t waiting_bits(const struct filler *f, const uint32_t ready[BANKS]
 		hcr |= disabled[k] & group ? ICH_HCR_VGRP1EIE : 0;
 	}
 	/* DIR names an interrupt, of which EOIcount would not tell which: it is trapped. */
-	if (count(active))
+	if (!is_empty(active))
 		hcr |= ICH_HCR_LRENPIE | (vmcr & ICH_VMCR_VEOIM ? ICH_HCR_TDIR : 0);
 	return hcr;
 }
@@ -388,7 +404,7 @@ static void fill(struct gic *g, struct gic_cpu *c, struct a64_gic_cpu *state)
 	struct plan p;
 
 	make_plan(g, c, &p);
-	if (count(p.pending) + count(p.active) <= g->config.list_registers)
+	if (p.count <= g->config.list_registers)
 		list_all(&f, &p);
 	else
 		hcr |= list_some(&f, &p);
@@ -475,7 +491,7 @@ void gic_sync(struct gic *g, struct gic_cpu *c)
 	take_eoi_count(g, c, state);
 	take_all(g, c, state);
 	fill(g, c, state);
-	atomic_store(&c->interrupted, can_interrupt(g, state));
+	atomic_store(&c->interrupted, c->own->lr_pending != 0);
 	atomic_fetch_add(&c->syncs, 1);
 }
 
@@ -505,41 +521,35 @@ bool gic_sync_stopped(struct gic *g, struct gic_cpu *c)
 	return stopped;
 }
 
-static void sync_self(struct hc_vcpu *vcpu)
+void gic_before_entry(struct hc_vcpu *vcpu)
 {
+	struct gic_cpu *c = a64_vcpu_of(vcpu)->gic;
 	struct gic *g = gic_of(vcpu);
 
+	if (!c)
+		return;
 	hc_vcpu_need(vcpu, A64_G_GIC);
 	bool irq = hc_lock_irq(&g->lock);
 
-	gic_sync(g, a64_vcpu_of(vcpu)->gic);
+	gic_sync(g, c);
 	hc_unlock_irq(&g->lock, irq);
 }
 
-void gic_before_entry(struct hc_vcpu *vcpu)
-{
-	if (a64_vcpu_of(vcpu)->gic)
-		sync_self(vcpu);
-}
-
-/* Called with the run queue's lock held too, so that the controller's can be taken only for the
- * vCPU whose exit is being handled. Another's virtual CPU interface does not change while it
- * sleeps: then it is enough to know what was found last, and whether anything came since. */
+/* Called with the run queue's lock held too, so that the controller's may not be taken. The virtual
+ * CPU interface of a vCPU that sleeps does not change: it is enough to know what was found when it
+ * fell asleep, and whether anything came since. What came may turn out to be nothing, when the list
+ * registers are looked at before the entry: WFI may end for no reason. */
 bool gic_has_interrupt(struct hc_vcpu *vcpu)
 {
 	struct gic_cpu *c = a64_vcpu_of(vcpu)->gic;
 
 	if (!c)
 		return false;
-	if (hc_vcpu_current() != vcpu)
-		return atomic_load(&c->poked) || atomic_load(&c->interrupted);
-	if (atomic_load(&c->poked)) {
-		sync_self(vcpu);
-		return atomic_load(&c->interrupted);
+	if (atomic_load(&c->poked))
+		return true;
+	if (hc_vcpu_current() == vcpu) {
+		hc_vcpu_need(vcpu, A64_G_GIC);
+		atomic_store(&c->interrupted, can_interrupt(gic_of(vcpu), state_of(c)));
 	}
-	hc_vcpu_need(vcpu, A64_G_GIC);
-	bool interrupted = can_interrupt(gic_of(vcpu), state_of(c));
-
-	atomic_store(&c->interrupted, interrupted);
-	return interrupted;
+	return atomic_load(&c->interrupted);
 }

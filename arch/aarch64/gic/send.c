@@ -106,8 +106,10 @@ void gic_release(struct gic *g, unsigned spi)
 	g->cpu[holder].held[spi / 32] &= ~bit;
 	g->held[spi / 32] &= ~bit;
 	g->holder[spi] = GIC_NOBODY;
-	/* It may have been sent elsewhere meanwhile, or the vCPU have gone to sleep. */
-	if (g->route[spi] != holder || (is_one_of_several(g, spi) && g->own[holder].asleep))
+	/* It may have been sent elsewhere meanwhile, or the vCPU have gone to sleep before others.
+	 */
+	if (g->route[spi] != holder ||
+	    (is_one_of_several(g, spi) && !(participants(g, spi) >> holder & 1)))
 		gic_touch(g, GIC_SPI_BANK + spi / 32, bit);
 }
 

@@ -4,6 +4,7 @@
 #include <hypercore/errno.h>
 
 #include "core/log.h"
+#include "platform/board/aarch64/cpu.h"
 #include "platform/board/aarch64/gic.h"
 #include "platform/board/aarch64/hw.h"
 #include "platform/board/fdt.h"
@@ -38,37 +39,6 @@ int clock_init(const struct board_tree *tree)
 	return 0;
 }
 
-/* Its condition stays met, and its level up, until it is set anew. */
-static bool expired(void *arg)
-{
-	(void)arg;
-	WRITE(CNTHP_CTL_EL2, 0);
-	isb();
-	return false;
-}
-
-int clock_init_irq(const struct board_tree *tree)
-{
-	timer_intid = tree->timer_hyp.intid;
-	return board_irq_register(&tree->timer_hyp, expired, NULL);
-}
-
-void clock_init_cpu(void)
-{
-	WRITE(CNTHP_CTL_EL2, 0);
-	/* With E2H the names of EL1's timers mean EL2's own. */
-	if (READ(HCR_EL2) & HCR_E2H) {
-		WRITE(CNTP_CTL_EL02, 0);
-		WRITE(CNTV_CTL_EL02, 0);
-		WRITE(CNTHV_CTL_EL2, 0);
-	} else {
-		WRITE(CNTP_CTL_EL0, 0);
-		WRITE(CNTV_CTL_EL0, 0);
-	}
-	isb();
-	board_irq_enable(timer_intid);
-}
-
 void clock_delay_us(unsigned us)
 {
 	uint64_t end = hc_platform_now_ns() + UINT64_C(1000) * us;
@@ -100,8 +70,22 @@ static uint64_t ticks_of(uint64_t ns)
 	return ns / NS_PER_S * hz + (ns % NS_PER_S * hz + NS_PER_S - 1) / NS_PER_S;
 }
 
+/* --- Deadlines --- */
+
+/* What else the boot CPU's timer is for. */
+static struct {
+	void (*fn)(void);
+	uint64_t period, next;
+	uint64_t deadline; /* that was set meanwhile */
+} poll = { .deadline = UINT64_MAX };
+
+static bool polls(void)
+{
+	return poll.fn && this_cpu()->cpu.id == 0;
+}
+
 /* ns_per_tick_32 was rounded down, so that the clock may be a tick behind: hence the one more. */
-void hc_platform_set_deadline(uint64_t deadline_ns)
+static void arm(uint64_t deadline_ns)
 {
 	uint64_t now;
 
@@ -114,4 +98,67 @@ void hc_platform_set_deadline(uint64_t deadline_ns)
 	WRITE(CNTHP_CVAL_EL2, READ(CNTPCT_EL0) + ticks_of(deadline_ns) + 1);
 	WRITE(CNTHP_CTL_EL2, CTL_ENABLE);
 	isb();
+}
+
+void hc_platform_set_deadline(uint64_t deadline_ns)
+{
+	if (polls()) {
+		poll.deadline = deadline_ns;
+		deadline_ns = hc_min(deadline_ns, poll.next);
+	}
+	arm(deadline_ns);
+}
+
+/* Its condition stays met, and its level up, until it is set anew. */
+static bool expired(void *arg)
+{
+	uint64_t now;
+
+	(void)arg;
+	WRITE(CNTHP_CTL_EL2, 0);
+	isb();
+	if (!polls())
+		return false;
+	now = hc_platform_now_ns();
+	if (now >= poll.next) {
+		poll.fn();
+		poll.next = now + poll.period;
+	}
+	if (now >= poll.deadline)
+		poll.deadline = UINT64_MAX;
+	arm(hc_min(poll.deadline, poll.next));
+	return false;
+}
+
+void clock_set_poll(void (*fn)(void), uint64_t period_ns)
+{
+	bool irq = hc_platform_irq_disable();
+
+	poll.period = period_ns;
+	poll.next = hc_platform_now_ns() + period_ns;
+	poll.fn = fn;
+	arm(poll.next);
+	hc_platform_irq_restore(irq);
+}
+
+int clock_init_irq(const struct board_tree *tree)
+{
+	timer_intid = tree->timer_hyp.intid;
+	return board_irq_register(&tree->timer_hyp, expired, NULL);
+}
+
+void clock_init_cpu(void)
+{
+	WRITE(CNTHP_CTL_EL2, 0);
+	/* With E2H the names of EL1's timers mean EL2's own. */
+	if (READ(HCR_EL2) & HCR_E2H) {
+		WRITE(CNTP_CTL_EL02, 0);
+		WRITE(CNTV_CTL_EL02, 0);
+		WRITE(CNTHV_CTL_EL2, 0);
+	} else {
+		WRITE(CNTP_CTL_EL0, 0);
+		WRITE(CNTV_CTL_EL0, 0);
+	}
+	isb();
+	board_irq_enable(timer_intid);
 }

@@ -20,6 +20,10 @@ int clock_init_irq(const struct board_tree *tree);
 /* Each CPU, after gic_init_cpu(): stops the timers that the firmware may have left on. */
 void clock_init_cpu(void);
 
+/* Boot CPU, after clock_init_cpu(): fn runs on it with interrupts masked every period_ns or so,
+ * also while it sleeps or runs a guest. One fn only. */
+void clock_set_poll(void (*fn)(void), uint64_t period_ns);
+
 /* Busy waiting. */
 void clock_delay_us(unsigned us);
 

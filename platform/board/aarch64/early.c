@@ -24,7 +24,6 @@ _Noreturn void __stack_chk_fail(void);
 
 struct board_boot_info board_boot_info;
 
-/* libfdt's archive is built with it. */
 extern uintptr_t __stack_chk_guard;
 uintptr_t __stack_chk_guard = 0x2b992ddfa23249d6;
 
@@ -32,6 +31,18 @@ void __stack_chk_fail(void)
 {
 	hc_panic("a function's stack frame was overwritten, found at %p",
 	         __builtin_return_address(0));
+}
+
+/* Not a secret of cryptographic strength: RNDR where there is one (FEAT_RNG, S3_3_C2_C4_0), and the
+ * time in any case. */
+__attribute__((no_stack_protector)) static void choose_canary(void)
+{
+	uint64_t v = READ_SYSREG(cntpct_el0) * UINT64_C(0x9e3779b97f4a7c15);
+
+	if (hc_bits(READ_SYSREG(id_aa64isar0_el1), 63, 60))
+		v ^= READ_SYSREG(S3_3_C2_C4_0);
+	/* A zero byte first, so that overrunning strings cannot reproduce it. */
+	__stack_chk_guard ^= v & ~UINT64_C(0xff);
 }
 
 static void add_range(uint64_t base, uint64_t end, enum board_range_type type)
@@ -196,11 +207,13 @@ static _Noreturn void refuse_el1(uint64_t start)
 }
 
 /* From EL3 start.S has come down to EL2; but there is no firmware left that could start CPUs. */
-void board_early(uint64_t start, uint64_t image_base, uint64_t el)
+__attribute__((no_stack_protector)) void board_early(uint64_t start, uint64_t image_base,
+                                                     uint64_t el)
 {
 	struct board_cpu *boot = &board_cpus[0];
 	int err;
 
+	choose_canary();
 	board_boot_info.magic = BOARD_BOOT_MAGIC;
 	board_boot_info.image_base = image_base;
 	cpu_init_boot();

@@ -193,6 +193,8 @@ int board_irq_register(const struct board_irq *irq, board_irq_fn fn, void *arg)
 	if (irq->intid < GIC_PPI_FIRST || irq->intid >= intid_end)
 		return hc_error(-EINVAL, "the %s has no interrupt %u: 16 .. %u", driver->name,
 		                irq->intid, intid_end - 1);
+	if (functions[irq->intid].fn == fn && functions[irq->intid].arg == arg)
+		return 0;
 	if (functions[irq->intid].fn)
 		return hc_error(-EBUSY, "two devices have interrupt %u", irq->intid);
 	functions[irq->intid].arg = arg;

@@ -31,7 +31,8 @@ int gic_init_cpu(struct board_cpu *c);
 
 /* Makes fn the interrupt's function. Start-up only, boot CPU. A shared one (32 and up) is
  * configured and will go to the calling CPU; a private one has one function for all CPUs. Not
- * enabled yet. -EINVAL: the controller has no such interrupt; -EBUSY: it has a function already. */
+ * enabled yet. The same again is fine: devices share lines. -EINVAL: the controller has no such
+ * interrupt; -EBUSY: it has another function; explained. */
 int board_irq_register(const struct board_irq *irq, board_irq_fn fn, void *arg);
 
 /* Private ones: on the calling CPU. */

@@ -5,6 +5,7 @@
 #include <hypercore/errno.h>
 
 #include "core/log.h"
+#include "platform/board/aarch64/clock.h"
 #include "platform/board/aarch64/gic.h"
 #include "platform/board/aarch64/hw.h"
 #include "platform/board/aarch64/machine.h"
@@ -52,11 +53,13 @@ static void add(struct serial_port *p, const struct board_uart *u)
 	p->width = u->io_width;
 	p->clock_hz = u->clock_hz;
 	p->irq = u->irq.intid;
+	p->known = true;
 	p->ops = kinds[u->kind];
 }
 
 /* --- PCI --- */
 
+#define POLL_MS   5u      /* sixteen bytes come in 1.4 ms at 115200 baud; people type slower */
 #define PCI_CLOCK 1843200 /* what cards with 16550s run at */
 
 static uint32_t config_read(void *arg, uint32_t at)
@@ -69,7 +72,7 @@ static void config_write(void *arg, uint32_t at, uint32_t value)
 	mmio_write32((volatile uint8_t *)arg + at, value);
 }
 
-/* Cards' interrupts are not looked for: their ports are for output. */
+/* Cards' interrupts are not looked for: their ports are looked at now and then. */
 static unsigned find_cards(const struct pci_host *host, struct board_uart *found, unsigned most)
 {
 	struct pci_config config = { config_read, config_write, NULL };
@@ -112,16 +115,14 @@ static bool interrupt(void *arg)
 
 int serial_route(struct serial_port *p)
 {
-	unsigned number = (unsigned)(p - serial_ports);
-	int err = -ENODEV;
+	size_t number = (size_t)(p - serial_ports);
 
-	if (p->irq)
-		err = board_irq_register(&machine_tree.uarts[number].irq, interrupt, NULL);
-	if (err == -EBUSY) /* ports that share a line */
-		err = 0;
-	if (err)
-		hc_log(HC_LOG_WARN, "com%u has no interrupt: it is output only", number + 1);
-	else
+	if (p->irq && !board_irq_register(&machine_tree.uarts[number].irq, interrupt, NULL)) {
 		board_irq_enable(p->irq);
-	return err;
+		return 0;
+	}
+	hc_log(HC_LOG_INFO, "com%u has no interrupt: it is looked at every %u ms",
+	       (unsigned)number + 1, POLL_MS);
+	clock_set_poll(serial_interrupt, POLL_MS * UINT64_C(1000000));
+	return 0;
 }

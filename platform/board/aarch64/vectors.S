@@ -41,31 +41,29 @@ trap_vectors:
 	VECTOR	el2_vector_serror
 	.balign 128
 
+/* At their places in struct trap_frame. */
+.macro X2_TO_X17 operation
+	\operation	x2, x3, [sp, #16]
+	\operation	x4, x5, [sp, #32]
+	\operation	x6, x7, [sp, #48]
+	\operation	x8, x9, [sp, #64]
+	\operation	x10, x11, [sp, #80]
+	\operation	x12, x13, [sp, #96]
+	\operation	x14, x15, [sp, #112]
+	\operation	x16, x17, [sp, #128]
+.endm
+
 /* What a function call does not keep. The handler takes no exceptions, so that ELR
  * and SPSR stay. */
 irq:
 	sub	sp, sp, #192
 	stp	x0, x1, [sp, #0]
-	stp	x2, x3, [sp, #16]
-	stp	x4, x5, [sp, #32]
-	stp	x6, x7, [sp, #48]
-	stp	x8, x9, [sp, #64]
-	stp	x10, x11, [sp, #80]
-	stp	x12, x13, [sp, #96]
-	stp	x14, x15, [sp, #112]
-	stp	x16, x17, [sp, #128]
+	X2_TO_X17 stp
 	stp	x18, x30, [sp, #144]
 	stp	x29, xzr, [sp, #160]
 	bl	gic_handle_irq
 	ldp	x0, x1, [sp, #0]
-	ldp	x2, x3, [sp, #16]
-	ldp	x4, x5, [sp, #32]
-	ldp	x6, x7, [sp, #48]
-	ldp	x8, x9, [sp, #64]
-	ldp	x10, x11, [sp, #80]
-	ldp	x12, x13, [sp, #96]
-	ldp	x14, x15, [sp, #112]
-	ldp	x16, x17, [sp, #128]
+	X2_TO_X17 ldp
 	ldp	x18, x30, [sp, #144]
 	ldr	x29, [sp, #160]
 	add	sp, sp, #192
@@ -83,14 +81,7 @@ fatal:
 	ldr	x1, [x1, #BOARD_CPU_EMERGENCY_TOP]
 	mov	sp, x1
 	sub	sp, sp, #288
-	stp	x2, x3, [sp, #16]
-	stp	x4, x5, [sp, #32]
-	stp	x6, x7, [sp, #48]
-	stp	x8, x9, [sp, #64]
-	stp	x10, x11, [sp, #80]
-	stp	x12, x13, [sp, #96]
-	stp	x14, x15, [sp, #112]
-	stp	x16, x17, [sp, #128]
+	X2_TO_X17 stp
 	stp	x18, x19, [sp, #144]
 	stp	x20, x21, [sp, #160]
 	stp	x22, x23, [sp, #176]
