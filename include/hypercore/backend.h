@@ -35,7 +35,9 @@ struct hc_backend_info {
 	/* AArch64: the virtual interrupt controller that the hardware helps with. */
 	unsigned gic_version; /* 2, 3; 0: none */
 	unsigned gic_list_registers, gic_priority_bits;
-	hpa_t gicv; /* version 2: the virtual CPU interface, to be mapped for the guest (8 KiB) */
+	/* Version 2: the virtual CPU interface, to be mapped for the guest (8 KiB); 0: there is none,
+	 * and the backend shows the CPU what gic_outputs() says (arch/aarch64/gic/gic.h). */
+	hpa_t gicv;
 };
 
 struct hc_backend_ops {

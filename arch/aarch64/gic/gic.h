@@ -61,6 +61,17 @@ void gic_deactivate(struct hc_vcpu *vcpu, uint64_t value);
 
 /* ICC_SRE_EL1 and the like that trap are rows of arch/aarch64/sysregs.c, which call these. */
 
+/* Version 2 where there is no virtual CPU interface in hardware: the guest's accesses to GICC, 8
+ * KiB at base, are carried out on the neutral state. Then nothing else changes group GIC while the
+ * guest runs, and the backend shows the CPU gic_outputs(). An error of hc_bus_add. */
+int gic_add_cpu_interface(struct hc_vm *vm, uint64_t base);
+
+/* What such an interface asserts: GIC_OUTPUT_IRQ, GIC_OUTPUT_FIQ, 0 without a controller. The
+ * vCPU's own CPU. */
+#define GIC_OUTPUT_IRQ 1u
+#define GIC_OUTPUT_FIQ 2u
+unsigned gic_outputs(struct hc_vcpu *vcpu);
+
 /* The virtual CPU interface as after reset. */
 void gic_reset_cpu(struct hc_vcpu *vcpu);
 
