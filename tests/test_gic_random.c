@@ -247,6 +247,9 @@ static void change_active(unsigned cpu)
 
 	if (!write_active || (is_nested(intid) && ref_active_count(&ref, cpu) > 4))
 		return;
+	/* To deactivate version 2's SGIs with another source than they have is not defined. */
+	if (config.version == 2 && intid < 16 && is_nested(intid))
+		return;
 	rig_set_bit(cpu, intid, set ? 0x300 : 0x380);
 	ref_set_active(&ref, cpu, intid, set);
 }
