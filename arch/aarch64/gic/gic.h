@@ -56,7 +56,8 @@ bool gic_has_interrupt(struct hc_vcpu *vcpu);
 void gic_send_sgi(struct hc_vcpu *vcpu, uint64_t value, unsigned group);
 
 /* ICC_DIR_EL1 was written, which traps (ICH_HCR_EL2.TDIR) while more is active than list registers
- * hold: the guest deactivates that interrupt. */
+ * hold: the guest deactivates that interrupt. Where it does not trap, an SPI is deactivated on the
+ * vCPU that acknowledged it only. */
 void gic_deactivate(struct hc_vcpu *vcpu, uint64_t value);
 
 /* ICC_SRE_EL1 and the like that trap are rows of arch/aarch64/sysregs.c, which call these. */
