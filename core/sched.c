@@ -100,6 +100,8 @@ void hc_sched_unpark(struct hc_vcpu *vcpu)
 	struct hc_cpu *cpu = vcpu->cpu;
 	bool irq = hc_lock_irq(&cpu->lock);
 
+	/* Its timers come along. */
+	atomic_store(&cpu->retick, true);
 	/* Halted before it was parked, or not: before_entry finds out. */
 	atomic_fetch_or(&vcpu->requests, HC_REQ_EVENT);
 	make_ready_locked(cpu, vcpu, false);
@@ -148,6 +150,7 @@ void hc_sched_deadline_changed(struct hc_vcpu *vcpu)
 	if (!cpu)
 		return;
 	if (cpu != hc_platform_this_cpu()) {
+		atomic_store(&cpu->retick, true);
 		hc_platform_kick(cpu);
 		return;
 	}
@@ -175,53 +178,51 @@ static struct hc_vcpu *soonest_in(struct hc_list *queue, struct hc_vcpu *best)
 	return best;
 }
 
-/* Of all vCPUs that live here, the one whose timer is due first; NULL if none lives here. */
-static struct hc_vcpu *soonest(struct hc_cpu *cpu, struct hc_vcpu *running)
+/* What a tick goes by. */
+struct outlook {
+	struct hc_vcpu *soonest; /* whose timer is due first of all that live here; NULL: no vCPU */
+	bool waiting;            /* somebody is ready */
+};
+
+static struct outlook look(struct hc_cpu *cpu, struct hc_vcpu *running)
 {
 	bool irq = hc_lock_irq(&cpu->lock);
 	struct hc_vcpu *v = soonest_in(&cpu->ready, soonest_in(&cpu->halted, running));
-
-	hc_unlock_irq(&cpu->lock, irq);
-	return v;
-}
-
-/* When running has to make room, if anybody waits; UINT64_MAX if nobody does. */
-static uint64_t slice_end(struct hc_cpu *cpu, struct hc_vcpu *running)
-{
-	bool irq = hc_lock_irq(&cpu->lock);
 	bool waiting = !hc_list_empty(&cpu->ready);
 
 	hc_unlock_irq(&cpu->lock, irq);
-	return running && waiting ? running->slice_end_ns : UINT64_MAX;
+	return (struct outlook){ v, waiting };
 }
 
 void hc_sched_tick(struct hc_cpu *cpu, struct hc_vcpu *running)
 {
-	uint64_t now = hc_platform_now_ns();
-	struct hc_vcpu *v = soonest(cpu, running);
+	uint64_t now = hc_platform_now_ns(), end = UINT64_MAX;
+	atomic_store(&cpu->retick, false);
+	struct outlook ahead = look(cpu, running);
 	/* Each vCPU once and some: a timer that is always due must not hold the CPU here. */
 	unsigned budget = cpu->assigned + 1;
 
-	while (v && next_of(v) <= now && budget--) {
-		hc_timers_run(v, now);
-		v = soonest(cpu, running);
+	while (ahead.soonest && next_of(ahead.soonest) <= now && budget--) {
+		hc_timers_run(ahead.soonest, now);
+		ahead = look(cpu, running);
 	}
-	uint64_t end = slice_end(cpu, running);
-
+	if (running && ahead.waiting)
+		end = running->slice_end_ns;
 	if (end <= now) {
 		atomic_fetch_or(&running->requests, HC_REQ_YIELD);
 		end = UINT64_MAX;
 	}
-	set_deadline(cpu, hc_min(end, v ? next_of(v) : UINT64_MAX));
+	set_deadline(cpu, hc_min(end, ahead.soonest ? next_of(ahead.soonest) : UINT64_MAX));
 }
 
 /* --- The loop of a CPU --- */
 
-static struct hc_vcpu *take_next(struct hc_cpu *cpu)
+static struct hc_vcpu *take_next(struct hc_cpu *cpu, bool *waiting)
 {
 	hc_lock(&cpu->lock);
 	struct hc_vcpu *vcpu = current_policy->pick(cpu);
 
+	*waiting = !hc_list_empty(&cpu->ready);
 	if (vcpu)
 		atomic_store_explicit(&vcpu->run_state, HC_VCPU_RUNNING, memory_order_relaxed);
 	cpu->current = vcpu;
@@ -253,12 +254,22 @@ static void put_back(struct hc_cpu *cpu, struct hc_vcpu *vcpu, enum hc_vcpu_run_
 		hc_vm_vcpu_parked(vcpu->vm);
 }
 
-static void run_one(struct hc_cpu *cpu, struct hc_vcpu *vcpu)
+/* Without others that wait there is no slice to end, and the local timer is set already. Who
+ * becomes ready meanwhile kicks. */
+static bool wants_tick(const struct hc_cpu *cpu, uint64_t now, bool waiting)
 {
-	vcpu->slice_end_ns = hc_platform_now_ns() + current_policy->slice_ns(vcpu);
+	return waiting || now >= cpu->deadline_ns || atomic_load(&cpu->retick);
+}
+
+static void run_one(struct hc_cpu *cpu, struct hc_vcpu *vcpu, bool waiting)
+{
+	uint64_t now = hc_platform_now_ns();
+
+	vcpu->slice_end_ns = now + current_policy->slice_ns(vcpu);
 	vcpu->stats.slices++;
 	cpu->switches++;
-	hc_sched_tick(cpu, vcpu);
+	if (wants_tick(cpu, now, waiting))
+		hc_sched_tick(cpu, vcpu);
 	enum hc_vcpu_run_state next = hc_vcpu_run(vcpu);
 
 	if (next == HC_VCPU_HALTED)
@@ -284,10 +295,11 @@ static void sleep_until_needed(struct hc_cpu *cpu)
 void hc_sched_loop(struct hc_cpu *cpu)
 {
 	while (!atomic_load(&cpu->stop)) {
-		struct hc_vcpu *vcpu = take_next(cpu);
+		bool waiting;
+		struct hc_vcpu *vcpu = take_next(cpu, &waiting);
 
 		if (vcpu)
-			run_one(cpu, vcpu);
+			run_one(cpu, vcpu, waiting);
 		else
 			sleep_until_needed(cpu);
 	}

@@ -8,10 +8,6 @@
 
 #include "tests/model/x86_rig.h"
 
-/* Each rig's: the least that the backend runs on, or little more, and all that it has a use for. */
-extern const struct model_features rig_plain;
-extern const struct model_features rig_full;
-
 extern const struct x86_event rig_nmi, rig_intr, rig_gp; /* the interrupt has vector 31h */
 extern const struct model_step rig_one_exit[];           /* HLT */
 extern const struct model_step rig_halts[];              /* three of them */

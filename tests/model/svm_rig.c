@@ -3,6 +3,7 @@
 
 const struct hc_backend_ops *const rig_backend = &svm_backend;
 
+/* QEMU's EPYC: none of the optional features. */
 const struct model_features rig_plain = { .asids = 16,
 	                                  .short_invalid = true,
 	                                  .rdtscp = true,
@@ -11,6 +12,8 @@ const struct model_features rig_plain = { .asids = 16,
 	                                  .repeats_intr = true,
 	                                  .tcg = true,
 	                                  .clean_bits = true };
+
+/* All of them. */
 const struct model_features rig_full = { .asids = 32,
 	                                 .nrip = true,
 	                                 .flush_by_asid = true,

@@ -6,9 +6,6 @@
 #include "tests/model/svm_cpu.h"
 #include "tests/model/x86_rig.h"
 
-extern const struct model_features rig_plain; /* QEMU's EPYC: none of the optional features */
-extern const struct model_features rig_full;  /* all of them */
-
 static inline struct vmcb *rig_vmcb(unsigned vcpu)
 {
 	return svm_vcpu_of(&rig_vcpus[vcpu].vcpu)->vmcb;

@@ -38,12 +38,7 @@ struct model_features {
 };
 
 /* vmx_features.c */
-/* The least that the backend runs on: EPT without accessed and dirty flags or 1 GiB pages, no VPID,
- * no XSAVE. */
-extern const struct model_features rig_plain;
-/* Like Bochs' corei7_skylake_x: all that the backend has a use for. */
-extern const struct model_features rig_full;
-/* Like its corei5_lynnfield_750: no unrestricted guest. */
+/* Like Bochs' corei5_lynnfield_750: no unrestricted guest. */
 extern const struct model_features rig_restricted;
 
 /* Translations that a CPU holds. Combined mappings have a VPID and an EPTP (29.3.1), guest-physical

@@ -37,6 +37,7 @@ const struct model_features rig_restricted = {
 	},
 };
 
+/* EPT without accessed and dirty flags or 1 GiB pages, no VPID, no XSAVE. */
 const struct model_features rig_plain = {
 	.rdtscp = true,
 	.feature_control = VMX_FEATURE_CONTROL_LOCK | VMX_FEATURE_CONTROL_OUTSIDE_SMX,
@@ -59,6 +60,7 @@ const struct model_features rig_plain = {
 	},
 };
 
+/* Like Bochs' corei7_skylake_x. */
 const struct model_features rig_full = {
 	.xsave = true,
 	.avx512 = true,

@@ -14,6 +14,10 @@
 
 struct model_features; /* each model's own */
 
+/* Each model's: the least that the backend runs on, or little more, and all that it has a use for.
+ */
+extern const struct model_features rig_plain, rig_full;
+
 /* A part of each model's CPU. */
 struct model_x86 {
 	bool xsave, avx512, xsaves; /* what it has */

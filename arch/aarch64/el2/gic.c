@@ -44,7 +44,8 @@ void el2_gic_save(struct el2_vcpu *ev, struct a64_gic_cpu *gic)
 
 /* An interrupt that the guest has not taken yet goes away when it stops its timer: the list
  * register is emptied as if it had been ended. */
-static void place_vtimer(struct el2_vcpu *ev, const struct a64_state *st, uint64_t *lr)
+static __attribute__((noinline)) void place_vtimer(struct el2_vcpu *ev, const struct a64_state *st,
+                                                   uint64_t *lr)
 {
 	if ((*lr & ICH_LR_STATE) == ICH_LR_PENDING && !el2_timer_output(st)) {
 		*lr &= ~ICH_LR_STATE;

@@ -197,51 +197,51 @@ static void load_lr(uint64_t lr, unsigned n)
 	}
 }
 
-static uint32_t read_apr(unsigned group, unsigned n)
+/* Most CPUs have but the first of each group. */
+static __attribute__((noinline)) void save_more_aprs(struct a64_gic_cpu *gic, unsigned aprs)
 {
-	uint64_t value = 0;
+	uint64_t value[6] = { 0 };
 
-	switch (group << 2 | n) {
-	case 0: MRS(value, 3, 4, 12, 8, 0); break;
-	case 1: MRS(value, 3, 4, 12, 8, 1); break;
-	case 2: MRS(value, 3, 4, 12, 8, 2); break;
-	case 3: MRS(value, 3, 4, 12, 8, 3); break;
-	case 4: MRS(value, 3, 4, 12, 9, 0); break;
-	case 5: MRS(value, 3, 4, 12, 9, 1); break;
-	case 6: MRS(value, 3, 4, 12, 9, 2); break;
-	case 7: MRS(value, 3, 4, 12, 9, 3); break;
-	default: break;
+	MRS(value[0], 3, 4, 12, 8, 1);
+	MRS(value[3], 3, 4, 12, 9, 1);
+	if (aprs > 2) {
+		MRS(value[1], 3, 4, 12, 8, 2);
+		MRS(value[2], 3, 4, 12, 8, 3);
+		MRS(value[4], 3, 4, 12, 9, 2);
+		MRS(value[5], 3, 4, 12, 9, 3);
 	}
-	return (uint32_t)value;
+	for (unsigned n = 1; n < aprs; n++) {
+		gic->ap0r[n] = (uint32_t)value[n - 1];
+		gic->ap1r[n] = (uint32_t)value[n + 2];
+	}
 }
 
-static void write_apr(unsigned group, unsigned n, uint64_t value)
+static __attribute__((noinline)) void load_more_aprs(const struct a64_gic_cpu *gic, unsigned aprs)
 {
-	switch (group << 2 | n) {
-	case 0: MSR(value, 3, 4, 12, 8, 0); break;
-	case 1: MSR(value, 3, 4, 12, 8, 1); break;
-	case 2: MSR(value, 3, 4, 12, 8, 2); break;
-	case 3: MSR(value, 3, 4, 12, 8, 3); break;
-	case 4: MSR(value, 3, 4, 12, 9, 0); break;
-	case 5: MSR(value, 3, 4, 12, 9, 1); break;
-	case 6: MSR(value, 3, 4, 12, 9, 2); break;
-	case 7: MSR(value, 3, 4, 12, 9, 3); break;
-	default: break;
-	}
+	MSR((uint64_t)gic->ap0r[1], 3, 4, 12, 8, 1);
+	MSR((uint64_t)gic->ap1r[1], 3, 4, 12, 9, 1);
+	if (aprs <= 2)
+		return;
+	MSR((uint64_t)gic->ap0r[2], 3, 4, 12, 8, 2);
+	MSR((uint64_t)gic->ap0r[3], 3, 4, 12, 8, 3);
+	MSR((uint64_t)gic->ap1r[2], 3, 4, 12, 9, 2);
+	MSR((uint64_t)gic->ap1r[3], 3, 4, 12, 9, 3);
 }
 
 void el2_hw_save_gic(struct a64_gic_cpu *gic, uint32_t lrs, unsigned aprs)
 {
-	uint64_t hcr, vmcr;
+	uint64_t hcr, vmcr, ap0r, ap1r;
 
 	MRS(hcr, 3, 4, 12, 11, 0);
 	MRS(vmcr, 3, 4, 12, 11, 7);
+	MRS(ap0r, 3, 4, 12, 8, 0);
+	MRS(ap1r, 3, 4, 12, 9, 0);
 	gic->hcr = (uint32_t)hcr;
 	gic->vmcr = (uint32_t)vmcr;
-	for (unsigned n = 0; n < aprs; n++) {
-		gic->ap0r[n] = read_apr(0, n);
-		gic->ap1r[n] = read_apr(1, n);
-	}
+	gic->ap0r[0] = (uint32_t)ap0r;
+	gic->ap1r[0] = (uint32_t)ap1r;
+	if (aprs > 1)
+		save_more_aprs(gic, aprs);
 	for (; lrs; lrs &= lrs - 1) {
 		unsigned n = (unsigned)__builtin_ctz(lrs);
 
@@ -252,10 +252,10 @@ void el2_hw_save_gic(struct a64_gic_cpu *gic, uint32_t lrs, unsigned aprs)
 void el2_hw_load_gic(const struct a64_gic_cpu *gic, uint32_t lrs, unsigned aprs)
 {
 	MSR((uint64_t)gic->vmcr, 3, 4, 12, 11, 7);
-	for (unsigned n = 0; n < aprs; n++) {
-		write_apr(0, n, gic->ap0r[n]);
-		write_apr(1, n, gic->ap1r[n]);
-	}
+	MSR((uint64_t)gic->ap0r[0], 3, 4, 12, 8, 0);
+	MSR((uint64_t)gic->ap1r[0], 3, 4, 12, 9, 0);
+	if (aprs > 1)
+		load_more_aprs(gic, aprs);
 	for (; lrs; lrs &= lrs - 1) {
 		unsigned n = (unsigned)__builtin_ctz(lrs);
 
