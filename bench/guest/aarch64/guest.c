@@ -15,6 +15,8 @@ extern volatile struct {
 	uint64_t count, at;
 } interrupts[2];
 
+static volatile bool second_sleeps; /* between two interrupts, in WFI; else it spins */
+
 extern const char secondary[];
 _Noreturn void guest_main(const char *base);
 _Noreturn void second_main(void);
@@ -70,14 +72,27 @@ static void op_self_ipi(void)
 	__asm__ volatile("wfi\n\tmsr daifclr, #2\n\tisb\n\tmsr daifset, #2" : : : "memory");
 }
 
-/* To the other CPU, until its handler has ended the interrupt. */
-static void op_ipi(void)
+/* Until the other CPU's handler has ended the interrupt. */
+static void interrupt_other(void)
 {
 	uint64_t before = interrupts[1].count;
 
 	send_sgi(1);
 	while (interrupts[1].count == before)
 		pause();
+}
+
+/* To a CPU that runs, as kvm-unit-tests' micro-bench does it. */
+static void op_ipi(void)
+{
+	second_sleeps = false;
+	interrupt_other();
+}
+
+static void op_ipi_wfi(void)
+{
+	second_sleeps = true;
+	interrupt_other();
 }
 
 static const struct {
@@ -90,6 +105,7 @@ static const struct {
 	{ "uart-read", op_uart_read },
 	{ "self-ipi-wfi", op_self_ipi },
 	{ "ipi", op_ipi },
+	{ "ipi-wfi", op_ipi_wfi },
 };
 
 static void init_gic(unsigned cpu)
@@ -108,7 +124,10 @@ _Noreturn void second_main(void)
 	interrupts[1].at = 1;
 	__asm__ volatile("msr daifclr, #2" : : : "memory");
 	for (;;)
-		__asm__ volatile("wfi");
+		if (second_sleeps)
+			__asm__ volatile("wfi");
+		else
+			pause();
 }
 
 static void start_second(void)
