@@ -85,6 +85,13 @@ struct hc_backend_ops {
 	 * HC_EXIT_UNKNOWN. */
 	void (*run)(struct hc_vcpu *vcpu, struct hc_exit *exit);
 
+	/* On vcpu's CPU, host interrupts off, between load() and put() or before: run() is to come
+	 * back with HC_EXIT_SLICE once the guest has run for ns, time outside of it not counted,
+	 * and may do so earlier; UINT64_MAX, and what put() leaves: there is no limit. The hardware
+	 * does the counting: the host takes no interrupt for it. False: this CPU's cannot. NULL: no
+	 * CPU's can. */
+	bool (*limit)(struct hc_vcpu *vcpu, uint64_t ns);
+
 	/* Whether run() can enter the guest in the state that vcpu, on another backend, is in now:
 	 * the neutral state, of which it may ask for groups. Where it cannot, run() gives
 	 * HC_EXIT_MODE instead of entering, and the core moves the VM to its other backend until it

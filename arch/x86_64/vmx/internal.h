@@ -52,8 +52,13 @@ struct vmx_vcpu {
 	uint32_t interruptibility;     /* as of the last exit, or as written since */
 	uint32_t entry_info;           /* ENTRY_INTERRUPTION_INFO as it will be at the next entry */
 	const struct vmx_rule *broken; /* by the entry that was refused last */
+	uint32_t limit;                /* of the preemption timer, for the next load() */
+	bool limited;                  /* it has been set, or has come to its end */
 	int enter_error;               /* vmx_hw_enter()'s, of the entry that was refused last */
 };
+
+#define VMX_NO_LIMIT                                                                               \
+	UINT32_MAX /* PREEMPTION_TIMER_VALUE: some time all the same, seconds at least */
 
 #define VMX_SHADOW (VMX_BLOCKING_STI | VMX_BLOCKING_MOV_SS)
 
@@ -109,6 +114,11 @@ void vmx_vmcs_init(struct vmx_vcpu *vv);
 void vmx_vmcs_set_host(void);
 /* All MSRs exit but those that the policy lets pass and that are switched with the guest. */
 void vmx_msr_bitmap_init(uint8_t *bitmap, const struct x86_msr_policy *policy, unsigned count);
+
+/* timer.c */
+bool vmx_limit(struct hc_vcpu *vcpu, uint64_t ns);
+/* Writes what vmx_limit() was told before load(), of vcpu alone. */
+void vmx_load_limit(struct vmx_vcpu *vv);
 
 /* state.c */
 void vmx_get_state(struct hc_vcpu *vcpu, uint32_t groups);

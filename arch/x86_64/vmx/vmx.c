@@ -76,6 +76,7 @@ int vmx_vcpu_alloc(struct vmx_vcpu *vv, struct vmx_vm *vm, const void *virtual_a
 	vv->vmcs_pa = hc_platform_to_hpa(vv->vmcs);
 	vv->virtual_apic = hc_platform_to_hpa(virtual_apic);
 	vv->vm = vm;
+	vv->limit = VMX_NO_LIMIT;
 	return 0;
 }
 
@@ -137,6 +138,7 @@ struct hc_backend_ops vmx_backend = {
 	.load = vmx_load,
 	.put = vmx_put,
 	.run = vmx_run,
+	.limit = vmx_limit,
 	.can_run = vmx_can_run,
 	.get_state = vmx_get_state,
 	.set_state = vmx_set_state,
