@@ -695,16 +695,12 @@ static void enable_apic(struct hc_vcpu *vcpu, void *hw)
 
 static void set_if(struct hc_vcpu *vcpu, void *hw)
 {
-	struct x86_state *s = hw;
-
-	s->rflags |= X86_FLAG_IF;
+	x86_script_of(vcpu)->hw.rflags |= X86_FLAG_IF;
 }
 
 static void clear_if(struct hc_vcpu *vcpu, void *hw)
 {
-	struct x86_state *s = hw;
-
-	s->rflags &= ~(uint64_t)X86_FLAG_IF;
+	x86_script_of(vcpu)->hw.rflags &= ~(uint64_t)X86_FLAG_IF;
 }
 
 static void self_ipi(struct hc_vcpu *vcpu, void *hw)
@@ -746,9 +742,7 @@ static void test_window(void **state)
 
 static void toggle_undelivered(struct hc_vcpu *vcpu, void *hw)
 {
-	struct x86_state *s = hw;
-
-	s->events.reinject.valid ^= 1;
+	x86_script_of(vcpu)->hw.events.reinject.valid ^= 1;
 }
 
 /* Nor does an interrupt that the backend holds and has not delivered yet let it sleep. */
@@ -853,7 +847,7 @@ static uint64_t started_rip, started_base;
 
 static void note_start(struct hc_vcpu *vcpu, void *hw)
 {
-	struct x86_state *s = hw;
+	const struct x86_state *s = hw;
 
 	started_rip = s->rip;
 	started_base = s->seg[X86_CS].base;
