@@ -95,16 +95,10 @@ static void make(unsigned cpus)
 	hc_vcpu_dirty(vm->vcpus[0], A64_G_ALL);
 }
 
-static void stop_loop(void)
-{
-	atomic_store(&hc_platform_this_cpu()->stop, true);
-}
-
 static void loop(void)
 {
-	test_on_idle = stop_loop;
-	hc_sched_loop(hc_sched_cpu(0));
-	atomic_store(&hc_sched_cpu(0)->stop, false);
+	test_on_idle = test_stop_loop;
+	test_run_loop();
 }
 
 /* Until the guest has ended, or all of it sleeps. */
