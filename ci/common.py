@@ -15,7 +15,7 @@ BUILD = ROOT / "build"
 JOBS = len(os.sched_getaffinity(0))
 HOSTED_PRESETS = ["hosted-debug", "hosted-clang", "sanitizers"]
 ALL_PRESETS = ["hosted-debug", "hosted-release", "hosted-clang", "sanitizers",
-               "board-x86_64", "board-x86_64-clang", "board-aarch64"]
+               "hosted-aarch64", "board-x86_64", "board-x86_64-clang", "board-aarch64"]
 
 
 class Failure(Exception):
@@ -102,7 +102,7 @@ def build_alone(preset, *targets):
     if not shutil.which("cmake"):
         raise Failure("cmake is not installed")
     directory = BUILD / preset
-    if preset == "board-aarch64":
+    if preset in ("board-aarch64", "hosted-aarch64"):
         import libfdt  # which needs this module
         libfdt.fetch()
     if not (directory / "build.ninja").exists():

@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import time
@@ -129,13 +130,26 @@ def build(report, _):
     """Every preset, by both compilers, warnings being errors."""
     for preset in ALL_PRESETS:
         report.run("build", preset, lambda: build_preset(preset))
+    report.run("build", "hosted-aarch64 starts", start_arm64)
+
+
+def start_arm64():
+    """The command for arm64 hosts, by qemu-user: it looks around, and refuses to run without KVM."""
+    command = ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu", str(BUILD / "hosted-aarch64/hypercore")]
+    caps = subprocess.run(command + ["caps"], capture_output=True, text=True, timeout=60, check=False)
+    if caps.returncode != 0 or not re.search(r"^backend kvm +no, .*/dev/kvm", caps.stdout, re.M):
+        raise Failure(f"caps: status {caps.returncode}\n{caps.stdout}{caps.stderr}")
+    run = subprocess.run(command + ["run", "--kernel", __file__], capture_output=True, text=True,
+                         timeout=60, check=False)
+    if run.returncode != 125 or len(run.stderr.splitlines()) != 1 or "/dev/kvm" not in run.stderr:
+        raise Failure(f"run: status {run.returncode}\n{run.stderr}")
 
 
 def boot_tests():
     """Those of QEMU's machine first."""
     folder = ROOT / "tests/boot"
     sys.path.insert(0, str(folder))
-    for name in ("boot_tests.py", "bochs_tests.py", "arm_tests.py"):
+    for name in ("boot_tests.py", "bochs_tests.py", "arm_tests.py", "kvm_tests.py"):
         load(folder / name)
     return sys.modules["rig"].TESTS
 

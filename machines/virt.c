@@ -53,7 +53,9 @@ static int add_gic(struct hc_vm *vm, const struct hc_backend_info *info)
 
 	a64_set_gic_version(vm, c.version);
 	rc = c.version ? gic_create(vm, &c) : 0;
-	if (!rc && info->gic_version == 2)
+	if (!rc && info->gic_version == 2 && !info->gicv.v)
+		rc = gic_add_cpu_interface(vm, VIRT_GICC);
+	else if (!rc && info->gic_version == 2)
 		rc = hc_vm_map_device(vm, gpa_of(VIRT_GICC), GICC_SIZE, info->gicv);
 	return rc;
 }

@@ -54,7 +54,8 @@ extern unsigned a64_env_written;  /* times that it was told of memory that was w
 struct a64_env_gic {
 	bool has_interrupt[A64_MAX_VCPUS];
 	bool ppi[A64_MAX_VCPUS][32], linked[A64_MAX_VCPUS][32];
-	unsigned ppi_changes; /* calls that changed a level */
+	unsigned ppi_changes;   /* calls that changed a level */
+	unsigned deactivations; /* writes of ICC_DIR_EL1 */
 	unsigned entries, resets, sgis;
 	uint64_t sgi_value;
 	unsigned sgi_group;

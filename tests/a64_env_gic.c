@@ -32,6 +32,11 @@ bool gic_has_interrupt(struct hc_vcpu *vcpu)
 	return a64_env_gic.has_interrupt[vcpu->id];
 }
 
+void gic_deactivate(struct hc_vcpu *vcpu, uint64_t value)
+{
+	a64_env_gic.deactivations++;
+}
+
 void gic_send_sgi(struct hc_vcpu *vcpu, uint64_t value, unsigned group)
 {
 	a64_env_gic.sgis++;

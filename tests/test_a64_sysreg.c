@@ -278,6 +278,9 @@ static void test_sgi(void **state)
 		assert_int_equal(a64_env_gic.sgi_group, group[i]);
 		assert_false(read(&r, A64_SYSREG(3, 0, 12, 11, 5 + i), &value));
 	}
+	assert_true(write(&r, A64_SYSREG(3, 0, 12, 11, 1), 40)); /* ICC_DIR_EL1 */
+	assert_int_equal(a64_env_gic.deactivations, 1);
+	assert_false(read(&r, A64_SYSREG(3, 0, 12, 11, 1), &value));
 	assert_true(read(&r, A64_SYSREG(3, 0, 12, 12, 5), &value));
 	assert_int_equal(value, 7);
 	/* Version 2 has no such registers; nor has a guest without any controller. */

@@ -247,6 +247,10 @@ static void change_active(unsigned cpu)
 
 	if (!write_active || (is_nested(intid) && ref_active_count(&ref, cpu) > 4))
 		return;
+	/* To deactivate version 2's SGIs with another source than they have is not defined; SPIs
+	 * are deactivated on the vCPU that they are active on. */
+	if (is_nested(intid) && (intid >= 32 || config.version == 2))
+		return;
 	rig_set_bit(cpu, intid, set ? 0x300 : 0x380);
 	ref_set_active(&ref, cpu, intid, set);
 }

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "arch/aarch64/a64.h"
+#include "arch/aarch64/gic/gic.h"
 #include "core/bus.h"
 #include "machines/virt.h"
 #include "mmu/vmsav8.h"
@@ -719,6 +719,23 @@ static void test_gicv2(void **state)
 }
 
 /* A backend without one: guests poll. */
+/* Without a virtual CPU interface there is one in software at the same place. */
+static void test_gicv2_without_gicv(void **state)
+{
+	struct hc_vm *vm;
+	struct s2_mapping leaf;
+	uint64_t v;
+
+	make_config();
+	offer_gic(2);
+	offer.gicv.v = 0;
+	vm = make();
+	assert_int_not_equal(s2_walk(&vm->s2, gpa_of(VIRT_GICC), &leaf), 0);
+	assert_int_equal(hc_bus_read(vm, HC_SPACE_MEMORY, VIRT_GICC + 0x1000, 4, &v), 0);
+	assert_int_equal(gic_outputs(vm->vcpus[0]), 0);
+	destroy(vm);
+}
+
 static void test_no_gic(void **state)
 {
 	struct hc_vm *vm;
@@ -760,12 +777,12 @@ static void test_two_backends(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_loads),        cmocka_unit_test(test_text_offset),
-		cmocka_unit_test(test_refusals),     cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_mutations),    cmocka_unit_test(test_out_of_memory),
-		cmocka_unit_test(test_tree),         cmocka_unit_test(test_devices),
-		cmocka_unit_test(test_gicv2),        cmocka_unit_test(test_no_gic),
-		cmocka_unit_test(test_two_backends),
+		cmocka_unit_test(test_loads),     cmocka_unit_test(test_text_offset),
+		cmocka_unit_test(test_refusals),  cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_mutations), cmocka_unit_test(test_out_of_memory),
+		cmocka_unit_test(test_tree),      cmocka_unit_test(test_devices),
+		cmocka_unit_test(test_gicv2),     cmocka_unit_test(test_gicv2_without_gicv),
+		cmocka_unit_test(test_no_gic),    cmocka_unit_test(test_two_backends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -45,14 +45,14 @@ static const struct {
 	{ 31, HC_EXIT_MSR_READ, true },   { 32, HC_EXIT_MSR_WRITE, true },
 	{ 36, HC_EXIT_UNDEFINED, false }, { 39, HC_EXIT_UNDEFINED, false },
 	{ 40, HC_EXIT_INTERRUPT, false }, { 48, HC_EXIT_STAGE2, false },
-	{ 50, HC_EXIT_UNDEFINED, false }, { 53, HC_EXIT_UNDEFINED, false },
-	{ 54, HC_EXIT_CACHE, true },      { 55, HC_EXIT_XSETBV, true },
-	{ 59, HC_EXIT_UNDEFINED, false }, { 60, HC_EXIT_UNDEFINED, false },
-	{ 63, HC_EXIT_UNDEFINED, false }, { 64, HC_EXIT_UNDEFINED, false },
-	{ 65, HC_EXIT_UNDEFINED, false }, { 67, HC_EXIT_UNDEFINED, false },
-	{ 68, HC_EXIT_UNDEFINED, false }, { 69, HC_EXIT_UNDEFINED, false },
-	{ 70, HC_EXIT_UNDEFINED, false }, { 72, HC_EXIT_UNDEFINED, false },
-	{ 73, HC_EXIT_UNDEFINED, false },
+	{ 50, HC_EXIT_UNDEFINED, false }, { 52, HC_EXIT_SLICE, false },
+	{ 53, HC_EXIT_UNDEFINED, false }, { 54, HC_EXIT_CACHE, true },
+	{ 55, HC_EXIT_XSETBV, true },     { 59, HC_EXIT_UNDEFINED, false },
+	{ 60, HC_EXIT_UNDEFINED, false }, { 63, HC_EXIT_UNDEFINED, false },
+	{ 64, HC_EXIT_UNDEFINED, false }, { 65, HC_EXIT_UNDEFINED, false },
+	{ 67, HC_EXIT_UNDEFINED, false }, { 68, HC_EXIT_UNDEFINED, false },
+	{ 69, HC_EXIT_UNDEFINED, false }, { 70, HC_EXIT_UNDEFINED, false },
+	{ 72, HC_EXIT_UNDEFINED, false }, { 73, HC_EXIT_UNDEFINED, false },
 };
 
 static void test_reasons(void **state)

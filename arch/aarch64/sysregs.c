@@ -56,6 +56,12 @@ static void drop(struct hc_vcpu *vcpu, const struct a64_sysreg *reg, uint64_t va
 	/* Nothing to do. */
 }
 
+/* Trapped only while the list registers do not hold all that is active. */
+static void deactivate(struct hc_vcpu *vcpu, const struct a64_sysreg *reg, uint64_t value)
+{
+	gic_deactivate(vcpu, value);
+}
+
 static void send_sgi(struct hc_vcpu *vcpu, const struct a64_sysreg *reg, uint64_t value)
 {
 	gic_send_sgi(vcpu, value, (unsigned)reg->value);
@@ -232,6 +238,8 @@ const struct a64_sysreg a64_sysregs[] = {
 	DIRECT(0, 10, 2, 0, MAIR_EL1, false),
 	DIRECT(0, 10, 3, 0, AMAIR_EL1, false),
 	DIRECT(0, 12, 0, 0, VBAR_EL1, false),
+	ROW(3, 0, 12, 11, 1, EMULATED, "ICC_DIR_EL1", 0, .write = deactivate, .is_wo = true,
+	    .present = has_interface),
 	SGI(5, "ICC_SGI1R_EL1", 1),
 	SGI(6, "ICC_ASGI1R_EL1", 2),
 	SGI(7, "ICC_SGI0R_EL1", 0),

@@ -19,7 +19,8 @@ struct linux_speed {
 };
 
 /* Runs the measuring guest on backend for some milliseconds. linux_init() was called, linux_vm_lock
- * is not held. An error of making the VM, or -EIO if the guest ended or got nowhere (explained). */
+ * is not held. An error of making the VM, or -EIO if the guest ended or got nowhere (explained), or
+ * -ENOSYS: there is no such guest for what the backend runs. */
 int linux_measure(const struct hc_backend_ops *backend, struct linux_speed *speed);
 
 /* A VM's backends: the first runs it, its vCPUs can move to the second; NULL: there is none. */

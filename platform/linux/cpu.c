@@ -190,7 +190,7 @@ void hc_platform_relax(void)
 	if (++relaxed % 64 == 0)
 		sched_yield();
 	else
-		__builtin_ia32_pause();
+		linux_pause();
 }
 
 /* --- Threads --- */

@@ -90,13 +90,13 @@ int kvm_check_extensions(const struct kvm_extension *list, unsigned count, char 
 
 /* --- VMs and vCPUs --- */
 
-int kvm_vm_create(struct hc_vm *vm)
+int kvm_vm_create(struct hc_vm *vm, unsigned long type)
 {
 	struct kvm_vm *k = hc_platform_alloc(sizeof(*k));
 
 	if (!k)
 		return hc_error(-ENOMEM, "kvm: no memory for VM %s", vm->name);
-	k->fd = kvm_ioctl_value(kvm_fd, KVM_CREATE_VM, 0);
+	k->fd = kvm_ioctl_value(kvm_fd, KVM_CREATE_VM, type);
 	if (k->fd < 0) {
 		int rc = k->fd;
 
@@ -145,19 +145,20 @@ static int open_vcpu(struct kvm_vcpu *kv, struct hc_vcpu *vcpu)
 	return rc;
 }
 
-int kvm_vcpu_create(struct hc_vcpu *vcpu)
+int kvm_vcpu_create(struct hc_vcpu *vcpu, size_t size)
 {
-	struct kvm_vcpu *kv = hc_platform_alloc(sizeof(*kv));
+	struct kvm_vcpu *kv = hc_platform_alloc(size);
 
 	if (!kv)
 		return hc_error(-ENOMEM, "kvm: no memory for a vCPU of VM %s", vcpu->vm->name);
 	int rc = open_vcpu(kv, vcpu);
 
 	if (rc) {
-		hc_platform_free(kv, sizeof(*kv));
+		hc_platform_free(kv, size);
 		return hc_error(rc, "kvm: vCPU %u of VM %s: %s", vcpu->id, vcpu->vm->name,
 		                strerror(-rc));
 	}
+	kv->size = size;
 	vcpu->backend_data = kv;
 	return 0;
 }
@@ -170,7 +171,7 @@ void kvm_vcpu_destroy(struct hc_vcpu *vcpu)
 		return;
 	munmap(kv->run, kv->run_size);
 	close(kv->fd);
-	hc_platform_free(kv, sizeof(*kv));
+	hc_platform_free(kv, kv->size);
 	vcpu->backend_data = NULL;
 }
 

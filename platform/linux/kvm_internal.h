@@ -22,31 +22,25 @@ struct kvm_vm {
 	int fd;
 	_Atomic unsigned slots_seen; /* of vm->memory, those that KVM has */
 	uint64_t slot_gpa[HC_MAX_SLOTS];
+	/* arm64: PSCI is ours; the VM's counters have the offset that it was given. */
+	bool own_firmware, own_counter;
 };
 
 /* What the next KVM_RUN finishes. */
 enum kvm_pending { KVM_PENDING_NONE, KVM_PENDING_BUS, KVM_PENDING_MSR };
 
+/* The architecture's own structs embed it as their first member. */
 struct kvm_vcpu {
 	int fd;
 	struct kvm_run *run;
-	size_t run_size;
-	bool is_set_up; /* CPUID was given to KVM */
+	size_t run_size, size; /* mapped; of the struct that this is part of */
 
 	enum kvm_pending pending;
 	unsigned element; /* of a string instruction's exit */
 	uint64_t value;   /* of the access: struct hc_exit_bus.value */
-	uint64_t msr_next_pc;
-	bool stashed; /* run holds an exit that came while an access was finished */
+	bool stashed;     /* run holds an exit that came while an access was finished */
 
-	bool was_entered;
-	bool touched;    /* events or registers were set after KVM_RUN: its flags are old */
-	bool nmi_queued; /* KVM may hold an NMI that the guest has not taken */
-	bool nmi_waits;  /* another one waits until KVM can take it */
-	uint64_t apic_base, debugctl; /* as KVM has them */
-	struct kvm_sregs sregs;
-	bool sregs_valid; /* fetched or set since KVM_RUN */
-	bool is_refused;  /* KVM did not take a part of the state; failure says which */
+	bool is_refused; /* KVM did not take a part of the state; failure says which */
 	char failure[96];
 };
 
@@ -83,10 +77,13 @@ struct kvm_extension {
 /* 0, or -EOPNOTSUPP with the names of those missing in buf. */
 int kvm_check_extensions(const struct kvm_extension *list, unsigned count, char *buf, size_t size);
 
-/* The VM's file; -ENOMEM or KVM's error. Slots follow when it runs. */
-int kvm_vm_create(struct hc_vm *vm);
+/* The VM's file; -ENOMEM or KVM's error. type: KVM_CREATE_VM's argument. Slots follow when it
+ * runs. */
+int kvm_vm_create(struct hc_vm *vm, unsigned long type);
 void kvm_vm_destroy(struct hc_vm *vm);
-int kvm_vcpu_create(struct hc_vcpu *vcpu);
+
+/* size: of the architecture's struct. */
+int kvm_vcpu_create(struct hc_vcpu *vcpu, size_t size);
 void kvm_vcpu_destroy(struct hc_vcpu *vcpu);
 
 /* Gives KVM the slots that were added since the last time. False: it does not take one, and

@@ -24,7 +24,7 @@ static void return_msr(struct hc_vcpu *vcpu)
 static bool msr_is_done(struct hc_vcpu *vcpu)
 {
 	return vcpu->dirty & X86_G_CORE &&
-	       x86_state_of(vcpu)->rip == kvm_vcpu_of(vcpu)->msr_next_pc;
+	       x86_state_of(vcpu)->rip == kvm_x86_of(kvm_vcpu_of(vcpu))->msr_next_pc;
 }
 
 /* KVM's completion is all that is left of it: nothing else is to be set. After a single step it is
@@ -97,9 +97,9 @@ static void flush(struct hc_vcpu *vcpu)
 	struct kvm_vcpu *kv = kvm_vcpu_of(vcpu);
 	uint32_t rest = vcpu->dirty & X86_G_ALL & ~(uint32_t)X86_G_CORE;
 
-	if (kv->was_entered && (vcpu->dirty & X86_G_ALL) == X86_G_ALL)
+	if (kvm_x86_of(kv)->was_entered && (vcpu->dirty & X86_G_ALL) == X86_G_ALL)
 		kvm_x86_forget_translations(vcpu);
-	if (rest || kv->apic_base != x86_vcpu_of(vcpu)->apic.base)
+	if (rest || kvm_x86_of(kv)->apic_base != x86_vcpu_of(vcpu)->apic.base)
 		kvm_x86_store(vcpu, rest);
 	kv->run->kvm_dirty_regs = 0;
 	if (vcpu->dirty & X86_G_CORE) {
@@ -126,16 +126,16 @@ static void leave(struct hc_vcpu *vcpu)
 {
 	struct kvm_vcpu *kv = kvm_vcpu_of(vcpu);
 
-	kv->was_entered = true;
-	kv->touched = kv->sregs_valid = false;
+	kvm_x86_of(kv)->was_entered = true;
+	kvm_x86_of(kv)->touched = kvm_x86_of(kv)->sregs_valid = false;
 	vcpu->valid = X86_G_CORE;
 	vcpu->dirty = 0;
 	kvm_x86_from_regs(x86_state_of(vcpu), &kv->run->s.regs.regs);
 	if (kv->run->cr8 != x86_apic_cr8(vcpu))
 		x86_apic_set_cr8(vcpu, (unsigned)kv->run->cr8);
-	if (kv->nmi_waits ||
+	if (kvm_x86_of(kv)->nmi_waits ||
 	    (kv->run->request_interrupt_window && kv->run->ready_for_interrupt_injection)) {
-		kv->nmi_waits = false;
+		kvm_x86_of(kv)->nmi_waits = false;
 		kv->run->request_interrupt_window = 0;
 		x86_request_event(vcpu);
 	}
@@ -154,7 +154,7 @@ static void decode_bus(struct kvm_vcpu *kv, struct hc_exit *exit)
 static void decode_msr(struct kvm_vcpu *kv, struct hc_exit *exit)
 {
 	kv->pending = KVM_PENDING_MSR;
-	exit->next_pc = kv->msr_next_pc = exit->pc + 2;
+	exit->next_pc = kvm_x86_of(kv)->msr_next_pc = exit->pc + 2;
 	exit->u.word = kv->run->msr.index;
 }
 
@@ -308,7 +308,7 @@ static void run(struct hc_vcpu *vcpu, struct hc_exit *exit)
 
 static int vm_create(struct hc_vm *vm)
 {
-	int rc = kvm_vm_create(vm);
+	int rc = kvm_vm_create(vm, 0);
 
 	if (rc)
 		return rc;
@@ -319,6 +319,11 @@ static int vm_create(struct hc_vm *vm)
 		                strerror(-rc));
 	}
 	return 0;
+}
+
+static int vcpu_create(struct hc_vcpu *vcpu)
+{
+	return kvm_vcpu_create(vcpu, sizeof(struct kvm_x86_vcpu));
 }
 
 static int cpu_enable(struct hc_cpu *cpu)
@@ -376,7 +381,7 @@ const struct hc_backend_ops kvm_backend = {
 	.cpu_disable = cpu_disable,
 	.vm_create = vm_create,
 	.vm_destroy = kvm_vm_destroy,
-	.vcpu_create = kvm_vcpu_create,
+	.vcpu_create = vcpu_create,
 	.vcpu_destroy = kvm_vcpu_destroy,
 	.load = load,
 	.put = put,

@@ -6,6 +6,24 @@
 #include "arch/x86_64/x86.h"
 #include "platform/linux/kvm_internal.h"
 
+struct kvm_x86_vcpu {
+	struct kvm_vcpu kv; /* first */
+	bool is_set_up;     /* CPUID was given to KVM */
+	uint64_t msr_next_pc;
+	bool was_entered;
+	bool touched;    /* events or registers were set after KVM_RUN: its flags are old */
+	bool nmi_queued; /* KVM may hold an NMI that the guest has not taken */
+	bool nmi_waits;  /* another one waits until KVM can take it */
+	uint64_t apic_base, debugctl; /* as KVM has them */
+	struct kvm_sregs sregs;
+	bool sregs_valid; /* fetched or set since KVM_RUN */
+};
+
+static inline struct kvm_x86_vcpu *kvm_x86_of(struct kvm_vcpu *kv)
+{
+	return HC_CONTAINER_OF(kv, struct kvm_x86_vcpu, kv);
+}
+
 /* --- kvm_x86_setup.c --- */
 
 int kvm_x86_probe(struct hc_backend_info *info);

@@ -24,7 +24,7 @@ static void set(struct kvm_vcpu *kv, struct kvm_vcpu_events *e)
 
 	if (rc)
 		kvm_refuse(kv, "KVM_SET_VCPU_EVENTS", rc);
-	kv->touched = true;
+	kvm_x86_of(kv)->touched = true;
 }
 
 static bool is_delivering(const struct kvm_vcpu_events *e)
@@ -121,7 +121,7 @@ static int check_interrupt(struct hc_vcpu *vcpu)
 
 	if (!(x86_state_of(vcpu)->rflags & X86_FLAG_IF))
 		return -EAGAIN;
-	if (!kv->touched)
+	if (!kvm_x86_of(kv)->touched)
 		return kv->run->ready_for_interrupt_injection ? 0 : -EAGAIN;
 	get(kv, &e);
 	if (is_delivering(&e))
@@ -144,7 +144,7 @@ static int inject_nmi(struct kvm_vcpu *kv)
 	get(kv, &e);
 	if (e.nmi.pending || e.nmi.injected)
 		return -EBUSY;
-	kv->nmi_queued = true;
+	kvm_x86_of(kv)->nmi_queued = true;
 	return kvm_ioctl_value(kv->fd, KVM_NMI, 0);
 }
 
@@ -179,7 +179,7 @@ int kvm_x86_inject(struct hc_vcpu *vcpu, const struct x86_event *event)
 	}
 	if (rc)
 		return rc;
-	kv->touched = true;
+	kvm_x86_of(kv)->touched = true;
 	vcpu->valid &= ~(uint32_t)X86_G_EVENT;
 	return 0;
 }
@@ -187,7 +187,7 @@ int kvm_x86_inject(struct hc_vcpu *vcpu, const struct x86_event *event)
 void kvm_x86_request_window(struct hc_vcpu *vcpu, bool nmi)
 {
 	if (nmi)
-		kvm_vcpu_of(vcpu)->nmi_waits = true;
+		kvm_x86_of(kvm_vcpu_of(vcpu))->nmi_waits = true;
 	else
 		kvm_vcpu_of(vcpu)->run->request_interrupt_window = 1;
 }
@@ -197,9 +197,9 @@ void kvm_x86_take_nmi_back(struct hc_vcpu *vcpu)
 	struct kvm_vcpu *kv = kvm_vcpu_of(vcpu);
 	struct kvm_vcpu_events e;
 
-	if (!kv->nmi_queued)
+	if (!kvm_x86_of(kv)->nmi_queued)
 		return;
-	kv->nmi_queued = false;
+	kvm_x86_of(kv)->nmi_queued = false;
 	get(kv, &e);
 	if (!e.nmi.pending)
 		return;

@@ -110,9 +110,9 @@ void kvm_x86_set_up(struct hc_vcpu *vcpu)
 	struct kvm_vcpu *kv = kvm_vcpu_of(vcpu);
 	union cpuid_list list = { .head = { 0 } };
 
-	if (kv->is_set_up)
+	if (kvm_x86_of(kv)->is_set_up)
 		return;
-	kv->is_set_up = true; /* the answers look at the vCPU's state */
+	kvm_x86_of(kv)->is_set_up = true; /* the answers look at the vCPU's state */
 	list.head.nent = fill_cpuid(vcpu, list.head.entries);
 	int rc = kvm_ioctl(kv->fd, KVM_SET_CPUID2, &list);
 

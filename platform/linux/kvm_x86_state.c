@@ -144,10 +144,10 @@ static void set_cr(struct kvm_sregs *k, const struct x86_state *st)
 
 static void fetch_sregs(struct kvm_vcpu *kv)
 {
-	if (kv->sregs_valid)
+	if (kvm_x86_of(kv)->sregs_valid)
 		return;
-	KVM_CALL(kv, KVM_GET_SREGS, &kv->sregs);
-	kv->sregs_valid = true;
+	KVM_CALL(kv, KVM_GET_SREGS, &kvm_x86_of(kv)->sregs);
+	kvm_x86_of(kv)->sregs_valid = true;
 }
 
 /* All that are not known yet: the rest of them costs nothing more. */
@@ -159,14 +159,14 @@ static void get_sregs(struct hc_vcpu *vcpu, uint32_t groups)
 	fetch_sregs(kv);
 	groups |= SREGS_GROUPS & ~vcpu->valid;
 	if (groups & X86_G_CR)
-		get_cr(st, &kv->sregs);
+		get_cr(st, &kvm_x86_of(kv)->sregs);
 	if (groups & X86_G_CS)
-		get_seg(&st->seg[X86_CS], &kv->sregs.cs);
+		get_seg(&st->seg[X86_CS], &kvm_x86_of(kv)->sregs.cs);
 	for (unsigned i = 0; groups & X86_G_SEG && i < HC_ARRAY_SIZE(segments); i++)
-		get_seg(&st->seg[segments[i].seg], segment_of(&kv->sregs, i));
+		get_seg(&st->seg[segments[i].seg], segment_of(&kvm_x86_of(kv)->sregs, i));
 	if (groups & X86_G_DT) {
-		get_dt(&st->gdtr, &kv->sregs.gdt);
-		get_dt(&st->idtr, &kv->sregs.idt);
+		get_dt(&st->gdtr, &kvm_x86_of(kv)->sregs.gdt);
+		get_dt(&st->idtr, &kvm_x86_of(kv)->sregs.idt);
 	}
 	vcpu->valid |= SREGS_GROUPS;
 }
@@ -177,7 +177,7 @@ static void set_sregs(struct hc_vcpu *vcpu, uint32_t groups)
 {
 	struct kvm_vcpu *kv = kvm_vcpu_of(vcpu);
 	const struct x86_state *st = x86_state_of(vcpu);
-	struct kvm_sregs *k = &kv->sregs;
+	struct kvm_sregs *k = &kvm_x86_of(kv)->sregs;
 
 	fetch_sregs(kv);
 	if (groups & X86_G_CS)
@@ -191,8 +191,8 @@ static void set_sregs(struct hc_vcpu *vcpu, uint32_t groups)
 	/* After SS, whose DPL they share. */
 	if (vcpu->valid & X86_G_CR)
 		set_cr(k, st);
-	kv->apic_base = x86_vcpu_of(vcpu)->apic.base;
-	k->apic_base = kv->apic_base;
+	kvm_x86_of(kv)->apic_base = x86_vcpu_of(vcpu)->apic.base;
+	k->apic_base = kvm_x86_of(kv)->apic_base;
 	k->cr8 = x86_apic_cr8(vcpu);
 	memset(k->interrupt_bitmap, 0, sizeof(k->interrupt_bitmap));
 	KVM_CALL(kv, KVM_SET_SREGS, k);
@@ -204,9 +204,10 @@ void kvm_x86_forget_translations(struct hc_vcpu *vcpu)
 	struct kvm_vcpu *kv = kvm_vcpu_of(vcpu);
 
 	fetch_sregs(kv);
-	kv->sregs.cr4 ^= X86_CR4_PGE;
-	memset(kv->sregs.interrupt_bitmap, 0, sizeof(kv->sregs.interrupt_bitmap));
-	KVM_CALL(kv, KVM_SET_SREGS, &kv->sregs);
+	kvm_x86_of(kv)->sregs.cr4 ^= X86_CR4_PGE;
+	memset(kvm_x86_of(kv)->sregs.interrupt_bitmap, 0,
+	       sizeof(kvm_x86_of(kv)->sregs.interrupt_bitmap));
+	KVM_CALL(kv, KVM_SET_SREGS, &kvm_x86_of(kv)->sregs);
 	if (!kvm_x86_has_nested_paging())
 		kvm_forget_tables(vcpu);
 }
@@ -320,7 +321,7 @@ static void get_msr(struct hc_vcpu *vcpu, struct x86_state *st)
 
 	/* The TSC's offset is never KVM's own doing. */
 	transfer_msrs(kv, KVM_GET_MSRS, st, MSR_COUNT);
-	kv->debugctl = st->msr_debugctl;
+	kvm_x86_of(kv)->debugctl = st->msr_debugctl;
 }
 
 /* AMD's KVM complains to the kernel's log about DEBUGCTL, even about zero.
@@ -332,8 +333,8 @@ static void set_msr(struct hc_vcpu *vcpu, struct x86_state *st)
 	struct kvm_vcpu *kv = kvm_vcpu_of(vcpu);
 
 	transfer_msrs(kv, KVM_SET_MSRS, st,
-	              (unsigned)MSR_COUNT - (st->msr_debugctl == kv->debugctl));
-	kv->debugctl = st->msr_debugctl;
+	              (unsigned)MSR_COUNT - (st->msr_debugctl == kvm_x86_of(kv)->debugctl));
+	kvm_x86_of(kv)->debugctl = st->msr_debugctl;
 	if (transfer_tsc_offset(kv, KVM_SET_DEVICE_ATTR, &st->tsc_offset) < 0)
 		set_tsc(kv, st->tsc_offset);
 	else
@@ -442,10 +443,10 @@ void kvm_x86_store(struct hc_vcpu *vcpu, uint32_t groups)
 {
 	struct kvm_vcpu *kv = kvm_vcpu_of(vcpu);
 
-	if (groups & SREGS_GROUPS || kv->apic_base != x86_vcpu_of(vcpu)->apic.base)
+	if (groups & SREGS_GROUPS || kvm_x86_of(kv)->apic_base != x86_vcpu_of(vcpu)->apic.base)
 		set_sregs(vcpu, groups);
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(rows); i++)
 		if (groups & rows[i].group)
 			rows[i].set(vcpu, x86_state_of(vcpu));
-	kv->touched = true;
+	kvm_x86_of(kv)->touched = true;
 }

@@ -45,6 +45,9 @@ void linux_cpus_stop_unused(void);
 /* Nanoseconds of a processor's time that the thread of cpu has had; it has one now. */
 uint64_t linux_cpu_time_ns(struct hc_cpu *cpu);
 
+/* A moment of waiting, in which the processor may do something else. */
+void linux_pause(void);
+
 /* Only one thread at a time makes or destroys a VM. */
 void linux_vm_lock(void);
 void linux_vm_unlock(void);

@@ -52,14 +52,26 @@ void gic_before_entry(struct hc_vcpu *vcpu);
 /* Would the vCPU be interrupted, if PSTATE allowed it? For what ends WFI. Any CPU. */
 bool gic_has_interrupt(struct hc_vcpu *vcpu);
 
-/* ICC_SGI1R_EL1 (group 1), ICC_SGI0R_EL1, ICC_ASGI1R_EL1 were written. */
+/* ICC_SGI1R_EL1 (group 1), ICC_SGI0R_EL1 (0), ICC_ASGI1R_EL1 (2) were written. */
 void gic_send_sgi(struct hc_vcpu *vcpu, uint64_t value, unsigned group);
 
 /* ICC_DIR_EL1 was written, which traps (ICH_HCR_EL2.TDIR) while more is active than list registers
- * hold: the guest deactivates that interrupt. */
+ * hold: the guest deactivates that interrupt. Where it does not trap, an SPI is deactivated on the
+ * vCPU that acknowledged it only. */
 void gic_deactivate(struct hc_vcpu *vcpu, uint64_t value);
 
 /* ICC_SRE_EL1 and the like that trap are rows of arch/aarch64/sysregs.c, which call these. */
+
+/* Version 2 where there is no virtual CPU interface in hardware: the guest's accesses to GICC, 8
+ * KiB at base, are carried out on the neutral state. Then nothing else changes group GIC while the
+ * guest runs, and the backend shows the CPU gic_outputs(). An error of hc_bus_add. */
+int gic_add_cpu_interface(struct hc_vm *vm, uint64_t base);
+
+/* What such an interface asserts: GIC_OUTPUT_IRQ, GIC_OUTPUT_FIQ, 0 without a controller. The
+ * vCPU's own CPU. */
+#define GIC_OUTPUT_IRQ 1u
+#define GIC_OUTPUT_FIQ 2u
+unsigned gic_outputs(struct hc_vcpu *vcpu);
 
 /* The virtual CPU interface as after reset. */
 void gic_reset_cpu(struct hc_vcpu *vcpu);

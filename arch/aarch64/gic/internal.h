@@ -115,6 +115,7 @@ struct gic {
 /* ICH_VMCR_EL2 (12.4.8) */
 #define ICH_VMCR_VENG0       UINT32_C(0x1)
 #define ICH_VMCR_VENG1       UINT32_C(0x2)
+#define ICH_VMCR_VACKCTL     UINT32_C(0x4)
 #define ICH_VMCR_VFIQEN      UINT32_C(0x8)
 #define ICH_VMCR_VCBPR       UINT32_C(0x10)
 #define ICH_VMCR_VEOIM       UINT32_C(0x200)
@@ -176,6 +177,27 @@ void gic_unlist(struct gic *g, struct gic_cpu *c);
 /* The same for another vCPU than the current one, if it does not run: then its list registers are
  * in its neutral state, or it is off and they do not matter. False: it runs. */
 bool gic_sync_stopped(struct gic *g, struct gic_cpu *c);
+
+/* What the virtual CPU interface makes of its registers; no lock. The bits of a priority that say
+ * what preempts what (IHI 0069 4.8.6). */
+unsigned gic_group_mask(const struct a64_gic_cpu *s, bool group1);
+
+/* How many bits that can be: there are 32, 64 or 128 group priorities. */
+static inline unsigned gic_preemption_bits(const struct gic *g)
+{
+	return g->config.priority_bits > 5 ? g->config.priority_bits : 5;
+}
+
+/* The priority of what the guest handles now, by the active priorities (12.4.3): bit n is that of
+ * group priority n. 256: nothing. */
+unsigned gic_running_priority(const struct gic *g, const struct a64_gic_cpu *s);
+
+/* The list register of the most urgent pending interrupt of an enabled group, which is the only one
+ * that counts (4.8.2, 4.8.3): what waits for a list register is less urgent. -1: there is none. */
+int gic_highest_pending(const struct gic *g, const struct a64_gic_cpu *s);
+
+/* The same if it interrupts what the guest handles now, or -1. */
+int gic_signalled(const struct gic *g, const struct a64_gic_cpu *s);
 
 /* PSCI's off: nothing is listed for it, and it takes part in nothing. */
 static inline bool gic_is_off(const struct gic_cpu *c)

@@ -46,8 +46,7 @@ static unsigned banks_of(const struct gic *g)
 	return 1 + gic_spi_banks(g);
 }
 
-/* The bits of a priority that say what preempts what (4.8.6). */
-static unsigned group_mask(const struct a64_gic_cpu *s, bool group1)
+unsigned gic_group_mask(const struct a64_gic_cpu *s, bool group1)
 {
 	unsigned shift = (s->vmcr >> ICH_VMCR_VBPR0_SHIFT & 7) + 1;
 
@@ -178,7 +177,7 @@ static void take_active(struct gic *g, struct gic_cpu *c, struct gic_bank *b, un
 	} else if (!(b->active & bit)) {
 		b->active |= bit;
 		b->running[intid % 32] =
-			(uint8_t)(lr_priority(lr) & group_mask(s, lr & ICH_LR_GROUP));
+			(uint8_t)(lr_priority(lr) & gic_group_mask(s, lr & ICH_LR_GROUP));
 	}
 }
 
@@ -419,11 +418,9 @@ static void fill(struct gic *g, struct gic_cpu *c, struct a64_gic_cpu *state)
 
 /* --- What the virtual CPU interface makes of it --- */
 
-/* The priority of what the guest handles now, by the active priorities (12.4.3): bit n is that of
- * group priority n, of which there are 32, 64 or 128. */
-static unsigned running_priority(const struct gic *g, const struct a64_gic_cpu *s)
+unsigned gic_running_priority(const struct gic *g, const struct a64_gic_cpu *s)
 {
-	unsigned shift = g->config.priority_bits > 5 ? 8 - g->config.priority_bits : 3;
+	unsigned shift = 8 - gic_preemption_bits(g);
 
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(s->ap0r); i++) {
 		uint32_t active = s->ap0r[i] | s->ap1r[i];
@@ -441,18 +438,34 @@ static bool is_candidate(const struct a64_gic_cpu *s, uint64_t lr)
 	return (s->vmcr & (lr & ICH_LR_GROUP ? ICH_VMCR_VENG1 : ICH_VMCR_VENG0)) != 0;
 }
 
-/* Of what is listed the most urgent one counts (4.8.2, 4.8.3); what waits for a list register is
- * less urgent than that. */
-static bool can_interrupt(const struct gic *g, const struct a64_gic_cpu *s)
+int gic_highest_pending(const struct gic *g, const struct a64_gic_cpu *s)
 {
-	uint64_t best = 0;
+	int best = -1;
 
 	for (unsigned i = 0; i < g->config.list_registers; i++)
 		if (is_candidate(s, s->lr[i]) &&
-		    (!best || lr_priority(s->lr[i]) < lr_priority(best)))
-			best = s->lr[i];
-	return best && lr_priority(best) < s->vmcr >> ICH_VMCR_VPMR_SHIFT &&
-	       (lr_priority(best) & group_mask(s, best & ICH_LR_GROUP)) < running_priority(g, s);
+		    (best < 0 || lr_priority(s->lr[i]) < lr_priority(s->lr[best])))
+			best = (int)i;
+	return best;
+}
+
+int gic_signalled(const struct gic *g, const struct a64_gic_cpu *s)
+{
+	int i = gic_highest_pending(g, s);
+
+	if (i < 0)
+		return -1;
+	unsigned priority = lr_priority(s->lr[i]);
+	bool preempts = priority < s->vmcr >> ICH_VMCR_VPMR_SHIFT &&
+	                (priority & gic_group_mask(s, s->lr[i] & ICH_LR_GROUP)) <
+	                        gic_running_priority(g, s);
+
+	return preempts ? i : -1;
+}
+
+static bool can_interrupt(const struct gic *g, const struct a64_gic_cpu *s)
+{
+	return gic_signalled(g, s) >= 0;
 }
 
 /* --- Outside --- */

@@ -241,8 +241,8 @@ static void send_to(struct gic *g, struct gic_cpu *to, unsigned sgi, unsigned gr
 	struct gic_bank *b = &g->bank[to->index];
 	uint32_t bit = 1u << sgi;
 
-	/* Group 0's register makes group 0's interrupts only; group 1's either (12.1.8). */
-	if (group == 0 && (b->group & bit))
+	/* Group 1's register makes interrupts of either group, the others of group 0 only. */
+	if (group != 1 && (b->group & bit))
 		return;
 	gic_pend(b, bit);
 	gic_touch(g, to->index, bit);

@@ -37,7 +37,7 @@ struct vmx_vm {
 struct vmx_vcpu {
 	struct vmx_region *vmcs;
 	hpa_t vmcs_pa;
-	uint8_t *virtual_apic; /* a page: what TPR shadow reads */
+	hpa_t virtual_apic; /* the local APIC's page, where TPR shadow reads VTPR (30.1.1) */
 	struct vmx_vm *vm;
 	struct vmx_cpu *cpu;      /* where it ran last */
 	uint64_t vpid_generation; /* its VPID is its own while this is its CPU's generation */
@@ -52,8 +52,13 @@ struct vmx_vcpu {
 	uint32_t interruptibility;     /* as of the last exit, or as written since */
 	uint32_t entry_info;           /* ENTRY_INTERRUPTION_INFO as it will be at the next entry */
 	const struct vmx_rule *broken; /* by the entry that was refused last */
+	uint32_t limit;                /* of the preemption timer, for the next load() */
+	bool limited;                  /* it has been set, or has come to its end */
 	int enter_error;               /* vmx_hw_enter()'s, of the entry that was refused last */
 };
+
+#define VMX_NO_LIMIT                                                                               \
+	UINT32_MAX /* PREEMPTION_TIMER_VALUE: some time all the same, seconds at least */
 
 #define VMX_SHADOW (VMX_BLOCKING_STI | VMX_BLOCKING_MOV_SS)
 
@@ -79,10 +84,10 @@ static inline struct vmx_cpu *vmx_cpu_of(struct hc_cpu *cpu)
 }
 
 /* What allocations a VM and a vCPU hold, of a VMCS in the state clear. 0, or -ENOMEM; nothing is
- * held then. */
+ * held then. virtual_apic is a page of the caller's. */
 int vmx_vm_alloc(struct vmx_vm *vm);
 void vmx_vm_free(struct vmx_vm *vm);
-int vmx_vcpu_alloc(struct vmx_vcpu *vv, struct vmx_vm *vm);
+int vmx_vcpu_alloc(struct vmx_vcpu *vv, struct vmx_vm *vm, const void *virtual_apic);
 void vmx_vcpu_free(struct vmx_vcpu *vv);
 
 /* caps.c */
@@ -110,6 +115,11 @@ void vmx_vmcs_init(struct vmx_vcpu *vv);
 void vmx_vmcs_set_host(void);
 /* All MSRs exit but those that the policy lets pass and that are switched with the guest. */
 void vmx_msr_bitmap_init(uint8_t *bitmap, const struct x86_msr_policy *policy, unsigned count);
+
+/* timer.c */
+bool vmx_limit(struct hc_vcpu *vcpu, uint64_t ns);
+/* Writes what vmx_limit() was told before load(), of vcpu alone. */
+void vmx_load_limit(struct vmx_vcpu *vv);
 
 /* state.c */
 void vmx_get_state(struct hc_vcpu *vcpu, uint32_t groups);

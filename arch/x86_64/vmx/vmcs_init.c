@@ -28,6 +28,8 @@ static void write_controls(struct vmx_vcpu *vv)
 		vmx_hw_write(VMCS_PLE_GAP, PLE_GAP);
 		vmx_hw_write(VMCS_PLE_WINDOW, PLE_WINDOW);
 	}
+	if (c->pin & VMX_PIN_PREEMPTION_TIMER)
+		vmx_hw_write(VMCS_PREEMPTION_TIMER_VALUE, VMX_NO_LIMIT);
 	/* Of all leaves: a guest has no SGX. */
 	if (c->cpu2 & VMX_CPU2_ENCLS)
 		vmx_hw_write(VMCS_ENCLS_EXITING_BITMAP, UINT64_MAX);
@@ -40,7 +42,7 @@ static void write_addresses(const struct vmx_vcpu *vv)
 	vmx_hw_write(VMCS_IO_BITMAP_A, io.v);
 	vmx_hw_write(VMCS_IO_BITMAP_B, io.v + HC_PAGE_SIZE);
 	vmx_hw_write(VMCS_MSR_BITMAP, hc_platform_to_hpa(vv->vm->msr_bitmap).v);
-	vmx_hw_write(VMCS_VIRTUAL_APIC_ADDRESS, hc_platform_to_hpa(vv->virtual_apic).v);
+	vmx_hw_write(VMCS_VIRTUAL_APIC_ADDRESS, vv->virtual_apic.v);
 }
 
 /* A region that was never a VMCS holds nothing that is known (25.11.3). */
