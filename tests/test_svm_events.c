@@ -25,7 +25,7 @@ static void test_what_is_no_event(void **state)
 /* The window ignores the guest's TPR: the local APIC has decided already. */
 static void test_window_ignores_tpr(void **state)
 {
-	rig_vcpus[0].apic.tpr = 0xf0;
+	x86_apic_put(&rig_vcpus[0].apic, APIC_TPR, 0xf0);
 	rig_state(0)->rflags |= X86_FLAG_IF;
 	rig_window(false);
 	assert_int_equal(rig_run(0).reason, HC_EXIT_WINDOW);

@@ -280,7 +280,7 @@ static void test_cr8_reads_the_local_apic(void **state)
 
 	rig_start(&rig_full);
 	for (unsigned tpr = 0; tpr < 0x100; tpr += 0x10) {
-		rig_vcpus[0].apic.tpr = tpr;
+		x86_apic_put(&rig_vcpus[0].apic, APIC_TPR, tpr);
 		rig_run_script(0, steps);
 		assert_int_equal(rig_state(0)->gpr[X86_RBX], tpr >> 4);
 		rig_no_complaint();

@@ -610,15 +610,26 @@ static void test_state_round_trip(void **state)
 
 		x86_apic_mmio_write(vm->vcpus[0], offset, random_value(&seed, offset));
 	}
-	size_t size = hc_state_save(&x86_apic_state, a, buf, sizeof(buf));
+	size_t page = hc_state_save(&x86_apic_page_state, a->page, buf, sizeof(buf));
+	size_t size = hc_state_save(&x86_apic_state, a, buf + page, sizeof(buf) - page);
+	uint8_t again[4096];
 
-	assert_in_range(size, 100, sizeof(buf));
+	assert_in_range(page, 600, 1000);
+	assert_in_range(size, 50, 300);
+	assert_int_equal(hc_state_load(&x86_apic_page_state, b->page, buf, page), (long)page);
 	/* Its ID belongs to the other vCPU. */
-	assert_int_equal(hc_state_load(&x86_apic_state, b, buf, size), -EPROTO);
+	assert_int_equal(hc_state_load(&x86_apic_state, b, buf + page, size), -EPROTO);
 	x86_apic_reset(vm->vcpus[0], true);
-	assert_int_equal(hc_state_load(&x86_apic_state, a, buf, size), (long)size);
-	assert_int_equal(hc_state_save(&x86_apic_state, a, buf + 2048, 2048), size);
-	assert_memory_equal(buf, buf + 2048, size);
+	assert_int_equal(hc_state_load(&x86_apic_page_state, a->page, buf, page), (long)page);
+	assert_int_equal(hc_state_load(&x86_apic_state, a, buf + page, size), (long)size);
+	assert_int_equal(hc_state_save(&x86_apic_page_state, a->page, again, sizeof(again)), page);
+	assert_int_equal(hc_state_save(&x86_apic_state, a, again + page, sizeof(again) - page),
+	                 size);
+	assert_memory_equal(buf, again, page + size);
+	/* A vector that no message can bring. */
+	x86_apic_put(a, APIC_IRR, 0x8000);
+	page = hc_state_save(&x86_apic_page_state, a->page, buf, sizeof(buf));
+	assert_int_equal(hc_state_load(&x86_apic_page_state, a->page, buf, page), -EPROTO);
 	hc_vm_destroy(vm);
 }
 

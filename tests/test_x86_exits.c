@@ -734,7 +734,7 @@ static void test_window(void **state)
 	assert_int_equal(s->events[0].vector, 0x41);
 	assert_int_equal(s->windows, 1);
 	assert_int_equal(vcpu->stats.exits[HC_EXIT_WINDOW].count, 1);
-	assert_int_equal(x86_vcpu_of(vcpu)->apic.isr[1], 2);
+	assert_int_equal(x86_apic_mmio_read(vcpu, APIC_ISR + 0x20), 2);
 	hc_vm_stop(vcpu->vm, HC_STOP_REQUEST, 0);
 	x86_env_run();
 	hc_vm_destroy(vcpu->vm);

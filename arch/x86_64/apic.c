@@ -5,6 +5,7 @@
 
 #include "arch/x86_64/x86.h"
 #include "core/device.h"
+#include "core/log.h"
 
 #define DEFAULT_BASE X86_APIC_BASE
 
@@ -20,16 +21,6 @@ static inline uint64_t load64(const _Atomic uint64_t *p)
 	return atomic_load_explicit(p, memory_order_relaxed);
 }
 
-static inline uint32_t load32(const _Atomic uint32_t *p)
-{
-	return atomic_load_explicit(p, memory_order_relaxed);
-}
-
-static inline void store32(_Atomic uint32_t *p, uint32_t v)
-{
-	atomic_store_explicit(p, v, memory_order_relaxed);
-}
-
 static bool is_x2apic(const struct x86_apic *apic)
 {
 	return (load64(&apic->base) & X86_APIC_BASE_EXTD) != 0;
@@ -37,29 +28,24 @@ static bool is_x2apic(const struct x86_apic *apic)
 
 /* --- Priorities (10.8.3) --- */
 
-static inline int highest(const uint64_t words[4])
+/* The highest vector of IRR or ISR, or -1. What an interrupt's sender wrote before it set the bit
+ * is seen afterwards. */
+static inline int highest(const struct x86_apic *apic, uint32_t bitmap)
 {
-	for (int i = 3; i >= 0; i--)
-		if (words[i])
-			return i * 64 + 63 - __builtin_clzll(words[i]);
-	return -1;
-}
-
-static inline int highest_requested(const struct x86_apic *apic)
-{
-	for (int i = 3; i >= 0; i--) {
-		uint64_t word = atomic_load_explicit(&apic->irr[i], memory_order_acquire);
+	for (int i = 7; i >= 0; i--) {
+		uint32_t word = atomic_load_explicit(x86_apic_bits(apic, bitmap, (unsigned)i * 32),
+		                                     memory_order_acquire);
 
 		if (word)
-			return i * 64 + 63 - __builtin_clzll(word);
+			return i * 32 + 31 - __builtin_clz(word);
 	}
 	return -1;
 }
 
 static uint32_t processor_priority(const struct x86_apic *apic)
 {
-	int in_service = highest(apic->isr);
-	uint32_t tpr = load32(&apic->tpr);
+	int in_service = highest(apic, APIC_ISR);
+	uint32_t tpr = x86_apic_get(apic, APIC_TPR);
 	uint32_t isrv = in_service < 0 ? 0 : (uint32_t)in_service;
 
 	return tpr >> 4 >= isrv >> 4 ? tpr : isrv & 0xf0;
@@ -67,7 +53,7 @@ static uint32_t processor_priority(const struct x86_apic *apic)
 
 int x86_apic_pending(const struct x86_apic *apic)
 {
-	int vector = highest_requested(apic);
+	int vector = highest(apic, APIC_IRR);
 
 	if (vector < 0 || !(load64(&apic->base) & X86_APIC_BASE_EN))
 		return -1;
@@ -76,10 +62,11 @@ int x86_apic_pending(const struct x86_apic *apic)
 
 void x86_apic_take(struct x86_apic *apic, unsigned vector)
 {
-	uint64_t bit = HC_BIT(vector % 64);
+	uint32_t bit = x86_apic_bit(vector);
 
-	atomic_fetch_and_explicit(&apic->irr[vector / 64], ~bit, memory_order_relaxed);
-	apic->isr[vector / 64] |= bit;
+	atomic_fetch_and_explicit(x86_apic_bits(apic, APIC_IRR, vector), ~bit,
+	                          memory_order_relaxed);
+	atomic_fetch_or_explicit(x86_apic_bits(apic, APIC_ISR, vector), bit, memory_order_relaxed);
 }
 
 static void recheck(struct hc_vcpu *vcpu)
@@ -90,13 +77,13 @@ static void recheck(struct hc_vcpu *vcpu)
 
 static void write_tpr(struct hc_vcpu *vcpu, uint32_t value)
 {
-	store32(&x86_vcpu_of(vcpu)->apic.tpr, value & 0xff);
+	x86_apic_put(&x86_vcpu_of(vcpu)->apic, APIC_TPR, value & 0xff);
 	recheck(vcpu);
 }
 
 unsigned x86_apic_cr8(struct hc_vcpu *vcpu)
 {
-	return load32(&x86_vcpu_of(vcpu)->apic.tpr) >> 4;
+	return x86_apic_get(&x86_vcpu_of(vcpu)->apic, APIC_TPR) >> 4;
 }
 
 void x86_apic_set_cr8(struct hc_vcpu *vcpu, unsigned cr8)
@@ -108,15 +95,19 @@ void x86_apic_set_cr8(struct hc_vcpu *vcpu, unsigned cr8)
 static void end_of_interrupt(struct hc_vcpu *vcpu)
 {
 	struct x86_apic *apic = &x86_vcpu_of(vcpu)->apic;
-	int vector = highest(apic->isr);
+	int highest_isr = highest(apic, APIC_ISR);
 
-	if (vector < 0)
+	if (highest_isr < 0)
 		return;
-	uint64_t bit = HC_BIT((unsigned)vector % 64);
+	unsigned vector = (unsigned)highest_isr;
+	uint32_t bit = x86_apic_bit(vector);
 
-	apic->isr[vector / 64] &= ~bit;
-	if (load64(&apic->tmr[vector / 64]) & bit && !(load32(&apic->svr) & APIC_SVR_NO_EOI))
-		hc_irq_broadcast_eoi(vcpu->vm, (unsigned)vector);
+	atomic_fetch_and_explicit(x86_apic_bits(apic, APIC_ISR, vector), ~bit,
+	                          memory_order_relaxed);
+	if (atomic_load_explicit(x86_apic_bits(apic, APIC_TMR, vector), memory_order_relaxed) &
+	            bit &&
+	    !(x86_apic_get(apic, APIC_SVR) & APIC_SVR_NO_EOI))
+		hc_irq_broadcast_eoi(vcpu->vm, vector);
 	recheck(vcpu);
 }
 
@@ -128,7 +119,7 @@ void x86_apic_error(struct hc_vcpu *vcpu, uint32_t bit)
 
 	atomic_fetch_or(&apic->esr_pending, bit);
 	/* An illegal vector in the error entry itself would report itself for ever. */
-	if ((load32(&apic->lvt[LVT_ERROR]) & 0xff) >= 16)
+	if ((x86_apic_get_lvt(apic, LVT_ERROR) & 0xff) >= 16)
 		x86_apic_local(vcpu, LVT_ERROR);
 }
 
@@ -138,23 +129,23 @@ static void write_svr(struct hc_vcpu *vcpu, uint32_t value)
 {
 	struct x86_apic *apic = &x86_vcpu_of(vcpu)->apic;
 
-	store32(&apic->svr, value & (0xff | APIC_SVR_ENABLE | APIC_SVR_NO_EOI));
+	x86_apic_put(apic, APIC_SVR, value & (0xff | APIC_SVR_ENABLE | APIC_SVR_NO_EOI));
 	if (value & APIC_SVR_ENABLE)
 		return;
 	/* 10.4.7.2: switching the APIC off by software masks every local source. */
 	for (unsigned i = 0; i < LVT_COUNT; i++)
-		atomic_fetch_or(&apic->lvt[i], APIC_LVT_MASKED);
+		atomic_fetch_or(x86_apic_reg(apic, APIC_LVT_TIMER + 16 * i), APIC_LVT_MASKED);
 }
 
-static void write_lvt(struct hc_vcpu *vcpu, unsigned i, uint32_t value)
+static void write_lvt(struct hc_vcpu *vcpu, uint32_t offset, uint32_t value)
 {
 	struct x86_apic *apic = &x86_vcpu_of(vcpu)->apic;
-	uint32_t old = load32(&apic->lvt[i]);
+	uint32_t old = x86_apic_get(apic, offset), i = (offset - APIC_LVT_TIMER) / 16;
 
 	value &= lvt_writable[i];
-	if (!(load32(&apic->svr) & APIC_SVR_ENABLE))
+	if (!(x86_apic_get(apic, APIC_SVR) & APIC_SVR_ENABLE))
 		value |= APIC_LVT_MASKED;
-	store32(&apic->lvt[i], value);
+	x86_apic_put(apic, offset, value);
 	if (i == LVT_TIMER)
 		x86_apic_timer_write_lvt(vcpu, old);
 	/* The 8259s may have waited for LINT0. */
@@ -162,10 +153,10 @@ static void write_lvt(struct hc_vcpu *vcpu, unsigned i, uint32_t value)
 		x86_request_event(vcpu);
 }
 
-static uint32_t write_esr(struct x86_apic *apic)
+/* 10.5.3: a write makes what happened since the last one readable. */
+static void write_esr(struct x86_apic *apic)
 {
-	/* 10.5.3: a write makes what happened since the last one readable. */
-	return apic->esr = atomic_exchange(&apic->esr_pending, 0);
+	x86_apic_put(apic, APIC_ESR, atomic_exchange(&apic->esr_pending, 0));
 }
 
 /* Registers that both modes write alike. False: there is no such register to write. */
@@ -183,7 +174,7 @@ static bool write_common(struct hc_vcpu *vcpu, uint32_t offset, uint32_t value)
 	case APIC_LVT_PMC:
 	case APIC_LVT_LINT0:
 	case APIC_LVT_LINT1:
-	case APIC_LVT_ERROR: write_lvt(vcpu, (offset - APIC_LVT_TIMER) / 16, value); return true;
+	case APIC_LVT_ERROR: write_lvt(vcpu, offset, value); return true;
 	case APIC_TIMER_ICR: x86_apic_timer_write_icr(vcpu, value); return true;
 	case APIC_TIMER_DCR: x86_apic_timer_write_dcr(vcpu, value); return true;
 	default: return false;
@@ -192,50 +183,24 @@ static bool write_common(struct hc_vcpu *vcpu, uint32_t offset, uint32_t value)
 
 /* --- Reads --- */
 
-static uint32_t bitmap_word(const _Atomic uint64_t *words, unsigned i)
+#define REG(offset)    HC_BIT((offset) / 16)
+#define BITMAP(offset) (UINT64_C(0xff) << (offset) / 16)
+
+/* Registers that both modes read alike, and that read as what the page holds. */
+#define COMMON                                                                                     \
+	(REG(APIC_VERSION) | REG(APIC_TPR) | REG(APIC_SVR) | BITMAP(APIC_ISR) | BITMAP(APIC_TMR) | \
+	 BITMAP(APIC_IRR) | REG(APIC_ESR) | REG(APIC_LVT_TIMER) | REG(APIC_LVT_THERMAL) |          \
+	 REG(APIC_LVT_PMC) | REG(APIC_LVT_LINT0) | REG(APIC_LVT_LINT1) | REG(APIC_LVT_ERROR) |     \
+	 REG(APIC_TIMER_ICR) | REG(APIC_TIMER_DCR))
+
+/* What either mode reads in the page. */
+#define XAPIC                                                                                      \
+	(COMMON | REG(APIC_ID) | REG(APIC_LDR) | REG(APIC_DFR) | REG(APIC_ICR) | REG(APIC_ICR_HIGH))
+#define X2APIC (COMMON | REG(APIC_ID) | REG(APIC_LDR))
+
+static inline bool is_in(uint64_t registers, uint32_t offset)
 {
-	return (uint32_t)(load64(&words[i / 2]) >> (i % 2 * 32));
-}
-
-/* ISR, TMR and IRR: eight 32-bit registers each, 16 bytes apart. */
-static uint32_t read_bitmap(const struct x86_apic *apic, uint32_t offset)
-{
-	unsigned i = offset >> 4 & 7;
-
-	if (offset < APIC_TMR)
-		return (uint32_t)(apic->isr[i / 2] >> (i % 2 * 32));
-	return bitmap_word(offset < APIC_IRR ? apic->tmr : apic->irr, i);
-}
-
-/* Registers that both modes read alike. False: there is no such register to read. */
-static inline __attribute__((always_inline)) bool read_common(struct hc_vcpu *vcpu, uint32_t offset,
-                                                              uint32_t *value)
-{
-	struct x86_apic *apic = &x86_vcpu_of(vcpu)->apic;
-
-	if (offset >= APIC_ISR && offset < APIC_ESR) {
-		*value = read_bitmap(apic, offset);
-		return true;
-	}
-	switch (offset) {
-	case APIC_VERSION: *value = APIC_VERSION_VALUE; return true;
-	case APIC_TPR: *value = load32(&apic->tpr); return true;
-	case APIC_PPR: *value = processor_priority(apic); return true;
-	case APIC_SVR: *value = load32(&apic->svr); return true;
-	case APIC_ESR: *value = apic->esr; return true;
-	case APIC_LVT_TIMER:
-	case APIC_LVT_THERMAL:
-	case APIC_LVT_PMC:
-	case APIC_LVT_LINT0:
-	case APIC_LVT_LINT1:
-	case APIC_LVT_ERROR:
-		*value = load32(&apic->lvt[(offset - APIC_LVT_TIMER) / 16]);
-		return true;
-	case APIC_TIMER_ICR: *value = apic->timer_icr; return true;
-	case APIC_TIMER_CCR: *value = x86_apic_timer_ccr(vcpu); return true;
-	case APIC_TIMER_DCR: *value = apic->timer_dcr; return true;
-	default: return false;
-	}
+	return offset < X86_APIC_REGS * 16 && registers >> (offset / 16) & 1;
 }
 
 /* --- The xAPIC page --- */
@@ -243,16 +208,14 @@ static inline __attribute__((always_inline)) bool read_common(struct hc_vcpu *vc
 uint32_t x86_apic_mmio_read(struct hc_vcpu *vcpu, uint32_t offset)
 {
 	struct x86_apic *apic = &x86_vcpu_of(vcpu)->apic;
-	uint32_t value = 0;
 
-	if (offset & 15 || read_common(vcpu, offset, &value))
-		return value;
+	if (offset & 15)
+		return 0;
+	if (is_in(XAPIC, offset))
+		return x86_apic_get(apic, offset);
 	switch (offset) {
-	case APIC_ID: return apic->id << 24;
-	case APIC_LDR: return load32(&apic->ldr);
-	case APIC_DFR: return load32(&apic->dfr);
-	case APIC_ICR: return (uint32_t)apic->icr;
-	case APIC_ICR_HIGH: return (uint32_t)(apic->icr >> 32);
+	case APIC_PPR: return processor_priority(apic);
+	case APIC_TIMER_CCR: return x86_apic_timer_ccr(vcpu);
 	/* Arbitration is that of the old APIC bus; EOI and remote read give nothing. */
 	case APIC_APR:
 	case APIC_EOI:
@@ -262,9 +225,9 @@ uint32_t x86_apic_mmio_read(struct hc_vcpu *vcpu, uint32_t offset)
 }
 
 /* 10.6.1: delivery status is never set, since sending is instantaneous. */
-static void write_icr(struct hc_vcpu *vcpu, uint64_t value)
+static void write_icr(struct hc_vcpu *vcpu, uint32_t value)
 {
-	x86_vcpu_of(vcpu)->apic.icr = value & ~UINT64_C(0xfff33000);
+	x86_apic_put(&x86_vcpu_of(vcpu)->apic, APIC_ICR, value & ~0xfff33000u);
 	x86_apic_send_icr(vcpu);
 }
 
@@ -275,12 +238,10 @@ void x86_apic_mmio_write(struct hc_vcpu *vcpu, uint32_t offset, uint32_t value)
 	if (offset & 15 || write_common(vcpu, offset, value))
 		return;
 	switch (offset) {
-	case APIC_LDR: store32(&apic->ldr, value & 0xff000000u); break;
-	case APIC_DFR: store32(&apic->dfr, value | 0x0fffffffu); break;
-	case APIC_ICR: write_icr(vcpu, (apic->icr & ~UINT64_C(0xffffffff)) | value); break;
-	case APIC_ICR_HIGH:
-		apic->icr = (apic->icr & 0xffffffffu) | (uint64_t)(value & 0xff000000u) << 32;
-		break;
+	case APIC_LDR: x86_apic_put(apic, offset, value & 0xff000000u); break;
+	case APIC_DFR: x86_apic_put(apic, offset, value | 0x0fffffffu); break;
+	case APIC_ICR: write_icr(vcpu, value); break;
+	case APIC_ICR_HIGH: x86_apic_put(apic, offset, value & 0xff000000u); break;
 	case APIC_ID: /* fixed, as on CPUs with x2APIC */
 	case APIC_VERSION: /* read-only */ break;
 	default: x86_apic_error(vcpu, APIC_ESR_REGISTER); break;
@@ -318,22 +279,20 @@ static uint32_t x2apic_ldr(const struct x86_apic *apic)
 int x86_x2apic_read(struct hc_vcpu *vcpu, uint32_t msr, uint64_t *value)
 {
 	struct x86_apic *apic = &x86_vcpu_of(vcpu)->apic;
-	uint32_t offset = (msr - 0x800) << 4, low = 0;
+	uint32_t offset = (msr - 0x800) << 4;
 
-	if (!is_x2apic(apic) || offset > 0xff0)
+	if (!is_x2apic(apic))
 		return -EINVAL;
-	if (offset == APIC_ICR) {
-		*value = apic->icr;
+	if (is_in(X2APIC, offset)) {
+		*value = x86_apic_get(apic, offset);
 		return 0;
 	}
-	if (offset == APIC_ID)
-		low = apic->id;
-	else if (offset == APIC_LDR)
-		low = x2apic_ldr(apic);
-	else if (!read_common(vcpu, offset, &low))
-		return -EINVAL;
-	*value = low;
-	return 0;
+	switch (offset) {
+	case APIC_PPR: *value = processor_priority(apic); return 0;
+	case APIC_ICR: *value = x86_apic_icr(apic); return 0;
+	case APIC_TIMER_CCR: *value = x86_apic_timer_ccr(vcpu); return 0;
+	default: return -EINVAL;
+	}
 }
 
 static int write_self_ipi(struct hc_vcpu *vcpu, uint64_t value)
@@ -364,7 +323,8 @@ int x86_x2apic_write(struct hc_vcpu *vcpu, uint32_t msr, uint64_t value)
 	case APIC_ICR:
 		if (value & UINT64_C(0xfff33000))
 			return -EINVAL;
-		write_icr(vcpu, value);
+		x86_apic_put(apic, APIC_ICR_HIGH, (uint32_t)(value >> 32));
+		write_icr(vcpu, (uint32_t)value);
 		return 0;
 	case APIC_SELF_IPI: return write_self_ipi(vcpu, value);
 	default:
@@ -389,6 +349,14 @@ static bool mode_change_allowed(uint64_t from, uint64_t to)
 	return (from == 0 && to == xapic) || (from == xapic && to == x2apic);
 }
 
+/* ID and LDR as they look in the APIC's mode. LDR is the guest's to write in xAPIC mode, where it
+ * begins with 0 (10.4.7.1). */
+static void show_id(struct x86_apic *apic)
+{
+	x86_apic_put(apic, APIC_ID, is_x2apic(apic) ? apic->id : apic->id << 24);
+	x86_apic_put(apic, APIC_LDR, is_x2apic(apic) ? x2apic_ldr(apic) : 0);
+}
+
 int x86_apic_write_base(struct hc_vcpu *vcpu, uint64_t value)
 {
 	const uint64_t mode = X86_APIC_BASE_EN | X86_APIC_BASE_EXTD;
@@ -400,23 +368,53 @@ int x86_apic_write_base(struct hc_vcpu *vcpu, uint64_t value)
 		return -EINVAL;
 	if (!(value & X86_APIC_BASE_EN) && old & X86_APIC_BASE_EN)
 		x86_apic_reset(vcpu, false);
+	atomic_store(&apic->base, value);
 	/* 10.12.5.1: the destination of the xAPIC's ICR has no place in x2APIC mode. */
 	if (value & ~old & X86_APIC_BASE_EXTD)
-		apic->icr &= 0xffffffffu;
-	atomic_store(&apic->base, value);
+		x86_apic_put(apic, APIC_ICR_HIGH, 0);
+	if ((value ^ old) & mode)
+		show_id(apic);
 	return 0;
 }
 
 /* --- Reset --- */
 
-void x86_apic_init(struct hc_vcpu *vcpu)
+int x86_apic_init(struct hc_vcpu *vcpu)
 {
 	struct x86_apic *apic = &x86_vcpu_of(vcpu)->apic;
 
+	apic->page = hc_platform_alloc_pages(0);
+	if (!apic->page)
+		return hc_error(-ENOMEM, "vcpu %u of VM %s: no memory for its local APIC", vcpu->id,
+		                vcpu->vm->name);
 	apic->id = vcpu->id;
 	x86_apic_timer_init(vcpu);
 	x86_apic_reset(vcpu, true);
+	return 0;
 }
+
+void x86_apic_fini(struct hc_vcpu *vcpu)
+{
+	struct x86_apic *apic = &x86_vcpu_of(vcpu)->apic;
+
+	hc_timer_cancel(&apic->timer);
+	hc_platform_free_pages(apic->page, 0);
+}
+
+/* Those that are not 0 after a reset (10.4.7.1), but for the ID. */
+static const struct {
+	uint32_t offset, value;
+} after_reset[] = {
+	{ APIC_VERSION, APIC_VERSION_VALUE },
+	{ APIC_DFR, UINT32_MAX },
+	{ APIC_SVR, 0xff },
+	{ APIC_LVT_TIMER, APIC_LVT_MASKED },
+	{ APIC_LVT_THERMAL, APIC_LVT_MASKED },
+	{ APIC_LVT_PMC, APIC_LVT_MASKED },
+	{ APIC_LVT_LINT0, APIC_LVT_MASKED },
+	{ APIC_LVT_LINT1, APIC_LVT_MASKED },
+	{ APIC_LVT_ERROR, APIC_LVT_MASKED },
+};
 
 void x86_apic_reset(struct hc_vcpu *vcpu, bool power_on)
 {
@@ -425,35 +423,27 @@ void x86_apic_reset(struct hc_vcpu *vcpu, bool power_on)
 	if (power_on)
 		atomic_store(&apic->base,
 		             DEFAULT_BASE | X86_APIC_BASE_EN | (vcpu->id ? 0 : X86_APIC_BASE_BSP));
-	store32(&apic->tpr, 0);
-	store32(&apic->ldr, 0);
-	store32(&apic->dfr, UINT32_MAX);
-	store32(&apic->svr, 0xff);
-	apic->esr = 0;
-	store32(&apic->esr_pending, 0);
-	apic->icr = 0;
-	for (unsigned i = 0; i < LVT_COUNT; i++)
-		store32(&apic->lvt[i], APIC_LVT_MASKED);
-	for (unsigned i = 0; i < 4; i++) {
-		atomic_store(&apic->irr[i], 0);
-		atomic_store(&apic->tmr[i], 0);
-		apic->isr[i] = 0;
-	}
 	x86_apic_timer_reset(vcpu);
+	for (uint32_t offset = 0; offset < X86_APIC_REGS * 16; offset += 16)
+		x86_apic_put(apic, offset, 0);
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(after_reset); i++)
+		x86_apic_put(apic, after_reset[i].offset, after_reset[i].value);
+	show_id(apic);
+	atomic_store(&apic->esr_pending, 0);
 }
 
 void x86_apic_virtual_wire(struct hc_vcpu *vcpu)
 {
 	struct x86_apic *apic = &x86_vcpu_of(vcpu)->apic;
 
-	store32(&apic->svr, 0xff | APIC_SVR_ENABLE);
-	store32(&apic->lvt[LVT_LINT0], X86_DELIVER_EXTINT << 8);
-	store32(&apic->lvt[LVT_LINT1], X86_DELIVER_NMI << 8);
+	x86_apic_put(apic, APIC_SVR, 0xff | APIC_SVR_ENABLE);
+	x86_apic_put(apic, APIC_LVT_LINT0, X86_DELIVER_EXTINT << 8);
+	x86_apic_put(apic, APIC_LVT_LINT1, X86_DELIVER_NMI << 8);
 }
 
 bool x86_apic_takes_extint(const struct x86_apic *apic)
 {
-	uint32_t lint0 = load32(&apic->lvt[LVT_LINT0]);
+	uint32_t lint0 = x86_apic_get(apic, APIC_LVT_LINT0);
 
 	if (!(load64(&apic->base) & X86_APIC_BASE_EN))
 		return true;
@@ -462,24 +452,59 @@ bool x86_apic_takes_extint(const struct x86_apic *apic)
 
 /* --- Snapshots --- */
 
+#define FIELD(name, first, count)                                                                  \
+	{                                                                                          \
+		name, first, 16, count, 1                                                          \
+	}
+
+/* What can be told from the rest is left out. */
+static const struct hc_field page_fields[] = {
+	FIELD("tpr", APIC_TPR, 1),
+	FIELD("ldr", APIC_LDR, 1),
+	FIELD("dfr", APIC_DFR, 1),
+	FIELD("svr", APIC_SVR, 1),
+	FIELD("isr", APIC_ISR, 8),
+	FIELD("tmr", APIC_TMR, 8),
+	FIELD("irr", APIC_IRR, 8),
+	FIELD("esr", APIC_ESR, 1),
+	FIELD("icr", APIC_ICR, 2),
+	FIELD("lvt", APIC_LVT_TIMER, LVT_COUNT),
+	FIELD("timer_icr", APIC_TIMER_ICR, 1),
+	FIELD("timer_dcr", APIC_TIMER_DCR, 1),
+};
+
+static bool is_page_consistent(const struct x86_apic *apic)
+{
+	const uint32_t svr = 0xff | APIC_SVR_ENABLE | APIC_SVR_NO_EOI;
+
+	for (unsigned i = 0; i < LVT_COUNT; i++)
+		if (x86_apic_get_lvt(apic, i) & ~lvt_writable[i])
+			return false;
+	/* Vectors below 16 cannot have been accepted. */
+	return x86_apic_get(apic, APIC_TPR) <= 0xff && !(x86_apic_get(apic, APIC_SVR) & ~svr) &&
+	       !(x86_apic_get(apic, APIC_TIMER_DCR) & ~0xbu) &&
+	       !(x86_apic_get(apic, APIC_IRR) & 0xffff) && !(x86_apic_get(apic, APIC_ISR) & 0xffff);
+}
+
+static int page_post_load(void *obj)
+{
+	const struct x86_apic apic = { .page = obj };
+
+	return is_page_consistent(&apic) ? 0 : -EPROTO;
+}
+
+const struct hc_state_desc x86_apic_page_state = {
+	.name = "local APIC page",
+	.version = 1,
+	.fields = page_fields,
+	.field_count = HC_ARRAY_SIZE(page_fields),
+	.post_load = page_post_load,
+};
+
 static const struct hc_field fields[] = {
-	HC_FIELD(struct x86_apic, base, 1),
-	HC_FIELD(struct x86_apic, id, 1),
-	HC_FIELD(struct x86_apic, tpr, 1),
-	HC_FIELD(struct x86_apic, ldr, 1),
-	HC_FIELD(struct x86_apic, dfr, 1),
-	HC_FIELD(struct x86_apic, svr, 1),
-	HC_FIELD(struct x86_apic, esr, 1),
-	HC_FIELD(struct x86_apic, esr_pending, 1),
-	HC_FIELD(struct x86_apic, icr, 1),
-	HC_FIELD_ARRAY(struct x86_apic, lvt, 1),
-	HC_FIELD(struct x86_apic, timer_icr, 1),
-	HC_FIELD(struct x86_apic, timer_dcr, 1),
-	HC_FIELD(struct x86_apic, timer_start_ns, 1),
+	HC_FIELD(struct x86_apic, base, 1),         HC_FIELD(struct x86_apic, id, 1),
+	HC_FIELD(struct x86_apic, esr_pending, 1),  HC_FIELD(struct x86_apic, timer_start_ns, 1),
 	HC_FIELD(struct x86_apic, tsc_deadline, 1),
-	HC_FIELD_ARRAY(struct x86_apic, irr, 1),
-	HC_FIELD_ARRAY(struct x86_apic, tmr, 1),
-	HC_FIELD_ARRAY(struct x86_apic, isr, 1),
 };
 
 static bool is_consistent(const struct x86_apic *apic, uint32_t id)
@@ -487,14 +512,8 @@ static bool is_consistent(const struct x86_apic *apic, uint32_t id)
 	const uint64_t mode = X86_APIC_BASE_EN | X86_APIC_BASE_EXTD;
 	uint64_t base = load64(&apic->base);
 
-	for (unsigned i = 0; i < LVT_COUNT; i++)
-		if (load32(&apic->lvt[i]) & ~lvt_writable[i])
-			return false;
-	/* Vectors below 16 cannot have been accepted. */
 	return apic->id == id && (base & ~(mode | X86_APIC_BASE_BSP)) == DEFAULT_BASE &&
-	       (base & mode) != X86_APIC_BASE_EXTD && load32(&apic->tpr) <= 0xff &&
-	       !(apic->timer_dcr & ~0xbu) && !(load64(&apic->irr[0]) & 0xffff) &&
-	       !(apic->isr[0] & 0xffff);
+	       (base & mode) != X86_APIC_BASE_EXTD;
 }
 
 static int post_load(void *obj)
@@ -504,6 +523,9 @@ static int post_load(void *obj)
 
 	if (!is_consistent(apic, x->vcpu.id))
 		return -EPROTO;
+	x86_apic_put(apic, APIC_ID, is_x2apic(apic) ? apic->id : apic->id << 24);
+	if (is_x2apic(apic))
+		x86_apic_put(apic, APIC_LDR, x2apic_ldr(apic));
 	x86_apic_timer_rearm(&x->vcpu);
 	x86_request_event(&x->vcpu);
 	return 0;

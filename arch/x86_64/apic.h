@@ -2,9 +2,12 @@
 /*
  * The local APIC, in xAPIC and x2APIC mode (SDM Vol. 3A chapter 10).
  *
+ * The registers are kept in a page of the layout that software sees, which is also the virtual-APIC
+ * page of VT-x (SDM Vol. 3C 30.1): a CPU that can, works on it without leaving the guest.
+ *
  * A vCPU's registers belong to its own CPU. Other CPUs accept interrupts on its behalf: they set
- * bits of IRR, TMR and the pending errors, and read what decides about a message's destination;
- * these members are atomic.
+ * bits of IRR, TMR and the pending errors, and read what decides about a message's destination; the
+ * page's registers are atomic for that.
  */
 #ifndef ARCH_X86_64_APIC_H
 #define ARCH_X86_64_APIC_H
@@ -52,7 +55,7 @@ enum x86_apic_reg {
 	APIC_SELF_IPI = 0x3f0
 };
 
-/* Indices of x86_apic.lvt. */
+/* Entries of the local vector table, in the order of their registers. */
 enum x86_apic_lvt { LVT_TIMER, LVT_THERMAL, LVT_PMC, LVT_LINT0, LVT_LINT1, LVT_ERROR, LVT_COUNT };
 
 #define APIC_VERSION_VALUE                                                                         \
@@ -76,22 +79,70 @@ enum x86_apic_lvt { LVT_TIMER, LVT_THERMAL, LVT_PMC, LVT_LINT0, LVT_LINT1, LVT_E
  * keep a physical CPU in its timer handler. */
 #define X86_APIC_MIN_PERIOD_NS 20000u
 
+#define X86_APIC_REGS 64
+
+/* Of PPR and the timer's current count, which are made up when they are read, software keeps
+ * nothing here. ID and LDR look as they do in the APIC's mode. ICR is in two halves in both. */
+struct x86_apic_page {
+	struct {
+		_Atomic uint32_t value;
+		uint32_t reserved[3];
+	} reg[X86_APIC_REGS];
+	uint8_t unused[4096 - X86_APIC_REGS * 16];
+};
+
+_Static_assert(sizeof(struct x86_apic_page) == 4096, "a page");
+_Static_assert(offsetof(struct x86_apic_page, reg[APIC_TPR / 16].value) == APIC_TPR, "table 10-1");
+_Static_assert(offsetof(struct x86_apic_page, reg[APIC_SELF_IPI / 16].value) == APIC_SELF_IPI,
+               "table 10-1");
+
 struct x86_apic {
+	struct x86_apic_page *page;
 	_Atomic uint64_t base; /* IA32_APIC_BASE: address, BSP, EXTD, EN */
 	uint32_t id;           /* initial APIC ID = vCPU number */
-	_Atomic uint32_t tpr, ldr, dfr, svr;
-	uint32_t esr;
 	_Atomic uint32_t esr_pending;
-	uint64_t icr;
-	_Atomic uint32_t lvt[LVT_COUNT];
-	uint32_t timer_icr, timer_dcr;
 	uint64_t timer_start_ns;
 	uint64_t tsc_deadline;
 	struct hc_timer timer;
-	_Atomic uint64_t irr[4]; /* any CPU sets bits */
-	_Atomic uint64_t tmr[4];
-	uint64_t isr[4];
 };
+
+/* The register at offset (a multiple of 16, below 400h). */
+static inline _Atomic uint32_t *x86_apic_reg(const struct x86_apic *apic, uint32_t offset)
+{
+	return &apic->page->reg[offset / 16].value;
+}
+
+static inline uint32_t x86_apic_get(const struct x86_apic *apic, uint32_t offset)
+{
+	return atomic_load_explicit(x86_apic_reg(apic, offset), memory_order_relaxed);
+}
+
+static inline void x86_apic_put(struct x86_apic *apic, uint32_t offset, uint32_t value)
+{
+	atomic_store_explicit(x86_apic_reg(apic, offset), value, memory_order_relaxed);
+}
+
+static inline uint32_t x86_apic_get_lvt(const struct x86_apic *apic, enum x86_apic_lvt entry)
+{
+	return x86_apic_get(apic, APIC_LVT_TIMER + 16 * (uint32_t)entry);
+}
+
+static inline uint64_t x86_apic_icr(const struct x86_apic *apic)
+{
+	return (uint64_t)x86_apic_get(apic, APIC_ICR_HIGH) << 32 | x86_apic_get(apic, APIC_ICR);
+}
+
+/* Of IRR, ISR or TMR, which begins at bitmap: the register that holds the vector's bit. */
+static inline _Atomic uint32_t *x86_apic_bits(const struct x86_apic *apic, uint32_t bitmap,
+                                              unsigned vector)
+{
+	return x86_apic_reg(apic, bitmap + vector / 32 * 16);
+}
+
+static inline uint32_t x86_apic_bit(unsigned vector)
+{
+	return 1u << (vector % 32);
+}
 
 /* Delivery modes (10.6.1, 10.11.2) and the fields of an interrupt message. */
 enum x86_delivery {
@@ -117,7 +168,9 @@ struct x86_message {
 
 /* --- State --- */
 
-void x86_apic_init(struct hc_vcpu *vcpu);
+/* 0, or -ENOMEM. */
+int x86_apic_init(struct hc_vcpu *vcpu);
+void x86_apic_fini(struct hc_vcpu *vcpu);
 
 /* After power-on, INIT, or switching off and on (10.4.7). APIC_BASE changes at power-on only. */
 void x86_apic_reset(struct hc_vcpu *vcpu, bool power_on);
@@ -126,6 +179,8 @@ void x86_apic_reset(struct hc_vcpu *vcpu, bool power_on);
  * (MultiProcessor Specification 3.6.2.2). */
 void x86_apic_virtual_wire(struct hc_vcpu *vcpu);
 
+/* Of struct x86_apic_page, and of struct x86_apic, which is loaded after its page. */
+extern const struct hc_state_desc x86_apic_page_state;
 extern const struct hc_state_desc x86_apic_state;
 
 /* --- Registers; on the vCPU's own CPU --- */

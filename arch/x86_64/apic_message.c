@@ -29,14 +29,15 @@ static struct x86_apic *apic_of(struct hc_vm *vm, unsigned i)
 void x86_apic_accept(struct hc_vcpu *vcpu, unsigned vector, bool level)
 {
 	struct x86_apic *apic = &x86_vcpu_of(vcpu)->apic;
-	uint64_t bit = HC_BIT(vector % 64);
+	_Atomic uint32_t *tmr = x86_apic_bits(apic, APIC_TMR, vector);
+	uint32_t bit = x86_apic_bit(vector);
 
 	/* 10.8.4: TMR tells how the vector last came in; it has to be right before IRR is seen. */
 	if (level)
-		atomic_fetch_or_explicit(&apic->tmr[vector / 64], bit, memory_order_relaxed);
-	else if (atomic_load_explicit(&apic->tmr[vector / 64], memory_order_relaxed) & bit)
-		atomic_fetch_and_explicit(&apic->tmr[vector / 64], ~bit, memory_order_relaxed);
-	atomic_fetch_or(&apic->irr[vector / 64], bit);
+		atomic_fetch_or_explicit(tmr, bit, memory_order_relaxed);
+	else if (load32(tmr) & bit)
+		atomic_fetch_and_explicit(tmr, ~bit, memory_order_relaxed);
+	atomic_fetch_or(x86_apic_bits(apic, APIC_IRR, vector), bit);
 	hc_vcpu_request(vcpu, HC_REQ_EVENT);
 }
 
@@ -78,7 +79,7 @@ static void accept_startup(struct hc_vcpu *vcpu, uint8_t vector)
 
 static bool is_software_enabled(const struct x86_apic *apic)
 {
-	return (load32(&apic->svr) & APIC_SVR_ENABLE) != 0;
+	return (x86_apic_get(apic, APIC_SVR) & APIC_SVR_ENABLE) != 0;
 }
 
 static void accept(struct hc_vcpu *vcpu, const struct x86_message *m)
@@ -103,9 +104,9 @@ static void accept(struct hc_vcpu *vcpu, const struct x86_message *m)
 /* Logical destinations in xAPIC mode: flat if DFR's model is 1111, else cluster (10.6.2.2). */
 static bool matches_logical(const struct x86_apic *apic, uint32_t dest)
 {
-	uint32_t ldr = load32(&apic->ldr) >> 24;
+	uint32_t ldr = x86_apic_get(apic, APIC_LDR) >> 24;
 
-	if (load32(&apic->dfr) >> 28 == 0xf)
+	if (x86_apic_get(apic, APIC_DFR) >> 28 == 0xf)
 		return (ldr & dest) != 0;
 	return (ldr >> 4 == dest >> 4 || dest >> 4 == 0xf) && (ldr & dest & 0xf);
 }
@@ -148,7 +149,7 @@ static struct hc_vcpu *arbitrate(struct hc_vm *vm, const struct x86_message *m)
 	for (unsigned i = 0; i < n; i++) {
 		unsigned candidate = (start + i) % n;
 		struct x86_apic *apic = apic_of(vm, candidate);
-		uint32_t tpr = load32(&apic->tpr);
+		uint32_t tpr = x86_apic_get(apic, APIC_TPR);
 
 		if (is_software_enabled(apic) && matches(apic, m) && tpr < best_tpr) {
 			best = vm->vcpus[candidate];
@@ -220,7 +221,7 @@ void x86_apic_send_icr(struct hc_vcpu *vcpu)
 {
 	struct x86_apic *apic = &x86_vcpu_of(vcpu)->apic;
 	bool x2apic = (load_base(apic) & X86_APIC_BASE_EXTD) != 0;
-	uint64_t icr = apic->icr;
+	uint64_t icr = x86_apic_icr(apic);
 	unsigned shorthand = (unsigned)hc_bits(icr, 19, 18);
 	struct x86_message m = {
 		.destination = (uint32_t)(icr >> (x2apic ? 32 : 56)),
@@ -242,7 +243,7 @@ void x86_apic_send_icr(struct hc_vcpu *vcpu)
 /* One of the APIC's own sources has an interrupt (10.5.1). */
 void x86_apic_local(struct hc_vcpu *vcpu, enum x86_apic_lvt entry)
 {
-	uint32_t lvt = load32(&x86_vcpu_of(vcpu)->apic.lvt[entry]);
+	uint32_t lvt = x86_apic_get_lvt(&x86_vcpu_of(vcpu)->apic, entry);
 
 	if (lvt & APIC_LVT_MASKED)
 		return;

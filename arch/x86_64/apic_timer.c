@@ -20,7 +20,7 @@ static enum timer_mode mode_of(uint32_t lvt)
 
 static enum timer_mode mode(const struct x86_apic *apic)
 {
-	return mode_of(atomic_load_explicit(&apic->lvt[LVT_TIMER], memory_order_relaxed));
+	return mode_of(x86_apic_get_lvt(apic, LVT_TIMER));
 }
 
 /* Bits 3, 1, 0: 000 is 2, 001 is 4 ... 110 is 128, 111 is 1 (figure 10-10). */
@@ -29,9 +29,14 @@ static unsigned divider_shift(uint32_t dcr)
 	return (((dcr & 8) >> 1 | (dcr & 3)) + 1) & 7;
 }
 
+static unsigned shift(const struct x86_apic *apic)
+{
+	return divider_shift(x86_apic_get(apic, APIC_TIMER_DCR));
+}
+
 static uint64_t period_ns(const struct x86_apic *apic)
 {
-	return (uint64_t)apic->timer_icr << divider_shift(apic->timer_dcr);
+	return (uint64_t)x86_apic_get(apic, APIC_TIMER_ICR) << shift(apic);
 }
 
 /* --- TSC deadline --- */
@@ -87,7 +92,7 @@ static void start(struct hc_vcpu *vcpu, uint64_t now)
 {
 	struct x86_apic *apic = apic_of(vcpu);
 
-	if (!apic->timer_icr || mode(apic) > PERIODIC)
+	if (!x86_apic_get(apic, APIC_TIMER_ICR) || mode(apic) > PERIODIC)
 		hc_timer_cancel(&apic->timer);
 	else if (mode(apic) == PERIODIC)
 		arm_periodic(apic, now);
@@ -126,7 +131,7 @@ uint32_t x86_apic_timer_ccr(struct hc_vcpu *vcpu)
 		elapsed %= period;
 	else if (elapsed >= period)
 		return 0;
-	return apic->timer_icr - (uint32_t)(elapsed >> divider_shift(apic->timer_dcr));
+	return x86_apic_get(apic, APIC_TIMER_ICR) - (uint32_t)(elapsed >> shift(apic));
 }
 
 /* --- Registers --- */
@@ -137,7 +142,7 @@ void x86_apic_timer_write_icr(struct hc_vcpu *vcpu, uint32_t value)
 
 	if (mode(apic) == TSC_DEADLINE)
 		return; /* the register is not writable then (10.5.4.1) */
-	apic->timer_icr = value;
+	x86_apic_put(apic, APIC_TIMER_ICR, value);
 	apic->timer_start_ns = hc_platform_now_ns();
 	start(vcpu, apic->timer_start_ns);
 }
@@ -149,11 +154,12 @@ void x86_apic_timer_write_dcr(struct hc_vcpu *vcpu, uint32_t value)
 	uint32_t count = x86_apic_timer_ccr(vcpu);
 	uint64_t now = hc_platform_now_ns();
 
-	apic->timer_dcr = value & 0xb;
+	x86_apic_put(apic, APIC_TIMER_DCR, value & 0xb);
 	if (!count)
 		return;
-	apic->timer_start_ns =
-		now - ((uint64_t)(apic->timer_icr - count) << divider_shift(apic->timer_dcr));
+	uint64_t counted = x86_apic_get(apic, APIC_TIMER_ICR) - count;
+
+	apic->timer_start_ns = now - (counted << shift(apic));
 	start(vcpu, now);
 }
 
@@ -166,7 +172,7 @@ void x86_apic_timer_write_lvt(struct hc_vcpu *vcpu, uint32_t old)
 	if (mode_of(old) == mode(apic))
 		return;
 	if (mode_of(old) > PERIODIC || mode(apic) > PERIODIC) {
-		apic->timer_icr = 0;
+		x86_apic_put(apic, APIC_TIMER_ICR, 0);
 		apic->tsc_deadline = 0;
 	}
 	start(vcpu, hc_platform_now_ns());
@@ -182,7 +188,6 @@ void x86_apic_timer_reset(struct hc_vcpu *vcpu)
 	struct x86_apic *apic = apic_of(vcpu);
 
 	hc_timer_cancel(&apic->timer);
-	apic->timer_icr = apic->timer_dcr = 0;
 	apic->timer_start_ns = 0;
 	apic->tsc_deadline = 0;
 }

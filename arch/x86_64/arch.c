@@ -110,9 +110,12 @@ static int vcpu_init(struct hc_vcpu *vcpu)
 {
 	struct x86_vcpu *x = x86_vcpu_of(vcpu);
 
+	int rc = x86_apic_init(vcpu);
+
+	if (rc)
+		return rc;
 	vcpu->state = &x->state;
 	x86_cpuid_set_cpus(vcpu->vm, vcpu->id + 1); /* vCPUs are made in order */
-	x86_apic_init(vcpu);
 	x86_code_forget(vcpu);
 	x86_vcpu_reset(vcpu, true);
 	if (vcpu->id)
@@ -124,7 +127,7 @@ static int vcpu_init(struct hc_vcpu *vcpu)
 
 static void vcpu_fini(struct hc_vcpu *vcpu)
 {
-	hc_timer_cancel(&x86_vcpu_of(vcpu)->apic.timer);
+	x86_apic_fini(vcpu);
 }
 
 const struct hc_arch_ops x86_arch_ops = {

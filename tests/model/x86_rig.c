@@ -109,6 +109,8 @@ static void make_vcpu(unsigned i)
 	vcpu->state = &rig_vcpus[i].state;
 	for (unsigned slot = 0; slot < HC_ARRAY_SIZE(rig_vcpus[i].code); slot++)
 		rig_vcpus[i].code[slot].key.cr3 = X86_CODE_NONE;
+	rig_vcpus[i].apic.page = hc_platform_alloc_pages(0);
+	assert_non_null(rig_vcpus[i].apic.page);
 	assert_int_equal(rig_backend->vcpu_create(vcpu), 0);
 	vcpu->parts[0] = (struct hc_backend_part){ vcpu->backend, vcpu->backend_data };
 	rig_long_mode(&rig_vcpus[i].state);
@@ -166,8 +168,10 @@ void rig_stop(void)
 {
 	leave_cpus();
 	rig_no_complaint();
-	for (unsigned i = 0; i < RIG_VCPUS; i++)
+	for (unsigned i = 0; i < RIG_VCPUS; i++) {
 		rig_backend->vcpu_destroy(&rig_vcpus[i].vcpu);
+		hc_platform_free_pages(rig_vcpus[i].apic.page, 0);
+	}
 	rig_backend->vm_destroy(&rig_vm.vm);
 	s2_destroy(&rig_vm.vm.s2);
 	for (unsigned i = 0; i < TEST_CPUS; i++) {

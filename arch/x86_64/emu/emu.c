@@ -75,7 +75,7 @@ static bool make_writable(struct hc_vcpu *vcpu, gpa_t gpa)
 
 static unsigned read_cr8(struct hc_vcpu *vcpu)
 {
-	return (unsigned)x86_vcpu_of(vcpu)->apic.tpr >> 4;
+	return x86_apic_cr8(vcpu);
 }
 
 static const struct emu_host_ops host_ops = { translate, make_writable, read_cr8 };

@@ -7,7 +7,7 @@
 /* CR8 reads take V_TPR; the local APIC's TPR may have changed through its page. */
 static inline void sync_tpr(struct hc_vcpu *vcpu, struct vmcb *v)
 {
-	uint8_t tpr = (uint8_t)(x86_vcpu_of(vcpu)->apic.tpr >> 4);
+	uint8_t tpr = (uint8_t)(x86_apic_get(&x86_vcpu_of(vcpu)->apic, APIC_TPR) >> 4);
 
 	if (v->v_tpr != tpr) {
 		v->v_tpr = tpr;

@@ -37,7 +37,7 @@ struct vmx_vm {
 struct vmx_vcpu {
 	struct vmx_region *vmcs;
 	hpa_t vmcs_pa;
-	uint8_t *virtual_apic; /* a page: what TPR shadow reads */
+	hpa_t virtual_apic; /* the local APIC's page, where TPR shadow reads VTPR (30.1.1) */
 	struct vmx_vm *vm;
 	struct vmx_cpu *cpu;      /* where it ran last */
 	uint64_t vpid_generation; /* its VPID is its own while this is its CPU's generation */
@@ -84,10 +84,10 @@ static inline struct vmx_cpu *vmx_cpu_of(struct hc_cpu *cpu)
 }
 
 /* What allocations a VM and a vCPU hold, of a VMCS in the state clear. 0, or -ENOMEM; nothing is
- * held then. */
+ * held then. virtual_apic is a page of the caller's. */
 int vmx_vm_alloc(struct vmx_vm *vm);
 void vmx_vm_free(struct vmx_vm *vm);
-int vmx_vcpu_alloc(struct vmx_vcpu *vv, struct vmx_vm *vm);
+int vmx_vcpu_alloc(struct vmx_vcpu *vv, struct vmx_vm *vm, const void *virtual_apic);
 void vmx_vcpu_free(struct vmx_vcpu *vv);
 
 /* caps.c */

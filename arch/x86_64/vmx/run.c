@@ -6,8 +6,6 @@
 #include "arch/x86_64/vmx/internal.h"
 #include "mmu/ept.h"
 
-#define VTPR 0x80 /* offset in the virtual-APIC page (SDM Vol. 3C 30.1.1) */
-
 static inline void sync_core(struct vmx_vcpu *vv, const struct x86_state *st)
 {
 	if (vv->rsp != st->gpr[X86_RSP]) {
@@ -82,7 +80,6 @@ void vmx_run(struct hc_vcpu *vcpu, struct hc_exit *exit)
 		vmx_set_state(vcpu, vcpu->dirty);
 	}
 	sync_core(vv, st);
-	vv->virtual_apic[VTPR] = (uint8_t)x86_vcpu_of(vcpu)->apic.tpr;
 	enter_tlb(vcpu, vv);
 
 	int error = vmx_hw_enter(st->gpr, vv->launched);

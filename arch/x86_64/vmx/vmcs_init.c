@@ -45,7 +45,7 @@ static void write_addresses(const struct vmx_vcpu *vv)
 	vmx_hw_write(VMCS_IO_BITMAP_A, io.v);
 	vmx_hw_write(VMCS_IO_BITMAP_B, io.v + HC_PAGE_SIZE);
 	vmx_hw_write(VMCS_MSR_BITMAP, hc_platform_to_hpa(vv->vm->msr_bitmap).v);
-	vmx_hw_write(VMCS_VIRTUAL_APIC_ADDRESS, hc_platform_to_hpa(vv->virtual_apic).v);
+	vmx_hw_write(VMCS_VIRTUAL_APIC_ADDRESS, vv->virtual_apic.v);
 }
 
 /* A region that was never a VMCS holds nothing that is known (25.11.3). */

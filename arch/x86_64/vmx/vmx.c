@@ -67,16 +67,14 @@ static void vmx_vm_destroy(struct hc_vm *vm)
 
 /* --- vCPUs --- */
 
-int vmx_vcpu_alloc(struct vmx_vcpu *vv, struct vmx_vm *vm)
+int vmx_vcpu_alloc(struct vmx_vcpu *vv, struct vmx_vm *vm, const void *virtual_apic)
 {
 	vv->vmcs = hc_platform_alloc_pages(0);
-	vv->virtual_apic = hc_platform_alloc_pages(0);
-	if (!vv->vmcs || !vv->virtual_apic) {
-		vmx_vcpu_free(vv);
+	if (!vv->vmcs)
 		return -ENOMEM;
-	}
 	vv->vmcs->revision = VMX_BASIC_REVISION(vmx_caps.msrs.basic);
 	vv->vmcs_pa = hc_platform_to_hpa(vv->vmcs);
+	vv->virtual_apic = hc_platform_to_hpa(virtual_apic);
 	vv->vm = vm;
 	vv->limit = VMX_NO_LIMIT;
 	return 0;
@@ -84,10 +82,7 @@ int vmx_vcpu_alloc(struct vmx_vcpu *vv, struct vmx_vm *vm)
 
 void vmx_vcpu_free(struct vmx_vcpu *vv)
 {
-	if (vv->vmcs)
-		hc_platform_free_pages(vv->vmcs, 0);
-	if (vv->virtual_apic)
-		hc_platform_free_pages(vv->virtual_apic, 0);
+	hc_platform_free_pages(vv->vmcs, 0);
 }
 
 static int vmx_vcpu_create(struct hc_vcpu *vcpu)
@@ -96,7 +91,7 @@ static int vmx_vcpu_create(struct hc_vcpu *vcpu)
 
 	if (!vv)
 		return hc_error(-ENOMEM, "vmx: no memory for a vCPU of VM %s", vcpu->vm->name);
-	if (vmx_vcpu_alloc(vv, vmx_vm_of(vcpu->vm))) {
+	if (vmx_vcpu_alloc(vv, vmx_vm_of(vcpu->vm), x86_vcpu_of(vcpu)->apic.page)) {
 		hc_platform_free(vv, sizeof(*vv));
 		return hc_error(-ENOMEM, "vmx: no memory for a VMCS of VM %s", vcpu->vm->name);
 	}
