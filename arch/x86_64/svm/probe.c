@@ -81,6 +81,7 @@ static void set_registers(const struct svm_cpu *c)
 	uint64_t cr4 = x86_host_read_cr4() | X86_CR4_OSFXSR;
 
 	x86_host_write_cr4(x86_fpu_caps.xsave ? cr4 | X86_CR4_OSXSAVE : cr4);
+	x86_fpu_enable();
 }
 
 static void free_pages(struct svm_cpu *c)

@@ -29,6 +29,7 @@ static void set_registers(void)
 	if (x86_fpu_caps.xsave)
 		cr4 |= X86_CR4_OSXSAVE;
 	x86_host_write_cr4((cr4 | m->cr4_fixed0) & m->cr4_fixed1);
+	x86_fpu_enable();
 }
 
 /* What an earlier user of VT-x left in the TLB is not known. */
