@@ -22,6 +22,36 @@ void hc_sched_init(const struct hc_sched_policy *policy)
 	cpu_count = 0;
 }
 
+/* --- CPUs --- */
+
+int hc_cpu_switch_on(struct hc_cpu *cpu, const char *name, size_t size,
+                     int (*switch_on)(void *data, unsigned id))
+{
+	void *data = hc_platform_alloc(size);
+
+	if (!data)
+		return hc_error(-ENOMEM, "%s: CPU %u: out of memory", name, cpu->id);
+	int rc = switch_on(data, cpu->id);
+
+	if (rc) {
+		hc_platform_free(data, size);
+		return rc;
+	}
+	cpu->backend_data = data;
+	return 0;
+}
+
+void hc_cpu_switch_off(struct hc_cpu *cpu, size_t size, void (*switch_off)(void *data))
+{
+	void *data = cpu->backend_data;
+
+	if (!data)
+		return;
+	switch_off(data);
+	hc_platform_free(data, size);
+	cpu->backend_data = NULL;
+}
+
 /* CPUs that come up at the same time stand in the order of their numbers all the same. */
 static void insert_cpu_locked(struct hc_cpu *cpu)
 {

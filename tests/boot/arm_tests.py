@@ -168,14 +168,17 @@ def tree_with(name, change):
 def run_with_tree(name, blob):
     machine = machines.Machine(directory=directory(name), backend="el2", emulator="virt", boot="kernel",
                                command=["true"], host_memory="768M", extra=("-dtb", str(blob)))
-    run.execute(machines.command_line(machine), machine, timeout=30)
-    return "\n".join(machines.read_verdict(machine.log).errors)
+    _, _, expired = run.execute(machines.command_line(machine), machine, timeout=30)
+    verdict = machines.read_verdict(machine.log)
+    assert not expired and verdict.ended and not verdict.ok, "it did not end as one that failed"
+    return "\n".join(verdict.errors)
 
 
 def check_tree_refused(name, change, *words):
     said = run_with_tree(name, tree_with(name, change))
     for word in words:
         assert re.search(word, said), f"{said!r} does not say {word}"
+    assert "panic" not in said, said
 
 
 @boot_test

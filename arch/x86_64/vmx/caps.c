@@ -54,6 +54,7 @@ static const struct control cpu2_controls[] = {
 	{ VMX_CPU2_PAUSE_LOOP, WANTED, NULL },
 	{ VMX_CPU2_INVPCID, WANTED, NULL },
 	{ VMX_CPU2_ENCLS, WANTED, NULL },
+	{ VMX_CPU2_XSAVES, WANTED, NULL },
 };
 
 static const struct control exit_controls[] = {
@@ -193,6 +194,7 @@ static void set_flags(struct vmx_caps *c)
 	c->pause_loop = c->cpu2 & VMX_CPU2_PAUSE_LOOP;
 	c->rdtscp = c->cpu2 & VMX_CPU2_RDTSCP;
 	c->invpcid = c->cpu2 & VMX_CPU2_INVPCID;
+	c->xsaves = c->cpu2 & VMX_CPU2_XSAVES;
 	c->ept_ad = ept & VMX_EPT_CAP_AD;
 	c->invept_one = ept & VMX_EPT_CAP_INVEPT_ONE;
 }

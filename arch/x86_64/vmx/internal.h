@@ -101,8 +101,9 @@ int vmx_cpu_usable(const char **why);
 int vmx_probe(struct hc_backend_info *info);
 int vmx_cpu_enable(struct hc_cpu *cpu);
 void vmx_cpu_disable(struct hc_cpu *cpu);
-int vmx_cpu_switch_on(struct vmx_cpu *c, unsigned id);
-void vmx_cpu_switch_off(struct vmx_cpu *c);
+/* data: a struct vmx_cpu. */
+int vmx_cpu_switch_on(void *data, unsigned id);
+void vmx_cpu_switch_off(void *data);
 
 /* selftest.c: runs a small guest on the calling CPU, which is switched on. 0, -ENOMEM, or
  * -EOPNOTSUPP with *why a constant. */

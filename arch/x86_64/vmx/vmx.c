@@ -122,6 +122,8 @@ static void vmx_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 		out[2] &= ~(1u << 22);
 	if (leaf == 7 && subleaf == 0 && !vmx_caps.invpcid)
 		out[1] &= ~(1u << 10);
+	if (leaf == 0xd && subleaf == 1 && !vmx_caps.xsaves)
+		out[0] &= ~(1u << 3);
 }
 
 struct hc_backend_ops vmx_backend = {
