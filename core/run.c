@@ -34,6 +34,13 @@ static int handle_interrupt(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	return HC_ACT_RESUME;
 }
 
+/* No interrupt is pending, but whoever is due may be. */
+static int handle_slice(struct hc_vcpu *vcpu, struct hc_exit *exit)
+{
+	hc_sched_tick(vcpu->cpu, vcpu);
+	return HC_ACT_RESUME;
+}
+
 static int handle_mode(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
 	int rc = hc_vm_leave_home(vcpu);
@@ -51,6 +58,7 @@ void hc_vcpu_set_handlers(struct hc_vcpu *vcpu, const hc_exit_handler *handlers)
 	for (unsigned r = 0; r < HC_EXIT_REASON_COUNT; r++)
 		vcpu->handlers[r] = handlers[r] ? handlers[r] : handle_nothing;
 	vcpu->handlers[HC_EXIT_INTERRUPT] = handle_interrupt;
+	vcpu->handlers[HC_EXIT_SLICE] = handle_slice;
 	vcpu->handlers[HC_EXIT_MODE] = handle_mode;
 }
 

@@ -22,6 +22,36 @@ void hc_sched_init(const struct hc_sched_policy *policy)
 	cpu_count = 0;
 }
 
+/* --- CPUs --- */
+
+int hc_cpu_switch_on(struct hc_cpu *cpu, const char *name, size_t size,
+                     int (*switch_on)(void *data, unsigned id))
+{
+	void *data = hc_platform_alloc(size);
+
+	if (!data)
+		return hc_error(-ENOMEM, "%s: CPU %u: out of memory", name, cpu->id);
+	int rc = switch_on(data, cpu->id);
+
+	if (rc) {
+		hc_platform_free(data, size);
+		return rc;
+	}
+	cpu->backend_data = data;
+	return 0;
+}
+
+void hc_cpu_switch_off(struct hc_cpu *cpu, size_t size, void (*switch_off)(void *data))
+{
+	void *data = cpu->backend_data;
+
+	if (!data)
+		return;
+	switch_off(data);
+	hc_platform_free(data, size);
+	cpu->backend_data = NULL;
+}
+
 /* CPUs that come up at the same time stand in the order of their numbers all the same. */
 static void insert_cpu_locked(struct hc_cpu *cpu)
 {
@@ -194,6 +224,22 @@ static struct outlook look(struct hc_cpu *cpu, struct hc_vcpu *running)
 	return (struct outlook){ v, waiting };
 }
 
+/* The hardware counts the guest's time only. A guest that spends its slice in exits is ended by the
+ * host's timer, which is not to come first where exits take a fifth of the time or less. */
+#define LATE(slice_ns) ((slice_ns) / 4)
+
+/* running's slice ends at end_ns (UINT64_MAX: not until somebody waits): when the host's timer has
+ * to say so. */
+static uint64_t end_slice_at(struct hc_vcpu *running, uint64_t now, uint64_t end_ns)
+{
+	const struct hc_backend_ops *backend = running->backend;
+	bool ends = end_ns != UINT64_MAX;
+
+	if (!backend->limit || !backend->limit(running, ends ? end_ns - now : UINT64_MAX) || !ends)
+		return end_ns;
+	return end_ns + LATE(current_policy->slice_ns(running));
+}
+
 void hc_sched_tick(struct hc_cpu *cpu, struct hc_vcpu *running)
 {
 	uint64_t now = hc_platform_now_ns(), end = UINT64_MAX;
@@ -211,6 +257,8 @@ void hc_sched_tick(struct hc_cpu *cpu, struct hc_vcpu *running)
 	if (end <= now) {
 		atomic_fetch_or(&running->requests, HC_REQ_YIELD);
 		end = UINT64_MAX;
+	} else if (running) {
+		end = end_slice_at(running, now, end);
 	}
 	set_deadline(cpu, hc_min(end, ahead.soonest ? next_of(ahead.soonest) : UINT64_MAX));
 }

@@ -35,6 +35,15 @@ struct hc_cpu {
 	void *backend_data;
 };
 
+/* For cpu_enable(): size bytes of zeros become cpu->backend_data when switch_on(), on the calling
+ * CPU, has made of them what the backend called name keeps for the CPU of that number. Its errors,
+ * or -ENOMEM; explained, and nothing has changed. */
+int hc_cpu_switch_on(struct hc_cpu *cpu, const char *name, size_t size,
+                     int (*switch_on)(void *data, unsigned id));
+
+/* For cpu_disable(): undoes it. Harmless on a CPU that was never enabled. */
+void hc_cpu_switch_off(struct hc_cpu *cpu, size_t size, void (*switch_off)(void *data));
+
 /* A policy. Called with the CPU's lock held but for place. */
 struct hc_sched_policy {
 	const char *name;

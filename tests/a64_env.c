@@ -2,17 +2,19 @@
 #include "tests/a64_env.h"
 
 #include <assert.h>
-#include <hypercore/errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "mmu/vmsav8.h"
 #include "tests/platform.h"
+#include "tests/unit.h"
 
 /* --- State groups --- */
 
-static void copy_group(struct a64_state *to, const struct a64_state *from, uint32_t group)
+static void copy_group(void *to_, const void *from_, uint32_t group)
 {
+	struct a64_state *to = to_;
+	const struct a64_state *from = from_;
+
 	switch (group) {
 	case A64_G_CORE:
 		memcpy(to->x, from->x, sizeof(to->x));
@@ -50,117 +52,47 @@ static void copy_group(struct a64_state *to, const struct a64_state *from, uint3
 	}
 }
 
-static void copy_groups(struct a64_state *to, const struct a64_state *from, uint32_t groups)
-{
-	for (uint32_t group = 1; group < A64_G_ALL; group <<= 1)
-		if (groups & group)
-			copy_group(to, from, group);
-}
-
 /* Everything but CORE, and what backends never change. */
-static void spoil(struct a64_state *s)
+static void spoil(void *state)
 {
 	static struct a64_state rubbish;
 
 	memset(&rubbish, 0xa5, sizeof(rubbish));
 	rubbish.serror = true;
-	copy_groups(s, &rubbish, A64_G_ALL & ~(uint32_t)(A64_G_CORE | A64_G_ID));
+	script_copy(state, &rubbish, A64_G_ALL & ~(uint32_t)(A64_G_CORE | A64_G_ID));
 }
 
 /* --- The backend --- */
 
-unsigned a64_env_gpa_bits = 40;
-
-static int probe(struct hc_backend_info *info)
+static uint64_t pc(const void *state)
 {
-	snprintf(info->reason, sizeof(info->reason), "replays exits");
-	info->max_vcpus = 0;
-	info->gpa_bits = a64_env_gpa_bits;
-	info->gic_version = 3;
-	return 0;
+	return ((const struct a64_state *)state)->pc;
 }
 
-static int cpu_enable(struct hc_cpu *cpu)
+static int add_ram(struct hc_vm *vm, uint64_t size)
 {
-	return 0;
+	return hc_vm_add_ram(vm, gpa_of(A64_ENV_RAM), size);
 }
 
-static void cpu_nothing(struct hc_cpu *cpu)
-{
-}
-
-static int vm_create(struct hc_vm *vm)
-{
-	hc_vm_set_part(vm, &a64_scripted_backend, vm);
-	return 0;
-}
-
-static void vm_nothing(struct hc_vm *vm)
-{
-}
-
-static int vcpu_create(struct hc_vcpu *vcpu)
-{
-	vcpu->backend_data = hc_platform_alloc(sizeof(struct a64_script));
-	return vcpu->backend_data ? 0 : -ENOMEM;
-}
-
-static void vcpu_destroy(struct hc_vcpu *vcpu)
-{
-	hc_platform_free(vcpu->backend_data, sizeof(struct a64_script));
-}
-
-static void vcpu_nothing(struct hc_vcpu *vcpu)
-{
-}
-
-static void get_state(struct hc_vcpu *vcpu, uint32_t groups)
-{
-	copy_groups(vcpu->state, &a64_script_of(vcpu)->hw, groups);
-}
-
-static void set_state(struct hc_vcpu *vcpu, uint32_t groups)
-{
-	copy_groups(&a64_script_of(vcpu)->hw, vcpu->state, groups);
-}
-
-static void enter(struct hc_vcpu *vcpu)
-{
-	set_state(vcpu, vcpu->dirty);
-	a64_script_of(vcpu)->entries++;
-}
-
-static void leave(struct hc_vcpu *vcpu, struct hc_exit *exit)
-{
-	struct a64_state *state = vcpu->state;
-
-	spoil(state);
-	copy_groups(state, &a64_script_of(vcpu)->hw, A64_G_CORE);
-	vcpu->valid = A64_G_CORE;
-	vcpu->dirty = 0;
-	exit->pc = state->pc;
-}
+const struct script_isa script_isa = {
+	.arch = &a64_arch_ops,
+	.size = sizeof(struct a64_script),
+	.hw_offset = offsetof(struct a64_script, hw),
+	.core = A64_G_CORE,
+	.all = A64_G_ALL,
+	.gic_version = 3,
+	.copy_group = copy_group,
+	.spoil = spoil,
+	.pc = pc,
+	.enter = script_enter,
+	.add_ram = add_ram,
+};
 
 static void run(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
-	struct a64_script *s = a64_script_of(vcpu);
-
-	enter(vcpu);
-	if (s->at < s->count) {
-		const struct a64_step *step = &s->steps[s->at++];
-
-		test_now_ns += step->advance_ns;
-		if (step->guest)
-			step->guest(vcpu, &s->hw);
-		*exit = step->exit;
-	} else {
-		*exit = (struct hc_exit){ .reason = HC_EXIT_HALT, .next_pc = s->hw.pc };
-	}
-	leave(vcpu, exit);
-}
-
-static void invalidate(struct hc_vm *vm, gpa_t gpa, uint64_t size)
-{
+	script_enter(vcpu);
+	(void)script_next(vcpu, exit);
+	script_leave(vcpu, exit);
 }
 
 unsigned a64_env_written;
@@ -170,30 +102,12 @@ static void written(struct hc_vm *vm, gpa_t gpa, uint64_t size)
 	a64_env_written++;
 }
 
-static void explain(struct hc_vcpu *vcpu, const struct hc_exit *exit, char *buf, size_t size)
-{
-	snprintf(buf, size, "scripted code %llu", (unsigned long long)exit->u.raw.code);
-}
-
-const struct hc_backend_ops a64_scripted_backend = {
-	.name = "scripted",
+const struct hc_backend_ops scripted_backend = {
 	.isa = HC_ISA_AARCH64,
 	.s2_format = &vmsav8_format,
-	.probe = probe,
-	.cpu_enable = cpu_enable,
-	.cpu_disable = cpu_nothing,
-	.vm_create = vm_create,
-	.vm_destroy = vm_nothing,
-	.vcpu_create = vcpu_create,
-	.vcpu_destroy = vcpu_destroy,
-	.load = vcpu_nothing,
-	.put = vcpu_nothing,
 	.run = run,
-	.get_state = get_state,
-	.set_state = set_state,
-	.invalidate = invalidate,
 	.written = written,
-	.explain = explain,
+	SCRIPT_BACKEND,
 };
 
 /* --- Physical CPUs --- */
@@ -261,59 +175,11 @@ uint64_t a64_host_id(uint32_t number)
 
 /* --- For the tests --- */
 
-struct hc_vm *a64_env_vm(unsigned cpus, uint64_t memory)
+void a64_env_end(struct hc_vm *vm)
 {
-	const struct hc_vm_config config = { "test", &a64_arch_ops, &a64_scripted_backend, cpus,
-		                             NULL };
-	struct hc_vm *vm;
-
-	test_platform_init(1);
-	if (hc_vm_create(&vm, &config))
-		return NULL;
-	if (memory && hc_vm_add_ram(vm, gpa_of(A64_ENV_RAM), memory)) {
-		hc_vm_destroy(vm);
-		return NULL;
-	}
-	return vm;
-}
-
-void a64_env_script(struct hc_vcpu *vcpu, const struct a64_step *steps, unsigned count)
-{
-	struct a64_script *s = a64_script_of(vcpu);
-
-	s->steps = steps;
-	s->count = count;
-	s->at = 0;
-}
-
-static void stop_this_cpu(void)
-{
-	atomic_store(&hc_platform_this_cpu()->stop, true);
-}
-
-void a64_env_run(void)
-{
-	test_on_idle = stop_this_cpu;
-	hc_sched_loop(hc_sched_cpu(0));
-	atomic_store(&hc_sched_cpu(0)->stop, false);
-	test_on_idle = NULL;
-}
-
-int a64_env_exit(struct hc_vcpu *vcpu, const struct hc_exit *exit)
-{
-	struct hc_exit e = *exit;
-
-	if (atomic_fetch_and(&vcpu->requests, ~(uint32_t)HC_REQ_EVENT) & HC_REQ_EVENT)
-		(void)vcpu->vm->arch->before_entry(vcpu);
-	enter(vcpu);
-	leave(vcpu, &e);
-	return vcpu->vm->arch->handlers[e.reason](vcpu, &e);
-}
-
-struct a64_state *a64_env_state(struct hc_vcpu *vcpu)
-{
-	hc_vcpu_need(vcpu, A64_G_ALL);
-	return vcpu->state;
+	assert_int_equal(hc_vm_destroy(vm), 0);
+	assert_int_equal(test_allocated, 0);
+	a64_host = A64_HOST_A57;
 }
 
 struct a64_state *a64_env_set(struct hc_vcpu *vcpu)

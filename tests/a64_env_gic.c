@@ -54,7 +54,7 @@ struct hc_vm *a64_env_vm_with_gic(unsigned cpus, uint64_t memory)
 	struct hc_vm *vm;
 
 	a64_env_gic = (struct a64_env_gic){ 0 };
-	vm = a64_env_vm(cpus, memory);
+	vm = script_vm(cpus, memory);
 	if (!vm)
 		return NULL;
 	for (unsigned i = 0; i < cpus; i++)

@@ -171,6 +171,30 @@ long env_load(struct env *e, const uint8_t *buf, size_t size)
 	return rc < 0 ? rc : 0;
 }
 
+static void damage(uint8_t *buf, size_t size, uint64_t *seed)
+{
+	for (uint64_t k = test_below(seed, 4) + 1; k > 0; k--)
+		buf[test_below(seed, size)] = (uint8_t)test_random(seed);
+}
+
+unsigned env_load_damaged(struct env *e, unsigned copies, uint64_t seed, void (*use)(struct env *e))
+{
+	uint8_t good[1024], bad[1024];
+	size_t n = env_save(e, good, sizeof(good));
+	unsigned refused = 0;
+
+	for (unsigned i = 0; i < copies; i++) {
+		memcpy(bad, good, n);
+		damage(bad, n, &seed);
+		if (env_load(e, bad, n)) {
+			refused++;
+			hc_devices_reset(e->vm);
+		}
+		use(e);
+	}
+	return refused;
+}
+
 int env_setup(void **state)
 {
 	*state = env_begin(0);

@@ -57,8 +57,14 @@ size_t env_save(struct env *e, uint8_t *buf, size_t size);
 /* Into the same devices of another VM: 0 or the first error. */
 long env_load(struct env *e, const uint8_t *buf, size_t size);
 
+/* Loads damaged copies of all devices' state, so many, and after each has use() access them; a
+ * reset follows those that are refused. Returns how many were. */
+unsigned env_load_damaged(struct env *e, unsigned copies, uint64_t seed,
+                          void (*use)(struct env *e));
+
 /* CMocka setup and teardown with slot 0 in *state. */
 int env_setup(void **state);
 int env_teardown(void **state);
+#define ENV_TEST(function) cmocka_unit_test_setup_teardown(function, env_setup, env_teardown)
 
 #endif

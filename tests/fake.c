@@ -6,6 +6,7 @@
 
 #include "mmu/npt.h"
 #include "tests/platform.h"
+#include "tests/stub_backend.h"
 
 int fake_probe_rc;
 unsigned fake_invalidations;
@@ -20,33 +21,16 @@ static int fake_probe(struct hc_backend_info *info)
 	return fake_probe_rc;
 }
 
-static int cpu_enable(struct hc_cpu *cpu)
-{
-	return 0;
-}
-
-static void cpu_disable(struct hc_cpu *cpu)
-{
-}
-
 static int vm_create(struct hc_vm *vm)
 {
 	vm->parts[0].data = vm; /* nothing looks at it */
 	return 0;
 }
 
-static void vm_destroy(struct hc_vm *vm)
-{
-}
-
 static int vcpu_create(struct hc_vcpu *vcpu)
 {
 	vcpu->backend_data = vcpu;
 	return 0;
-}
-
-static void vcpu_destroy(struct hc_vcpu *vcpu)
-{
 }
 
 static void load(struct hc_vcpu *vcpu)
@@ -84,10 +68,6 @@ static void get_state(struct hc_vcpu *vcpu, uint32_t groups)
 	fake_of(vcpu)->gets++;
 }
 
-static void set_state(struct hc_vcpu *vcpu, uint32_t groups)
-{
-}
-
 static int inject(struct hc_vcpu *vcpu, const struct x86_event *event)
 {
 	return -ENOSYS;
@@ -112,17 +92,17 @@ const struct hc_backend_ops fake_backend = {
 	.isa = HC_ISA_X86_64,
 	.s2_format = &npt_format,
 	.probe = fake_probe,
-	.cpu_enable = cpu_enable,
-	.cpu_disable = cpu_disable,
+	.cpu_enable = stub_cpu_enable,
+	.cpu_disable = stub_cpu_disable,
 	.vm_create = vm_create,
-	.vm_destroy = vm_destroy,
+	.vm_destroy = stub_vm_destroy,
 	.vcpu_create = vcpu_create,
-	.vcpu_destroy = vcpu_destroy,
+	.vcpu_destroy = stub_vcpu,
 	.load = load,
 	.put = put,
 	.run = run,
 	.get_state = get_state,
-	.set_state = set_state,
+	.set_state = stub_state,
 	.inject = inject,
 	.request_window = request_window,
 	.invalidate = invalidate,
@@ -223,17 +203,9 @@ void fake_script(struct hc_vm *vm, unsigned cpu, const struct fake_step *steps, 
 	f->at = 0;
 }
 
-static void stop_this_cpu(void)
-{
-	atomic_store(&hc_platform_this_cpu()->stop, true);
-}
-
 void fake_run_cpu(unsigned cpu)
 {
 	test_platform_be(cpu);
-	test_on_idle = stop_this_cpu;
-	hc_sched_loop(hc_sched_cpu(cpu));
-	atomic_store(&hc_sched_cpu(cpu)->stop, false);
-	test_on_idle = NULL;
+	test_run_until_idle();
 	test_platform_be(0);
 }

@@ -51,6 +51,24 @@ void test_platform_be(unsigned cpu)
 	this_cpu = &cpus[cpu];
 }
 
+void test_stop_loop(void)
+{
+	atomic_store(&this_cpu->stop, true);
+}
+
+void test_run_loop(void)
+{
+	hc_sched_loop(this_cpu);
+	atomic_store(&this_cpu->stop, false);
+}
+
+void test_run_until_idle(void)
+{
+	test_on_idle = test_stop_loop;
+	test_run_loop();
+	test_on_idle = NULL;
+}
+
 static bool failing(void)
 {
 	return test_fail_alloc && --test_fail_alloc == 0;

@@ -27,6 +27,13 @@ extern unsigned test_kicks[TEST_CPUS];
 extern void (*test_on_idle)(void);
 extern void (*test_on_irq_window)(void);
 
+/* The loop of the CPU that the test is, until something like test_stop_loop() stops it. */
+void test_run_loop(void);
+void test_stop_loop(void); /* for test_on_idle: of the CPU that calls it */
+
+/* The same, until nothing is left to do. */
+void test_run_until_idle(void);
+
 /* The n-th allocation from now on fails, once (0: none does). */
 extern unsigned test_fail_alloc;
 

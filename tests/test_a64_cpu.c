@@ -15,13 +15,6 @@ static struct hc_vm *vm_on(enum a64_host host, unsigned cpus)
 	return vm;
 }
 
-static void done(struct hc_vm *vm)
-{
-	assert_int_equal(hc_vm_destroy(vm), 0);
-	assert_int_equal(test_allocated, 0);
-	a64_host = A64_HOST_A57;
-}
-
 /* --- Reset --- */
 
 static void test_reset(void **state)
@@ -44,7 +37,7 @@ static void test_reset(void **state)
 		assert_false(s->serror);
 		assert_int_equal(vm->vcpus[i]->dirty & A64_G_ALL, A64_G_ALL);
 	}
-	done(vm);
+	a64_env_end(vm);
 }
 
 /* --- ID registers --- */
@@ -87,7 +80,7 @@ static void test_id_of_known_hosts(void **state)
 
 		for (unsigned i = 0; i < A64_ID_COUNT; i++)
 			assert_int_equal(a64_vm_of(vm)->id[i], expected_id(i, h));
-		done(vm);
+		a64_env_end(vm);
 	}
 }
 
@@ -120,12 +113,12 @@ static void test_id_of_any_host(void **state)
 	struct hc_vm *vm = vm_on(A64_HOST_ZERO, 1);
 
 	memcpy(zeros, a64_vm_of(vm)->id, sizeof(zeros));
-	done(vm);
+	a64_env_end(vm);
 	assert_int_equal(zeros[A64_ID_AA64PFR0], 0x01000011);
 	assert_int_equal(zeros[A64_ID_AA64DFR0], UINT64_C(0xf000000006));
 	vm = vm_on(A64_HOST_ALL_ONES, 1);
 	memcpy(ones, a64_vm_of(vm)->id, sizeof(ones));
-	done(vm);
+	a64_env_end(vm);
 	for (a64_host_seed = 1; a64_host_seed < 300; a64_host_seed++) {
 		vm = vm_on(A64_HOST_RANDOM, 1);
 		a64_host = A64_HOST_RANDOM;
@@ -143,7 +136,7 @@ static void test_id_of_any_host(void **state)
 		uint64_t dfr0 = a64_vm_of(vm)->id[A64_ID_AA64DFR0];
 
 		assert_true(hc_bits(dfr0, 31, 28) <= hc_bits(dfr0, 15, 12));
-		done(vm);
+		a64_env_end(vm);
 	}
 }
 
@@ -156,17 +149,17 @@ static void test_id_parange(void **state)
 		      { 42, 3 }, { 44, 4 }, { 47, 4 }, { 48, 5 } };
 
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(cases); i++) {
-		a64_env_gpa_bits = cases[i].bits;
+		script_gpa_bits = cases[i].bits;
 		struct hc_vm *vm = vm_on(A64_HOST_ALL_ONES, 1);
 
 		assert_int_equal(a64_vm_of(vm)->id[A64_ID_AA64MMFR0] & 15, cases[i].range);
-		done(vm);
+		a64_env_end(vm);
 		vm = vm_on(A64_HOST_A57, 1); /* 44 bits */
 		assert_int_equal(a64_vm_of(vm)->id[A64_ID_AA64MMFR0] & 15,
 		                 cases[i].range < 4 ? cases[i].range : 4);
-		done(vm);
+		a64_env_end(vm);
 	}
-	a64_env_gpa_bits = 40;
+	script_gpa_bits = 40;
 }
 
 static void test_id_gic(void **state)
@@ -177,7 +170,7 @@ static void test_id_gic(void **state)
 		a64_set_gic_version(vm, version);
 		assert_int_equal(hc_bits(a64_vm_of(vm)->id[A64_ID_AA64PFR0], 27, 24), version == 3);
 	}
-	done(vm);
+	a64_env_end(vm);
 }
 
 /* --- Exceptions --- */
@@ -273,20 +266,20 @@ static void test_exceptions(void **state)
 			s->pc = want.pc;
 			s->pstate = want.pstate;
 			memcpy(s->sys, want.sys, sizeof(s->sys));
-			a64_env_exit(vcpu, &nothing); /* SYS is rubbish now */
+			script_exit(vcpu, &nothing); /* SYS is rubbish now */
 			reference_entry(&want, hosts[h] == A64_HOST_N1, hosts[h] == A64_HOST_N1);
 			uint64_t pstate = want.pstate;
 
 			want.pstate = want.sys[A64_SPSR_EL1];
 			raise(vcpu, n / 4 % HOWS, &want);
 			want.pstate = pstate;
-			a64_env_exit(vcpu, &nothing); /* and goes to the hardware and back */
+			script_exit(vcpu, &nothing); /* and goes to the hardware and back */
 			s = a64_env_state(vcpu);
 			assert_int_equal(s->pc, want.pc);
 			assert_int_equal(s->pstate, want.pstate);
 			assert_memory_equal(s->sys, want.sys, sizeof(s->sys));
 		}
-		done(vm);
+		a64_env_end(vm);
 	}
 }
 
@@ -298,10 +291,10 @@ static void test_serror(void **state)
 
 	for (unsigned i = 0; i < 2; i++) {
 		a64_env_set(vcpu)->serror = false;
-		assert_int_equal(a64_env_exit(vcpu, &exit), HC_ACT_RESUME);
+		assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
 		vcpu->stats.exits[HC_EXIT_SERROR].count++;
 		exit.reason = HC_EXIT_WINDOW;
-		a64_env_exit(vcpu, &exit);
+		script_exit(vcpu, &exit);
 		assert_true(a64_env_state(vcpu)->serror);
 		assert_int_equal(a64_env_state(vcpu)->vsesr, 0x123456);
 		exit.reason = HC_EXIT_SERROR;
@@ -309,7 +302,7 @@ static void test_serror(void **state)
 	/* Told once. */
 	assert_non_null(strstr(test_log(), "SError 0xbe123456"));
 	assert_null(strstr(strstr(test_log(), "SError") + 1, "SError"));
-	done(vm);
+	a64_env_end(vm);
 }
 
 /* A step of the guest's own debugger ends with the instruction. */
@@ -320,11 +313,11 @@ static void test_skip(void **state)
 	struct hc_exit exit = { .reason = HC_EXIT_CACHE, .next_pc = 0x1004 };
 
 	a64_env_set(vcpu)->pstate = A64_PSTATE_EL1H | A64_PSTATE_SS | 3 << 10 | 1u << 30;
-	assert_int_equal(a64_env_exit(vcpu, &exit), HC_ACT_RESUME);
+	assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
 	assert_int_equal(a64_env_state(vcpu)->pc, 0x1004);
 	assert_int_equal(a64_env_state(vcpu)->pstate, A64_PSTATE_EL1H | 1u << 30);
 	assert_true(vcpu->dirty & A64_G_CORE);
-	done(vm);
+	a64_env_end(vm);
 }
 
 /* --- Ends --- */
@@ -335,16 +328,16 @@ static void test_refused(void **state)
 
 	for (unsigned i = 0; i < 2; i++) {
 		struct hc_vm *vm = vm_on(A64_HOST_A57, 1);
-		const struct a64_step step = { { .reason = reasons[i], .u.raw = { 77, 0, 0 } },
-			                       0,
-			                       NULL };
+		const struct script_step step = { { .reason = reasons[i], .u.raw = { 77, 0, 0 } },
+			                          0,
+			                          NULL };
 
-		a64_env_script(vm->vcpus[0], &step, 1);
+		script_set(vm->vcpus[0], &step, 1);
 		assert_int_equal(hc_vm_start(vm), 0);
-		a64_env_run();
+		test_run_until_idle();
 		assert_int_equal(hc_vm_state(vm), HC_VM_FAILED);
 		assert_non_null(strstr(hc_vm_reason(vm), "scripted code 77"));
-		done(vm);
+		a64_env_end(vm);
 	}
 }
 
@@ -356,13 +349,13 @@ static void test_foreign_reasons(void **state)
 
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(reasons); i++) {
 		struct hc_vm *vm = vm_on(A64_HOST_A57, 1);
-		const struct a64_step step = { { .reason = reasons[i] }, 0, NULL };
+		const struct script_step step = { { .reason = reasons[i] }, 0, NULL };
 
-		a64_env_script(vm->vcpus[0], &step, 1);
+		script_set(vm->vcpus[0], &step, 1);
 		assert_int_equal(hc_vm_start(vm), 0);
-		a64_env_run();
+		test_run_until_idle();
 		assert_int_equal(hc_vm_state(vm), HC_VM_FAILED);
-		done(vm);
+		a64_env_end(vm);
 	}
 }
 
@@ -373,10 +366,10 @@ static void test_undefined(void **state)
 	const struct hc_exit exit = { .reason = HC_EXIT_UNDEFINED };
 
 	a64_env_set(vcpu)->sys[A64_VBAR_EL1] = 0x8000;
-	assert_int_equal(a64_env_exit(vcpu, &exit), HC_ACT_RESUME);
+	assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
 	assert_int_equal(a64_env_state(vcpu)->pc, 0x8200);
 	assert_int_equal(a64_env_state(vcpu)->sys[A64_ESR_EL1], HC_BIT(25));
-	done(vm);
+	a64_env_end(vm);
 }
 
 int main(void)

@@ -52,12 +52,6 @@ static struct hc_vcpu *guest(void)
 	return vm->vcpus[0];
 }
 
-static void done(struct hc_vcpu *vcpu)
-{
-	assert_int_equal(hc_vm_destroy(vcpu->vm), 0);
-	assert_int_equal(test_allocated, 0);
-}
-
 static struct a64_state *prepare(struct hc_vcpu *vcpu)
 {
 	struct a64_state *s = a64_env_set(vcpu);
@@ -135,7 +129,7 @@ static void test_described(void **state)
 		memcpy(want, s->x, sizeof(want));
 		if (!(r & 4) && a->rt < 31)
 			want[a->rt] = loaded(a, offset);
-		assert_int_equal(a64_env_exit(vcpu, &exit), HC_ACT_RESUME);
+		assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
 		assert_int_equal(a64_state_of(vcpu)->pc, PC + 4);
 		assert_memory_equal(a64_state_of(vcpu)->x, want, sizeof(want));
 		uint64_t value = a->rt < 31 ? before.x[a->rt] : 0;
@@ -144,7 +138,7 @@ static void test_described(void **state)
 			assert_memory_equal(cells + offset, &value, width);
 	}
 	assert_int_equal(reads + writes, 4000);
-	done(vcpu);
+	a64_env_end(vcpu->vm);
 }
 
 static void test_nowhere(void **state)
@@ -159,11 +153,11 @@ static void test_nowhere(void **state)
 			exit.u.stage2.described = 1;
 			exit.u.stage2.width = (uint8_t)(1u << i);
 			prepare(vcpu);
-			assert_int_equal(a64_env_exit(vcpu, &exit), HC_ACT_RESUME);
+			assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
 			assert_int_equal(abort_at(vcpu, NOWHERE + 8 * i),
 			                 write ? DABT_WRITE : DABT_READ);
 		}
-	done(vcpu);
+	a64_env_end(vcpu->vm);
 }
 
 /* A store to ROM is lost. */
@@ -176,11 +170,11 @@ static void test_rom(void **state)
 	exit.u.stage2.width = 8;
 	memset(rom, 0x11, sizeof(rom));
 	prepare(vcpu);
-	assert_int_equal(a64_env_exit(vcpu, &exit), HC_ACT_RESUME);
+	assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
 	assert_int_equal(a64_env_state(vcpu)->pc, PC + 4);
 	for (unsigned i = 0; i < sizeof(rom); i++)
 		assert_int_equal(rom[i], 0x11);
-	done(vcpu);
+	a64_env_end(vcpu->vm);
 }
 
 static void test_fetch_and_walk(void **state)
@@ -189,17 +183,17 @@ static void test_fetch_and_walk(void **state)
 	struct hc_exit exit = access_at(DEVICE, HC_ACCESS_EXEC);
 
 	prepare(vcpu);
-	assert_int_equal(a64_env_exit(vcpu, &exit), HC_ACT_RESUME);
+	assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
 	assert_int_equal(abort_at(vcpu, DEVICE), IABT);
 	exit = access_at(DEVICE, HC_ACCESS_READ); /* tables in a device */
 	exit.u.stage2.in_walk = 1;
 	exit.u.stage2.gva = gva_of(0x12345678);
 	prepare(vcpu);
-	assert_int_equal(a64_env_exit(vcpu, &exit), HC_ACT_RESUME);
+	assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
 	assert_int_equal(abort_at(vcpu, 0x12345678), DABT_READ);
 	exit.u.stage2.gva = gva_of(PC); /* of the instruction itself */
 	prepare(vcpu);
-	assert_int_equal(a64_env_exit(vcpu, &exit), HC_ACT_RESUME);
+	assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
 	assert_int_equal(abort_at(vcpu, PC), IABT);
 	assert_int_equal(reads, 0);
 	/* Also when the page is known for a device's. */
@@ -207,14 +201,14 @@ static void test_fetch_and_walk(void **state)
 	exit.u.stage2.described = 1;
 	exit.u.stage2.width = 4;
 	prepare(vcpu);
-	a64_env_exit(vcpu, &exit);
+	script_exit(vcpu, &exit);
 	assert_int_equal(reads, 1);
 	exit.u.stage2.access = HC_ACCESS_EXEC;
 	exit.u.stage2.described = 0;
 	prepare(vcpu);
-	a64_env_exit(vcpu, &exit);
+	script_exit(vcpu, &exit);
 	assert_int_equal(abort_at(vcpu, DEVICE), IABT);
-	done(vcpu);
+	a64_env_end(vcpu->vm);
 }
 
 /* DC IVAC and the like of a device's address. */
@@ -225,9 +219,9 @@ static void test_cache(void **state)
 
 	exit.u.stage2.is_cache = 1;
 	prepare(vcpu);
-	assert_int_equal(a64_env_exit(vcpu, &exit), HC_ACT_RESUME);
+	assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
 	assert_int_equal(a64_env_state(vcpu)->pc, PC + 4);
-	done(vcpu);
+	a64_env_end(vcpu->vm);
 }
 
 /* RAM that is mapped: the access is simply made again, and the dirty log learns of writes. */
@@ -249,13 +243,13 @@ static void test_ram(void **state)
 		                                                                  : HC_ACCESS_READ);
 		exit.u.stage2.in_walk = i == 2;
 		exit.u.stage2.present = 1;
-		assert_int_equal(a64_env_exit(vcpu, &exit), HC_ACT_RESUME);
+		assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
 		assert_memory_equal(a64_env_state(vcpu), &before, offsetof(struct a64_state, gic));
 	}
 	assert_int_equal(s2_log_collect(&vm->s2, gpa_of(A64_ENV_RAM), MEMORY, bitmap), 2);
 	assert_int_equal(bitmap[0], 1u << 6 | 1u << 7);
 	s2_log_stop(&vm->s2);
-	done(vcpu);
+	a64_env_end(vcpu->vm);
 }
 
 /* Memory that is added where there was nothing before. */
@@ -268,14 +262,14 @@ static void test_new_ram(void **state)
 	exit.u.stage2.width = 4;
 	for (unsigned i = 0; i < 2; i++) {
 		prepare(vcpu);
-		a64_env_exit(vcpu, &exit);
+		script_exit(vcpu, &exit);
 		assert_int_equal(abort_at(vcpu, NOWHERE), DABT_READ);
 	}
 	assert_int_equal(hc_vm_add_ram(vcpu->vm, gpa_of(NOWHERE), HC_PAGE_SIZE), 0);
 	prepare(vcpu);
-	a64_env_exit(vcpu, &exit);
+	script_exit(vcpu, &exit);
 	assert_int_equal(a64_env_state(vcpu)->pc, PC);
-	done(vcpu);
+	a64_env_end(vcpu->vm);
 }
 
 /* --- Accesses that are decoded --- */
@@ -285,7 +279,7 @@ static int run_insn(struct hc_vcpu *vcpu, uint32_t insn, uint64_t gpa, enum hc_a
 	const struct hc_exit exit = access_at(gpa, access);
 
 	assert_int_equal(hc_mem_write(vcpu->vm, gpa_of(PC), &insn, 4), 0);
-	return a64_env_exit(vcpu, &exit);
+	return script_exit(vcpu, &exit);
 }
 
 static void test_pairs(void **state)
@@ -313,7 +307,7 @@ static void test_pairs(void **state)
 		uint64_t at = el1h ? 0x50 : 0x40;
 
 		run_insn(vcpu, 0xb81fc7e3, DEVICE + at, HC_ACCESS_WRITE);
-		a64_env_exit(vcpu, &(struct hc_exit){ .reason = HC_EXIT_WINDOW });
+		script_exit(vcpu, &(struct hc_exit){ .reason = HC_EXIT_WINDOW });
 		s = a64_env_state(vcpu);
 		assert_int_equal(s->pc, PC + 4);
 		assert_memory_equal(cells + at, &stored, 4);
@@ -332,9 +326,9 @@ static void test_pairs(void **state)
 	memset(s->v, 0, sizeof(s->v));
 	s->x[2] = DEVICE;
 	run_insn(vcpu, 0x3dc00043, DEVICE, HC_ACCESS_READ);
-	a64_env_exit(vcpu, &(struct hc_exit){ .reason = HC_EXIT_WINDOW });
+	script_exit(vcpu, &(struct hc_exit){ .reason = HC_EXIT_WINDOW });
 	assert_int_equal(a64_env_state(vcpu)->v[3][1], UINT64_C(0x4242424242424242));
-	done(vcpu);
+	a64_env_end(vcpu->vm);
 }
 
 /* Half in RAM, half nowhere, and into the device's next page. */
@@ -352,7 +346,7 @@ static void test_page_ends(void **state)
 	uint32_t insn = 0xb9400020;
 
 	assert_int_equal(hc_mem_write(vcpu->vm, gpa_of(PC), &insn, 4), 0);
-	a64_env_exit(vcpu, &exit);
+	script_exit(vcpu, &exit);
 	memcpy(&want, cells + HC_PAGE_SIZE - 2, 4);
 	assert_int_equal(a64_env_state(vcpu)->x[0], want);
 	/* Behind the device there is nothing. */
@@ -360,7 +354,7 @@ static void test_page_ends(void **state)
 	exit.u.stage2.described = 1;
 	exit.u.stage2.width = 4;
 	prepare(vcpu)->x[1] = DEVICE + sizeof(cells) - 2;
-	a64_env_exit(vcpu, &exit);
+	script_exit(vcpu, &exit);
 	assert_int_equal(abort_at(vcpu, DEVICE + sizeof(cells)), DABT_READ);
 	/* No register changes. */
 	s = prepare(vcpu);
@@ -375,7 +369,7 @@ static void test_page_ends(void **state)
 	s->x[1] = DEVICE - 8;
 	run_insn(vcpu, 0xa9000821, DEVICE - 8, HC_ACCESS_WRITE); /* STP X1, X2, [X1] */
 	assert_int_equal(abort_at(vcpu, DEVICE - 8), DABT_WRITE);
-	done(vcpu);
+	a64_env_end(vcpu->vm);
 }
 
 /* LDADD on a device reads and writes; on RAM only the CPU can do it. */
@@ -398,7 +392,7 @@ static void test_atomics(void **state)
 	s->x[1] = A64_ENV_RAM + 0x2000;
 	run_insn(vcpu, 0xf8220020, DEVICE, HC_ACCESS_WRITE);
 	assert_int_equal(a64_env_state(vcpu)->pc, PC);
-	done(vcpu);
+	a64_env_end(vcpu->vm);
 }
 
 /* One that is nowhere could not have been read; LDTR and STTR are EL0's, unless UAO is set, and PAN
@@ -446,7 +440,7 @@ static void test_rights(void **state)
 			assert_int_equal(a64_state_of(vcpu)->pc, want ? VBAR + 0x200 : PC + 4);
 		}
 	}
-	done(vcpu);
+	a64_env_end(vcpu->vm);
 }
 
 /* What cannot be carried out is the guest's trouble, told once. */
@@ -470,7 +464,7 @@ static void test_refused(void **state)
 	assert_non_null(strstr(test_log(), "not emulated"));
 	assert_null(strstr(strstr(test_log(), "not emulated") + 1, "not emulated"));
 	assert_int_equal(reads + writes, 0);
-	done(vcpu);
+	a64_env_end(vcpu->vm);
 }
 
 /* The code went away meanwhile. */
@@ -481,13 +475,13 @@ static void test_no_code(void **state)
 	struct a64_state *s = prepare(vcpu);
 
 	s->pc = NOWHERE;
-	assert_int_equal(a64_env_exit(vcpu, &exit), HC_ACT_RESUME);
+	assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
 	s = a64_env_state(vcpu);
 	assert_int_equal(s->pc, VBAR + 0x200);
 	assert_int_equal(s->sys[A64_ELR_EL1], NOWHERE);
 	assert_int_equal(s->sys[A64_FAR_EL1], NOWHERE);
 	assert_int_equal(s->sys[A64_ESR_EL1], IABT);
-	done(vcpu);
+	a64_env_end(vcpu->vm);
 }
 
 /* --- Accesses that the backend decoded --- */
@@ -505,7 +499,7 @@ static void test_bus(void **state)
 		bool good = width == 1 || width == 2 || width == 4 || width == 8;
 
 		exit.u.bus.width = (uint8_t)width;
-		assert_int_equal(a64_env_exit(vcpu, &exit), good ? HC_ACT_RESUME : -EINVAL);
+		assert_int_equal(script_exit(vcpu, &exit), good ? HC_ACT_RESUME : -EINVAL);
 		if (good) {
 			memcpy(&want, cells + 16, width);
 			assert_int_equal(value, want);
@@ -514,11 +508,11 @@ static void test_bus(void **state)
 	exit.u.bus.width = 2;
 	exit.u.bus.write = 1;
 	value = 0x1234;
-	assert_int_equal(a64_env_exit(vcpu, &exit), HC_ACT_RESUME);
+	assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
 	assert_int_equal(cells[16] | cells[17] << 8, 0x1234);
 	exit.u.bus.space = HC_SPACE_IO;
-	assert_int_equal(a64_env_exit(vcpu, &exit), -EINVAL);
-	done(vcpu);
+	assert_int_equal(script_exit(vcpu, &exit), -EINVAL);
+	a64_env_end(vcpu->vm);
 }
 
 /* --- Anything --- */
@@ -560,10 +554,10 @@ static void test_random_exits(void **state)
 
 		insn = (insn & ~0x0a000000u) | 0x08000000u;
 		memcpy(ram + 0x1000, &insn, 4);
-		assert_int_equal(a64_env_exit(vcpu, &exit), HC_ACT_RESUME);
+		assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
 	}
 	assert_true(reads > 100 && writes > 100);
-	done(vcpu);
+	a64_env_end(vcpu->vm);
 }
 
 int main(void)

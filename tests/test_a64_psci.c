@@ -24,13 +24,6 @@ static struct hc_vm *machine(unsigned cpus)
 	return vm;
 }
 
-static void done(struct hc_vm *vm)
-{
-	assert_int_equal(hc_vm_destroy(vm), 0);
-	assert_int_equal(test_allocated, 0);
-	a64_host = A64_HOST_A57;
-}
-
 static bool has_event(struct hc_vcpu *vcpu)
 {
 	return vcpu->vm->arch->has_event(vcpu);
@@ -51,7 +44,7 @@ static uint64_t call(struct hc_vcpu *vcpu, uint64_t x0, uint64_t x1, uint64_t x2
 	s->pstate = A64_PSTATE_EL1H;
 	before = *s;
 	exit.u.call.is_smc = (uint8_t)(x0 & 1);
-	last_action = a64_env_exit(vcpu, &exit);
+	last_action = script_exit(vcpu, &exit);
 	s = a64_env_state(vcpu);
 	assert_int_equal(s->pc, PC + 4);
 	assert_int_equal(s->pstate, A64_PSTATE_EL1H);
@@ -72,7 +65,7 @@ static void test_versions(void **state)
 	assert_int_equal(call(vcpu, 0x84000006, 0, 0, 0), 2);
 	/* The upper half of X0 is not part of the number (DEN 0028 3.1). */
 	assert_int_equal(call(vcpu, UINT64_C(0xabcd000084000000), 0, 0, 0), 0x10001);
-	done(vm);
+	a64_env_end(vm);
 }
 
 static void test_features(void **state)
@@ -97,7 +90,7 @@ static void test_features(void **state)
 	assert_int_equal(call(vcpu, 0x80000001, 0x80000001, 0, 0), 0);
 	assert_int_equal(call(vcpu, 0x80000001, 0x80007fff, 0, 0), NOT_SUPPORTED);
 	assert_int_equal(call(vcpu, 0x80000001, 0x84000000, 0, 0), NOT_SUPPORTED);
-	done(vm);
+	a64_env_end(vm);
 }
 
 /* A CPU that needs the workaround must not be told that it does not. */
@@ -125,7 +118,7 @@ static void test_workarounds(void **state)
 			assert_int_equal(call(vm->vcpus[0], numbers[n], 0, 0, 0),
 			                 cases[c].calls[n]);
 		}
-		done(vm);
+		a64_env_end(vm);
 	}
 }
 
@@ -149,16 +142,16 @@ static void test_unknown_calls(void **state)
 	s->pstate = A64_PSTATE_EL1H;
 	s->x[0] = 0x84000000;
 	exit.u.call.immediate = 1;
-	assert_int_equal(a64_env_exit(vcpu, &exit), HC_ACT_RESUME);
+	assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
 	assert_int_equal(a64_env_state(vcpu)->x[0], NOT_SUPPORTED);
 	/* EL0 has no such instructions. */
 	s = a64_env_set(vcpu);
 	s->pstate = A64_PSTATE_EL0T;
 	s->sys[A64_VBAR_EL1] = 0x8000;
 	exit.u.call.immediate = 0;
-	assert_int_equal(a64_env_exit(vcpu, &exit), HC_ACT_RESUME);
+	assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
 	assert_int_equal(a64_env_state(vcpu)->pc, 0x8400);
-	done(vm);
+	a64_env_end(vm);
 }
 
 /* --- CPUs --- */
@@ -198,7 +191,7 @@ static void test_cpu_on(void **state)
 		assert_int_equal(target->dirty & A64_G_ALL, A64_G_ALL);
 	}
 	assert_int_equal(call(vcpu, 0xc4000003, 0, A64_ENV_RAM, 0), ALREADY_ON);
-	done(vm);
+	a64_env_end(vm);
 }
 
 static void test_cpu_on_rubbish(void **state)
@@ -245,7 +238,7 @@ static void test_cpu_on_rubbish(void **state)
 	assert_int_equal(vm->arch->before_entry(vm->vcpus[1]), HC_ACT_RESUME);
 	assert_int_equal(a64_env_state(vm->vcpus[1])->pc, A64_ENV_RAM);
 	assert_int_equal(a64_env_state(vm->vcpus[1])->x[0], 9);
-	done(vm);
+	a64_env_end(vm);
 }
 
 /* Of levels above the CPUs: on if any is. */
@@ -270,31 +263,37 @@ static void test_affinity_levels(void **state)
 	assert_int_equal(call(vcpu, 0xc4000003, 0x100, A64_ENV_RAM, 0), ON_PENDING);
 	atomic_store(&cpu(vm, 17)->power, A64_POWER_ON);
 	assert_int_equal(call(vcpu, 0xc4000004, 0x100, 1, 0), A64_POWER_ON);
-	done(vm);
+	a64_env_end(vm);
 }
 
 /* In the run loop: CPU 0 starts CPU 1 and both switch off. */
-static void calls_off(struct hc_vcpu *vcpu, struct a64_state *hw)
+static void calls_off(struct hc_vcpu *vcpu, void *hw)
 {
-	hw->x[0] = 0x84000002;
-	hw->cntv_ctl = 1; /* a timer that goes off while the CPU is off wakes nobody */
-	hw->cntv_cval = 1;
+	struct a64_state *s = hw;
+
+	s->x[0] = 0x84000002;
+	s->cntv_ctl = 1; /* a timer that goes off while the CPU is off wakes nobody */
+	s->cntv_cval = 1;
 }
 
-static void calls_on(struct hc_vcpu *vcpu, struct a64_state *hw)
+static void calls_on(struct hc_vcpu *vcpu, void *hw)
 {
-	hw->x[0] = 0xc4000003;
-	hw->x[1] = 1;
-	hw->x[2] = A64_ENV_RAM + 0x80;
-	hw->x[3] = 0x55;
+	struct a64_state *s = hw;
+
+	s->x[0] = 0xc4000003;
+	s->x[1] = 1;
+	s->x[2] = A64_ENV_RAM + 0x80;
+	s->x[3] = 0x55;
 }
 
 static uint64_t seen_pc, seen_x0;
 
-static void looks(struct hc_vcpu *vcpu, struct a64_state *hw)
+static void looks(struct hc_vcpu *vcpu, void *hw)
 {
-	seen_pc = hw->pc;
-	seen_x0 = hw->x[0];
+	struct a64_state *s = hw;
+
+	seen_pc = s->pc;
+	seen_x0 = s->x[0];
 	calls_off(vcpu, hw);
 }
 
@@ -305,34 +304,34 @@ static void looks(struct hc_vcpu *vcpu, struct a64_state *hw)
 
 static void test_on_and_off(void **state)
 {
-	static const struct a64_step first[] = { { HVC, 10, calls_on }, { HVC, 10, calls_off } };
-	static const struct a64_step second[] = { { HVC, 10, looks } };
+	static const struct script_step first[] = { { HVC, 10, calls_on }, { HVC, 10, calls_off } };
+	static const struct script_step second[] = { { HVC, 10, looks } };
 	struct hc_vm *vm = machine(2);
 
 	assert_int_equal(hc_vm_start(vm), 0);
-	a64_env_run(); /* CPU 1 finds out that it is off, CPU 0 sleeps */
-	a64_script_of(vm->vcpus[0])->entries = 0;
-	a64_env_script(vm->vcpus[0], first, 2);
-	a64_env_script(vm->vcpus[1], second, 1);
+	test_run_until_idle(); /* CPU 1 finds out that it is off, CPU 0 sleeps */
+	script_of(vm->vcpus[0])->entries = 0;
+	script_set(vm->vcpus[0], first, 2);
+	script_set(vm->vcpus[1], second, 1);
 	a64_env_gic.has_interrupt[0] = true;
 	hc_vcpu_request(vm->vcpus[0], HC_REQ_EVENT);
-	a64_env_run();
+	test_run_until_idle();
 	assert_int_equal(seen_pc, A64_ENV_RAM + 0x80);
 	assert_int_equal(seen_x0, 0x55);
 	for (unsigned i = 0; i < 2; i++) {
 		assert_int_equal(atomic_load(&cpu(vm, i)->power), A64_POWER_OFF);
-		assert_int_equal(a64_script_of(vm->vcpus[i])->entries, i ? 1 : 2);
+		assert_int_equal(script_of(vm->vcpus[i])->entries, i ? 1 : 2);
 		/* An interrupt does not switch it on. */
 		a64_env_gic.has_interrupt[i] = true;
 		hc_vcpu_request(vm->vcpus[i], HC_REQ_EVENT);
 	}
 	test_now_ns += 1000000;
-	a64_env_run();
-	assert_int_equal(a64_script_of(vm->vcpus[0])->entries, 2);
-	assert_int_equal(a64_script_of(vm->vcpus[1])->entries, 1);
+	test_run_until_idle();
+	assert_int_equal(script_of(vm->vcpus[0])->entries, 2);
+	assert_int_equal(script_of(vm->vcpus[1])->entries, 1);
 	hc_vm_stop(vm, HC_STOP_REQUEST, 0);
-	a64_env_run();
-	done(vm);
+	test_run_until_idle();
+	a64_env_end(vm);
 }
 
 /* A CPU that is off has no timers. */
@@ -346,14 +345,14 @@ static void test_off_timers(void **state)
 	a64_env_set(vcpu)->x[0] = 1;
 	exit.u.sysreg.number = A64_SYSREG(3, 3, 14, 2, 1); /* CNTP_CTL_EL0: due at once */
 	exit.u.sysreg.write = 1;
-	a64_env_exit(vcpu, &exit);
+	script_exit(vcpu, &exit);
 	assert_true(a64_env_gic.ppi[1][30]);
 	a64_env_gic.has_interrupt[1] = false;
 	call(vcpu, 0x84000002, 0, 0, 0);
 	assert_int_equal(last_action, HC_ACT_HALT);
 	assert_false(a64_env_gic.ppi[1][30]);
 	assert_int_equal(vm->arch->before_entry(vcpu), HC_ACT_HALT);
-	done(vm);
+	a64_env_end(vm);
 }
 
 /* --- The machine --- */
@@ -364,15 +363,15 @@ static void check_stop(uint64_t x0, uint64_t x1, enum hc_stop_cause cause)
 
 	assert_int_equal(hc_vm_start(vm), 0);
 	call(vm->vcpus[1], x0, x1, 0, 0);
-	a64_env_run();
+	test_run_until_idle();
 	assert_int_equal(hc_vm_state(vm), cause == HC_STOP_NONE ? HC_VM_RUNNING : HC_VM_STOPPED);
 	assert_int_equal(hc_vm_cause(vm), cause);
 	if (cause == HC_STOP_NONE) {
 		assert_int_equal(a64_state_of(vm->vcpus[1])->x[0], INVALID_PARAMETERS);
 		hc_vm_stop(vm, HC_STOP_REQUEST, 0);
-		a64_env_run();
+		test_run_until_idle();
 	}
-	done(vm);
+	a64_env_end(vm);
 }
 
 static void test_system(void **state)
@@ -395,7 +394,7 @@ static void test_wfi(void **state)
 	struct hc_vm *vm = machine(1);
 	struct hc_vcpu *vcpu = vm->vcpus[0];
 
-	assert_int_equal(a64_env_exit(vcpu, &wfi), HC_ACT_HALT);
+	assert_int_equal(script_exit(vcpu, &wfi), HC_ACT_HALT);
 	assert_int_equal(a64_env_state(vcpu)->pc, PC + 4);
 	assert_false(has_event(vcpu));
 	assert_int_equal(vm->arch->before_entry(vcpu), HC_ACT_HALT); /* woken for nothing */
@@ -405,11 +404,11 @@ static void test_wfi(void **state)
 	/* One that waits ends it at once, and the controller is looked at before entries. */
 	unsigned entries = a64_env_gic.entries;
 
-	assert_int_equal(a64_env_exit(vcpu, &wfi), HC_ACT_RESUME);
+	assert_int_equal(script_exit(vcpu, &wfi), HC_ACT_RESUME);
 	a64_env_gic.has_interrupt[0] = false;
 	assert_int_equal(vm->arch->before_entry(vcpu), HC_ACT_RESUME);
 	assert_int_equal(a64_env_gic.entries, entries + 1);
-	done(vm);
+	a64_env_end(vm);
 }
 
 static void test_cpu_suspend(void **state)
@@ -431,7 +430,7 @@ static void test_cpu_suspend(void **state)
 		assert_int_equal(vm->arch->before_entry(vcpu), HC_ACT_RESUME);
 		a64_env_gic.has_interrupt[0] = false;
 	}
-	done(vm);
+	a64_env_end(vm);
 }
 
 /* The virtual timer's interrupt wakes, exactly when it is due and only if it would interrupt. */
@@ -444,13 +443,13 @@ static void check_vtimer(uint32_t ctl, uint64_t after, bool wakes)
 	s->cntv_ctl = ctl;
 	s->cntv_cval = test_now_ns - a64_vm_of(vm)->cntvoff + after;
 	assert_int_equal(hc_vm_start(vm), 0); /* an empty script: WFI */
-	a64_env_run();
+	test_run_until_idle();
 	assert_int_equal(atomic_load(&vcpu->run_state), HC_VCPU_HALTED);
 	test_now_ns += after - 1;
-	a64_env_run();
+	test_run_until_idle();
 	assert_false(a64_env_gic.ppi[0][27]);
 	test_now_ns += 1;
-	unsigned entries = a64_script_of(vcpu)->entries;
+	unsigned entries = script_of(vcpu)->entries;
 
 	if (wakes) {
 		hc_sched_tick(vcpu->cpu, NULL);
@@ -462,12 +461,12 @@ static void check_vtimer(uint32_t ctl, uint64_t after, bool wakes)
 		a64_env_set(vcpu)->cntv_ctl = 3;
 		a64_env_gic.has_interrupt[0] = false;
 	}
-	a64_env_run();
-	assert_true(wakes || a64_script_of(vcpu)->entries == entries);
+	test_run_until_idle();
+	assert_true(wakes || script_of(vcpu)->entries == entries);
 	assert_int_equal(a64_env_gic.ppi[0][27], wakes);
 	hc_vm_stop(vm, HC_STOP_REQUEST, 0);
-	a64_env_run();
-	done(vm);
+	test_run_until_idle();
+	a64_env_end(vm);
 }
 
 static void test_vtimer_wakes(void **state)
@@ -488,13 +487,13 @@ static void test_vtimer_due(void **state)
 
 	s->cntv_ctl = 1;
 	s->cntv_cval = 0;
-	assert_int_equal(a64_env_exit(vcpu, &wfi), HC_ACT_RESUME);
+	assert_int_equal(script_exit(vcpu, &wfi), HC_ACT_RESUME);
 	assert_true(a64_env_gic.ppi[0][27]);
 	a64_env_gic.has_interrupt[0] = false; /* disabled there */
 	a64_env_set(vcpu)->cntv_ctl = 3;
-	assert_int_equal(a64_env_exit(vcpu, &wfi), HC_ACT_HALT);
+	assert_int_equal(script_exit(vcpu, &wfi), HC_ACT_HALT);
 	assert_false(a64_vcpu_of(vcpu)->vtimer.armed);
-	done(vm);
+	a64_env_end(vm);
 }
 
 int main(void)

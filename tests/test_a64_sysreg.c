@@ -23,13 +23,6 @@ static struct rig rig_on(enum a64_host host)
 	return (struct rig){ vm, vm->vcpus[0] };
 }
 
-static void done(struct rig *r)
-{
-	assert_int_equal(hc_vm_destroy(r->vm), 0);
-	assert_int_equal(test_allocated, 0);
-	a64_host = A64_HOST_A57;
-}
-
 /* The access from a mode. False: UNDEFINED. *value: what is written, or was read. */
 static bool access(struct rig *r, unsigned mode, uint32_t number, bool write, uint64_t *value)
 {
@@ -43,10 +36,10 @@ static bool access(struct rig *r, unsigned mode, uint32_t number, bool write, ui
 	exit.u.sysreg.number = number;
 	exit.u.sysreg.rt = 7;
 	exit.u.sysreg.write = write;
-	assert_int_equal(a64_env_exit(r->vcpu, &exit), HC_ACT_RESUME);
+	assert_int_equal(script_exit(r->vcpu, &exit), HC_ACT_RESUME);
 	/* Only what was marked reaches the hardware, and comes back from there. */
 	exit.reason = HC_EXIT_WINDOW;
-	a64_env_exit(r->vcpu, &exit);
+	script_exit(r->vcpu, &exit);
 	s = a64_env_state(r->vcpu);
 	if (s->pc == PC + 4) {
 		assert_int_equal(s->pstate, mode | A64_PSTATE_DAIF);
@@ -120,7 +113,7 @@ static void test_rows(void **state)
 
 		for (unsigned i = 0; i < a64_sysreg_count; i++)
 			check_row(&r, &a64_sysregs[i]);
-		done(&r);
+		a64_env_end(r.vm);
 	}
 }
 
@@ -143,7 +136,7 @@ static void test_all_numbers(void **state)
 	/* One line. */
 	assert_non_null(strstr(test_log(), "UNDEFINED"));
 	assert_null(strstr(strstr(test_log(), "UNDEFINED") + 1, "UNDEFINED"));
-	done(&r);
+	a64_env_end(r.vm);
 }
 
 /* The zero register. */
@@ -158,13 +151,13 @@ static void test_rt_31(void **state)
 	exit.u.sysreg.number = A64_SYSREG(3, 0, 13, 0, 4);
 	exit.u.sysreg.rt = 31;
 	exit.u.sysreg.write = 1;
-	a64_env_exit(r.vcpu, &exit);
+	script_exit(r.vcpu, &exit);
 	assert_int_equal(a64_env_state(r.vcpu)->sys[A64_TPIDR_EL1], 0);
 	exit.u.sysreg.write = 0;
-	a64_env_exit(r.vcpu, &exit);
+	script_exit(r.vcpu, &exit);
 	for (unsigned i = 0; i < 31; i++)
 		assert_int_equal(a64_state_of(r.vcpu)->x[i], UINT64_C(0x7777777777777777));
-	done(&r);
+	a64_env_end(r.vm);
 }
 
 /* --- What they do --- */
@@ -187,7 +180,7 @@ static void test_own_registers(void **state)
 	}
 	A64_EL1_REGISTERS(CHECK_OWN)
 #undef CHECK_OWN
-	done(&r);
+	a64_env_end(r.vm);
 }
 
 static void test_identity(void **state)
@@ -206,7 +199,7 @@ static void test_identity(void **state)
 		assert_true(read(&r, A64_SYSREG(3, 0, 0, i / 8 + 1, i % 8), &value));
 		assert_int_equal(value, a64_vm_of(r.vm)->id[i]);
 	}
-	done(&r);
+	a64_env_end(r.vm);
 }
 
 #define MDSCR     A64_SYSREG(2, 0, 0, 2, 2)
@@ -233,7 +226,7 @@ static void test_breakpoints(void **state)
 
 			assert_int_equal(file[reg][n], there ? v & mask[reg] : 0);
 		}
-	done(&r);
+	a64_env_end(r.vm);
 }
 
 /* Debug exceptions wait for the OS lock, which a reset sets. */
@@ -260,7 +253,7 @@ static void test_os_lock(void **state)
 		assert_true(read(&r, MDSCR, &value));
 		assert_int_equal(value, v & 0xb001);
 	}
-	done(&r);
+	a64_env_end(r.vm);
 }
 
 static void test_sgi(void **state)
@@ -291,7 +284,7 @@ static void test_sgi(void **state)
 	a64_vcpu_of(r.vcpu)->gic = NULL;
 	assert_false(write(&r, A64_SYSREG(3, 0, 12, 11, 5), 0));
 	assert_int_equal(a64_env_gic.sgis, 3);
-	done(&r);
+	a64_env_end(r.vm);
 }
 
 /* --- Timers --- */
@@ -320,7 +313,7 @@ static void test_counters(void **state)
 	assert_int_equal(get(&r, CNTVCT), 1000);
 	assert_int_equal(get(&r, A64_SYSREG(3, 3, 14, 0, 0)), 1000000000);
 	assert_false(write(&r, CNTVCT, 5));
-	done(&r);
+	a64_env_end(r.vm);
 }
 
 /* Either timer against the manual's formulas, after random writes and pauses. */
@@ -368,7 +361,7 @@ static void test_physical_timer(void **state)
 	check_timer(&r, 2);
 	assert_true(a64_env_gic.ppi_changes > 100);
 	assert_false(a64_env_gic.linked[0][30]);
-	done(&r);
+	a64_env_end(r.vm);
 }
 
 static void test_virtual_timer(void **state)
@@ -377,7 +370,7 @@ static void test_virtual_timer(void **state)
 
 	check_timer(&r, 3);
 	assert_int_equal(a64_env_gic.ppi_changes, 0); /* that is the hardware's affair */
-	done(&r);
+	a64_env_end(r.vm);
 }
 
 /* Without a controller there is nobody to tell. */
@@ -390,7 +383,7 @@ static void test_timer_alone(void **state)
 	hc_timers_run(r.vcpu, test_now_ns);
 	assert_int_equal(get(&r, CTL(2)), 5);
 	assert_int_equal(a64_env_gic.ppi_changes, 0);
-	done(&r);
+	a64_env_end(r.vm);
 }
 
 int main(void)

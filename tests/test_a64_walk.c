@@ -87,7 +87,7 @@ static uint64_t output_limit(const struct query *q)
 	static const unsigned ips[8] = { 32, 36, 40, 42, 44, 48, 48, 48 };
 	unsigned bits = ips[q->tcr >> 32 & 7];
 
-	return UINT64_C(1) << (bits < 40 ? bits : 40); /* a64_env_gpa_bits */
+	return UINT64_C(1) << (bits < 40 ? bits : 40); /* script_gpa_bits */
 }
 
 static bool may(const struct query *q, unsigned ap, bool uxn, bool pxn)
@@ -298,7 +298,7 @@ static void check(struct hc_vcpu *vcpu, const struct query *q, unsigned *good)
 	s->sys[A64_TTBR0_EL1] = q->ttbr[0];
 	s->sys[A64_TTBR1_EL1] = q->ttbr[1];
 	s->pstate = A64_PSTATE_EL1H | (q->pan ? A64_PSTATE_PAN : 0);
-	a64_env_exit(vcpu, &nothing);
+	script_exit(vcpu, &nothing);
 	a64_env_written = 0;
 	int rc = a64_translate(vcpu, gva_of(q->va), q->access, q->user, &gpa, &fsc);
 
@@ -319,7 +319,7 @@ static void test_random_tables(void **state)
 {
 	for (unsigned c = 0; c < HC_ARRAY_SIZE(cpus); c++) {
 		a64_host = cpus[c].host;
-		struct hc_vm *vm = a64_env_vm(1, MEMORY);
+		struct hc_vm *vm = script_vm(1, MEMORY);
 		unsigned good = 0;
 
 		assert_non_null(vm);
@@ -341,7 +341,7 @@ static void test_random_tables(void **state)
 /* Tables that lead to themselves, and to nowhere. */
 static void test_loops(void **state)
 {
-	struct hc_vm *vm = a64_env_vm(1, MEMORY);
+	struct hc_vm *vm = script_vm(1, MEMORY);
 	struct hc_vcpu *vcpu = vm->vcpus[0];
 	uint64_t loop = A64_ENV_RAM | 0x403; /* AF */
 	struct a64_state *s = a64_env_set(vcpu);
@@ -368,7 +368,7 @@ static void test_flags_in_rom(void **state)
 	uint64_t desc = A64_ENV_RAM | 3; /* no AF */
 
 	a64_host = A64_HOST_N1;
-	struct hc_vm *vm = a64_env_vm(1, MEMORY);
+	struct hc_vm *vm = script_vm(1, MEMORY);
 	struct hc_vcpu *vcpu = vm->vcpus[0];
 	struct a64_state *s = a64_env_set(vcpu);
 	uint32_t fsc;
@@ -392,7 +392,7 @@ static void test_flags_in_rom(void **state)
 
 static void test_fetch(void **state)
 {
-	struct hc_vm *vm = a64_env_vm(1, MEMORY);
+	struct hc_vm *vm = script_vm(1, MEMORY);
 	struct hc_vcpu *vcpu = vm->vcpus[0];
 	struct a64_state *s = a64_env_set(vcpu);
 	uint32_t insn = 0xd503201f, got = 0, fsc;

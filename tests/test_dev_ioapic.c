@@ -265,12 +265,9 @@ static void matches_naive(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(identification, env_setup, env_teardown),
-		cmocka_unit_test_setup_teardown(entries_keep_defined_bits, env_setup, env_teardown),
-		cmocka_unit_test_setup_teardown(odd_accesses, env_setup, env_teardown),
-		cmocka_unit_test_setup_teardown(message_formats, env_setup, env_teardown),
-		cmocka_unit_test_setup_teardown(eoi_register_is_an_eoi, env_setup, env_teardown),
-		cmocka_unit_test_setup_teardown(matches_naive, env_setup, env_teardown),
+		ENV_TEST(identification),         ENV_TEST(entries_keep_defined_bits),
+		ENV_TEST(odd_accesses),           ENV_TEST(message_formats),
+		ENV_TEST(eoi_register_is_an_eoi), ENV_TEST(matches_naive),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

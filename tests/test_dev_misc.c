@@ -273,7 +273,7 @@ static void exit_status(void **state)
 	assert_int_equal(hc_vm_status(e->vm), 0x78);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, env_setup, env_teardown)
+#define TEST(name) ENV_TEST(name)
 
 int main(void)
 {

@@ -166,12 +166,11 @@ static void matches_naive_pair(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(nothing_before_initialisation, env_setup,
-		                                env_teardown),
-		cmocka_unit_test_setup_teardown(priorities_and_cascade, env_setup, env_teardown),
-		cmocka_unit_test_setup_teardown(spurious_vectors, env_setup, env_teardown),
-		cmocka_unit_test_setup_teardown(elcr_has_fixed_edges, env_setup, env_teardown),
-		cmocka_unit_test_setup_teardown(matches_naive_pair, env_setup, env_teardown),
+		ENV_TEST(nothing_before_initialisation),
+		ENV_TEST(priorities_and_cascade),
+		ENV_TEST(spurious_vectors),
+		ENV_TEST(elcr_has_fixed_edges),
+		ENV_TEST(matches_naive_pair),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

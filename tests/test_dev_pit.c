@@ -340,19 +340,15 @@ static void refresh_bit_toggles(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(matches_counters_that_count, env_setup,
-		                                env_teardown),
-		cmocka_unit_test_setup_teardown(modes_2_and_3_keep_their_period_for_days, env_setup,
-		                                env_teardown),
-		cmocka_unit_test_setup_teardown(one_shot_interrupts_once, env_setup, env_teardown),
-		cmocka_unit_test_setup_teardown(periodic_interrupts_do_not_drift, env_setup,
-		                                env_teardown),
-		cmocka_unit_test_setup_teardown(short_periods_are_thinned_out, env_setup,
-		                                env_teardown),
-		cmocka_unit_test_setup_teardown(edges_match_the_counter, env_setup, env_teardown),
-		cmocka_unit_test_setup_teardown(late_timer_loses_no_edge, env_setup, env_teardown),
-		cmocka_unit_test_setup_teardown(latches_hold_until_read, env_setup, env_teardown),
-		cmocka_unit_test_setup_teardown(refresh_bit_toggles, env_setup, env_teardown),
+		ENV_TEST(matches_counters_that_count),
+		ENV_TEST(modes_2_and_3_keep_their_period_for_days),
+		ENV_TEST(one_shot_interrupts_once),
+		ENV_TEST(periodic_interrupts_do_not_drift),
+		ENV_TEST(short_periods_are_thinned_out),
+		ENV_TEST(edges_match_the_counter),
+		ENV_TEST(late_timer_loses_no_edge),
+		ENV_TEST(latches_hold_until_read),
+		ENV_TEST(refresh_bit_toggles),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

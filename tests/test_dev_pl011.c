@@ -430,46 +430,36 @@ static void saved_and_loaded(void **state)
 	}
 }
 
+static void send_and_look(struct env *e)
+{
+	out(e, DR, 'x');
+	in(e, DR);
+	in(e, FR);
+}
+
 /* States that a port cannot be in are refused, the others can be used. */
 static void hostile_states(void **state)
 {
 	struct env *e = make(state);
 	uint64_t seed = 13;
-	uint8_t good[1024], bad[1024];
-	unsigned refused = 0;
 
 	start(&model);
 	for (unsigned i = 0; i < 500; i++)
 		random_step(e, &model, &seed);
-	size_t n = env_save(e, good, sizeof(good));
-
-	for (unsigned i = 0; i < 20000; i++) {
-		memcpy(bad, good, n);
-		for (uint64_t k = test_below(&seed, 4) + 1; k > 0; k--)
-			bad[test_below(&seed, n)] = (uint8_t)test_random(&seed);
-		if (env_load(e, bad, n)) {
-			refused++;
-			hc_devices_reset(e->vm);
-		}
-		out(e, DR, 'x');
-		in(e, DR);
-		in(e, FR);
-	}
-	assert_in_range(refused, 1000, 19999);
+	assert_in_range(env_load_damaged(e, 20000, seed, send_and_look), 1000, 19999);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(reset_values, env_setup, env_teardown),
-		cmocka_unit_test_setup_teardown(configuration_is_checked, env_setup, env_teardown),
-		cmocka_unit_test_setup_teardown(polled_output, env_setup, env_teardown),
-		cmocka_unit_test_setup_teardown(output_waits_for_the_transmitter, env_setup,
-		                                env_teardown),
-		cmocka_unit_test_setup_teardown(loopback_modem_lines, env_setup, env_teardown),
-		cmocka_unit_test_setup_teardown(fuzz, env_setup, env_teardown),
+		ENV_TEST(reset_values),
+		ENV_TEST(configuration_is_checked),
+		ENV_TEST(polled_output),
+		ENV_TEST(output_waits_for_the_transmitter),
+		ENV_TEST(loopback_modem_lines),
+		ENV_TEST(fuzz),
 		cmocka_unit_test(saved_and_loaded),
-		cmocka_unit_test_setup_teardown(hostile_states, env_setup, env_teardown),
+		ENV_TEST(hostile_states),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -360,7 +360,7 @@ static void occupied_ports(void **state)
 		assert_int_equal(makers[i](e), -EEXIST);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, env_setup, env_teardown)
+#define TEST(name) ENV_TEST(name)
 
 int main(void)
 {

@@ -899,9 +899,39 @@ static void test_invalidate_meanwhile(void **state)
 	emu_rig_stop(&r);
 }
 
+/* XRSTORS and XSAVES are the kernel's. The fault's frame tells whose it is: HLT would make one too.
+ */
+static void test_xsaves_in_programs(void **state)
+{
+	struct emu_rig r;
+
+	emu_rig_start(&r, RIG_LONG, 1);
+	emu_rig_gate(&r, X86_VEC_GP, 0x60000, 0, 0);
+	emu_rig_put(&r, 0x60000, 0xf4, 1);
+	for (uint8_t reg = 3; reg <= 5; reg += 2) {
+		const uint8_t code[] = { 0x0f, 0xc7, (uint8_t)(reg << 3 | X86_RBX), 0xf4 };
+
+		emu_rig_reset(&r, 0);
+		r.s->cr4 |= X86_CR4_OSXSAVE;
+		r.s->idtr = (struct x86_dtable){ RIG_IDT, 0xfff };
+		r.s->cpl = 3;
+		r.s->seg[X86_CS].selector = RIG_USER_CS;
+		r.s->seg[X86_SS].selector = RIG_USER_DS;
+		r.s->seg[X86_CS].attr |= 3u << 5;
+		r.s->seg[X86_SS].attr |= 3u << 5;
+		r.s->gpr[X86_RBX] = RIG_DATA;
+		emu_rig_poke(&r, RIG_CODE, code, sizeof(code));
+		assert_int_equal(emu_rig_run(&r), HC_EXIT_HALT);
+		assert_int_equal(r.exit.pc, 0x60000);
+		assert_int_equal(emu_rig_get(&r, RIG_STACK - 40, 8), RIG_CODE);
+	}
+	emu_rig_stop(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_xsaves_in_programs),
 		cmocka_unit_test(test_loop),
 		cmocka_unit_test(test_leaves),
 		cmocka_unit_test(test_flags),

@@ -688,6 +688,49 @@ static void test_save(void **state)
 	native_stop();
 }
 
+/* XSAVES and XRSTORS have no supervisor state to add: they are XSAVEC, and XRSTOR that takes the
+ * compacted format alone. Programs may not run them (the uses below): no CPU can be asked. */
+static void try_supervisor(const struct code *code, const struct code *like, bool faults)
+{
+	static uint8_t data[DATA_SIZE];
+
+	run_emu(like);
+	if (faults) {
+		run_emu(code);
+		assert_int_equal(by_emu.vector, X86_VEC_GP);
+		assert_memory_equal(by_emu.xsave, start.xsave, XSAVE_HEADER);
+		assert_memory_equal(by_emu.xsave + XSAVE_YMM, start.xsave + XSAVE_YMM, 256);
+		return;
+	}
+	by_native = by_emu;
+	memcpy(data, emu_data, DATA_SIZE);
+	run_emu(code);
+	assert_int_equal(by_emu.vector, by_native.vector);
+	assert_memory_equal(by_emu.gpr, by_native.gpr, sizeof(by_emu.gpr));
+	assert_memory_equal(by_emu.xsave, by_native.xsave, sizeof(by_emu.xsave));
+	assert_memory_equal(emu_data, data, DATA_SIZE);
+}
+
+static void test_supervisor(void **state)
+{
+	static const struct code xsaves = { { 0x48, 0x0f, 0xc7, 0x6b, 0x20 }, 5, false };
+	static const struct code xsavec = { { 0x48, 0x0f, 0xc7, 0x63, 0x20 }, 5, false };
+	static const struct code xrstors = { { 0x48, 0x0f, 0xc7, 0x5b, 0x20 }, 5, false };
+	static const struct code xrstor = { { 0x48, 0x0f, 0xae, 0x6b, 0x20 }, 5, false };
+
+	for (unsigned i = 0; i < test_rounds(500); i++) {
+		random_start();
+		random_init();
+		start.gpr[X86_RAX] = random_bits() & XSTATE_ALL;
+		start.gpr[X86_RDX] = 0;
+		offset = 64 * below(100) + 32 + (below(8) ? 0 : UINT64_C(8) << below(3));
+		random_image(start_data + offset + 32);
+		try_supervisor(&xsaves, &xsavec, false);
+		try_supervisor(&xrstors, &xrstor,
+		               !(start_data[offset + 32 + XSAVE_HEADER + 15] & 0x80));
+	}
+}
+
 /* --- Who may --- */
 
 enum use { USE_X87, USE_FWAIT, USE_MMX, USE_SSE, USE_AVX, USE_FXSAVE, USE_XSAVE, USES };
@@ -927,15 +970,11 @@ static void test_page_faults(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rows),
-		cmocka_unit_test(test_rows_in_32_bits),
-		cmocka_unit_test(test_masked),
-		cmocka_unit_test(test_x87),
-		cmocka_unit_test(test_save),
-		cmocka_unit_test(test_who_may),
-		cmocka_unit_test(test_table_is_complete),
-		cmocka_unit_test(test_stub_used_once),
-		cmocka_unit_test(test_page_faults),
+		cmocka_unit_test(test_rows),           cmocka_unit_test(test_rows_in_32_bits),
+		cmocka_unit_test(test_masked),         cmocka_unit_test(test_x87),
+		cmocka_unit_test(test_save),           cmocka_unit_test(test_supervisor),
+		cmocka_unit_test(test_who_may),        cmocka_unit_test(test_table_is_complete),
+		cmocka_unit_test(test_stub_used_once), cmocka_unit_test(test_page_faults),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -69,10 +69,6 @@ void guest_long_mode(void);
 /* What 64-bit code has for a vector; up to 64 bytes. */
 void guest_handler(unsigned vector, const uint8_t *code, const uint8_t *code_end);
 
-/* The CPU's loop, until guest_stop_loop(). */
-void guest_loop(void);
-void guest_stop_loop(void);
-
 /* Until the guest halts, or the VM ends; all of the state is then valid. */
 void guest_run(void);
 void guest_end(void);

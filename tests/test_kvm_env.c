@@ -157,23 +157,12 @@ void guest_handler(unsigned vector, const uint8_t *code, const uint8_t *code_end
 	set_gate(vector, 0x9000 + vector * 64);
 }
 
-void guest_stop_loop(void)
-{
-	atomic_store(&hc_platform_this_cpu()->stop, true);
-}
-
-void guest_loop(void)
-{
-	hc_sched_loop(hc_sched_cpu(0));
-	atomic_store(&hc_sched_cpu(0)->stop, false);
-}
-
 void guest_run(void)
 {
 	hc_vcpu_dirty(guest.vcpu, X86_G_ALL);
 	assert_int_equal(hc_vm_start(guest.vm), 0);
-	test_on_idle = guest_stop_loop;
-	guest_loop();
+	test_on_idle = test_stop_loop;
+	test_run_loop();
 	if (hc_vm_cause(guest.vm) == HC_STOP_FAILURE)
 		fail_msg("%s", hc_vm_reason(guest.vm));
 	hc_vcpu_need(guest.vcpu, X86_G_ALL);
@@ -182,8 +171,8 @@ void guest_run(void)
 void guest_end(void)
 {
 	(void)hc_vm_stop(guest.vm, HC_STOP_REQUEST, 0);
-	test_on_idle = guest_stop_loop;
-	guest_loop();
+	test_on_idle = test_stop_loop;
+	test_run_loop();
 	assert_int_equal(hc_vm_destroy(guest.vm), 0);
 	assert_int_equal(test_allocated, 0);
 	test_on_idle = NULL;

@@ -49,7 +49,7 @@ static void idle(void)
 	case 0: send(X86_DELIVER_FIXED, 0x40); break;
 	case 1: send(X86_DELIVER_FIXED, 0x40); break;
 	case 2: send(X86_DELIVER_NMI, 0); break;
-	default: guest_stop_loop();
+	default: test_stop_loop();
 	}
 }
 
@@ -63,7 +63,7 @@ void guest_test_interrupts(void **state)
 	hc_vcpu_dirty(guest.vcpu, X86_G_ALL);
 	assert_int_equal(hc_vm_start(guest.vm), 0);
 	test_on_idle = idle;
-	guest_loop();
+	test_run_loop();
 	assert_int_equal((uint32_t)guest_result(1), 0);
 	assert_int_equal((uint32_t)guest_result(2), 1);
 	assert_int_equal((uint32_t)guest_result(3), 1);
@@ -125,8 +125,8 @@ void guest_expect_failure(const char *text)
 {
 	hc_vcpu_dirty(guest.vcpu, X86_G_ALL);
 	assert_int_equal(hc_vm_start(guest.vm), 0);
-	test_on_idle = guest_stop_loop;
-	guest_loop();
+	test_on_idle = test_stop_loop;
+	test_run_loop();
 	assert_int_equal(hc_vm_state(guest.vm), HC_VM_FAILED);
 	if (!strstr(hc_vm_reason(guest.vm), text))
 		fail_msg("%s", hc_vm_reason(guest.vm));

@@ -396,12 +396,12 @@ static void test_kicked(void **state)
 		hc_vcpu_dirty(guest.vcpu, X86_G_ALL);
 		assert_int_equal(hc_vm_start(guest.vm), 0);
 		test_on_irq_window = stop_vm;
-		test_on_idle = guest_stop_loop;
+		test_on_idle = test_stop_loop;
 		/* Starting it was a kick. */
 		atomic_store(&guest.vcpu->cpu->attention, early);
 		if (!early)
 			setitimer(ITIMER_REAL, &soon, NULL);
-		guest_loop();
+		test_run_loop();
 		assert_int_equal(hc_vm_state(guest.vm), HC_VM_STOPPED);
 		assert_int_equal(guest.vcpu->stats.exits[HC_EXIT_INTERRUPT].count, 1);
 		assert_null(guest.exit_flag);

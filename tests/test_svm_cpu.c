@@ -212,9 +212,22 @@ static void test_host_state_is_current(void **state)
 	rig_stop();
 }
 
+/* Firmware may have left something in IA32_XSS, which the guest's XSAVES would save. */
+static void test_no_supervisor_state(void **state)
+{
+	rig_start(&rig_full);
+	model_be(3);
+	svm_backend.cpu_disable(hc_sched_cpu(3));
+	model_this()->xss = 0x100;
+	assert_int_equal(svm_backend.cpu_enable(hc_sched_cpu(3)), 0);
+	assert_int_equal(model_this()->xss, 0);
+	rig_stop();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_no_supervisor_state),
 		cmocka_unit_test(test_probe),
 		cmocka_unit_test(test_boot_cpu_is_spared),
 		cmocka_unit_test(test_probe_looks_at_results),

@@ -256,7 +256,7 @@ GUEST(endless, "64", "out %al, $0x80; mov $0x500, %edx; out %al, %dx; 1: jmp 1b"
 
 static void want_attention(void)
 {
-	guest_stop_loop();
+	test_stop_loop();
 	hc_vm_stop(guest.vm, HC_STOP_REQUEST, 0);
 	atomic_store(&guest.vcpu->cpu->attention, true);
 }
@@ -334,8 +334,8 @@ static void test_crash(void **state)
 	guest.st->idtr.limit = 0;
 	hc_vcpu_dirty(guest.vcpu, X86_G_ALL);
 	assert_int_equal(hc_vm_start(guest.vm), 0);
-	test_on_idle = guest_stop_loop;
-	guest_loop();
+	test_on_idle = test_stop_loop;
+	test_run_loop();
 	if (hc_vm_state(guest.vm) == HC_VM_FAILED)
 		assert_non_null(strstr(hc_vm_reason(guest.vm), "Unicorn crashed (SIGABRT)"));
 	else
@@ -344,14 +344,6 @@ static void test_crash(void **state)
 	assert_int_equal(guest.st->rip, CODE);
 	guest_end();
 	test_arithmetic(state);
-}
-
-/* Asked by LeakSanitizer: what a crash leaves behind, and uc_close() too, is not ours. */
-__attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);
-
-const char *__lsan_default_suppressions(void)
-{
-	return "leak:libunicorn";
 }
 
 int main(void)

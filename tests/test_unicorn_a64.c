@@ -99,24 +99,13 @@ static void make_guest(const uint32_t *code, size_t size)
 
 #define MAKE(guest) make_guest(guest, sizeof(guest))
 
-static void stop_loop(void)
-{
-	atomic_store(&hc_platform_this_cpu()->stop, true);
-}
-
-static void loop(void)
-{
-	hc_sched_loop(hc_sched_cpu(0));
-	atomic_store(&hc_sched_cpu(0)->stop, false);
-}
-
 /* Until it sleeps, or the VM ends. */
 static void start(void)
 {
 	hc_vcpu_dirty(vcpu, A64_G_ALL);
 	assert_int_equal(hc_vm_start(vm), 0);
-	test_on_idle = stop_loop;
-	loop();
+	test_on_idle = test_stop_loop;
+	test_run_loop();
 	hc_vcpu_need(vcpu, A64_G_ALL);
 }
 
@@ -130,8 +119,8 @@ static void run(void)
 static void end(void)
 {
 	(void)hc_vm_stop(vm, HC_STOP_REQUEST, 0);
-	test_on_idle = stop_loop;
-	loop();
+	test_on_idle = test_stop_loop;
+	test_run_loop();
 	test_on_idle = NULL;
 	assert_int_equal(hc_vm_destroy(vm), 0);
 	assert_int_equal(test_allocated, 0);
@@ -579,7 +568,7 @@ static const uint32_t spin[] = {
 
 static void want_attention(void)
 {
-	stop_loop();
+	test_stop_loop();
 	hc_vm_stop(vm, HC_STOP_REQUEST, 0);
 	atomic_store(&vcpu->cpu->attention, true);
 }
@@ -603,7 +592,7 @@ static void on_alarm(int number)
 static void on_window(void)
 {
 	hc_vm_stop(vm, HC_STOP_REQUEST, 0);
-	stop_loop();
+	test_stop_loop();
 }
 
 static void set_alarm(long us)
@@ -645,14 +634,6 @@ static void test_anything(void **state)
 	}
 	assert_in_range(ended, 1, UINT32_MAX);
 	test_arithmetic(state);
-}
-
-/* Asked by LeakSanitizer: what uc_close() leaves behind is not ours. */
-__attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);
-
-const char *__lsan_default_suppressions(void)
-{
-	return "leak:libunicorn";
 }
 
 int main(void)

@@ -13,6 +13,7 @@
 #include "mmu/vmsav8.h"
 #include "platform/board/fdt.h"
 #include "tests/platform.h"
+#include "tests/stub_backend.h"
 #include "tests/unit.h"
 
 #define MEMORY    (16 * HC_MIB)
@@ -40,33 +41,6 @@ static void offer_gic(unsigned version)
 		                          .gicv = { 0x10046000 } };
 }
 
-static int cpu_enable(struct hc_cpu *cpu)
-{
-	return 0;
-}
-
-static void cpu_nothing(struct hc_cpu *cpu)
-{
-}
-
-static int vm_create(struct hc_vm *vm)
-{
-	return 0;
-}
-
-static void vm_nothing(struct hc_vm *vm)
-{
-}
-
-static int vcpu_create(struct hc_vcpu *vcpu)
-{
-	return 0;
-}
-
-static void vcpu_nothing(struct hc_vcpu *vcpu)
-{
-}
-
 static void run(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
 	vcpu->valid = A64_G_ALL;
@@ -74,31 +48,17 @@ static void run(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	exit->reason = HC_EXIT_HALT;
 }
 
-static void state_nothing(struct hc_vcpu *vcpu, uint32_t groups)
-{
-}
-
-static void invalidate(struct hc_vm *vm, gpa_t gpa, uint64_t size)
-{
-}
-
 static const struct hc_backend_ops backend = {
 	.name = "idle",
 	.isa = HC_ISA_AARCH64,
 	.s2_format = &vmsav8_format,
 	.probe = probe,
-	.cpu_enable = cpu_enable,
-	.cpu_disable = cpu_nothing,
-	.vm_create = vm_create,
-	.vm_destroy = vm_nothing,
-	.vcpu_create = vcpu_create,
-	.vcpu_destroy = vcpu_nothing,
-	.load = vcpu_nothing,
-	.put = vcpu_nothing,
+	.vcpu_create = stub_vcpu_create,
+	.vcpu_destroy = stub_vcpu,
 	.run = run,
-	.get_state = state_nothing,
-	.set_state = state_nothing,
-	.invalidate = invalidate,
+	.get_state = stub_state,
+	.set_state = stub_state,
+	STUB_BACKEND,
 };
 
 static struct hc_backend_info second_offer;
@@ -659,19 +619,6 @@ static void store_at(struct hc_vm *vm, uint64_t at, unsigned size, uint64_t valu
 	assert_int_equal(hc_bus_write(vm, HC_SPACE_MEMORY, at, size, value), 0);
 }
 
-static void stop_this_cpu(void)
-{
-	atomic_store(&hc_platform_this_cpu()->stop, true);
-}
-
-static void run_guests(void)
-{
-	test_on_idle = stop_this_cpu;
-	hc_sched_loop(hc_sched_cpu(0));
-	atomic_store(&hc_sched_cpu(0)->stop, false);
-	test_on_idle = NULL;
-}
-
 static void test_devices(void **state)
 {
 	make_config();
@@ -693,7 +640,7 @@ static void test_devices(void **state)
 	assert_int_equal(load_at(vm, VIRT_GICR + 0xffe8, 4) >> 4 & 0xf, 3);
 	assert_int_equal(hc_vm_start(vm), 0);
 	store_at(vm, VIRT_EXIT, 1, 42);
-	run_guests();
+	test_run_until_idle();
 	assert_int_equal(hc_vm_cause(vm), HC_STOP_EXIT);
 	assert_int_equal(hc_vm_status(vm), 42);
 	destroy(vm);

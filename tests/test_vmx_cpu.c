@@ -117,6 +117,23 @@ static void test_probe_lesser_cpus(void **state)
 	assert_int_equal(probe(&f, "VT-x, EPT"), 0);
 }
 
+/* Without the control the instructions are #UD in a guest, whatever the CPU has (26.3). */
+static void test_xsaves(void **state)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct model_features f = rig_full;
+		uint32_t regs[4];
+
+		if (i)
+			f.caps.cpu2 &= ~(VMX_CPU2_XSAVES << 32);
+		rig_start(&f);
+		vmx_backend.cpuid(0xd, 1, regs);
+		assert_int_equal(regs[0] >> 3 & 1, !i);
+		assert_int_equal(!(rig_get(0, VMCS_SECONDARY_CONTROLS) & VMX_CPU2_XSAVES), i);
+		rig_stop();
+	}
+}
+
 static void test_unlike_cpus(void **state)
 {
 	struct hc_backend_info info = { 0 };
@@ -606,9 +623,23 @@ static void test_the_model_sees_stale_state(void **state)
 	rig_stop();
 }
 
+/* Firmware may have left something in IA32_XSS, which the guest's XSAVES would save. */
+static void test_no_supervisor_state(void **state)
+{
+	rig_start(&rig_full);
+	model_be(3);
+	vmx_backend.cpu_disable(hc_sched_cpu(3));
+	model_this()->xss = 0x100;
+	assert_int_equal(vmx_backend.cpu_enable(hc_sched_cpu(3)), 0);
+	assert_int_equal(model_this()->xss, 0);
+	rig_stop();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_xsaves),
+		cmocka_unit_test(test_no_supervisor_state),
 		cmocka_unit_test(test_probe),
 		cmocka_unit_test(test_modes),
 		cmocka_unit_test(test_probe_lesser_cpus),

@@ -341,7 +341,7 @@ static void send_message(struct hc_vm *vm, uint64_t *seed)
 
 static void test_against_model(void **state)
 {
-	struct hc_vm *vm = x86_env_vm(CPUS, 0);
+	struct hc_vm *vm = script_vm(CPUS, 0);
 	uint64_t seed = 4711;
 
 	hc_irq_add_eoi_sink(vm, note_eoi, NULL);
@@ -369,7 +369,7 @@ static void test_against_model(void **state)
 /* 10.6.2.4: exactly one of those with the lowest task priority; over time all of them. */
 static void test_lowest_priority(void **state)
 {
-	struct hc_vm *vm = x86_env_vm(4, 0);
+	struct hc_vm *vm = script_vm(4, 0);
 	unsigned taken[4] = { 0 };
 
 	for (unsigned i = 0; i < 4; i++) {
@@ -412,7 +412,7 @@ static void test_mode_changes(void **state)
 		{ true, false, true, true },  /* from xAPIC */
 		{ true, false, false, true }, /* from x2APIC */
 	};
-	struct hc_vm *vm = x86_env_vm(1, 0);
+	struct hc_vm *vm = script_vm(1, 0);
 	struct x86_apic *apic = &x86_vcpu_of(vm->vcpus[0])->apic;
 
 	for (unsigned from = 0; from < 4; from++) {
@@ -457,7 +457,7 @@ static void test_x2apic_registers(void **state)
 		{ 0x83f, false, 0xff },      { 0x800, false, 0 },      { 0x840, false, 0 },
 		{ 0x8ff, false, 0 },
 	};
-	struct hc_vm *vm = x86_env_vm(1, 0);
+	struct hc_vm *vm = script_vm(1, 0);
 	struct hc_vcpu *vcpu = vm->vcpus[0];
 	uint64_t v;
 
@@ -485,7 +485,7 @@ static void test_x2apic_registers(void **state)
 /* Physical, broadcast and cluster destinations of 32 bits. */
 static void test_x2apic_destinations(void **state)
 {
-	struct hc_vm *vm = x86_env_vm(20, 0);
+	struct hc_vm *vm = script_vm(20, 0);
 	uint64_t v;
 
 	to_x2apic(vm);
@@ -536,7 +536,7 @@ static void test_timer_counts(void **state)
 	static const uint8_t shift_of[16] = {
 		[0] = 1, [1] = 2, [2] = 3, [3] = 4, [8] = 5, [9] = 6, [10] = 7, [11] = 0
 	};
-	struct hc_vm *vm = x86_env_vm(1, 0);
+	struct hc_vm *vm = script_vm(1, 0);
 	struct hc_vcpu *vcpu = vm->vcpus[0];
 	uint64_t seed = 5;
 
@@ -569,7 +569,7 @@ static void test_timer_counts(void **state)
 /* However short the period, interrupts are not closer than the limit. */
 static void test_timer_has_a_limit(void **state)
 {
-	struct hc_vm *vm = x86_env_vm(1, 0);
+	struct hc_vm *vm = script_vm(1, 0);
 	struct hc_vcpu *vcpu = vm->vcpus[0];
 
 	x86_apic_mmio_write(vcpu, APIC_SVR, 0x1ff);
@@ -582,7 +582,7 @@ static void test_timer_has_a_limit(void **state)
 
 static void test_deadline(void **state)
 {
-	struct hc_vm *vm = x86_env_vm(1, 0);
+	struct hc_vm *vm = script_vm(1, 0);
 	struct hc_vcpu *vcpu = vm->vcpus[0];
 	struct x86_state *s = x86_state_of(vcpu);
 	uint64_t seed = 77,
@@ -620,7 +620,7 @@ static void test_deadline(void **state)
 
 static void test_state_round_trip(void **state)
 {
-	struct hc_vm *vm = x86_env_vm(2, 0);
+	struct hc_vm *vm = script_vm(2, 0);
 	struct x86_apic *a = &x86_vcpu_of(vm->vcpus[0])->apic,
 			*b = &x86_vcpu_of(vm->vcpus[1])->apic;
 	uint8_t buf[4096];

@@ -65,7 +65,7 @@ static const uint8_t *memory_of(struct hc_vm *vm)
 
 static void test_loads(void **state)
 {
-	struct hc_vm *vm = x86_env_vm(2, MEMORY);
+	struct hc_vm *vm = script_vm(2, MEMORY);
 	static uint8_t initrd[5000];
 	struct linux_boot_params bp;
 	const uint8_t *ram;
@@ -101,7 +101,7 @@ static void test_loads(void **state)
 /* The page tables and segments that the kernel starts with, through the walker. */
 static void test_entry_state(void **state)
 {
-	struct hc_vm *vm = x86_env_vm(1, MEMORY);
+	struct hc_vm *vm = script_vm(1, MEMORY);
 	struct hc_vcpu *vcpu = vm->vcpus[0];
 	struct x86_fault fault;
 	gpa_t gpa;
@@ -136,7 +136,7 @@ static void test_entry_state(void **state)
 /* Kernels take all CPUs' TSCs for one clock, however long loading them took. */
 static void test_one_clock(void **state)
 {
-	struct hc_vm *vm = x86_env_vm(3, MEMORY);
+	struct hc_vm *vm = script_vm(3, MEMORY);
 
 	make_image();
 	test_now_ns += 1000000000;
@@ -246,7 +246,7 @@ static void test_refusals(void **state)
 {
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(refusals); i++) {
 		const struct refusal *r = &refusals[i];
-		struct hc_vm *vm = x86_env_vm(1, MEMORY);
+		struct hc_vm *vm = script_vm(1, MEMORY);
 
 		make_image();
 		r->damage();
@@ -260,7 +260,7 @@ static void test_refusals(void **state)
 
 static void test_empty_file(void **state)
 {
-	struct hc_vm *vm = x86_env_vm(1, MEMORY);
+	struct hc_vm *vm = script_vm(1, MEMORY);
 
 	assert_int_equal(x86_load_linux(vm, image, 0, NULL, 0, ""), -ENOEXEC);
 	assert_non_null(strstr(test_log(), "empty"));
@@ -269,7 +269,7 @@ static void test_empty_file(void **state)
 
 static void test_limits(void **state)
 {
-	struct hc_vm *vm = x86_env_vm(1, MEMORY);
+	struct hc_vm *vm = script_vm(1, MEMORY);
 	uint64_t too_big = MEMORY - 0x1100000 + 1;
 	uint8_t *initrd = calloc(1, too_big);
 	static char line[3000];
@@ -285,7 +285,7 @@ static void test_limits(void **state)
 	free(initrd);
 	hc_vm_destroy(vm);
 	/* RAM below the preferred address: a relocatable kernel goes lower. */
-	vm = x86_env_vm(1, 16 * HC_MIB);
+	vm = script_vm(1, 16 * HC_MIB);
 	assert_int_equal(load(vm, sizeof(image), NULL, 0, ""), 0);
 	assert_int_equal(x86_state_of(vm->vcpus[0])->rip, 0x200200);
 	header()->relocatable_kernel = 0;
@@ -297,7 +297,7 @@ static void test_limits(void **state)
  * message, and the boot CPU never starts outside RAM. */
 static void test_mutations(void **state)
 {
-	struct hc_vm *vm = x86_env_vm(1, MEMORY);
+	struct hc_vm *vm = script_vm(1, MEMORY);
 	uint64_t seed = 2024;
 	unsigned loaded = 0;
 
@@ -331,7 +331,7 @@ static void test_mutations(void **state)
 
 static void test_ram(void **state)
 {
-	struct hc_vm *vm = x86_env_vm(1, 0);
+	struct hc_vm *vm = script_vm(1, 0);
 
 	assert_int_equal(x86_add_ram(vm, 15 * HC_MIB), -EINVAL);
 	assert_int_equal(x86_add_ram(vm, 17 * HC_MIB), -EINVAL);
@@ -403,7 +403,7 @@ static const uint8_t *find_bytes(const uint8_t *p, size_t n, const char *bytes, 
 static void test_acpi(void **state)
 {
 	for (unsigned cpus = 1; cpus <= X86_MAX_VCPUS; cpus += 31) {
-		struct hc_vm *vm = x86_env_vm(cpus, MEMORY);
+		struct hc_vm *vm = script_vm(cpus, MEMORY);
 		const uint8_t *ram;
 
 		add_port(vm, 0x3f8);

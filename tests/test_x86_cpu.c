@@ -186,7 +186,7 @@ static void check_dynamic(struct hc_vcpu *vcpu)
 
 static void check_host(unsigned cpus)
 {
-	struct hc_vm *vm = x86_env_vm(cpus, 0);
+	struct hc_vm *vm = script_vm(cpus, 0);
 	struct x86_vm *x = x86_vm_of(vm);
 
 	check_hidden(vm->vcpus[0]);
@@ -217,7 +217,7 @@ static void test_coherent_on_every_host(void **state)
 static void test_passes_features_on(void **state)
 {
 	x86_host = X86_HOST_SKYLAKE;
-	struct hc_vm *vm = x86_env_vm(4, 0);
+	struct hc_vm *vm = script_vm(4, 0);
 	struct hc_vcpu *vcpu = vm->vcpus[0];
 	uint32_t regs[4];
 
@@ -257,7 +257,7 @@ static void test_policy_is_sorted(void **state)
 /* Anything may be read and written; nothing gets beyond what a register can hold. */
 static void test_random_access(void **state)
 {
-	struct hc_vm *vm = x86_env_vm(1, 0);
+	struct hc_vm *vm = script_vm(1, 0);
 	struct hc_vcpu *vcpu = vm->vcpus[0];
 	struct x86_state *s = x86_state_of(vcpu);
 	uint64_t seed = 31337, unknown = 0;
@@ -292,7 +292,7 @@ static void test_random_access(void **state)
 
 static void test_efer(void **state)
 {
-	struct hc_vm *vm = x86_env_vm(1, 0);
+	struct hc_vm *vm = script_vm(1, 0);
 	struct hc_vcpu *vcpu = vm->vcpus[0];
 	struct x86_state *s = x86_state_of(vcpu);
 
@@ -312,7 +312,7 @@ static void test_efer(void **state)
 
 static void test_tsc(void **state)
 {
-	struct hc_vm *vm = x86_env_vm(1, 0);
+	struct hc_vm *vm = script_vm(1, 0);
 	struct hc_vcpu *vcpu = vm->vcpus[0];
 	uint64_t v;
 

@@ -35,7 +35,7 @@ static void enter_long_mode(struct hc_vcpu *vcpu)
 
 static struct hc_vcpu *guest(unsigned cpus)
 {
-	struct hc_vm *vm = x86_env_vm(cpus, MEMORY);
+	struct hc_vm *vm = script_vm(cpus, MEMORY);
 
 	enter_long_mode(vm->vcpus[0]);
 	return vm->vcpus[0];
@@ -86,7 +86,7 @@ static void test_skips(void **state)
 		x86_state_of(vcpu)->rip = 0x10000;
 		x86_state_of(vcpu)->rflags |= X86_FLAG_RF;
 		set_gpr(vcpu, X86_RAX, 0x12345678);
-		assert_int_equal(x86_env_exit(vcpu, &e), HC_ACT_RESUME);
+		assert_int_equal(script_exit(vcpu, &e), HC_ACT_RESUME);
 		assert_int_equal(x86_env_state(vcpu)->rip, 0x10002);
 		assert_int_equal(x86_env_state(vcpu)->rflags & X86_FLAG_RF, 0);
 		if (reasons[i] == HC_EXIT_HYPERCALL)
@@ -103,7 +103,7 @@ static void test_single_step(void **state)
 
 	x86_state_of(vcpu)->rflags |= X86_FLAG_TF;
 	hc_vcpu_dirty(vcpu, X86_G_CORE);
-	x86_env_exit(vcpu, &e);
+	script_exit(vcpu, &e);
 	assert_int_equal(injected(vcpu).vector, X86_VEC_DB);
 	assert_int_equal(x86_env_state(vcpu)->dr6 >> 14 & 1, 1);
 	hc_vm_destroy(vcpu->vm);
@@ -117,16 +117,16 @@ static void test_msr_exits(void **state)
 	set_gpr(vcpu, X86_RCX, 0xffffffff00000277); /* only ECX counts: PAT */
 	set_gpr(vcpu, X86_RAX, UINT64_MAX);
 	set_gpr(vcpu, X86_RDX, UINT64_MAX);
-	x86_env_exit(vcpu, &rd);
+	script_exit(vcpu, &rd);
 	assert_int_equal(x86_state_of(vcpu)->gpr[X86_RAX], 0x00070406);
 	assert_int_equal(x86_state_of(vcpu)->gpr[X86_RDX], 0x00070406);
 	set_gpr(vcpu, X86_RAX, 0xaaaaaaaa00000606);
 	set_gpr(vcpu, X86_RDX, 0xbbbbbbbb00000001);
-	x86_env_exit(vcpu, &wr);
+	script_exit(vcpu, &wr);
 	assert_int_equal(x86_env_state(vcpu)->msr_pat, 0x0000000100000606);
 	/* A type that does not exist. */
 	set_gpr(vcpu, X86_RAX, 2);
-	x86_env_exit(vcpu, &wr);
+	script_exit(vcpu, &wr);
 	struct x86_event e = injected(vcpu);
 
 	assert_true(e.type == X86_EVENT_EXCEPTION && e.vector == X86_VEC_GP && e.has_error_code);
@@ -151,7 +151,7 @@ static void test_xsetbv(void **state)
 		set_gpr(vcpu, X86_RCX, rows[i].rcx);
 		set_gpr(vcpu, X86_RAX, rows[i].value);
 		set_gpr(vcpu, X86_RDX, 0);
-		x86_env_exit(vcpu, &e);
+		script_exit(vcpu, &e);
 		assert_int_equal(x86_env_state(vcpu)->xcr0, rows[i].ok ? rows[i].value : 1);
 		assert_int_equal(injected(vcpu).valid, !rows[i].ok);
 		hc_vm_destroy(vcpu->vm);
@@ -187,7 +187,7 @@ static void test_control_registers(void **state)
 
 		e.u.cr.number = rows[i].number;
 		e.u.cr.value = rows[i].value;
-		x86_env_exit(vcpu, &e);
+		script_exit(vcpu, &e);
 		const struct x86_event got = injected(vcpu);
 
 		assert_int_equal(got.vector, rows[i].vector);
@@ -213,12 +213,12 @@ static void test_ends(void **state)
 
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(rows); i++) {
 		struct hc_vcpu *vcpu = guest(1);
-		struct x86_step step = { .exit = exit_of(rows[i].reason) };
+		struct script_step step = { .exit = exit_of(rows[i].reason) };
 
 		step.exit.u.raw.code = 7;
-		x86_env_script(vcpu, &step, 1);
+		script_set(vcpu, &step, 1);
 		assert_int_equal(hc_vm_start(vcpu->vm), 0);
-		x86_env_run();
+		test_run_until_idle();
 		assert_int_equal(hc_vm_cause(vcpu->vm), rows[i].cause);
 		assert_non_null(strstr(hc_vm_reason(vcpu->vm), rows[i].word));
 		hc_vm_destroy(vcpu->vm);
@@ -251,7 +251,7 @@ static void test_double_faults(void **state)
 		atomic_store(&vcpu->requests, 0);
 		struct hc_exit none = exit_of(HC_EXIT_WINDOW);
 
-		x86_env_exit(vcpu, &none);
+		script_exit(vcpu, &none);
 		x86_script_of(vcpu)->hw.events.reinject =
 			(struct x86_event){ 1, X86_EVENT_EXCEPTION, rows[i].first, 0, 0 };
 		vcpu->vm->arch->handlers[HC_EXIT_EXCEPTION](vcpu, &e);
@@ -261,7 +261,7 @@ static void test_double_faults(void **state)
 				assert_int_equal(x86_env_state(vcpu)->cr2, 0xabc000);
 			hc_vm_stop(vcpu->vm, HC_STOP_REQUEST, 0);
 		}
-		x86_env_run();
+		test_run_until_idle();
 		assert_int_equal(hc_vm_cause(vcpu->vm),
 		                 rows[i].result ? HC_STOP_REQUEST : HC_STOP_RESET);
 		hc_vm_destroy(vcpu->vm);
@@ -283,19 +283,19 @@ static void test_exception_first(void **state)
 
 		x86_env_state(vcpu)->rflags |= X86_FLAG_IF;
 		hc_vcpu_dirty(vcpu, X86_G_CORE);
-		x86_env_exit(vcpu, &none);
+		script_exit(vcpu, &none);
 		s->hw.events.reinject = rows[i];
 		s->hw.events.nmi_masked = rows[i].type == X86_EVENT_NMI;
 		e.u.exception.vector = X86_VEC_GP;
 		vcpu->vm->arch->handlers[HC_EXIT_EXCEPTION](vcpu, &e);
 		assert_int_equal(injected(vcpu).vector, X86_VEC_GP);
 		assert_int_equal(s->event_count, 1);
-		x86_env_exit(vcpu, &none);
+		script_exit(vcpu, &none);
 		struct x86_event second = injected(vcpu);
 
 		assert_int_equal(s->event_count, 2);
 		assert_true(second.type == rows[i].type && second.vector == rows[i].vector);
-		x86_env_exit(vcpu, &none);
+		script_exit(vcpu, &none);
 		injected(vcpu);
 		assert_int_equal(s->event_count, 2);
 		hc_vm_destroy(vcpu->vm);
@@ -351,9 +351,9 @@ static void test_ports(void **state)
 		uint32_t input = next_input * UINT32_C(0x01010101);
 
 		set_gpr(vcpu, X86_RAX, UINT64_C(0x1122334455667788));
-		x86_env_exit(vcpu, &out);
+		script_exit(vcpu, &out);
 		assert_int_equal(port_values[port_count - 1], UINT64_C(0x1122334455667788) & mask);
-		x86_env_exit(vcpu, &in);
+		script_exit(vcpu, &in);
 		assert_int_equal(s->gpr[X86_RAX],
 		                 width == 4
 		                         ? input
@@ -363,7 +363,7 @@ static void test_ports(void **state)
 	struct hc_exit e = io_exit(2, false, false, false);
 
 	e.u.io.port = 0x700;
-	x86_env_exit(vcpu, &e);
+	script_exit(vcpu, &e);
 	assert_int_equal(s->gpr[X86_RAX] & 0xffff, 0xffff);
 	hc_vm_destroy(vcpu->vm);
 }
@@ -380,7 +380,7 @@ static void test_string_ports(void **state)
 		ram[0x20000 + i] = (uint8_t)i;
 	set_gpr(vcpu, X86_RSI, 0x20000);
 	set_gpr(vcpu, X86_RCX, 8);
-	x86_env_exit(vcpu, &out);
+	script_exit(vcpu, &out);
 	assert_int_equal(port_count, 8);
 	assert_int_equal(port_values[7], 0x0f0e);
 	assert_int_equal(s->gpr[X86_RSI], 0x20010);
@@ -397,7 +397,7 @@ static void test_string_ports(void **state)
 		uint64_t before = s->gpr[X86_RCX];
 
 		assert_in_range(rounds, 0, 500);
-		x86_env_exit(vcpu, &in);
+		script_exit(vcpu, &in);
 		assert_true(s->gpr[X86_RCX] < before);
 	}
 	assert_in_range(rounds, 2, 500);
@@ -408,7 +408,7 @@ static void test_string_ports(void **state)
 	s->rip = 0x10000;
 	set_gpr(vcpu, X86_RCX, 0);
 	port_count = 0;
-	x86_env_exit(vcpu, &out);
+	script_exit(vcpu, &out);
 	assert_int_equal(port_count, 0);
 	assert_int_equal(s->rip, 0x10002);
 	hc_vm_destroy(vcpu->vm);
@@ -427,7 +427,7 @@ static void test_string_fault(void **state)
 	ram[0x4000 / 8 + 4] = 0; /* 8 MiB on is not mapped */
 	set_gpr(vcpu, X86_RDI, 0x7ffff4);
 	set_gpr(vcpu, X86_RCX, 10);
-	x86_env_exit(vcpu, &in);
+	script_exit(vcpu, &in);
 	assert_int_equal(s->gpr[X86_RCX], 7);
 	assert_int_equal(s->gpr[X86_RDI], 0x800000);
 	assert_int_equal(next_input, 0x84);
@@ -511,7 +511,7 @@ static void test_moves(void **state)
 			set_gpr(vcpu, X86_RSP, 0);
 			set_gpr(vcpu, X86_R9, 0x9999888877776666);
 			set_gpr(vcpu, X86_RAX, 0x5555444433332222);
-			assert_int_equal(x86_env_exit(vcpu, &e), HC_ACT_RESUME);
+			assert_int_equal(script_exit(vcpu, &e), HC_ACT_RESUME);
 			assert_int_equal(s->rip, at + rows[i].len);
 			assert_int_equal(reg_writes, rows[i].write);
 			if (!rows[i].write)
@@ -543,12 +543,12 @@ static void test_locked(void **state)
 		x86_env_state(vcpu)->rip = 0x10000;
 		set_gpr(vcpu, X86_RAX, 0x2222);
 		set_gpr(vcpu, X86_RBX, 0x20000);
-		x86_env_exit(vcpu, &e);
+		script_exit(vcpu, &e);
 		assert_int_equal(x86_env_state(vcpu)->rip, 0x10000);
 		assert_int_equal(x86_env_state(vcpu)->gpr[X86_RAX], 0x2222);
 		assert_int_equal(*ram, 0x1111);
 		set_gpr(vcpu, X86_RBX, 0xd0000000);
-		x86_env_exit(vcpu, &e);
+		script_exit(vcpu, &e);
 		assert_int_equal(x86_env_state(vcpu)->rip, 0x10000 + rows[i].len);
 		assert_int_equal(reg_writes, i + 1);
 	}
@@ -562,16 +562,16 @@ static void test_apic_page(void **state)
 	struct hc_exit rd = mmio_exit(0xfee00030, false), wr = mmio_exit(0xfee00080, true);
 
 	put_code(vcpu, "\x8b\x03\x89\x03", 4);
-	x86_env_exit(vcpu, &rd);
+	script_exit(vcpu, &rd);
 	assert_int_equal(s->gpr[X86_RAX], 0x01050014);
 	set_gpr(vcpu, X86_RAX, 0x50);
-	x86_env_exit(vcpu, &wr);
+	script_exit(vcpu, &wr);
 	assert_int_equal(x86_apic_cr8(vcpu), 5);
 	/* Switched off, the page is bus like any other. */
 	assert_int_equal(x86_apic_write_base(vcpu, 0xfee00100), 0);
 	s->rip = 0x10000;
 	hc_vcpu_dirty(vcpu, X86_G_CORE);
-	x86_env_exit(vcpu, &rd);
+	script_exit(vcpu, &rd);
 	assert_int_equal(s->gpr[X86_RAX], 0xffffffff);
 	hc_vm_destroy(vcpu->vm);
 }
@@ -605,7 +605,7 @@ static int bus_access(struct hc_vcpu *vcpu, enum hc_space space, uint64_t addres
 		                   .u.bus = { address, value, (uint8_t)space, (uint8_t)width,
 		                              write } };
 
-	return x86_env_exit(vcpu, &e);
+	return script_exit(vcpu, &e);
 }
 
 /* Against an array; RIP does not move. */
@@ -651,11 +651,11 @@ static void test_bus(void **state)
 
 static void run_one(struct hc_vcpu *vcpu, const struct hc_exit *e)
 {
-	const struct x86_step step = { .exit = *e };
+	const struct script_step step = { .exit = *e };
 
-	x86_env_script(vcpu, &step, 1);
+	script_set(vcpu, &step, 1);
 	assert_int_equal(hc_vm_start(vcpu->vm), 0);
-	x86_env_run();
+	test_run_until_idle();
 }
 
 static void test_bad_accesses(void **state)
@@ -688,27 +688,31 @@ static void test_bad_accesses(void **state)
 
 /* --- Halts and interrupts through the run loop --- */
 
-static void enable_apic(struct hc_vcpu *vcpu, struct x86_state *hw)
+static void enable_apic(struct hc_vcpu *vcpu, void *hw)
 {
 	x86_apic_mmio_write(vcpu, APIC_SVR, 0x1ff);
 }
 
-static void set_if(struct hc_vcpu *vcpu, struct x86_state *hw)
+static void set_if(struct hc_vcpu *vcpu, void *hw)
 {
-	hw->rflags |= X86_FLAG_IF;
+	struct x86_state *s = hw;
+
+	s->rflags |= X86_FLAG_IF;
 }
 
-static void clear_if(struct hc_vcpu *vcpu, struct x86_state *hw)
+static void clear_if(struct hc_vcpu *vcpu, void *hw)
 {
-	hw->rflags &= ~(uint64_t)X86_FLAG_IF;
+	struct x86_state *s = hw;
+
+	s->rflags &= ~(uint64_t)X86_FLAG_IF;
 }
 
-static void self_ipi(struct hc_vcpu *vcpu, struct x86_state *hw)
+static void self_ipi(struct hc_vcpu *vcpu, void *hw)
 {
 	x86_apic_mmio_write(vcpu, APIC_ICR, 0x40041);
 }
 
-static void set_if_and_self_ipi(struct hc_vcpu *vcpu, struct x86_state *hw)
+static void set_if_and_self_ipi(struct hc_vcpu *vcpu, void *hw)
 {
 	set_if(vcpu, hw);
 	self_ipi(vcpu, hw);
@@ -718,7 +722,7 @@ static void set_if_and_self_ipi(struct hc_vcpu *vcpu, struct x86_state *hw)
 static void test_window(void **state)
 {
 	struct hc_vcpu *vcpu = guest(1);
-	const struct x86_step steps[] = {
+	const struct script_step steps[] = {
 		{ .exit = exit_of(HC_EXIT_CPUID), .guest = enable_apic },
 		{ .exit = exit_of(HC_EXIT_CPUID), .guest = self_ipi },
 		{ .exit = exit_of(HC_EXIT_CPUID), .guest = clear_if },
@@ -727,40 +731,42 @@ static void test_window(void **state)
 	};
 	struct x86_script *s = x86_script_of(vcpu);
 
-	x86_env_script(vcpu, steps, HC_ARRAY_SIZE(steps));
+	script_set(vcpu, steps, HC_ARRAY_SIZE(steps));
 	assert_int_equal(hc_vm_start(vcpu->vm), 0);
-	x86_env_run();
+	test_run_until_idle();
 	assert_int_equal(s->event_count, 1);
 	assert_int_equal(s->events[0].vector, 0x41);
 	assert_int_equal(s->windows, 1);
 	assert_int_equal(vcpu->stats.exits[HC_EXIT_WINDOW].count, 1);
 	assert_int_equal(x86_apic_mmio_read(vcpu, APIC_ISR + 0x20), 2);
 	hc_vm_stop(vcpu->vm, HC_STOP_REQUEST, 0);
-	x86_env_run();
+	test_run_until_idle();
 	hc_vm_destroy(vcpu->vm);
 }
 
-static void toggle_undelivered(struct hc_vcpu *vcpu, struct x86_state *hw)
+static void toggle_undelivered(struct hc_vcpu *vcpu, void *hw)
 {
-	hw->events.reinject.valid ^= 1;
+	struct x86_state *s = hw;
+
+	s->events.reinject.valid ^= 1;
 }
 
 /* Nor does an interrupt that the backend holds and has not delivered yet let it sleep. */
 static void test_halt_before_delivery(void **state)
 {
 	struct hc_vcpu *vcpu = guest(1);
-	const struct x86_step steps[] = {
+	const struct script_step steps[] = {
 		{ .exit = exit_of(HC_EXIT_HALT), .guest = toggle_undelivered },
 		{ .exit = exit_of(HC_EXIT_HALT), .guest = toggle_undelivered },
 	};
 
-	x86_env_script(vcpu, steps, HC_ARRAY_SIZE(steps));
+	script_set(vcpu, steps, HC_ARRAY_SIZE(steps));
 	assert_int_equal(hc_vm_start(vcpu->vm), 0);
-	x86_env_run();
-	assert_int_equal(x86_script_of(vcpu)->at, 2);
+	test_run_until_idle();
+	assert_int_equal(script_of(vcpu)->at, 2);
 	assert_int_equal(vcpu->stats.halts, 1);
 	hc_vm_stop(vcpu->vm, HC_STOP_REQUEST, 0);
-	x86_env_run();
+	test_run_until_idle();
 	hc_vm_destroy(vcpu->vm);
 }
 
@@ -768,7 +774,7 @@ static void test_halt_before_delivery(void **state)
 static void test_halt(void **state)
 {
 	struct hc_vcpu *vcpu = guest(1);
-	const struct x86_step steps[] = {
+	const struct script_step steps[] = {
 		{ .exit = exit_of(HC_EXIT_CPUID), .guest = enable_apic },
 		{ .exit = exit_of(HC_EXIT_HALT), .guest = set_if_and_self_ipi },
 		{ .exit = exit_of(HC_EXIT_CPUID), .guest = self_ipi },
@@ -776,10 +782,10 @@ static void test_halt(void **state)
 	};
 	struct x86_script *s = x86_script_of(vcpu);
 
-	x86_env_script(vcpu, steps, HC_ARRAY_SIZE(steps));
+	script_set(vcpu, steps, HC_ARRAY_SIZE(steps));
 	assert_int_equal(hc_vm_start(vcpu->vm), 0);
-	x86_env_run();
-	assert_int_equal(s->at, 4);
+	test_run_until_idle();
+	assert_int_equal(s->script.at, 4);
 	assert_int_equal(s->event_count, 1);
 	assert_int_equal(vcpu->stats.halts, 1);
 	assert_int_equal(atomic_load(&x86_vcpu_of(vcpu)->mp_state), X86_MP_HALTED);
@@ -787,11 +793,11 @@ static void test_halt(void **state)
 	/* An NMI ends it all the same. */
 	x86_arch_ops.deliver_msi(vcpu->vm, 0xfee00000, 0x400);
 	assert_true(x86_arch_ops.has_event(vcpu));
-	x86_env_run();
+	test_run_until_idle();
 	assert_int_equal(s->event_count, 2);
 	assert_int_equal(s->events[1].type, X86_EVENT_NMI);
 	hc_vm_stop(vcpu->vm, HC_STOP_REQUEST, 0);
-	x86_env_run();
+	test_run_until_idle();
 	hc_vm_destroy(vcpu->vm);
 }
 
@@ -835,7 +841,7 @@ static void test_extint(void **state)
 
 /* --- INIT and start-up --- */
 
-static void start_cpu_1(struct hc_vcpu *vcpu, struct x86_state *hw)
+static void start_cpu_1(struct hc_vcpu *vcpu, void *hw)
 {
 	x86_apic_mmio_write(vcpu, APIC_ICR_HIGH, 1u << 24);
 	x86_apic_mmio_write(vcpu, APIC_ICR, 0x4500);
@@ -845,31 +851,33 @@ static void start_cpu_1(struct hc_vcpu *vcpu, struct x86_state *hw)
 
 static uint64_t started_rip, started_base;
 
-static void note_start(struct hc_vcpu *vcpu, struct x86_state *hw)
+static void note_start(struct hc_vcpu *vcpu, void *hw)
 {
-	started_rip = hw->rip;
-	started_base = hw->seg[X86_CS].base;
+	struct x86_state *s = hw;
+
+	started_rip = s->rip;
+	started_base = s->seg[X86_CS].base;
 }
 
 static void test_start_up(void **state)
 {
 	struct hc_vcpu *vcpu = guest(2), *other = vcpu->vm->vcpus[1];
-	const struct x86_step steps[] = { { .exit = exit_of(HC_EXIT_CPUID),
-		                            .guest = start_cpu_1 } };
-	const struct x86_step others[] = { { .exit = exit_of(HC_EXIT_CPUID),
-		                             .guest = note_start } };
+	const struct script_step steps[] = { { .exit = exit_of(HC_EXIT_CPUID),
+		                               .guest = start_cpu_1 } };
+	const struct script_step others[] = { { .exit = exit_of(HC_EXIT_CPUID),
+		                                .guest = note_start } };
 
-	x86_env_script(vcpu, steps, 1);
-	x86_env_script(other, others, 1);
+	script_set(vcpu, steps, 1);
+	script_set(other, others, 1);
 	assert_int_equal(hc_vm_start(vcpu->vm), 0);
-	x86_env_run();
+	test_run_until_idle();
 	assert_int_equal(started_rip, 0);
 	assert_int_equal(started_base, 0x99000);
-	assert_int_equal(x86_script_of(other)->at, 1);
+	assert_int_equal(script_of(other)->at, 1);
 	/* INIT to the boot CPU, without firmware to go to: a reset. */
 	x86_apic_mmio_write(other, APIC_ICR_HIGH, 0);
 	x86_apic_mmio_write(other, APIC_ICR, 0x4500);
-	x86_env_run();
+	test_run_until_idle();
 	assert_int_equal(hc_vm_cause(vcpu->vm), HC_STOP_RESET);
 	hc_vm_destroy(vcpu->vm);
 }
@@ -958,10 +966,10 @@ static void test_random_exits(void **state)
 			for (unsigned j = 0; j < 16; j++)
 				ram[0x10000 + j] = (uint8_t)test_random(&seed);
 			x86_state_of(vcpu)->rip = 0x10000;
-			(void)x86_env_exit(vcpu, &e);
+			(void)script_exit(vcpu, &e);
 		}
 		hc_vm_stop(vm, HC_STOP_REQUEST, 0);
-		x86_env_run();
+		test_run_until_idle();
 		assert_int_equal(hc_vm_destroy(vm), 0);
 	}
 }

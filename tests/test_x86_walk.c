@@ -295,7 +295,7 @@ static void compare(struct hc_vcpu *vcpu, const struct naive *n, uint8_t *before
 
 static void test_random_tables(void **state)
 {
-	struct hc_vm *vm = x86_env_vm(1, MEMORY);
+	struct hc_vm *vm = script_vm(1, MEMORY);
 	struct hc_vcpu *vcpu = vm->vcpus[0];
 	static uint8_t before[TABLES * 4096], after[TABLES * 4096];
 	uint64_t seed = 12345;
@@ -325,7 +325,7 @@ static void test_random_tables(void **state)
 /* More, without comparing whole tables: accessed and dirty bits are set beforehand. */
 static void test_many(void **state)
 {
-	struct hc_vm *vm = x86_env_vm(1, MEMORY);
+	struct hc_vm *vm = script_vm(1, MEMORY);
 	struct hc_vcpu *vcpu = vm->vcpus[0];
 	struct naive n = { .s = x86_state_of(vcpu),
 		           .ram = hc_mem_ptr(vm, gpa_of(0), MEMORY, true) };
@@ -363,7 +363,7 @@ static void test_many(void **state)
 /* A remembered translation must not outlive its entries, CR3, or the rights of the mode. */
 static void test_cache_follows_tables(void **state)
 {
-	struct hc_vm *vm = x86_env_vm(1, MEMORY);
+	struct hc_vm *vm = script_vm(1, MEMORY);
 	struct hc_vcpu *vcpu = vm->vcpus[0];
 	struct x86_state *s = x86_state_of(vcpu);
 	uint64_t *ram = hc_mem_ptr(vm, gpa_of(0), MEMORY, true);
@@ -500,7 +500,7 @@ static unsigned is_remembered(struct hc_vcpu *vcpu)
 
 static void test_remembered_code(void **state)
 {
-	struct hc_vm *vm = x86_env_vm(1, MEMORY);
+	struct hc_vm *vm = script_vm(1, MEMORY);
 	struct hc_vcpu *vcpu = vm->vcpus[0];
 	struct naive n = { .s = x86_state_of(vcpu),
 		           .ram = hc_mem_ptr(vm, gpa_of(0), MEMORY, true),
@@ -546,7 +546,7 @@ static void test_remembered_code(void **state)
 
 static void test_real_mode_and_rom_tables(void **state)
 {
-	struct hc_vm *vm = x86_env_vm(1, MEMORY);
+	struct hc_vm *vm = script_vm(1, MEMORY);
 	struct hc_vcpu *vcpu = vm->vcpus[0];
 	struct x86_state *s = x86_state_of(vcpu);
 	static _Alignas(4096) uint64_t rom[512];

@@ -3,17 +3,18 @@
 
 #include <assert.h>
 #include <hypercore/errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "arch/x86_64/host/cpuid.h"
 #include "mmu/npt.h"
-#include "tests/platform.h"
 
 /* --- State groups --- */
 
-static void copy_group(struct x86_state *to, const struct x86_state *from, uint32_t group)
+static void copy_group(void *to_, const void *from_, uint32_t group)
 {
+	struct x86_state *to = to_;
+	const struct x86_state *from = from_;
+
 	switch (group) {
 	case X86_G_CORE:
 		memcpy(to->gpr, from->gpr, sizeof(to->gpr));
@@ -65,74 +66,20 @@ static void copy_group(struct x86_state *to, const struct x86_state *from, uint3
 	}
 }
 
-static void copy_groups(struct x86_state *to, const struct x86_state *from, uint32_t groups)
-{
-	for (uint32_t group = 1; group < X86_G_ALL; group <<= 1)
-		if (groups & group)
-			copy_group(to, from, group);
-}
-
 /* Everything but CORE and the TSC's offset, which is no register of the hardware. */
-static void spoil(struct x86_state *s)
+static void spoil(void *state)
 {
 	static struct x86_state rubbish;
 
 	memset(&rubbish, 0xa5, sizeof(rubbish));
-	copy_groups(s, &rubbish, X86_G_ALL & ~(uint32_t)X86_G_CORE);
+	script_copy(state, &rubbish, X86_G_ALL & ~(uint32_t)X86_G_CORE);
 }
 
 /* --- The backend --- */
 
-static int probe(struct hc_backend_info *info)
+static uint64_t pc(const void *state)
 {
-	snprintf(info->reason, sizeof(info->reason), "replays exits");
-	info->max_vcpus = 0;
-	info->gpa_bits = 40;
-	return 0;
-}
-
-static int cpu_enable(struct hc_cpu *cpu)
-{
-	return 0;
-}
-
-static void cpu_nothing(struct hc_cpu *cpu)
-{
-}
-
-static int vm_create(struct hc_vm *vm)
-{
-	hc_vm_set_part(vm, &scripted_backend, vm);
-	return 0;
-}
-
-static void vm_nothing(struct hc_vm *vm)
-{
-}
-
-static int vcpu_create(struct hc_vcpu *vcpu)
-{
-	vcpu->backend_data = hc_platform_alloc(sizeof(struct x86_script));
-	return vcpu->backend_data ? 0 : -ENOMEM;
-}
-
-static void vcpu_destroy(struct hc_vcpu *vcpu)
-{
-	hc_platform_free(vcpu->backend_data, sizeof(struct x86_script));
-}
-
-static void vcpu_nothing(struct hc_vcpu *vcpu)
-{
-}
-
-static void get_state(struct hc_vcpu *vcpu, uint32_t groups)
-{
-	copy_groups(vcpu->state, &x86_script_of(vcpu)->hw, groups);
-}
-
-static void set_state(struct hc_vcpu *vcpu, uint32_t groups)
-{
-	copy_groups(&x86_script_of(vcpu)->hw, vcpu->state, groups);
+	return ((const struct x86_state *)state)->rip;
 }
 
 static void enter(struct hc_vcpu *vcpu)
@@ -140,7 +87,7 @@ static void enter(struct hc_vcpu *vcpu)
 	struct x86_script *s = x86_script_of(vcpu);
 	uint64_t rip = s->hw.rip;
 
-	set_state(vcpu, vcpu->dirty);
+	script_enter(vcpu);
 	/* APM Vol. 2 15.21.5: the shadow covers one instruction. */
 	if (s->hw.rip != rip && !(vcpu->dirty & X86_G_EVENT))
 		s->hw.events.interrupt_shadow = 0;
@@ -168,40 +115,31 @@ static bool window_opens(struct x86_script *s, struct hc_exit *exit)
 	return false;
 }
 
-static void leave(struct hc_vcpu *vcpu, struct hc_exit *exit)
-{
-	struct x86_state *state = vcpu->state;
-
-	spoil(state);
-	copy_groups(state, &x86_script_of(vcpu)->hw, X86_G_CORE);
-	vcpu->valid = X86_G_CORE;
-	vcpu->dirty = 0;
-	exit->pc = state->rip;
-}
+const struct script_isa script_isa = {
+	.arch = &x86_arch_ops,
+	.size = sizeof(struct x86_script),
+	.hw_offset = offsetof(struct x86_script, hw),
+	.core = X86_G_CORE,
+	.all = X86_G_ALL,
+	.copy_group = copy_group,
+	.spoil = spoil,
+	.pc = pc,
+	.enter = enter,
+	.add_ram = x86_add_ram,
+};
 
 static void run(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
 	struct x86_script *s = x86_script_of(vcpu);
 
 	enter(vcpu);
-	if (window_opens(s, exit)) {
-		leave(vcpu, exit);
-		return;
+	if (!window_opens(s, exit)) {
+		if (!script_next(vcpu, exit))
+			s->hw.rflags &= ~(uint64_t)X86_FLAG_IF;
+		else if (window_opens(s, exit))
+			s->script.at--;
 	}
-	if (s->at < s->count) {
-		const struct x86_step *step = &s->steps[s->at++];
-
-		test_now_ns += step->advance_ns;
-		if (step->guest)
-			step->guest(vcpu, &s->hw);
-		*exit = step->exit;
-		if (window_opens(s, exit))
-			s->at--;
-	} else {
-		s->hw.rflags &= ~(uint64_t)X86_FLAG_IF;
-		*exit = (struct hc_exit){ .reason = HC_EXIT_HALT, .next_pc = s->hw.rip };
-	}
-	leave(vcpu, exit);
+	script_leave(vcpu, exit);
 }
 
 static int inject(struct hc_vcpu *vcpu, const struct x86_event *event)
@@ -209,7 +147,7 @@ static int inject(struct hc_vcpu *vcpu, const struct x86_event *event)
 	struct x86_script *s = x86_script_of(vcpu);
 
 	assert(event->valid);
-	set_state(vcpu, vcpu->dirty);
+	script_set_state(vcpu, vcpu->dirty);
 	if (s->injecting.valid || s->hw.events.reinject.valid)
 		return -EBUSY;
 	if (event->type == X86_EVENT_INTR && !can_take(s))
@@ -230,35 +168,13 @@ static void request_window(struct hc_vcpu *vcpu, bool nmi)
 	s->windows++;
 }
 
-static void invalidate(struct hc_vm *vm, gpa_t gpa, uint64_t size)
-{
-}
-
-static void explain(struct hc_vcpu *vcpu, const struct hc_exit *exit, char *buf, size_t size)
-{
-	snprintf(buf, size, "scripted code %llu", (unsigned long long)exit->u.raw.code);
-}
-
 const struct hc_backend_ops scripted_backend = {
-	.name = "scripted",
 	.isa = HC_ISA_X86_64,
 	.s2_format = &npt_format,
-	.probe = probe,
-	.cpu_enable = cpu_enable,
-	.cpu_disable = cpu_nothing,
-	.vm_create = vm_create,
-	.vm_destroy = vm_nothing,
-	.vcpu_create = vcpu_create,
-	.vcpu_destroy = vcpu_destroy,
-	.load = vcpu_nothing,
-	.put = vcpu_nothing,
 	.run = run,
-	.get_state = get_state,
-	.set_state = set_state,
 	.inject = inject,
 	.request_window = request_window,
-	.invalidate = invalidate,
-	.explain = explain,
+	SCRIPT_BACKEND,
 };
 
 /* --- Physical CPUs --- */
@@ -353,60 +269,4 @@ void x86_host_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 	case X86_HOST_COUNT:
 	default: assert(0);
 	}
-}
-
-/* --- For the tests --- */
-
-struct hc_vm *x86_env_vm(unsigned cpus, uint64_t memory)
-{
-	const struct hc_vm_config config = { "test", &x86_arch_ops, &scripted_backend, cpus, NULL };
-	struct hc_vm *vm;
-
-	test_platform_init(1);
-	if (hc_vm_create(&vm, &config))
-		return NULL;
-	if (memory && x86_add_ram(vm, memory)) {
-		hc_vm_destroy(vm);
-		return NULL;
-	}
-	return vm;
-}
-
-void x86_env_script(struct hc_vcpu *vcpu, const struct x86_step *steps, unsigned count)
-{
-	struct x86_script *s = x86_script_of(vcpu);
-
-	s->steps = steps;
-	s->count = count;
-	s->at = 0;
-}
-
-static void stop_this_cpu(void)
-{
-	atomic_store(&hc_platform_this_cpu()->stop, true);
-}
-
-void x86_env_run(void)
-{
-	test_on_idle = stop_this_cpu;
-	hc_sched_loop(hc_sched_cpu(0));
-	atomic_store(&hc_sched_cpu(0)->stop, false);
-	test_on_idle = NULL;
-}
-
-int x86_env_exit(struct hc_vcpu *vcpu, const struct hc_exit *exit)
-{
-	struct hc_exit e = *exit;
-
-	if (atomic_fetch_and(&vcpu->requests, ~(uint32_t)HC_REQ_EVENT) & HC_REQ_EVENT)
-		(void)vcpu->vm->arch->before_entry(vcpu);
-	enter(vcpu);
-	leave(vcpu, &e);
-	return vcpu->vm->arch->handlers[e.reason](vcpu, &e);
-}
-
-struct x86_state *x86_env_state(struct hc_vcpu *vcpu)
-{
-	hc_vcpu_need(vcpu, X86_G_ALL);
-	return vcpu->state;
 }

@@ -41,6 +41,14 @@ int a64_halt(struct hc_vcpu *vcpu)
 	return HC_ACT_HALT;
 }
 
+/* What was listed for it goes elsewhere. */
+static int stay_off(struct hc_vcpu *vcpu)
+{
+	if (a64_vcpu_of(vcpu)->gic)
+		gic_before_entry(vcpu);
+	return HC_ACT_HALT;
+}
+
 int a64_before_entry(struct hc_vcpu *vcpu)
 {
 	struct a64_vcpu *a = a64_vcpu_of(vcpu);
@@ -49,7 +57,7 @@ int a64_before_entry(struct hc_vcpu *vcpu)
 	if (power == A64_POWER_ON_PENDING)
 		start(vcpu);
 	else if (power != A64_POWER_ON)
-		return HC_ACT_HALT;
+		return stay_off(vcpu);
 	if (a->halted) {
 		if (!has_interrupt(vcpu))
 			return HC_ACT_HALT;

@@ -68,9 +68,9 @@ static const struct rule rules[] = {
 	{ 0xd, 0, { 0 }, { 0 }, "XCR0: what struct x86_state holds" },
 	{ 0xd,
 	  1,
-	  { B(0) | B(1) | B(2) },
+	  { B(0) | B(1) | B(2) | B(3) },
 	  { 0 },
-	  "XSAVEOPT, XSAVEC, XGETBV 1; no supervisor state" },
+	  "XSAVEOPT, XSAVEC, XGETBV 1, XSAVES; no supervisor state" },
 	{ 0xd, 2, { ALL, ALL, 0, 0 }, { 0 }, "AVX" },
 	{ 0xd, 5, { ALL, ALL, ALL, 0 }, { 0 }, "AVX-512 opmasks" },
 	{ 0xd, 6, { ALL, ALL, ALL, 0 }, { 0 }, "AVX-512 upper halves" },
@@ -517,7 +517,7 @@ static void fill_in(struct hc_vcpu *vcpu, const struct x86_cpuid_entry *e, uint3
 		hc_vcpu_need(vcpu, X86_G_FPU);
 		if (subleaf == 0)
 			regs[EBX] = x86_xsave_size(vcpu->vm, s->xcr0);
-		else if (regs[EAX] & B(1))
+		else if (regs[EAX] & (B(1) | B(3)))
 			regs[EBX] = compacted_size(x86_vm_of(vcpu->vm), s->xcr0);
 		break;
 	case 0x8000001e:

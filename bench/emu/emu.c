@@ -138,10 +138,10 @@ static bool enable_vectors(void)
 
 static uint64_t time_kernel(kernel *run, uint64_t n)
 {
-	uint64_t start = rdtsc();
+	uint64_t start = counter();
 
 	run(n);
-	return rdtsc() - start;
+	return counter() - start;
 }
 
 static void print_result(const char *name, uint64_t n, unsigned instructions, uint64_t ticks)

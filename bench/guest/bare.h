@@ -4,8 +4,8 @@
 #define BENCH_GUEST_BARE_H
 
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+
+#include "bench/guest/measure.h"
 
 #define COM1       0x3f8
 #define COM_LCR    (COM1 + 3)
@@ -36,17 +36,12 @@ static inline uint8_t inb(uint16_t port)
 	return value;
 }
 
-static inline uint64_t rdtsc(void)
+static inline uint64_t counter(void)
 {
 	uint32_t low, high;
 
 	__asm__ volatile("lfence; rdtsc" : "=a"(low), "=d"(high) : : "memory");
 	return ((uint64_t)high << 32) | low;
-}
-
-static inline void write32(uint64_t address, uint32_t value)
-{
-	*(volatile uint32_t *)address = value;
 }
 
 static inline void print(const char *text)
@@ -56,19 +51,6 @@ static inline void print(const char *text)
 			;
 		outb(COM1, (uint8_t)*text);
 	}
-}
-
-static inline void print_number(uint64_t value)
-{
-	char text[21];
-	size_t at = sizeof(text) - 1;
-
-	text[at] = '\0';
-	do {
-		text[--at] = (char)('0' + value % 10);
-		value /= 10;
-	} while (value != 0);
-	print(text + at);
 }
 
 static inline void leave(uint8_t status)

@@ -6,13 +6,10 @@
  */
 #include "bench/guest/bare.h"
 
-#define APIC_SVR    UINT64_C(0xfee000f0)
-#define IOAPIC_SEL  UINT64_C(0xfec00000)
-#define IPI_VECTOR  0xf0
-#define BATCHES     31
-#define REPETITIONS 100
+#define APIC_SVR   UINT64_C(0xfee000f0)
+#define IOAPIC_SEL UINT64_C(0xfec00000)
+#define IPI_VECTOR 0xf0
 
-typedef void operation(void);
 operation op_nothing, op_cpuid, op_vmmcall, op_vmcall, op_rdmsr, op_port_in, op_lapic_read,
 	op_ioapic_read, op_first_touch, op_self_ipi, handle_ipi, handle_ud, handle_other;
 void guest_main(const char *base);
@@ -71,35 +68,9 @@ static void map_low_memory(void)
 	__asm__ volatile("mov %0, %%cr3" : : "r"(pml4) : "memory");
 }
 
-static uint64_t time_batch(operation *run)
+static operation *relocate(operation *linked)
 {
-	uint64_t start = rdtsc();
-
-	for (unsigned i = 0; i < REPETITIONS; i++)
-		run();
-	return rdtsc() - start;
-}
-
-static uint64_t median(uint64_t *values, unsigned count)
-{
-	for (unsigned i = 1; i < count; i++)
-		for (unsigned j = i; j > 0 && values[j] < values[j - 1]; j--) {
-			uint64_t value = values[j];
-
-			values[j] = values[j - 1];
-			values[j - 1] = value;
-		}
-	return values[count / 2];
-}
-
-static uint64_t time_operation(operation *linked)
-{
-	operation *run = (operation *)((uintptr_t)linked + slide);
-	uint64_t batches[BATCHES];
-
-	for (unsigned i = 0; i < BATCHES; i++)
-		batches[i] = time_batch(run);
-	return median(batches, BATCHES);
+	return (operation *)((uintptr_t)linked + slide);
 }
 
 void guest_main(const char *base)
@@ -112,14 +83,11 @@ void guest_main(const char *base)
 	outb(COM_LCR, LCR_8_BITS);
 	write32(APIC_SVR, 0x1ff);
 	write32(IOAPIC_SEL, 1);
-	empty = time_operation(op_nothing);
+	empty = time_operation(relocate(op_nothing));
 	for (size_t i = 0; i < sizeof(operations) / sizeof(operations[0]); i++) {
-		uint64_t ticks = time_operation(operations[i].run) - empty;
+		uint64_t ticks = time_operation(relocate(operations[i].run)) - empty;
 
-		print(operations[i].name);
-		print(" ");
-		print_number((ticks + REPETITIONS / 2) / REPETITIONS);
-		print("\n");
+		report(operations[i].name, share(ticks));
 	}
 	leave(0);
 }

@@ -35,8 +35,8 @@ struct hc_backend_info {
 	/* AArch64: the virtual interrupt controller that the hardware helps with. */
 	unsigned gic_version; /* 2, 3; 0: none */
 	unsigned gic_list_registers, gic_priority_bits;
-	/* Version 2: the virtual CPU interface, to be mapped for the guest (8 KiB); 0: there is none,
-	 * and the backend shows the CPU what gic_outputs() says (arch/aarch64/gic/gic.h). */
+	/* Version 2: the virtual CPU interface, to be mapped for the guest (8 KiB); 0: there is
+	 * none, and the backend shows the CPU what gic_outputs() says (arch/aarch64/gic/gic.h). */
 	hpa_t gicv;
 };
 
@@ -84,6 +84,13 @@ struct hc_backend_ops {
 	 * refuses is HC_EXIT_ENTRY_FAILED; what the backend cannot make sense of is
 	 * HC_EXIT_UNKNOWN. */
 	void (*run)(struct hc_vcpu *vcpu, struct hc_exit *exit);
+
+	/* On vcpu's CPU, host interrupts off, between load() and put() or before: run() is to come
+	 * back with HC_EXIT_SLICE once the guest has run for ns, time outside of it not counted,
+	 * and may do so earlier; UINT64_MAX, and what put() leaves: there is no limit. The hardware
+	 * does the counting: the host takes no interrupt for it. False: this CPU's cannot. NULL: no
+	 * CPU's can. */
+	bool (*limit)(struct hc_vcpu *vcpu, uint64_t ns);
 
 	/* Whether run() can enter the guest in the state that vcpu, on another backend, is in now:
 	 * the neutral state, of which it may ask for groups. Where it cannot, run() gives

@@ -32,6 +32,7 @@ enum hc_exit_reason {
 	HC_EXIT_SERROR,       /* AArch64: a physical SError ended the guest: u.serror */
 	HC_EXIT_ENTRY_FAILED, /* the hardware refused the guest's state: u.raw */
 	HC_EXIT_MODE,         /* the backend cannot run the guest's present mode, another can */
+	HC_EXIT_SLICE,        /* the guest has run for as long as limit() said */
 	HC_EXIT_UNKNOWN,      /* a code the backend does not know: u.raw */
 	HC_EXIT_REASON_COUNT
 };

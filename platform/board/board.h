@@ -14,6 +14,10 @@
 /* main.c: everything after memory works. Boot CPU, on its own stack, interrupts off. */
 _Noreturn void board_main(const struct board_boot_info *info);
 
+/* Instead of it: start-up has failed, for a reason that has been logged. Ends as a run that failed,
+ * in the way that the command line says, as far as that is known. */
+_Noreturn void board_fail(const struct board_boot_info *info);
+
 /* The backends that were linked in, best first; a NULL ends the table. */
 extern const struct hc_backend_ops *const board_backends[];
 

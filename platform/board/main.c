@@ -69,11 +69,16 @@ static void attach_framebuffer(const struct board_framebuffer *fb)
 		console_attach(fb_line, NULL);
 }
 
-static void attach_consoles(const struct board_boot_info *info)
+static void attach_port(void)
 {
 	if (config.console != BOARD_SERIAL_NONE && board_attach_serial(config.console))
 		hc_log(HC_LOG_WARN, "console = %s: the machine does not have that port",
 		       serial_names[config.console]);
+}
+
+static void attach_consoles(const struct board_boot_info *info)
+{
+	attach_port();
 	if (config.console_framebuffer)
 		attach_framebuffer(&info->framebuffer);
 }
@@ -389,10 +394,23 @@ static bool run(const struct board_boot_info *info)
 	return atomic_load(&all_well);
 }
 
-void board_main(const struct board_boot_info *info)
+static _Noreturn void end(bool ok)
 {
-	bool ok = run(info);
-
 	hc_log(HC_LOG_INFO, "end: %s", ok ? "ok" : "failed");
 	board_end(ok);
+}
+
+void board_main(const struct board_boot_info *info)
+{
+	end(run(info));
+}
+
+/* There may be no memory to map modules or a framebuffer with. */
+void board_fail(const struct board_boot_info *info)
+{
+	board_config_init(&config);
+	(void)board_config_cmdline(&config, info->cmdline);
+	board_set_end(config.end);
+	attach_port();
+	end(false);
 }

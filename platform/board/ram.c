@@ -46,7 +46,8 @@ int ram_init(uint64_t lowest)
 		remove_pages(&unused, info->modules[i].base, info->modules[i].size);
 	err = paging_start(&ram, &unused);
 	if (err)
-		return err;
+		return hc_error(err, "there is not enough memory to start: %llu KiB",
+		                (unsigned long long)(ranges_total(&ram) >> 10));
 	memory_init(&unused, paging_layout.direct_base);
 	if (ram.full || unused.full)
 		hc_log(HC_LOG_WARN, "the memory map has too many pieces: some memory is left out");

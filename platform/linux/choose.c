@@ -88,8 +88,8 @@ static int no_backend(enum hc_isa isa, const struct text *unusable)
 	for (unsigned i = 0; linux_backends[i].ops; i++)
 		if (linux_backends[i].ops->isa == isa && linux_backends[i].by_name_only)
 			ADD(&by_name, "; there is --backend %s", linux_backends[i].ops->name);
-	return hc_error(-ENODEV, "no backend for any guest runs %s guests on this machine%s%s",
-	                isa_name(isa), unusable->buf, by_name.buf);
+	return hc_error(-ENODEV, "no backend runs any %s guest on this machine%s%s", isa_name(isa),
+	                unusable->buf, by_name.buf);
 }
 
 static int choose_any(enum hc_isa isa, const struct hc_backend_ops **chosen)

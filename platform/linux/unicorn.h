@@ -9,8 +9,9 @@
 
 #include <hypercore/backend.h>
 
-/* probe() is -ENODEV if there is no module, or it does not go with this program. */
-extern const struct hc_backend_ops unicorn_backend;     /* x86-64 guests */
-extern const struct hc_backend_ops unicorn_a64_backend; /* AArch64 guests */
+/* probe() is -ENODEV if there is no module, or it does not go with this program. The first call of
+ * it fills in the rest, which others leave alone. */
+extern struct hc_backend_ops unicorn_backend;     /* x86-64 guests */
+extern struct hc_backend_ops unicorn_a64_backend; /* AArch64 guests */
 
 #endif

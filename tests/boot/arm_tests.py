@@ -8,19 +8,20 @@ import unittest
 import arm
 import guest
 import machine as machines
+import rig
 import run
-from rig import FACTS, NO_RUN, Terminal, boot_test, caller, check_equal, check_facts, check_ok, \
-    check_refused, check_two, dev_run, directory, use_console
+from rig import FACTS, boot_test, caller, check_equal, check_facts, check_ok, check_refused, dev_run, directory
 
+EL2 = ("--backend", "el2")
 WITHOUT_VHE = ("--cpu-model", "cortex-a57")
 
 
 def el2_run(*options, command=("true",)):
-    return dev_run("--backend", "el2", *options, command=command, name=caller())
+    return dev_run(*EL2, *options, command=command, name=caller())
 
 
 def check_arm(cpus, *options):
-    done = dev_run("--backend", "el2", "--cpus", str(cpus), *options,
+    done = dev_run(*EL2, "--cpus", str(cpus), *options,
                    command=[f"uname -m; {FACTS}"], name=caller())
     check_ok(done)
     check_equal(done.stdout.splitlines()[0], b"aarch64", "machine")
@@ -83,25 +84,17 @@ def arm_without_psci():
 
 @boot_test
 def arm_two_vms():
-    check_two(el2_run("--vms", "2", "--cpus", "2", "--host-cpus", "2", "--memory", "256M",
-                      command=["hostname; nproc"]))
+    rig.two_vms(*EL2, "--host-cpus", "2")
 
 
 @boot_test
 def arm_a_crash_leaves_the_other_vm_alone():
-    script = ("if [ $(hostname) = debian1 ]; then echo c >/proc/sysrq-trigger; fi; "
-              "sleep 3; echo alive")
-    done = el2_run("--vms", "2", "--memory", "256M", command=[script])
-    check_equal(done.returncode, NO_RUN, "status")
-    check_equal(done.stdout, b"debian2: alive\n", "output")
-    assert b"vm debian1: " in done.stderr, done.stderr
+    rig.one_of_two_vms_crashes(*EL2)
 
 
 @boot_test
 def arm_exit_status_and_bytes():
-    done = el2_run(command=["printf 'a\\000b\\n\\377'; seq 1 2000; exit 9"])
-    lines = b"".join(b"%d\n" % n for n in range(1, 2001))
-    check_equal((done.returncode, done.stdout), (9, b"a\0b\n\xff" + lines), "status and output")
+    rig.status_and_bytes(*EL2)
 
 
 @boot_test
@@ -117,21 +110,17 @@ def arm_files_and_processes():
 
 @boot_test
 def arm_console():
-    use_console(Terminal("--backend", "el2", "--directory", str(directory("arm_console"))))
+    rig.console(*EL2)
 
 
 @boot_test
 def arm_console_gicv2():
-    use_console(Terminal("--backend", "el2", "--gic", "2", "--cpus", "2", *WITHOUT_VHE,
-                         "--directory", str(directory("arm_console_gicv2"))))
+    rig.console(*EL2, "--gic", "2", "--cpus", "2", *WITHOUT_VHE)
 
 
 @boot_test
 def arm_leaving_by_ctrl_a_x():
-    terminal = Terminal("--backend", "el2", "--directory", str(directory("arm_leaving_by_ctrl_a_x")))
-    terminal.expect(b"# ")
-    terminal.type(b"\x01x")
-    check_equal(terminal.end(), 0, "status")
+    rig.leaving_by_ctrl_a_x(*EL2)
 
 
 @boot_test
@@ -146,9 +135,7 @@ def arm_entered_at_el1_by_uefi():
 
 @boot_test
 def arm_not_a_kernel():
-    path = directory("kernels") / "arm-text"
-    path.write_bytes(b"This is a text.\n" * 500)
-    check_refused(el2_run("--kernel", str(path)))
+    rig.bad_kernel("arm-text", rig.TEXT, options=EL2)
 
 
 @boot_test
@@ -158,10 +145,7 @@ def arm_kernel_of_a_pc():
 
 @boot_test
 def arm_truncated_kernel():
-    whole = guest.kernel(guest.AARCH64).read_bytes()
-    path = directory("kernels") / "arm-half"
-    path.write_bytes(whole[:len(whole) // 2])
-    check_refused(el2_run("--kernel", str(path)), "kernel|truncated")
+    rig.bad_kernel("arm-half", rig.half(guest.kernel(guest.AARCH64)), "kernel|truncated", options=EL2)
 
 
 @boot_test
@@ -184,14 +168,17 @@ def tree_with(name, change):
 def run_with_tree(name, blob):
     machine = machines.Machine(directory=directory(name), backend="el2", emulator="virt", boot="kernel",
                                command=["true"], host_memory="768M", extra=("-dtb", str(blob)))
-    run.execute(machines.command_line(machine), machine, timeout=30)
-    return "\n".join(machines.read_verdict(machine.log).errors)
+    _, _, expired = run.execute(machines.command_line(machine), machine, timeout=30)
+    verdict = machines.read_verdict(machine.log)
+    assert not expired and verdict.ended and not verdict.ok, "it did not end as one that failed"
+    return "\n".join(verdict.errors)
 
 
 def check_tree_refused(name, change, *words):
     said = run_with_tree(name, tree_with(name, change))
     for word in words:
         assert re.search(word, said), f"{said!r} does not say {word}"
+    assert "panic" not in said, said
 
 
 @boot_test

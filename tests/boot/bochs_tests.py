@@ -7,6 +7,7 @@ import unittest
 
 import bochs
 import machine
+import rig
 import run
 from rig import FACTS, boot_test, check_equal, check_facts, check_ok, check_refused, dev_run, directory
 
@@ -50,10 +51,7 @@ def bochs_svm_two_cpus():
 
 @on_bochs
 def bochs_svm_two_vms_status():
-    done = dev_run("--machine", "bochs", "--vms", "2", "--host-cpus", "1", "--memory", "128M", timeout=LONG,
-                   command=["hostname; [ $(hostname) = debian1 ] || exit 3"])
-    check_equal((done.returncode, done.stdout), (3, b"debian1: debian1\ndebian2: debian2\n"),
-                "status and output")
+    rig.two_vms_statuses("--machine", "bochs", "--host-cpus", "1", "--memory", "128M", timeout=LONG)
 
 
 @on_bochs
@@ -72,10 +70,7 @@ def bochs_vmx_two_cpus():
 
 @on_bochs
 def bochs_vmx_two_vms_status():
-    done = dev_run("--backend", "vmx", "--vms", "2", "--host-cpus", "1", "--memory", "128M", timeout=LONG,
-                   command=["hostname; [ $(hostname) = debian1 ] || exit 3"])
-    check_equal((done.returncode, done.stdout), (3, b"debian1: debian1\ndebian2: debian2\n"),
-                "status and output")
+    rig.two_vms_statuses("--backend", "vmx", "--host-cpus", "1", "--memory", "128M", timeout=LONG)
 
 
 @on_bochs

@@ -6,15 +6,15 @@ runs those with TEXT in their name.
 """
 import re
 import subprocess
-import time
 import unittest
 
 import guest
 import hosted
 import machine
+import rig
 from common import ROOT, build_preset
-from rig import FACTS, NO_RUN, TESTS, TIMEOUT, Terminal, boot_test, check_equal, check_facts, check_ok, \
-    check_refused, check_two, dev_run, directory, use_console
+from rig import FACTS, NO_RUN, TIMEOUT, boot_test, check_equal, check_facts, check_ok, check_refused, \
+    dev_run, directory
 
 
 @boot_test
@@ -53,14 +53,12 @@ def uefi():
 
 @boot_test
 def two_vms_on_two_cpus():
-    check_two(dev_run("--vms", "2", "--cpus", "2", "--host-cpus", "3", "--memory", "256M",
-                      command=["hostname; nproc"]))
+    rig.two_vms("--host-cpus", "3")
 
 
 @boot_test
 def two_vms_on_four_cpus():
-    check_two(dev_run("--vms", "2", "--cpus", "2", "--host-cpus", "5", "--memory", "256M",
-                      command=["hostname; nproc"]))
+    rig.two_vms("--host-cpus", "5")
     log = (directory("two_vms_on_four_cpus") / "hypercore.log").read_text()
     # The fifth is the boot CPU: see describe() of svm's probe.c.
     assert "backend svm runs guests on 4 CPUs" in log, log
@@ -68,12 +66,7 @@ def two_vms_on_four_cpus():
 
 @boot_test
 def a_crash_leaves_the_other_vm_alone():
-    script = ("if [ $(hostname) = debian1 ]; then echo c >/proc/sysrq-trigger; fi; "
-              "sleep 3; echo alive")
-    done = dev_run("--vms", "2", "--memory", "256M", command=[script])
-    check_equal(done.returncode, NO_RUN, "status")
-    check_equal(done.stdout, b"debian2: alive\n", "output")
-    assert b"vm debian1: " in done.stderr, done.stderr
+    rig.one_of_two_vms_crashes()
 
 
 @boot_test
@@ -173,26 +166,19 @@ def unknown_backend():
     check_equal(len(done.stderr.splitlines()), 1, "lines")
 
 
-def bad_kernel(name, content):
-    path = directory("kernels") / name
-    path.write_bytes(content)
-    return str(path)
-
-
 @boot_test
 def truncated_kernel():
-    whole = guest.kernel().read_bytes()
-    check_refused(dev_run("--kernel", bad_kernel("half", whole[:len(whole) // 2])), "kernel|truncated")
+    rig.bad_kernel("half", rig.half(guest.kernel()), "kernel|truncated")
 
 
 @boot_test
 def very_truncated_kernel():
-    check_refused(dev_run("--kernel", bad_kernel("header", guest.kernel().read_bytes()[:0x210])))
+    rig.bad_kernel("header", guest.kernel().read_bytes()[:0x210])
 
 
 @boot_test
 def not_a_kernel():
-    check_refused(dev_run("--kernel", bad_kernel("text", b"This is a text.\n" * 500)))
+    rig.bad_kernel("text", rig.TEXT)
 
 
 @boot_test
@@ -202,7 +188,7 @@ def an_elf_file_as_kernel():
 
 @boot_test
 def an_empty_kernel():
-    check_refused(dev_run("--kernel", bad_kernel("empty", b"")))
+    rig.bad_kernel("empty", b"")
 
 
 @boot_test
@@ -217,22 +203,18 @@ def guest_without_root():
 
 @boot_test
 def interactive_console():
-    use_console(Terminal("--backend", "svm", "--directory", str(directory("interactive_console"))))
+    rig.console()
 
 
 @boot_test
 def interactive_console_by_a_cpu_without_guests():
     """What is typed arrives at the boot CPU, which sleeps while the others run the VM."""
-    use_console(Terminal("--backend", "svm", "--cpus", "2", "--directory",
-                         str(directory("interactive_console_by_a_cpu_without_guests"))))
+    rig.console("--cpus", "2")
 
 
 @boot_test
 def leaving_by_ctrl_a_x():
-    terminal = Terminal("--backend", "svm", "--directory", str(directory("leaving_by_ctrl_a_x")))
-    terminal.expect(b"# ")
-    terminal.type(b"\x01x")
-    check_equal(terminal.end(), 0, "status")
+    rig.leaving_by_ctrl_a_x()
 
 
 # The software CPU, in a process and on the board.
@@ -258,22 +240,17 @@ def software_cpu_four():
 
 @boot_test
 def software_cpu_status_and_bytes():
-    done = dev_run("--backend", "emu", command=["printf 'a\\000b\\n\\377'; exit 9"])
-    check_equal((done.returncode, done.stdout), (9, b"a\0b\n\xff"), "status and output")
+    rig.status_and_bytes("--backend", "emu")
 
 
 @boot_test
 def software_cpu_console():
-    use_console(Terminal("--backend", "emu", "--directory", str(directory("software_cpu_console"))))
+    rig.console("--backend", "emu")
 
 
 @boot_test
 def software_cpu_leaving_by_ctrl_a_x():
-    terminal = Terminal("--backend", "emu", "--directory",
-                        str(directory("software_cpu_leaving_by_ctrl_a_x")))
-    terminal.expect(b"# ")
-    terminal.type(b"\x01x")
-    check_equal(terminal.end(), 0, "status")
+    rig.leaving_by_ctrl_a_x("--backend", "emu")
 
 
 @boot_test

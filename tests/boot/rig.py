@@ -31,11 +31,14 @@ def caller():
     return sys._getframe(2).f_code.co_name
 
 
+def dev_line(name, *options):
+    backend = [] if "--backend" in options else ["--backend", "svm"]
+    return ["./dev", "run", *backend, "--directory", str(directory(name)), *options]
+
+
 def dev_run(*options, command=("true",), timeout=TIMEOUT, name=""):
     """./dev run in a folder named after the test, or so; what came of it."""
-    backend = [] if "--backend" in options else ["--backend", "svm"]
-    line = ["./dev", "run", *backend, "--timeout", str(timeout),
-            "--directory", str(directory(name or caller())), *options, "--", *command]
+    line = [*dev_line(name or caller(), *options), "--timeout", str(timeout), "--", *command]
     return subprocess.run(line, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True)
 
 
@@ -72,21 +75,60 @@ def check_facts(done, cpus, arch=guest.X86_64):
 FACTS = "uname -r; nproc; cat /proc/uptime"
 
 
-def check_two(done):
-    check_ok(done)
-    check_equal(done.stdout, b"debian1: debian1\ndebian1: 2\ndebian2: debian2\ndebian2: 2\n",
-                "output")
+# Tests for machines of all kinds, which the options choose.
+
+
+def two_vms(*options):
+    done = dev_run("--vms", "2", "--cpus", "2", "--memory", "256M", *options,
+                   command=["hostname; nproc"], name=caller())
+    check_ok(done, b"debian1: debian1\ndebian1: 2\ndebian2: debian2\ndebian2: 2\n")
+
+
+def two_vms_statuses(*options, timeout):
+    done = dev_run("--vms", "2", *options, timeout=timeout, name=caller(),
+                   command=["hostname; [ $(hostname) = debian1 ] || exit 3"])
+    check_equal((done.returncode, done.stdout), (3, b"debian1: debian1\ndebian2: debian2\n"),
+                "status and output")
+
+
+def one_of_two_vms_crashes(*options):
+    script = ("if [ $(hostname) = debian1 ]; then echo c >/proc/sysrq-trigger; fi; "
+              "sleep 3; echo alive")
+    done = dev_run("--vms", "2", "--memory", "256M", *options, command=[script], name=caller())
+    check_equal(done.returncode, NO_RUN, "status")
+    check_equal(done.stdout, b"debian2: alive\n", "output")
+    assert b"vm debian1: " in done.stderr, done.stderr
+
+
+def status_and_bytes(*options):
+    done = dev_run(*options, command=["printf 'a\\000b\\n\\377'; seq 1 2000; exit 9"], name=caller())
+    lines = b"".join(b"%d\n" % n for n in range(1, 2001))
+    check_equal((done.returncode, done.stdout), (9, b"a\0b\n\xff" + lines), "status and output")
+
+
+TEXT = b"This is a text.\n" * 500  # no kernel
+
+
+def half(path):
+    whole = path.read_bytes()
+    return whole[:len(whole) // 2]
+
+
+def bad_kernel(name, content, *patterns, options=()):
+    path = directory("kernels") / name
+    path.write_bytes(content)
+    check_refused(dev_run("--kernel", str(path), *options, name=caller()), *patterns)
 
 
 class Terminal:
     """./dev run on a pseudo-terminal."""
 
-    def __init__(self, *options):
+    def __init__(self, name, *options):
         self.output = b""
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.chdir(ROOT)
-            os.execv("./dev", ["./dev", "run", *options])
+            os.execv("./dev", dev_line(name, *options))
 
     def _read(self, deadline):
         ready, _, _ = select.select([self.fd], [], [], max(deadline - time.monotonic(), 0))
@@ -117,7 +159,8 @@ class Terminal:
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
-def use_console(terminal):
+def console(*options):
+    terminal = Terminal(caller(), *options)
     terminal.expect(b"# ")
     terminal.type(b"echo $((6 * 7))-answer\r")
     terminal.expect(b"42-answer")
@@ -127,4 +170,11 @@ def use_console(terminal):
     terminal.type(b"\x03")  # job control: Ctrl-C reaches the guest's process
     terminal.expect(b"# ")
     terminal.type(b"exit\r")
+    check_equal(terminal.end(), 0, "status")
+
+
+def leaving_by_ctrl_a_x(*options):
+    terminal = Terminal(caller(), *options)
+    terminal.expect(b"# ")
+    terminal.type(b"\x01x")
     check_equal(terminal.end(), 0, "status")

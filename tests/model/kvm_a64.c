@@ -78,22 +78,28 @@ static void add_registers(struct model_kvm_vcpu *v)
 			add(v, SYSREG | 0x8000 | n << 3 | op2);
 }
 
-uint64_t model_kvm_get(unsigned vcpu, uint64_t id)
+static uint8_t *bytes_of(unsigned vcpu, uint64_t id)
 {
 	struct model_kvm_reg *r = find(&model_kvm.vcpu[vcpu], id);
+
+	if (!r) {
+		fail_msg("there is no register %#llx", (unsigned long long)id);
+		abort();
+	}
+	return r->bytes;
+}
+
+uint64_t model_kvm_get(unsigned vcpu, uint64_t id)
+{
 	uint64_t value;
 
-	assert_non_null(r);
-	memcpy(&value, r->bytes, sizeof(value));
+	memcpy(&value, bytes_of(vcpu, id), sizeof(value));
 	return value;
 }
 
 void model_kvm_set(unsigned vcpu, uint64_t id, uint64_t value)
 {
-	struct model_kvm_reg *r = find(&model_kvm.vcpu[vcpu], id);
-
-	assert_non_null(r);
-	memcpy(r->bytes, &value, sizeof(value));
+	memcpy(bytes_of(vcpu, id), &value, sizeof(value));
 }
 
 static bool is_id(uint64_t id)

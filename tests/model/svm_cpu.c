@@ -28,7 +28,7 @@ void model_reset(const struct model_features *features)
 		c->vm_cr = (features->svmdis ? SVM_VM_CR_SVMDIS : 0) |
 		           (features->lock ? SVM_VM_CR_LOCK : 0);
 		c->efer = X86_EFER_LME | X86_EFER_LMA | X86_EFER_SCE;
-		model_x86_reset(&c->x86, features->xsave, features->avx512, false);
+		model_x86_reset(&c->x86, features->xsave, features->avx512, features->xsaves);
 		c->fs_base = 0xf5000 + i;
 		c->kernel_gs = 0x65000 + i;
 	}
@@ -127,6 +127,7 @@ static uint64_t *find_msr(uint32_t msr)
 	case MSR_EFER: return &this_cpu->efer;
 	case MSR_VM_CR: return model_features.no_svm ? NULL : &this_cpu->vm_cr;
 	case MSR_VM_HSAVE_PA: return model_features.no_svm ? NULL : &this_cpu->hsave;
+	case 0xda0: return model_features.xsaves ? &this_cpu->xss : NULL;
 	case MSR_TSC_AUX: return model_features.rdtscp ? &this_cpu->tsc_aux : NULL;
 	default: return NULL;
 	}

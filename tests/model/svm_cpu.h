@@ -23,7 +23,7 @@
 struct model_features {
 	bool no_svm, no_npt, svmdis, lock;
 	bool nrip, flush_by_asid, decode_assists, pause_filter, lbrv, clean_bits;
-	bool xsave, avx512, rdtscp, la57;
+	bool xsave, avx512, xsaves, rdtscp, la57;
 	bool short_invalid;  /* VMEXIT_INVALID is stored with 32 bits */
 	bool ignores_shadow; /* VMRUN does not load the interrupt shadow */
 	bool keeps_eventinj; /* an exit leaves EVENTINJ as it was */
@@ -35,7 +35,7 @@ struct model_features {
 
 struct model_cpu {
 	struct model_x86 x86;
-	uint64_t efer, vm_cr, hsave, tsc_aux, cr4;
+	uint64_t efer, vm_cr, hsave, tsc_aux, xss, cr4;
 	uint64_t fs_base, kernel_gs; /* stand for all that VMLOAD and VMSAVE move */
 	struct {
 		uint64_t vmcb, epoch; /* vmcb 0: empty */

@@ -23,6 +23,7 @@ const struct model_features rig_full = { .asids = 32,
 	                                 .clean_bits = true,
 	                                 .xsave = true,
 	                                 .avx512 = true,
+	                                 .xsaves = true,
 	                                 .rdtscp = true,
 	                                 .la57 = true,
 	                                 .keeps_eventinj = true };

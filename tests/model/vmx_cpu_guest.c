@@ -69,6 +69,28 @@ static void set_exit_by(const struct model_step *s)
 		model_set(VMCS_GUEST_PHYSICAL_ADDRESS, s->physical);
 }
 
+/* --- The preemption timer (26.5.1): it counts how often bit X of the TSC changes --- */
+
+static _Thread_local uint64_t entered_at;
+
+static uint64_t timer_left(void)
+{
+	unsigned x = VMX_MISC_TIMER_SHIFT(model_features.caps.misc);
+	uint64_t gone = (hc_platform_cycles() >> x) - (entered_at >> x);
+	uint64_t value = model_get(VMCS_PREEMPTION_TIMER_VALUE);
+
+	return value > gone ? value - gone : 0;
+}
+
+/* True if it has come to its end. */
+static bool timer(void)
+{
+	if (!(model_get(VMCS_PIN_BASED_CONTROLS) & VMX_PIN_PREEMPTION_TIMER) || timer_left())
+		return false;
+	set_exit(VMX_REASON_PREEMPTION_TIMER, 0);
+	return true;
+}
+
 /* 28.3.1: the valid bit of what was injected goes, and CPUs that know unrestricted guests tell by
  * the entry control in which mode the guest is. */
 static void save_state(void)
@@ -81,6 +103,8 @@ static void save_state(void)
 	if (VMX_MAY_BE_1(model_features.caps.cpu2) & VMX_CPU2_UNRESTRICTED_GUEST)
 		model_set(VMCS_ENTRY_CONTROLS,
 		          lma ? entry | VMX_ENTRY_IA32E : entry & ~VMX_ENTRY_IA32E);
+	if (model_get(VMCS_EXIT_CONTROLS) & VMX_EXIT_SAVE_PREEMPTION)
+		model_set(VMCS_PREEMPTION_TIMER_VALUE, timer_left());
 }
 
 /* --- Events --- */
@@ -291,13 +315,14 @@ void model_run_guest(uint64_t *gpr)
 	uint64_t info = model_get(VMCS_ENTRY_INTERRUPTION_INFO);
 	bool injected = info & VMX_INFO_V;
 
+	entered_at = hc_platform_cycles();
 	if (injected)
 		deliver(info, (uint32_t)model_get(VMCS_ENTRY_EXCEPTION_ERROR_CODE),
 		        model_get(VMCS_ENTRY_INSTRUCTION_LENGTH));
 	if (!script) {
 		interpret(gpr);
 	} else if (!pending_debug(injected)) {
-		while ((comes_first(script->op) || !window()) && !step(gpr)) {
+		while ((comes_first(script->op) || !(timer() || window())) && !step(gpr)) {
 		}
 	}
 	save_state();

@@ -51,7 +51,8 @@ enum model_op {
 	OP_STI,          /* STI, one byte */
 	OP_MOV_SS,       /* VT-x: MOV SS, two bytes */
 	OP_IRET,         /* IRET, two bytes: back to what the last delivered event interrupted */
-	OP_CALL,         /* fn(gpr): the guest does something to itself; takes no time */
+	OP_CALL,         /* fn(gpr): the guest does something to itself; takes no time
+	                  * but what fn lets pass */
 };
 
 /* What OP_EXIT and OP_FIRST leave: fields of these names. In OP_FIRST intinfo or idt_info is the

@@ -51,8 +51,11 @@ static void switch_on_interrupts(void)
 	el2_host.set_enabled(el2_host.maintenance_ppi, true);
 }
 
-void el2_cpu_switch_on(struct el2_cpu *c)
+int el2_cpu_switch_on(void *data, unsigned id)
 {
+	struct el2_cpu *c = data;
+
+	c->id = id;
 	c->host_hcr = c->hcr = el2_hw_read(EL2_HCR_EL2);
 	c->cptr = el2_caps.cptr_trap;
 	el2_hw_write(EL2_CPTR_EL2, c->cptr);
@@ -65,10 +68,13 @@ void el2_cpu_switch_on(struct el2_cpu *c)
 	el2_timer_stop();
 	el2_hw_isb();
 	switch_on_interrupts();
+	return 0;
 }
 
-void el2_cpu_switch_off(struct el2_cpu *c)
+void el2_cpu_switch_off(void *data)
 {
+	struct el2_cpu *c = data;
+
 	el2_timer_stop();
 	if (el2_caps.gic_version) {
 		el2_gic_stop();

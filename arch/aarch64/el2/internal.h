@@ -87,9 +87,10 @@ int el2_probe(struct hc_backend_info *info);
 /* cpu.c */
 int el2_cpu_enable(struct hc_cpu *cpu);
 void el2_cpu_disable(struct hc_cpu *cpu);
-/* All that stays as it is while the CPU runs guests; what was there goes to c->host_hcr. */
-void el2_cpu_switch_on(struct el2_cpu *c);
-void el2_cpu_switch_off(struct el2_cpu *c);
+/* data: a struct el2_cpu. All that stays as it is while the CPU runs guests; what was there goes to
+ * its host_hcr. Returns 0. */
+int el2_cpu_switch_on(void *data, unsigned id);
+void el2_cpu_switch_off(void *data);
 void el2_set_hcr(struct el2_cpu *c, uint64_t hcr);
 void el2_set_cptr(struct el2_cpu *c, uint64_t cptr);
 

@@ -142,9 +142,9 @@ static void describe(struct hc_backend_info *info)
 
 static int run_selftest(const char **why)
 {
-	struct el2_cpu c = { .id = hc_platform_this_cpu()->id };
+	struct el2_cpu c = { 0 };
 
-	el2_cpu_switch_on(&c);
+	(void)el2_cpu_switch_on(&c, hc_platform_this_cpu()->id);
 	int rc = el2_selftest(&c, why);
 
 	el2_cpu_switch_off(&c);
@@ -192,23 +192,10 @@ int el2_cpu_enable(struct hc_cpu *cpu)
 	if (!same_as_boot_cpu(&here))
 		return hc_error(-EOPNOTSUPP, "el2: CPU %u has other features than the boot CPU",
 		                cpu->id);
-	struct el2_cpu *c = hc_platform_alloc(sizeof(*c));
-
-	if (!c)
-		return hc_error(-ENOMEM, "el2: CPU %u: out of memory", cpu->id);
-	c->id = cpu->id;
-	el2_cpu_switch_on(c);
-	cpu->backend_data = c;
-	return 0;
+	return hc_cpu_switch_on(cpu, "el2", sizeof(struct el2_cpu), el2_cpu_switch_on);
 }
 
 void el2_cpu_disable(struct hc_cpu *cpu)
 {
-	struct el2_cpu *c = el2_cpu_of(cpu);
-
-	if (!c)
-		return;
-	el2_cpu_switch_off(c);
-	hc_platform_free(c, sizeof(*c));
-	cpu->backend_data = NULL;
+	hc_cpu_switch_off(cpu, sizeof(struct el2_cpu), el2_cpu_switch_off);
 }

@@ -5,6 +5,8 @@
 
 #include "arch/x86_64/host/cpu.h"
 
+#define MSR_IA32_XSS 0xda0u
+
 struct x86_fpu_caps x86_fpu_caps;
 
 /* --- What there is --- */
@@ -39,13 +41,30 @@ static void complete_xcr0(struct x86_fpu_caps *caps)
 		caps->xcr0 &= ~avx512;
 }
 
+static void detect_xsaves(struct x86_fpu_caps *caps)
+{
+	uint32_t one[4] = { 0 };
+
+	if (caps->xsave)
+		x86_host_cpuid(0xd, 1, one);
+	caps->xsaves = one[0] >> 3 & 1;
+}
+
 struct x86_fpu_caps x86_fpu_detect(void)
 {
 	struct x86_fpu_caps caps;
 
 	detect_xsave(&caps);
 	complete_xcr0(&caps);
+	detect_xsaves(&caps);
 	return caps;
+}
+
+/* Guests' IA32_XSS is 0, and firmware may have had other wishes. */
+void x86_fpu_enable(void)
+{
+	if (x86_fpu_caps.xsaves)
+		x86_host_wrmsr(MSR_IA32_XSS, 0);
 }
 
 /* --- In and out --- */

@@ -9,7 +9,7 @@
 #include <hypercore/x86_state.h>
 
 struct x86_fpu_caps {
-	bool xsave;
+	bool xsave, xsaves;
 	uint64_t xcr0; /* components that are switched: those that the neutral state has room for */
 };
 
@@ -18,6 +18,10 @@ extern struct x86_fpu_caps x86_fpu_caps;
 
 /* What the calling CPU has. */
 struct x86_fpu_caps x86_fpu_detect(void);
+
+/* On each CPU, before any guest: XSAVES is to save no more than XSAVEC would. CR4.OSXSAVE has been
+ * set if there is XSAVE. */
+void x86_fpu_enable(void);
 
 /* Puts st's FPU state and XCR0 into the CPU, after making it something that XRSTOR and XSETBV take:
  * st->xsave is changed where it was not. CR4.OSXSAVE has to be set if there is XSAVE. */

@@ -112,8 +112,9 @@ int svm_cpu_enable(struct hc_cpu *cpu);
 void svm_cpu_disable(struct hc_cpu *cpu);
 /* The calling CPU has what svm_caps says. 0, -ENODEV, -EPERM or -EOPNOTSUPP; *why is a constant. */
 int svm_cpu_usable(const char **why);
-int svm_cpu_switch_on(struct svm_cpu *c, unsigned id);
-void svm_cpu_switch_off(struct svm_cpu *c);
+/* data: a struct svm_cpu. */
+int svm_cpu_switch_on(void *data, unsigned id);
+void svm_cpu_switch_off(void *data);
 
 /* selftest.c: runs a small guest on the calling CPU, which is switched on. 0, -ENOMEM, or
  * -EOPNOTSUPP with *why a constant. */

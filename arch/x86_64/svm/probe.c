@@ -81,6 +81,7 @@ static void set_registers(const struct svm_cpu *c)
 	uint64_t cr4 = x86_host_read_cr4() | X86_CR4_OSFXSR;
 
 	x86_host_write_cr4(x86_fpu_caps.xsave ? cr4 | X86_CR4_OSXSAVE : cr4);
+	x86_fpu_enable();
 }
 
 static void free_pages(struct svm_cpu *c)
@@ -91,8 +92,10 @@ static void free_pages(struct svm_cpu *c)
 		hc_platform_free_pages(c->host, 0);
 }
 
-int svm_cpu_switch_on(struct svm_cpu *c, unsigned id)
+int svm_cpu_switch_on(void *data, unsigned id)
 {
+	struct svm_cpu *c = data;
+
 	c->save_area = hc_platform_alloc_pages(0);
 	c->host = hc_platform_alloc_pages(0);
 	if (!c->save_area || !c->host) {
@@ -108,8 +111,10 @@ int svm_cpu_switch_on(struct svm_cpu *c, unsigned id)
 	return 0;
 }
 
-void svm_cpu_switch_off(struct svm_cpu *c)
+void svm_cpu_switch_off(void *data)
 {
+	struct svm_cpu *c = data;
+
 	x86_host_wrmsr(MSR_VM_HSAVE_PA, 0);
 	x86_host_wrmsr(MSR_EFER, x86_host_rdmsr(MSR_EFER) & ~X86_EFER_SVME);
 	free_pages(c);
@@ -185,26 +190,10 @@ int svm_cpu_enable(struct hc_cpu *cpu)
 	    here.limits.asids < svm_caps.limits.asids)
 		return hc_error(-EOPNOTSUPP, "svm: CPU %u has other features than the boot CPU",
 		                cpu->id);
-	struct svm_cpu *c = hc_platform_alloc(sizeof(*c));
-
-	if (!c)
-		return hc_error(-ENOMEM, "svm: CPU %u: out of memory", cpu->id);
-	rc = svm_cpu_switch_on(c, cpu->id);
-	if (rc) {
-		hc_platform_free(c, sizeof(*c));
-		return rc;
-	}
-	cpu->backend_data = c;
-	return 0;
+	return hc_cpu_switch_on(cpu, "svm", sizeof(struct svm_cpu), svm_cpu_switch_on);
 }
 
 void svm_cpu_disable(struct hc_cpu *cpu)
 {
-	struct svm_cpu *c = svm_cpu_of(cpu);
-
-	if (!c)
-		return;
-	svm_cpu_switch_off(c);
-	hc_platform_free(c, sizeof(*c));
-	cpu->backend_data = NULL;
+	hc_cpu_switch_off(cpu, sizeof(struct svm_cpu), svm_cpu_switch_off);
 }

@@ -27,6 +27,7 @@ static const struct control pin_controls[] = {
 	{ VMX_PIN_INTR_EXITING, NEEDED, "external-interrupt exiting" },
 	{ VMX_PIN_NMI_EXITING, NEEDED, "NMI exiting" },
 	{ VMX_PIN_VIRTUAL_NMIS, NEEDED, "virtual NMIs" },
+	{ VMX_PIN_PREEMPTION_TIMER, WANTED, NULL },
 };
 
 static const struct control cpu_controls[] = {
@@ -50,6 +51,7 @@ static const struct control cpu2_controls[] = {
 	{ VMX_CPU2_WBINVD, WANTED, NULL },         { VMX_CPU2_UNRESTRICTED_GUEST, WANTED, NULL },
 	{ VMX_CPU2_APIC_REGISTERS, WANTED, NULL }, { VMX_CPU2_PAUSE_LOOP, WANTED, NULL },
 	{ VMX_CPU2_INVPCID, WANTED, NULL },        { VMX_CPU2_ENCLS, WANTED, NULL },
+	{ VMX_CPU2_XSAVES, WANTED, NULL },
 };
 
 static const struct control exit_controls[] = {
@@ -58,6 +60,7 @@ static const struct control exit_controls[] = {
 	{ VMX_EXIT_LOAD_PAT, NEEDED, "load IA32_PAT on exit" },
 	{ VMX_EXIT_SAVE_EFER, NEEDED, "save IA32_EFER" },
 	{ VMX_EXIT_LOAD_EFER, NEEDED, "load IA32_EFER on exit" },
+	{ VMX_EXIT_SAVE_PREEMPTION, WANTED, NULL },
 };
 
 static const struct control entry_controls[] = {
@@ -162,6 +165,18 @@ static void check_basic(uint64_t basic, struct list *missing)
 
 /* --- The whole --- */
 
+/* The preemption timer goes on where an exit stopped it, or it would have to be written at each
+ * entry. */
+static void choose_timer(struct vmx_caps *c)
+{
+	c->preemption_timer =
+		c->pin & VMX_PIN_PREEMPTION_TIMER && c->exit & VMX_EXIT_SAVE_PREEMPTION;
+	if (c->preemption_timer)
+		return;
+	c->pin &= ~(uint32_t)VMX_PIN_PREEMPTION_TIMER | VMX_MUST_BE_1(c->msrs.pin);
+	c->exit &= ~(uint32_t)VMX_EXIT_SAVE_PREEMPTION | VMX_MUST_BE_1(c->msrs.exit);
+}
+
 /* Without INVVPID of all contexts, VPIDs could not be handed out a second time. */
 static void set_flags(struct vmx_caps *c)
 {
@@ -174,11 +189,13 @@ static void set_flags(struct vmx_caps *c)
 	if ((c->cpu2 & apic) != apic)
 		c->cpu2 &= ~(uint32_t)apic;
 	c->apic_registers = c->cpu2 & VMX_CPU2_APIC_REGISTERS;
+	choose_timer(c);
 	c->unrestricted_guest = c->cpu2 & VMX_CPU2_UNRESTRICTED_GUEST;
 	c->vpid = c->cpu2 & VMX_CPU2_VPID;
 	c->pause_loop = c->cpu2 & VMX_CPU2_PAUSE_LOOP;
 	c->rdtscp = c->cpu2 & VMX_CPU2_RDTSCP;
 	c->invpcid = c->cpu2 & VMX_CPU2_INVPCID;
+	c->xsaves = c->cpu2 & VMX_CPU2_XSAVES;
 	c->ept_ad = ept & VMX_EPT_CAP_AD;
 	c->invept_one = ept & VMX_EPT_CAP_INVEPT_ONE;
 }

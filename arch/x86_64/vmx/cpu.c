@@ -29,6 +29,7 @@ static void set_registers(void)
 	if (x86_fpu_caps.xsave)
 		cr4 |= X86_CR4_OSXSAVE;
 	x86_host_write_cr4((cr4 | m->cr4_fixed0) & m->cr4_fixed1);
+	x86_fpu_enable();
 }
 
 /* What an earlier user of VT-x left in the TLB is not known. */
@@ -43,8 +44,10 @@ static void flush_all(void)
 		(void)vmx_hw_invvpid(VMX_INVVPID_ALL, &vpid);
 }
 
-int vmx_cpu_switch_on(struct vmx_cpu *c, unsigned id)
+int vmx_cpu_switch_on(void *data, unsigned id)
 {
+	struct vmx_cpu *c = data;
+
 	c->region = hc_platform_alloc_pages(0);
 	if (!c->region)
 		return hc_error(-ENOMEM, "vmx: no memory for a CPU's VMXON region");
@@ -62,8 +65,10 @@ int vmx_cpu_switch_on(struct vmx_cpu *c, unsigned id)
 	return 0;
 }
 
-void vmx_cpu_switch_off(struct vmx_cpu *c)
+void vmx_cpu_switch_off(void *data)
 {
+	struct vmx_cpu *c = data;
+
 	vmx_hw_off();
 	x86_host_write_cr4(x86_host_read_cr4() & ~X86_CR4_VMXE);
 	hc_platform_free_pages(c->region, 0);
@@ -92,12 +97,13 @@ static void describe(struct hc_backend_info *info)
 	info->max_vcpus = 0;
 	info->gpa_bits = c->gpa_bits;
 	info->partial = !c->unrestricted_guest;
-	hc_snprintf(info->reason, sizeof(info->reason), "VT-x, EPT%s%s%s%s%s%s%s%s",
+	hc_snprintf(info->reason, sizeof(info->reason), "VT-x, EPT%s%s%s%s%s%s%s%s%s",
 	            vmx_ept_page() == S2_PAGE_1G ? " of 1 GiB pages" : "",
 	            c->ept_ad ? ", dirty flags" : "",
 	            c->unrestricted_guest ? ", unrestricted guest" : ", paged modes only",
 	            c->vpid ? ", VPID" : "", c->pause_loop ? ", PAUSE loops" : "",
-	            c->invpcid ? ", INVPCID" : "", c->apic_registers ? ", APIC registers" : "",
+	            c->preemption_timer ? ", preemption timer" : "", c->invpcid ? ", INVPCID" : "",
+	            c->apic_registers ? ", APIC registers" : "",
 	            x86_fpu_caps.xsave ? ", XSAVE" : "");
 }
 
@@ -171,26 +177,10 @@ int vmx_cpu_enable(struct hc_cpu *cpu)
 	if (!is_like_boot_cpu())
 		return hc_error(-EOPNOTSUPP, "vmx: CPU %u has other features than the boot CPU",
 		                cpu->id);
-	struct vmx_cpu *c = hc_platform_alloc(sizeof(*c));
-
-	if (!c)
-		return hc_error(-ENOMEM, "vmx: CPU %u: out of memory", cpu->id);
-	rc = vmx_cpu_switch_on(c, cpu->id);
-	if (rc) {
-		hc_platform_free(c, sizeof(*c));
-		return rc;
-	}
-	cpu->backend_data = c;
-	return 0;
+	return hc_cpu_switch_on(cpu, "vmx", sizeof(struct vmx_cpu), vmx_cpu_switch_on);
 }
 
 void vmx_cpu_disable(struct hc_cpu *cpu)
 {
-	struct vmx_cpu *c = vmx_cpu_of(cpu);
-
-	if (!c)
-		return;
-	vmx_cpu_switch_off(c);
-	hc_platform_free(c, sizeof(*c));
-	cpu->backend_data = NULL;
+	hc_cpu_switch_off(cpu, sizeof(struct vmx_cpu), vmx_cpu_switch_off);
 }

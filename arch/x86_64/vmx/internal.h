@@ -56,8 +56,13 @@ struct vmx_vcpu {
 	uint32_t interruptibility; /* as of the last exit, or as written since */
 	uint32_t entry_info;       /* ENTRY_INTERRUPTION_INFO as it will be at the next entry */
 	const struct vmx_rule *broken; /* by the entry that was refused last */
+	uint32_t limit;                /* of the preemption timer, for the next load() */
+	bool limited;                  /* it has been set, or has come to its end */
 	int enter_error;               /* vmx_hw_enter()'s, of the entry that was refused last */
 };
+
+#define VMX_NO_LIMIT                                                                               \
+	UINT32_MAX /* PREEMPTION_TIMER_VALUE: some time all the same, seconds at least */
 
 #define VMX_SHADOW (VMX_BLOCKING_STI | VMX_BLOCKING_MOV_SS)
 
@@ -100,8 +105,9 @@ int vmx_cpu_usable(const char **why);
 int vmx_probe(struct hc_backend_info *info);
 int vmx_cpu_enable(struct hc_cpu *cpu);
 void vmx_cpu_disable(struct hc_cpu *cpu);
-int vmx_cpu_switch_on(struct vmx_cpu *c, unsigned id);
-void vmx_cpu_switch_off(struct vmx_cpu *c);
+/* data: a struct vmx_cpu. */
+int vmx_cpu_switch_on(void *data, unsigned id);
+void vmx_cpu_switch_off(void *data);
 
 /* selftest.c: runs a small guest on the calling CPU, which is switched on. 0, -ENOMEM, or
  * -EOPNOTSUPP with *why a constant. */
@@ -115,6 +121,11 @@ void vmx_vmcs_set_host(void);
 void vmx_sync_apic_mode(struct hc_vcpu *vcpu);
 /* All MSRs exit but those that the policy lets pass and that are switched with the guest. */
 void vmx_msr_bitmap_init(uint8_t *bitmap, const struct x86_msr_policy *policy, unsigned count);
+
+/* timer.c */
+bool vmx_limit(struct hc_vcpu *vcpu, uint64_t ns);
+/* Writes what vmx_limit() was told before load(), of vcpu alone. */
+void vmx_load_limit(struct vmx_vcpu *vv);
 
 /* state.c */
 void vmx_get_state(struct hc_vcpu *vcpu, uint32_t groups);

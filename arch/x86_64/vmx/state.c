@@ -527,6 +527,7 @@ void vmx_load(struct hc_vcpu *vcpu)
 		make_vmcs(vcpu, vv);
 	vmx_vmcs_set_host();
 	vmx_hw_write(VMCS_EPT_POINTER, ept_eptp(&vcpu->vm->s2));
+	vmx_load_limit(vv);
 	/* It comes from another backend: the guest has changed its tables there. */
 	if ((vcpu->dirty & X86_G_ALL) == X86_G_ALL)
 		vv->vpid_generation = 0;
@@ -548,4 +549,5 @@ void vmx_put(struct hc_vcpu *vcpu)
 	must(vcpu, "VMCLEAR", vmx_hw_clear(vv->vmcs_pa));
 	vv->launched = false;
 	vv->loaded = false;
+	vv->limit = VMX_NO_LIMIT;
 }

@@ -29,6 +29,11 @@ static void write_controls(struct vmx_vcpu *vv)
 		vmx_hw_write(VMCS_PLE_GAP, PLE_GAP);
 		vmx_hw_write(VMCS_PLE_WINDOW, PLE_WINDOW);
 	}
+	if (c->pin & VMX_PIN_PREEMPTION_TIMER)
+		vmx_hw_write(VMCS_PREEMPTION_TIMER_VALUE, VMX_NO_LIMIT);
+	/* There are no bits in IA32_XSS to exit for. */
+	if (c->xsaves)
+		vmx_hw_write(VMCS_XSS_EXITING_BITMAP, 0);
 	/* Of all leaves: a guest has no SGX. */
 	if (c->cpu2 & VMX_CPU2_ENCLS)
 		vmx_hw_write(VMCS_ENCLS_EXITING_BITMAP, UINT64_MAX);

@@ -91,6 +91,7 @@ int vmx_vcpu_alloc(struct vmx_vcpu *vv, struct vmx_vm *vm, const void *virtual_a
 	vv->vmcs_pa = hc_platform_to_hpa(vv->vmcs);
 	vv->virtual_apic = hc_platform_to_hpa(virtual_apic);
 	vv->vm = vm;
+	vv->limit = VMX_NO_LIMIT;
 	return 0;
 }
 
@@ -136,6 +137,8 @@ static void vmx_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 		out[2] &= ~(1u << 22);
 	if (leaf == 7 && subleaf == 0 && !vmx_caps.invpcid)
 		out[1] &= ~(1u << 10);
+	if (leaf == 0xd && subleaf == 1 && !vmx_caps.xsaves)
+		out[0] &= ~(1u << 3);
 }
 
 struct hc_backend_ops vmx_backend = {
@@ -152,6 +155,7 @@ struct hc_backend_ops vmx_backend = {
 	.load = vmx_load,
 	.put = vmx_put,
 	.run = vmx_run,
+	.limit = vmx_limit,
 	.can_run = vmx_can_run,
 	.get_state = vmx_get_state,
 	.set_state = vmx_set_state,

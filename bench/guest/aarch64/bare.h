@@ -3,6 +3,7 @@
 #ifndef BENCH_GUEST_AARCH64_BARE_H
 #define BENCH_GUEST_AARCH64_BARE_H
 
+#include "bench/guest/measure.h"
 #include "machines/virt.h"
 
 #define PL011_DR   (VIRT_PL011 + 0x00)
@@ -36,17 +37,12 @@
 #define WRITE_SYSREG(name, value)                                                                  \
 	__asm__ volatile("msr " #name ", %0" : : "r"((uint64_t)(value)) : "memory")
 
-static inline void write32(uint64_t address, uint32_t value)
-{
-	*(volatile uint32_t *)address = value;
-}
-
 static inline uint32_t read32(uint64_t address)
 {
 	return *(volatile uint32_t *)address;
 }
 
-/* The virtual counter, not before what stands before. */
+/* The virtual counter. */
 static inline uint64_t counter(void)
 {
 	__asm__ volatile("isb" : : : "memory");
@@ -71,19 +67,6 @@ static inline void print(const char *text)
 			;
 		write32(PL011_DR, (uint8_t)*text);
 	}
-}
-
-static inline void print_number(uint64_t value)
-{
-	char text[21];
-	size_t at = sizeof(text) - 1;
-
-	text[at] = '\0';
-	do {
-		text[--at] = (char)('0' + value % 10);
-		value /= 10;
-	} while (value != 0);
-	print(text + at);
 }
 
 static inline _Noreturn void leave(uint8_t status)

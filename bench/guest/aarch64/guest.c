@@ -6,11 +6,6 @@
  */
 #include "bench/guest/aarch64/bare.h"
 
-#define BATCHES     31
-#define REPETITIONS 100
-
-typedef void operation(void);
-
 extern volatile struct {
 	uint64_t count, at;
 } interrupts[2];
@@ -145,36 +140,6 @@ static uint64_t nanoseconds(uint64_t ticks)
 	return ticks * 1000000000 / READ_SYSREG(cntfrq_el0);
 }
 
-static uint64_t time_batch(operation *run)
-{
-	uint64_t start = counter();
-
-	for (unsigned i = 0; i < REPETITIONS; i++)
-		run();
-	return counter() - start;
-}
-
-static uint64_t median(uint64_t *values, unsigned count)
-{
-	for (unsigned i = 1; i < count; i++)
-		for (unsigned j = i; j > 0 && values[j] < values[j - 1]; j--) {
-			uint64_t value = values[j];
-
-			values[j] = values[j - 1];
-			values[j - 1] = value;
-		}
-	return values[count / 2];
-}
-
-static uint64_t time_operation(operation *run)
-{
-	uint64_t batches[BATCHES];
-
-	for (unsigned i = 0; i < BATCHES; i++)
-		batches[i] = time_batch(run);
-	return median(batches, BATCHES);
-}
-
 /* From the virtual timer's deadline, while the CPU waits for it, to the handler. */
 static uint64_t timer_latency(void)
 {
@@ -194,14 +159,6 @@ static uint64_t timer_latency(void)
 	return median(late, BATCHES);
 }
 
-static void report(const char *name, uint64_t ns)
-{
-	print(name);
-	print(" ");
-	print_number(ns);
-	print("\n");
-}
-
 _Noreturn void guest_main(const char *base)
 {
 	/* Linked at 0: where we run less where we were linked. */
@@ -218,7 +175,7 @@ _Noreturn void guest_main(const char *base)
 		operation *run = (operation *)((uintptr_t)operations[i].run + slide);
 		uint64_t ticks = time_operation(run) - empty;
 
-		report(operations[i].name, (nanoseconds(ticks) + REPETITIONS / 2) / REPETITIONS);
+		report(operations[i].name, share(nanoseconds(ticks)));
 	}
 	report("timer", nanoseconds(timer_latency()));
 	leave(0);

@@ -439,7 +439,7 @@ static bool translate_simd(struct emu_builder *b, const struct x86_insn *in)
 	return ok;
 }
 
-/* Instructions that are not op SIMD or X87. XSAVES and XRSTORS are not offered. */
+/* Instructions that are not op SIMD or X87. */
 static emu_call_fn *function_of(const struct x86_insn *in)
 {
 	bool fxsr = emu_vec_has(VEC_FXSR), sse = emu_vec_has(VEC_SSE);
@@ -453,8 +453,10 @@ static emu_call_fn *function_of(const struct x86_insn *in)
 	case X86_OP_STMXCSR: return sse ? emu_stmxcsr : emu_call_undefined;
 	case X86_OP_XSAVE:
 	case X86_OP_XSAVEOPT:
-	case X86_OP_XSAVEC: return xsave ? emu_xsave : emu_call_undefined;
-	case X86_OP_XRSTOR: return xsave ? emu_xrstor : emu_call_undefined;
+	case X86_OP_XSAVEC:
+	case X86_OP_XSAVES: return xsave ? emu_xsave : emu_call_undefined;
+	case X86_OP_XRSTOR:
+	case X86_OP_XRSTORS: return xsave ? emu_xrstor : emu_call_undefined;
 	default: return emu_call_undefined;
 	}
 }

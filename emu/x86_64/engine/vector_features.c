@@ -23,6 +23,7 @@ static const struct {
 	{ { 0xd, 1, 0, 0 }, VEC_XSAVE },        /* XSAVEOPT */
 	{ { 0xd, 1, 0, 1 }, VEC_XSAVE },        /* XSAVEC and the compacted format */
 	{ { 0xd, 1, 0, 2 }, VEC_XSAVE },        /* XGETBV with ECX = 1 */
+	{ { 0xd, 1, 0, 3 }, VEC_XSAVE },        /* XSAVES, XRSTORS */
 	{ { 0x80000001, 0, 3, 0 }, VEC_FPU },   /* AMD's copies of leaf 1 */
 	{ { 0x80000001, 0, 3, 23 }, VEC_MMX },  /* the same */
 	{ { 0x80000001, 0, 3, 24 }, VEC_FXSR }, /* the same */

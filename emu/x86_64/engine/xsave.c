@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * FXSAVE, FXRSTOR, the XSAVE family without supervisor state, LDMXCSR and STMXCSR (SDM Vol. 1 10.5,
- * 13.7 to 13.11). The state's own image is in the format that FXSAVE64 and XSAVE64 write, so most
- * of it is copied.
+ * FXSAVE, FXRSTOR, the XSAVE family (there is no supervisor state: IA32_XSS is 0), LDMXCSR and
+ * STMXCSR (SDM Vol. 1 10.5, 13.7 to 13.12). The state's own image is in the format that FXSAVE64
+ * and XSAVE64 write, so most of it is copied.
  */
 #include <hypercore/freestanding.h>
 
@@ -189,14 +189,22 @@ uint64_t emu_xinuse(const struct x86_state *s)
 	return in_use;
 }
 
-/* --- XSAVE, XSAVEOPT, XSAVEC, XRSTOR --- */
+/* --- XSAVE, XSAVEOPT, XSAVEC, XSAVES, XRSTOR, XRSTORS --- */
 
-static void check_xsave(struct emu_cpu *c)
+/* The last of each is the kernel's alone. */
+static bool is_supervisor(const struct x86_insn *in)
+{
+	return in->op == X86_OP_XSAVES || in->op == X86_OP_XRSTORS;
+}
+
+static void check_xsave(struct emu_cpu *c, const struct x86_insn *in)
 {
 	if (!(c->s->cr4 & X86_CR4_OSXSAVE))
 		emu_raise(c, NULL, X86_VEC_UD);
 	if (c->s->cr0 & X86_CR0_TS)
 		emu_raise(c, NULL, X86_VEC_NM);
+	if (is_supervisor(in) && c->s->cpl)
+		emu_raise_code(c, NULL, X86_VEC_GP, 0);
 }
 
 /* XCR0 & EDX:EAX, of the components that there are. */
@@ -254,13 +262,14 @@ static void save_header(struct emu_cpu *c, const struct save *w)
 	}
 }
 
-/* XSAVEOPT's modified optimization is not made: it may always write. */
+/* The modified optimization of XSAVEOPT and XSAVES is not made: they may always write. */
 void emu_xsave(struct emu_cpu *c, const struct x86_insn *in)
 {
-	struct save w = { .rfbm = requested(c), .compact = in->op == X86_OP_XSAVEC };
+	struct save w = { .rfbm = requested(c),
+		          .compact = in->op == X86_OP_XSAVEC || in->op == X86_OP_XSAVES };
 	unsigned size;
 
-	check_xsave(c);
+	check_xsave(c, in);
 	size = area_size(w.rfbm);
 	w.va = operand(c, in, size, 64, EMU_WRITE);
 	if (!w.compact)
@@ -346,13 +355,14 @@ void emu_xrstor(struct emu_cpu *c, const struct x86_insn *in)
 	const uint8_t *header = r.image + XSAVE_HEADER;
 	uint64_t va;
 
-	check_xsave(c);
+	check_xsave(c, in);
 	r.rfbm = requested(c);
 	va = operand(c, in, area_size(r.rfbm), 64, EMU_READ);
 	copy_in(c, va + XSAVE_HEADER, r.image + XSAVE_HEADER, HEADER_SIZE);
-	if (!header_is_valid(c, header))
-		emu_raise_code(c, NULL, X86_VEC_GP, 0);
 	r.compact = vec_u64(header + 8) & XCOMP_FORMAT;
+	/* XRSTORS takes the compacted format alone (13.12). */
+	if (!header_is_valid(c, header) || (is_supervisor(in) && !r.compact))
+		emu_raise_code(c, NULL, X86_VEC_GP, 0);
 	r.load = r.rfbm & vec_u64(header);
 	copy_in(c, va, r.image, XSAVE_LEGACY);
 	if (r.load & XSTATE_AVX)

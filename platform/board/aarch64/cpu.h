@@ -16,7 +16,6 @@ struct board_cpu {
 	struct hc_cpu cpu;      /* hw_id: the affinity fields of MPIDR_EL1 and nothing else */
 	volatile void *redist;  /* version 3: this CPU's redistributor, by gic_init_cpu() */
 	_Atomic bool online;
-	_Atomic bool kicked;        /* since it last came out of idle */
 	_Atomic uint32_t work_done; /* generation of the last cpus_call() it finished */
 };
 

@@ -11,6 +11,7 @@
 #include "platform/board/aarch64/psci.h"
 #include "platform/board/acpi_tree.h"
 #include "platform/board/board.h"
+#include "platform/board/early.h"
 #include "platform/board/image.h"
 #include "platform/board/output_lock.h"
 #include "platform/board/paging.h"
@@ -18,31 +19,19 @@
 #include "platform/board/ram.h"
 #include "platform/board/serial.h"
 
-void board_early(uint64_t start, uint64_t image_base, uint64_t el);
-void board_switch_stack(uint64_t top, void (*fn)(void *arg), void *arg);
-_Noreturn void __stack_chk_fail(void);
+void board_early(uint64_t given, uint64_t image_base, uint64_t el);
 
 struct board_boot_info board_boot_info;
-
-extern uintptr_t __stack_chk_guard;
-uintptr_t __stack_chk_guard = 0x2b992ddfa23249d6;
-
-void __stack_chk_fail(void)
-{
-	hc_panic("a function's stack frame was overwritten, found at %p",
-	         __builtin_return_address(0));
-}
 
 /* Not a secret of cryptographic strength: RNDR where there is one (FEAT_RNG, S3_3_C2_C4_0), and the
  * time in any case. */
 __attribute__((no_stack_protector)) static void choose_canary(void)
 {
-	uint64_t v = READ_SYSREG(cntpct_el0) * UINT64_C(0x9e3779b97f4a7c15);
+	uint64_t noise = 0;
 
 	if (hc_bits(READ_SYSREG(id_aa64isar0_el1), 63, 60))
-		v ^= READ_SYSREG(S3_3_C2_C4_0);
-	/* A zero byte first, so that overrunning strings cannot reproduce it. */
-	__stack_chk_guard ^= v & ~UINT64_C(0xff);
+		noise = READ_SYSREG(S3_3_C2_C4_0);
+	early_stir_guard(READ_SYSREG(cntpct_el0), noise);
 }
 
 static void add_range(uint64_t base, uint64_t end, enum board_range_type type)
@@ -73,7 +62,6 @@ static void fill_boot_info(const struct board_tree *t)
 	struct board_boot_info *info = &board_boot_info;
 
 	memcpy(info->loader, "arm64 Image", sizeof("arm64 Image"));
-	memcpy(info->cmdline, t->bootargs, sizeof(info->cmdline));
 	add_ranges(&t->reserved, BOARD_RANGE_RESERVED);
 	add_ranges(&t->no_map, BOARD_RANGE_RESERVED);
 	add_ranges(&t->memory, BOARD_RANGE_RAM);
@@ -126,6 +114,8 @@ static int start_by_tree(uint64_t tree)
 {
 	int err = read_tree(tree);
 
+	/* Even if the rest is no good: it says how to end. */
+	memcpy(board_boot_info.cmdline, machine_tree.bootargs, sizeof(board_boot_info.cmdline));
 	if (err)
 		return err;
 	fill_boot_info(&machine_tree);
@@ -171,12 +161,6 @@ static int read_all(uint64_t start, uint64_t image_base)
 	return given ? start_by_info(given, image_base) : start_by_tree(start);
 }
 
-static void on_own_stack(void *arg)
-{
-	(void)arg;
-	board_main(&board_boot_info);
-}
-
 /* PSCI SYSTEM_OFF (DEN 0022, 5.1.9) from EL1, by either instruction. */
 static void power_off_from_el1(enum board_psci conduit)
 {
@@ -206,27 +190,37 @@ static _Noreturn void refuse_el1(uint64_t start)
 	end_halt();
 }
 
-/* From EL3 start.S has come down to EL2; but there is no firmware left that could start CPUs. */
-__attribute__((no_stack_protector)) void board_early(uint64_t start, uint64_t image_base,
+/* From EL3 start.S has come down to EL2; but there is no firmware left that could start CPUs, or
+ * end anything. */
+static int start(uint64_t given, uint64_t image_base, uint64_t el)
+{
+	int err = read_all(given, image_base);
+
+	if (el == 3)
+		return hc_error(
+			-ENODEV,
+			"entered at EL3: needs firmware (such as TF-A) that starts it at EL2");
+	psci_init(&machine_tree);
+	if (err)
+		return err;
+	err = clock_init(&machine_tree);
+	if (err)
+		return err;
+	err = cpu_alloc_stacks(&board_cpus[0]);
+	return err ? hc_error(err, "there is no memory for the boot CPU's stacks") : 0;
+}
+
+__attribute__((no_stack_protector)) void board_early(uint64_t given, uint64_t image_base,
                                                      uint64_t el)
 {
-	struct board_cpu *boot = &board_cpus[0];
-	int err;
-
 	choose_canary();
 	board_boot_info.magic = BOARD_BOOT_MAGIC;
 	board_boot_info.image_base = image_base;
 	cpu_init_boot();
 	paging_init();
 	if (el == 1)
-		refuse_el1(start);
-	err = read_all(start, image_base);
-	if (el == 3)
-		hc_panic("entered at EL3: needs firmware (such as TF-A) that starts it at EL2");
-	if (err)
-		hc_panic("what the boot loader says of the machine is of no use (%d)", err);
-	psci_init(&machine_tree);
-	if (clock_init(&machine_tree) || cpu_alloc_stacks(boot))
-		hc_panic("there is not enough of the machine to start");
-	board_switch_stack(boot->stack_top, on_own_stack, NULL);
+		refuse_el1(given);
+	if (start(given, image_base, el))
+		board_fail(&board_boot_info);
+	early_go_on(board_cpus[0].stack_top);
 }

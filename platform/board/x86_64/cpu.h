@@ -32,7 +32,6 @@ struct board_cpu {
 	uint64_t stack_top;
 	uint64_t first_tsc; /* when it had started */
 	_Atomic bool online;
-	_Atomic bool kicked; /* since it last came out of idle */
 };
 
 extern struct board_cpu board_cpus[HC_MAX_CPUS];

@@ -5,6 +5,7 @@
 
 #include "core/log.h"
 #include "platform/board/board.h"
+#include "platform/board/early.h"
 #include "platform/board/image.h"
 #include "platform/board/x86_64/cpu.h"
 #include "platform/board/x86_64/hw.h"
@@ -13,35 +14,21 @@
 #include "platform/board/x86_64/machine.h"
 
 void board_early(uint32_t kind, uint64_t pa);
-void board_switch_stack(uint64_t top, void (*fn)(void *arg), void *arg);
-_Noreturn void __stack_chk_fail(void);
 
 /* In .data: start.S fills it before anything else runs on the UEFI path. */
 struct board_boot_info board_boot_info __attribute__((section(".data")));
 extern const uint32_t board_boot_info_size;
 const uint32_t board_boot_info_size = sizeof(board_boot_info);
 
-extern uintptr_t __stack_chk_guard;
-uintptr_t __stack_chk_guard = 0x2b992ddfa23249d6;
-
-void __stack_chk_fail(void)
-{
-	hc_panic("a function's stack frame was overwritten, found at %p",
-	         __builtin_return_address(0));
-}
-
 /* Not a secret of cryptographic strength: RDRAND where there is one, and the time in any case. */
 __attribute__((no_stack_protector)) static void choose_canary(void)
 {
-	uint64_t v = rdtsc() * UINT64_C(0x9e3779b97f4a7c15), r;
+	uint64_t noise = 0;
 	uint8_t ok = 0;
 
 	if (cpuid(1, 0).ecx & HC_BIT(30))
-		__asm__ volatile("rdrand %0; setc %1" : "=r"(r), "=qm"(ok) : : "cc");
-	if (ok)
-		v ^= r;
-	/* A zero byte first, so that overrunning strings cannot reproduce it. */
-	__stack_chk_guard ^= v & ~UINT64_C(0xff);
+		__asm__ volatile("rdrand %0; setc %1" : "=r"(noise), "=qm"(ok) : : "cc");
+	early_stir_guard(rdtsc(), ok ? noise : 0);
 }
 
 /* During start-up the first 4 GiB are mapped one to one. */
@@ -54,9 +41,11 @@ static const void *early_map(uint64_t pa, uint64_t size)
 
 static int check_boot_info(struct board_boot_info *info)
 {
+	int err = boot_info_check(info);
+
 	if (info->image_base & (2 * HC_MIB - 1) || info->image_base >= 4 * HC_GIB)
 		return -EPROTO;
-	return boot_info_check(info);
+	return err;
 }
 
 static int read_boot_info(uint32_t kind, uint64_t pa)
@@ -75,28 +64,26 @@ static int read_boot_info(uint32_t kind, uint64_t pa)
 	return err;
 }
 
-static void on_own_stack(void *arg)
+static int start(uint32_t kind, uint64_t pa)
 {
-	(void)arg;
-	board_main(&board_boot_info);
+	int err = read_boot_info(kind, pa);
+
+	if (err)
+		return hc_error(err, "the boot loader's information (kind 0x%x) makes no sense",
+		                kind);
+	err = machine_memory_init();
+	if (err)
+		return err;
+	err = cpu_alloc_stacks(&board_cpus[0]);
+	return err ? hc_error(err, "there is no memory for the boot CPU's stacks") : 0;
 }
 
 __attribute__((no_stack_protector)) void board_early(uint32_t kind, uint64_t pa)
 {
-	struct board_cpu *boot = &board_cpus[0];
-	int err;
-
 	choose_canary();
 	idt_build();
-	cpu_load(boot);
-	err = read_boot_info(kind, pa);
-	if (err)
-		hc_panic("the boot loader's information (kind 0x%x) makes no sense (%d)", kind,
-		         err);
-	err = machine_memory_init();
-	if (!err)
-		err = cpu_alloc_stacks(boot);
-	if (err)
-		hc_panic("there is not enough memory to start (%d)", err);
-	board_switch_stack(boot->stack_top, on_own_stack, NULL);
+	cpu_load(&board_cpus[0]);
+	if (start(kind, pa))
+		board_fail(&board_boot_info);
+	early_go_on(board_cpus[0].stack_top);
 }

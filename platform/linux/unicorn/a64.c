@@ -1,19 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The AArch64 backend's functions: hooks, stops, entry, and what the module shows. */
+/* The AArch64 backend's functions: hooks, stops, entry. */
 #include <hypercore/freestanding.h>
 
 #include "core/sched.h"
 #include "emu/aarch64/access.h"
 #include "platform/linux/unicorn/a64_internal.h"
-
-const struct unicorn_a64_host *unicorn_a64_host;
-
-/* The core's locks wait by it; none is taken here, but compilers that do not optimise keep the
- * code. */
-void hc_platform_relax(void)
-{
-	/* Nobody waits. */
-}
 
 /* All groups that are kept in the neutral state. */
 #define KEPT (A64_G_ALL & ~(uint32_t)A64_G_FP)
@@ -26,38 +17,17 @@ static struct unicorn_a64 *unicorn_a64_of(struct hc_vcpu *vcpu)
 	return vcpu->backend_data;
 }
 
-/* --- The guard --- */
-
-struct call {
-	struct unicorn_a64 *v;
-	void (*fn)(struct unicorn_a64 *v);
-};
-
-static void make_call(void *arg)
-{
-	const struct call *c = arg;
-
-	c->fn(c->v);
-}
-
-static bool guarded(struct unicorn_a64 *v, void (*fn)(struct unicorn_a64 *v))
-{
-	struct call c = { v, fn };
-
-	return unicorn_guarded(&v->guard, make_call, &c);
-}
-
 /* --- Hooks --- */
 
 static void stop(struct unicorn_a64 *v, enum unicorn_a64_stop why)
 {
 	v->stop = why;
-	(void)uc_emu_stop(v->uc);
+	(void)uc_emu_stop(v->u.uc);
 }
 
 static bool find_word(struct unicorn_a64 *v, uint64_t pc)
 {
-	const struct hc_memory *m = &v->vcpu->vm->memory;
+	const struct hc_memory *m = &v->u.vcpu->vm->memory;
 
 	for (unsigned i = 0; i < m->count && !(v->code && pc - v->code->gpa < v->code->size); i++)
 		v->code = &m->slots[i];
@@ -72,7 +42,7 @@ static void on_code(uc_engine *uc, uint64_t pc, uint32_t size, void *opaque)
 	struct unicorn_a64 *v = opaque;
 
 	v->pc = pc;
-	if (atomic_load_explicit(&v->vcpu->cpu->attention, memory_order_relaxed))
+	if (atomic_load_explicit(&v->u.vcpu->cpu->attention, memory_order_relaxed))
 		stop(v, UNICORN_A64_KICK);
 	else if (!find_word(v, pc) || unicorn_a64_is_ours(v, v->word))
 		stop(v, UNICORN_A64_INSTRUCTION);
@@ -85,16 +55,9 @@ static bool on_memory(uc_engine *uc, uc_mem_type type, uint64_t address, int siz
 
 	v->stop = UNICORN_A64_MEMORY;
 	v->address = address;
-	switch (type) {
-	case UC_MEM_WRITE_UNMAPPED:
-	case UC_MEM_WRITE_PROT: v->access = HC_ACCESS_WRITE; break;
-	case UC_MEM_FETCH_UNMAPPED:
-	case UC_MEM_FETCH_PROT:
-		v->access = HC_ACCESS_EXEC;
+	v->access = unicorn_access_of(type);
+	if (v->access == HC_ACCESS_EXEC)
 		v->pc = address;
-		break;
-	default: v->access = HC_ACCESS_READ; break;
-	}
 	return false;
 }
 
@@ -114,39 +77,12 @@ static bool on_undefined(uc_engine *uc, void *opaque)
 	return false;
 }
 
-static void add_hooks(struct unicorn_a64 *v)
-{
-	const struct {
-		int type;
-		uintptr_t fn;
-	} hooks[] = {
-		{ UC_HOOK_CODE, (uintptr_t)on_code },
-		{ UC_HOOK_MEM_INVALID, (uintptr_t)on_memory },
-		{ UC_HOOK_INTR, (uintptr_t)on_exception },
-		{ UC_HOOK_INSN_INVALID, (uintptr_t)on_undefined },
-	};
-	uc_hook handle;
-
-	for (unsigned i = 0; i < HC_ARRAY_SIZE(hooks) && v->err == UC_ERR_OK; i++)
-		v->err = uc_hook_add(v->uc, &handle, hooks[i].type, (void *)hooks[i].fn, v, 1, 0);
-}
-
 /* --- Stops --- */
-
-enum unicorn_a64_step unicorn_a64_give_up(struct unicorn_a64 *v, struct hc_exit *exit,
-                                          const char *why)
-{
-	if (why)
-		unicorn_a64_host->snprintf(v->guard.failure, sizeof(v->guard.failure), "%s", why);
-	exit->reason = HC_EXIT_ENTRY_FAILED;
-	exit->u.raw.code = exit->u.raw.info1 = exit->u.raw.info2 = 0;
-	return UNICORN_A64_EXITS;
-}
 
 /* As ESR_EL2.ISV: plain accesses of one general register. */
 static void describe(const struct unicorn_a64 *v, struct hc_exit_stage2 *out)
 {
-	const struct a64_state *s = a64_state_of(v->vcpu);
+	const struct a64_state *s = a64_state_of(v->u.vcpu);
 	struct a64_ldst i;
 
 	if (out->access == HC_ACCESS_EXEC || a64_decode_ldst(v->word, &i) ||
@@ -160,7 +96,7 @@ static void describe(const struct unicorn_a64 *v, struct hc_exit_stage2 *out)
 	out->rt = i.rt;
 }
 
-static enum unicorn_a64_step on_stage2(struct unicorn_a64 *v, struct hc_exit *exit)
+static enum unicorn_step on_stage2(struct unicorn_a64 *v, struct hc_exit *exit)
 {
 	exit->reason = HC_EXIT_STAGE2;
 	exit->next_pc = exit->pc + 4;
@@ -168,41 +104,41 @@ static enum unicorn_a64_step on_stage2(struct unicorn_a64 *v, struct hc_exit *ex
 		                                  .gva = gva_of(v->address),
 		                                  .access = (uint8_t)v->access };
 	describe(v, &exit->u.stage2);
-	return UNICORN_A64_EXITS;
+	return UNICORN_EXITS;
 }
 
 /* Aborts that Unicorn itself finds are those of alignment. */
-static enum unicorn_a64_step on_exception_stop(struct unicorn_a64 *v, struct hc_exit *exit)
+static enum unicorn_step on_exception_stop(struct unicorn_a64 *v, struct hc_exit *exit)
 {
-	const struct a64_state *s = a64_state_of(v->vcpu);
+	const struct a64_state *s = a64_state_of(v->u.vcpu);
 	struct a64_ldst i;
 
 	if (v->exception != EXCP_DATA_ABORT || a64_decode_ldst(v->word, &i)) {
-		unicorn_a64_host->snprintf(v->guard.failure, sizeof(v->guard.failure),
-		                           "an exception of Unicorn's, %u, at instruction %#x",
-		                           v->exception, v->word);
-		return unicorn_a64_give_up(v, exit, NULL);
+		unicorn_host->snprintf(v->u.guard.failure, sizeof(v->u.guard.failure),
+		                       "an exception of Unicorn's, %u, at instruction %#x",
+		                       v->exception, v->word);
+		return unicorn_give_up(&v->u, exit, NULL);
 	}
 	bool is_write = i.kind != A64_LDST_LOAD && i.kind != A64_LDST_LOAD_EX;
 
-	unicorn_a64_host->raise_at(v->vcpu, A64_EC_DABT_LOWER,
-	                           A64_FSC_ALIGN | (is_write ? A64_ISS_WNR : 0),
-	                           a64_ldst_address(&i, s));
-	return UNICORN_A64_GOES_ON;
+	unicorn_a64_host()->raise_at(v->u.vcpu, A64_EC_DABT_LOWER,
+	                             A64_FSC_ALIGN | (is_write ? A64_ISS_WNR : 0),
+	                             a64_ldst_address(&i, s));
+	return UNICORN_GOES_ON;
 }
 
-static enum unicorn_a64_step on_stop(struct unicorn_a64 *v, struct hc_exit *exit)
+static enum unicorn_step on_stop(struct unicorn_a64 *v, struct hc_exit *exit)
 {
 	switch (v->stop) {
-	case UNICORN_A64_KICK: return UNICORN_A64_GOES_ON; /* seen there */
+	case UNICORN_A64_KICK: return UNICORN_GOES_ON; /* seen there */
 	case UNICORN_A64_INSTRUCTION: return unicorn_a64_instruction(v, exit);
 	case UNICORN_A64_MEMORY: return on_stage2(v, exit);
 	case UNICORN_A64_UNDEFINED:
-		unicorn_a64_host->raise(v->vcpu, A64_EC_UNKNOWN, 0);
-		return UNICORN_A64_GOES_ON;
+		unicorn_a64_host()->raise(v->u.vcpu, A64_EC_UNKNOWN, 0);
+		return UNICORN_GOES_ON;
 	case UNICORN_A64_EXCEPTION: return on_exception_stop(v, exit);
 	case UNICORN_A64_ERROR:
-	default: return unicorn_a64_give_up(v, exit, uc_strerror(v->err));
+	default: return unicorn_give_up(&v->u, exit, uc_strerror(v->u.err));
 	}
 }
 
@@ -231,235 +167,97 @@ static const char *find_obstacle(const struct a64_state *s)
 }
 
 /* No instruction is at the last address, which is odd: nothing ends it but the hooks. */
-static void execute(struct unicorn_a64 *v)
+static void execute(void *vcpu)
 {
+	struct unicorn_a64 *v = vcpu;
+
 	unicorn_a64_store(v);
-	if (v->err == UC_ERR_OK) {
+	if (v->u.err == UC_ERR_OK) {
 		v->stop = UNICORN_A64_ERROR;
-		v->err = uc_emu_start(v->uc, v->pc, UINT64_MAX, 0, 0);
+		v->u.err = uc_emu_start(v->u.uc, v->pc, UINT64_MAX, 0, 0);
 	}
 	unicorn_a64_fetch(v);
-	v->vcpu->valid = KEPT;
+	v->u.vcpu->valid = KEPT;
 	if (v->stop == UNICORN_A64_EXCEPTION || v->stop == UNICORN_A64_UNDEFINED)
 		unicorn_a64_forget_exception(v);
 }
 
-/* Before the guest goes on: UNICORN_A64_EXITS if it does not. */
-static enum unicorn_a64_step prepare(struct unicorn_a64 *v, struct hc_exit *exit)
+/* Before the guest goes on: UNICORN_EXITS if it does not. */
+static enum unicorn_step prepare(struct unicorn_a64 *v, struct hc_exit *exit)
 {
-	struct a64_state *s = a64_state_of(v->vcpu);
+	struct a64_state *s = a64_state_of(v->u.vcpu);
 	const char *obstacle = find_obstacle(s);
 
 	if (obstacle)
-		return unicorn_a64_give_up(v, exit, obstacle);
+		return unicorn_give_up(&v->u, exit, obstacle);
 	if (s->pstate & A64_PSTATE_IL)
-		unicorn_a64_host->raise(v->vcpu, A64_EC_ILLEGAL, 0);
+		unicorn_a64_host()->raise(v->u.vcpu, A64_EC_ILLEGAL, 0);
 	else if (s->pc & 3)
-		unicorn_a64_host->raise_at(v->vcpu, A64_EC_PC_ALIGN, 0, gva_of(s->pc));
-	if (!atomic_exchange(&v->vcpu->cpu->attention, false))
-		return UNICORN_A64_GOES_ON;
+		unicorn_a64_host()->raise_at(v->u.vcpu, A64_EC_PC_ALIGN, 0, gva_of(s->pc));
+	if (!atomic_exchange(&v->u.vcpu->cpu->attention, false))
+		return UNICORN_GOES_ON;
 	exit->reason = HC_EXIT_INTERRUPT;
-	return UNICORN_A64_EXITS;
+	return UNICORN_EXITS;
 }
 
-static enum unicorn_a64_step step(struct unicorn_a64 *v, struct hc_exit *exit)
+static enum unicorn_step step(struct unicorn_a64 *v, struct hc_exit *exit)
 {
-	const struct a64_state *s = a64_state_of(v->vcpu);
+	const struct a64_state *s = a64_state_of(v->u.vcpu);
 
 	exit->pc = exit->next_pc = s->pc;
-	if (v->guard.is_dead)
-		return unicorn_a64_give_up(v, exit, NULL);
-	if (prepare(v, exit) == UNICORN_A64_EXITS)
-		return UNICORN_A64_EXITS;
+	if (v->u.guard.is_dead)
+		return unicorn_give_up(&v->u, exit, NULL);
+	if (prepare(v, exit) == UNICORN_EXITS)
+		return UNICORN_EXITS;
 	v->pc = s->pc;
-	bool is_alive = guarded(v, execute);
+	bool is_alive = unicorn_guarded(&v->u.guard, execute, v);
 
 	exit->pc = exit->next_pc = s->pc;
 	if (is_alive)
 		return on_stop(v, exit);
-	v->vcpu->valid = A64_G_ALL;
-	return unicorn_a64_give_up(v, exit, NULL);
+	v->u.vcpu->valid = A64_G_ALL;
+	return unicorn_give_up(&v->u, exit, NULL);
 }
 
 /* What was changed here is stored at the next entry. */
 static void run(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
-	while (step(unicorn_a64_of(vcpu), exit) == UNICORN_A64_GOES_ON)
+	while (step(unicorn_a64_of(vcpu), exit) == UNICORN_GOES_ON)
 		continue;
-}
-
-/* --- VMs and vCPUs --- */
-
-static int vm_create(struct hc_vm *vm)
-{
-	if (vm->cpu_count > 1)
-		return unicorn_a64_host->error(-EOPNOTSUPP, "unicorn: VM %s: one vCPU at most",
-		                               vm->name);
-	unicorn_guard_init();
-	return 0;
-}
-
-static void vm_destroy(struct hc_vm *vm)
-{
-	/* The vCPU has everything. */
-}
-
-static void make(struct unicorn_a64 *v)
-{
-	v->err = uc_open(UC_ARCH_ARM64, UC_MODE_ARM, &v->uc);
-	if (v->err == UC_ERR_OK)
-		v->err = uc_ctl_set_cpu_model(v->uc, UC_CPU_ARM64_A57);
-	if (v->err == UC_ERR_OK)
-		v->err = uc_context_alloc(v->uc, &v->pristine);
-	if (v->err == UC_ERR_OK)
-		v->err = uc_context_save(v->uc, v->pristine);
-	if (v->err == UC_ERR_OK)
-		add_hooks(v);
-}
-
-static void unmake(struct unicorn_a64 *v)
-{
-	if (v->pristine)
-		(void)uc_context_free(v->pristine);
-	if (v->uc)
-		(void)uc_close(v->uc);
-}
-
-static void free_vcpu(struct unicorn_a64 *v)
-{
-	(void)guarded(v, unmake);
-	unicorn_a64_host->platform_free(v, sizeof(*v));
-}
-
-static int vcpu_create(struct hc_vcpu *vcpu)
-{
-	struct unicorn_a64 *v = unicorn_a64_host->platform_alloc(sizeof(*v));
-
-	if (!v)
-		return unicorn_a64_host->error(-ENOMEM, "unicorn: no memory for a vCPU of VM %s",
-		                               vcpu->vm->name);
-	v->vcpu = vcpu;
-	v->lost = true;
-	if (!guarded(v, make) || v->err != UC_ERR_OK) {
-		int rc = unicorn_a64_host->error(
-			-ENOMEM, "unicorn: vCPU %u of VM %s: %s", vcpu->id, vcpu->vm->name,
-			v->guard.is_dead ? v->guard.failure : uc_strerror(v->err));
-
-		free_vcpu(v);
-		return rc;
-	}
-	vcpu->backend_data = v;
-	hc_vm_set_part(vcpu->vm, unicorn_a64_host->self, v);
-	return 0;
-}
-
-static void vcpu_destroy(struct hc_vcpu *vcpu)
-{
-	if (!vcpu->backend_data)
-		return;
-	hc_vm_set_part(vcpu->vm, unicorn_a64_host->self, NULL);
-	free_vcpu(vcpu->backend_data);
-	vcpu->backend_data = NULL;
 }
 
 /* --- State: of one that crashed there is what was known before --- */
 
+static void fetch_fp(void *vcpu)
+{
+	unicorn_a64_fetch_fp(vcpu);
+}
+
 static void get_state(struct hc_vcpu *vcpu, uint32_t groups)
 {
 	if (groups & A64_G_FP)
-		(void)guarded(unicorn_a64_of(vcpu), unicorn_a64_fetch_fp);
-}
-
-/* The entry does it, by what is dirty. */
-static void set_state(struct hc_vcpu *vcpu, uint32_t groups)
-{
-	hc_vcpu_dirty(vcpu, groups);
-}
-
-/* --- The rest --- */
-
-static int probe(struct hc_backend_info *info)
-{
-	unsigned major = 0, minor = 0;
-
-	(void)uc_version(&major, &minor);
-	info->max_vcpus = 1;
-	info->gpa_bits = 40;
-	if (major != UC_API_MAJOR || !uc_arch_supported(UC_ARCH_ARM64)) {
-		unicorn_a64_host->snprintf(info->reason, sizeof(info->reason),
-		                           "Unicorn %u.%u: version %d with AArch64 is needed",
-		                           major, minor, UC_API_MAJOR);
-		return -EOPNOTSUPP;
-	}
-	unicorn_a64_host->snprintf(info->reason, sizeof(info->reason),
-	                           "Unicorn %u.%u: small AArch64 guests at EL1, one CPU, no MMU, "
-	                           "no interrupts",
-	                           major, minor);
-	return 0;
-}
-
-static int cpu_enable(struct hc_cpu *cpu)
-{
-	return 0;
-}
-
-static void cpu_disable(struct hc_cpu *cpu)
-{
-	/* There was nothing to enable. */
-}
-
-static void load(struct hc_vcpu *vcpu)
-{
-	/* Nothing is kept in the CPU. */
-}
-
-/* Slots are looked at at the entry. */
-static void invalidate(struct hc_vm *vm, gpa_t gpa, uint64_t size)
-{
-	/* Nothing else is mapped. */
-}
-
-static void written(struct hc_vm *vm, gpa_t gpa, uint64_t size)
-{
-	struct unicorn_a64 *v = hc_vm_part(vm, unicorn_a64_host->self);
-
-	if (v)
-		atomic_store(&v->code_was_written, true);
-}
-
-static void explain(struct hc_vcpu *vcpu, const struct hc_exit *exit, char *buf, size_t size)
-{
-	unicorn_a64_host->snprintf(buf, size, "%s", unicorn_a64_of(vcpu)->guard.failure);
+		(void)unicorn_guarded(&unicorn_a64_of(vcpu)->u.guard, fetch_fp, vcpu->backend_data);
 }
 
 static const struct hc_backend_ops ops = {
-	.name = "unicorn",
+	UNICORN_COMMON_OPS,
 	.isa = HC_ISA_AARCH64,
-	.probe = probe,
-	.cpu_enable = cpu_enable,
-	.cpu_disable = cpu_disable,
-	.vm_create = vm_create,
-	.vm_destroy = vm_destroy,
-	.vcpu_create = vcpu_create,
-	.vcpu_destroy = vcpu_destroy,
-	.load = load,
-	.put = load,
 	.run = run,
 	.get_state = get_state,
-	.set_state = set_state,
-	.invalidate = invalidate,
-	.written = written,
-	.explain = explain,
 };
 
-__attribute__((visibility("default"))) const struct hc_backend_ops *hypercore_unicorn_a64_module(
-	const struct unicorn_a64_host *host);
-
-const struct hc_backend_ops *hypercore_unicorn_a64_module(const struct unicorn_a64_host *host)
-{
-	if (host->abi != UNICORN_A64_ABI || host->vm_size != sizeof(struct a64_vm) ||
-	    host->vcpu_size != sizeof(struct a64_vcpu))
-		return NULL;
-	unicorn_a64_host = host;
-	return &ops;
-}
+const struct unicorn_kind unicorn_kind = {
+	.ops = &ops,
+	.vm_size = sizeof(struct a64_vm),
+	.vcpu_size = sizeof(struct a64_vcpu),
+	.size = sizeof(struct unicorn_a64),
+	.arch = UC_ARCH_ARM64,
+	.mode = UC_MODE_ARM,
+	.model = UC_CPU_ARM64_A57,
+	.isa = "AArch64",
+	.abilities = "small AArch64 guests at EL1, one CPU, no MMU, no interrupts",
+	.on_code = on_code,
+	.on_memory = on_memory,
+	.on_exception = on_exception,
+	.on_undefined = on_undefined,
+};

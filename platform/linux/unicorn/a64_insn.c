@@ -16,25 +16,25 @@
 
 static struct a64_state *state_of(struct unicorn_a64 *v)
 {
-	return a64_state_of(v->vcpu);
+	return a64_state_of(v->u.vcpu);
 }
 
-static enum unicorn_a64_step leave(struct hc_exit *exit, enum hc_exit_reason reason)
+static enum unicorn_step leave(struct hc_exit *exit, enum hc_exit_reason reason)
 {
 	exit->reason = reason;
-	return UNICORN_A64_EXITS;
+	return UNICORN_EXITS;
 }
 
-static enum unicorn_a64_step finish(struct unicorn_a64 *v)
+static enum unicorn_step finish(struct unicorn_a64 *v)
 {
-	unicorn_a64_host->skip(v->vcpu, state_of(v)->pc + 4);
-	return UNICORN_A64_GOES_ON;
+	unicorn_a64_host()->skip(v->u.vcpu, state_of(v)->pc + 4);
+	return UNICORN_GOES_ON;
 }
 
-static enum unicorn_a64_step undefined(struct unicorn_a64 *v)
+static enum unicorn_step undefined(struct unicorn_a64 *v)
 {
-	unicorn_a64_host->raise(v->vcpu, A64_EC_UNKNOWN, 0);
-	return UNICORN_A64_GOES_ON;
+	unicorn_a64_host()->raise(v->u.vcpu, A64_EC_UNKNOWN, 0);
+	return UNICORN_GOES_ON;
 }
 
 static unsigned rt_of(uint32_t word)
@@ -87,24 +87,24 @@ static bool write_own(struct unicorn_a64 *v, uint32_t number, uint64_t value)
 		if (number == pstate_registers[i].number)
 			bits = pstate_registers[i].bits;
 	s->pstate = (s->pstate & ~bits) | (value & bits);
-	hc_vcpu_dirty(v->vcpu, A64_G_CORE);
+	hc_vcpu_dirty(v->u.vcpu, A64_G_CORE);
 	return bits != 0;
 }
 
 /* CPACR_EL1.FPEN (D17.2.30). */
 static bool may_use_fp(const struct unicorn_a64 *v)
 {
-	return ((const struct a64_state *)v->vcpu->state)->sys[A64_CPACR_EL1] >> 20 & 1;
+	return ((const struct a64_state *)v->u.vcpu->state)->sys[A64_CPACR_EL1] >> 20 & 1;
 }
 
-static enum unicorn_a64_step trap_fp(struct unicorn_a64 *v)
+static enum unicorn_step trap_fp(struct unicorn_a64 *v)
 {
-	unicorn_a64_host->raise(v->vcpu, EC_FP, 0x1e00000); /* CV, COND: always */
-	return UNICORN_A64_GOES_ON;
+	unicorn_a64_host()->raise(v->u.vcpu, EC_FP, 0x1e00000); /* CV, COND: always */
+	return UNICORN_GOES_ON;
 }
 
 /* FPCR: AHP, DN, FZ, RMode; FPSR: QC and the cumulative flags (C5.2.7, C5.2.8). */
-static enum unicorn_a64_step move_fp(struct unicorn_a64 *v, uint32_t number, bool is_read)
+static enum unicorn_step move_fp(struct unicorn_a64 *v, uint32_t number, bool is_read)
 {
 	struct a64_state *s = state_of(v);
 	uint32_t *reg = number == FPCR ? &s->fpcr : &s->fpsr;
@@ -112,18 +112,18 @@ static enum unicorn_a64_step move_fp(struct unicorn_a64 *v, uint32_t number, boo
 
 	if (!may_use_fp(v))
 		return trap_fp(v);
-	hc_vcpu_need(v->vcpu, A64_G_FP);
+	hc_vcpu_need(v->u.vcpu, A64_G_FP);
 	if (is_read) {
 		a64_set_x(s, rt_of(v->word), *reg);
 	} else {
 		*reg = (uint32_t)a64_get_x(s, rt_of(v->word)) & bits;
-		hc_vcpu_dirty(v->vcpu, A64_G_FP);
+		hc_vcpu_dirty(v->u.vcpu, A64_G_FP);
 	}
 	return finish(v);
 }
 
 /* MRS, MSR (register), which arch/aarch64 has a table of. */
-static enum unicorn_a64_step move(struct unicorn_a64 *v, struct hc_exit *exit)
+static enum unicorn_step move(struct unicorn_a64 *v, struct hc_exit *exit)
 {
 	uint32_t number = v->word >> 5 & 0xffff;
 	bool is_read = v->word >> 21 & 1;
@@ -145,7 +145,7 @@ static enum unicorn_a64_step move(struct unicorn_a64 *v, struct hc_exit *exit)
 
 /* --- MSR (immediate), C5.1.3 --- */
 
-static enum unicorn_a64_step move_immediate(struct unicorn_a64 *v)
+static enum unicorn_step move_immediate(struct unicorn_a64 *v)
 {
 	struct a64_state *s = state_of(v);
 	unsigned op1 = v->word >> 16 & 7, op2 = v->word >> 5 & 7;
@@ -168,14 +168,14 @@ static enum unicorn_a64_step move_immediate(struct unicorn_a64 *v)
 
 #define HINT_WFI 0x03u
 
-static enum unicorn_a64_step hint(struct unicorn_a64 *v, struct hc_exit *exit)
+static enum unicorn_step hint(struct unicorn_a64 *v, struct hc_exit *exit)
 {
 	return (v->word >> 5 & 0x7f) == HINT_WFI ? leave(exit, HC_EXIT_HALT) : finish(v);
 }
 
 /* SYS: what there is to be done for a guest without an MMU. Set and way are in arch/aarch64's table
  * of registers. */
-static enum unicorn_a64_step system_instruction(struct unicorn_a64 *v, struct hc_exit *exit)
+static enum unicorn_step system_instruction(struct unicorn_a64 *v, struct hc_exit *exit)
 {
 	unsigned crn = v->word >> 12 & 15, crm = v->word >> 8 & 15, op2 = v->word >> 5 & 7;
 
@@ -184,11 +184,11 @@ static enum unicorn_a64_step system_instruction(struct unicorn_a64 *v, struct hc
 	if (crn == 8)
 		return finish(v);                 /* TLBI */
 	if (crn == 7 && (crm == 1 || crm == 5)) { /* IC */
-		atomic_store(&v->code_was_written, true);
+		atomic_store(&v->u.code_was_written, true);
 		return finish(v);
 	}
 	if (crn == 7 && crm == 8)
-		return unicorn_a64_give_up(v, exit, "AT, which the backend unicorn does not know");
+		return unicorn_give_up(&v->u, exit, "AT, which the backend unicorn does not know");
 	if (crn == 7 && op2 == 2)
 		return move(v, exit); /* DC by set and way */
 	if (crn == 7 && (crm == 6 || crm == 10 || crm == 11 || crm == 14))
@@ -198,7 +198,7 @@ static enum unicorn_a64_step system_instruction(struct unicorn_a64 *v, struct hc
 
 /* --- Exceptions --- */
 
-static enum unicorn_a64_step call(struct unicorn_a64 *v, struct hc_exit *exit, bool is_smc)
+static enum unicorn_step call(struct unicorn_a64 *v, struct hc_exit *exit, bool is_smc)
 {
 	exit->u.call.immediate = (uint16_t)(v->word >> 5);
 	exit->u.call.is_smc = is_smc;
@@ -206,24 +206,24 @@ static enum unicorn_a64_step call(struct unicorn_a64 *v, struct hc_exit *exit, b
 }
 
 /* 1101 0100 opc imm16 op2 LL (C4.1.66). HLT is UNDEFINED, as halting is not allowed. */
-static enum unicorn_a64_step exception(struct unicorn_a64 *v, struct hc_exit *exit)
+static enum unicorn_step exception(struct unicorn_a64 *v, struct hc_exit *exit)
 {
 	uint32_t imm = v->word >> 5 & 0xffff;
 
 	switch (v->word & 0xffe0001f) {
 	case 0xd4000001:
 		state_of(v)->pc += 4;
-		unicorn_a64_host->raise(v->vcpu, EC_SVC, imm);
-		return UNICORN_A64_GOES_ON;
+		unicorn_a64_host()->raise(v->u.vcpu, EC_SVC, imm);
+		return UNICORN_GOES_ON;
 	case 0xd4000002: return call(v, exit, false);
 	case 0xd4000003: return call(v, exit, true);
-	case 0xd4200000: unicorn_a64_host->raise(v->vcpu, EC_BRK, imm); return UNICORN_A64_GOES_ON;
+	case 0xd4200000: unicorn_a64_host()->raise(v->u.vcpu, EC_BRK, imm); return UNICORN_GOES_ON;
 	default: return undefined(v);
 	}
 }
 
 /* An illegal return sets PSTATE.IL and leaves the exception level (D1.4.3). */
-static enum unicorn_a64_step exception_return(struct unicorn_a64 *v)
+static enum unicorn_step exception_return(struct unicorn_a64 *v)
 {
 	struct a64_state *s = state_of(v);
 	uint64_t spsr = s->sys[A64_SPSR_EL1], mode = spsr & A64_PSTATE_M;
@@ -237,8 +237,8 @@ static enum unicorn_a64_step exception_return(struct unicorn_a64 *v)
 		       A64_PSTATE_IL;
 	s->pstate = spsr & PSTATE_RETURNED;
 	s->pc = s->sys[A64_ELR_EL1];
-	hc_vcpu_dirty(v->vcpu, A64_G_CORE);
-	return UNICORN_A64_GOES_ON;
+	hc_vcpu_dirty(v->u.vcpu, A64_G_CORE);
+	return UNICORN_GOES_ON;
 }
 
 /* --- Dispatch: 1101 0101 00 L op0 op1 CRn CRm op2 Rt (C4.1.66) --- */
@@ -269,7 +269,7 @@ bool unicorn_a64_is_ours(const struct unicorn_a64 *v, uint32_t word)
 	return is_system(word) || (is_fp(word) && !may_use_fp(v));
 }
 
-enum unicorn_a64_step unicorn_a64_instruction(struct unicorn_a64 *v, struct hc_exit *exit)
+enum unicorn_step unicorn_a64_instruction(struct unicorn_a64 *v, struct hc_exit *exit)
 {
 	exit->next_pc = exit->pc + 4;
 	if (is_fp(v->word))

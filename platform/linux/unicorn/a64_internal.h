@@ -9,10 +9,8 @@
 #ifndef PLATFORM_LINUX_UNICORN_A64_INTERNAL_H
 #define PLATFORM_LINUX_UNICORN_A64_INTERNAL_H
 
-#include <unicorn/unicorn.h>
-/* after the above */
 #include "platform/linux/unicorn/a64_module.h"
-#include "platform/linux/unicorn/guard.h"
+#include "platform/linux/unicorn/common.h"
 
 /* Why Unicorn came back. */
 enum unicorn_a64_stop {
@@ -21,14 +19,11 @@ enum unicorn_a64_stop {
 	UNICORN_A64_MEMORY,      /* memory it does not have: access, address */
 	UNICORN_A64_UNDEFINED,   /* word is */
 	UNICORN_A64_EXCEPTION,   /* of QEMU's number exception */
-	UNICORN_A64_ERROR        /* an error that has no hook: err */
+	UNICORN_A64_ERROR        /* an error that has no hook: u.err */
 };
 
 struct unicorn_a64 {
-	struct unicorn_guard guard;
-	struct hc_vcpu *vcpu;
-	uc_engine *uc;
-	uc_context *pristine; /* of the CPU as it was made */
+	struct unicorn_common u;
 
 	/* The last stop. */
 	enum unicorn_a64_stop stop;
@@ -37,22 +32,17 @@ struct unicorn_a64 {
 	unsigned access; /* enum hc_access */
 	uint64_t address;
 	uint32_t exception;
-	uc_err err;
 
-	unsigned slots;                /* of the VM's memory that are mapped */
-	const struct hc_slot *code;    /* of the last instruction */
-	_Atomic bool code_was_written; /* by something else than the guest */
-	bool lost;                     /* Unicorn has to be given everything again */
+	unsigned slots;             /* of the VM's memory that are mapped */
+	const struct hc_slot *code; /* of the last instruction */
+	bool lost;                  /* Unicorn has to be given everything again */
 };
 
-extern const struct unicorn_a64_host *unicorn_a64_host;
-
-/* What a step came to. */
-enum unicorn_a64_step { UNICORN_A64_GOES_ON, UNICORN_A64_EXITS };
-
-/* HC_EXIT_ENTRY_FAILED; why: NULL: noted before. */
-enum unicorn_a64_step unicorn_a64_give_up(struct unicorn_a64 *v, struct hc_exit *exit,
-                                          const char *why);
+/* Of which unicorn_host is the first member. */
+static inline const struct unicorn_a64_host *unicorn_a64_host(void)
+{
+	return (const void *)unicorn_host;
+}
 
 /* --- a64_insn.c --- */
 
@@ -60,11 +50,11 @@ enum unicorn_a64_step unicorn_a64_give_up(struct unicorn_a64 *v, struct hc_exit 
 bool unicorn_a64_is_ours(const struct unicorn_a64 *v, uint32_t word);
 
 /* Carries out v->word at PC, or makes an exit of it; the neutral state is the guest's. */
-enum unicorn_a64_step unicorn_a64_instruction(struct unicorn_a64 *v, struct hc_exit *exit);
+enum unicorn_step unicorn_a64_instruction(struct unicorn_a64 *v, struct hc_exit *exit);
 
 /* --- a64_state.c: under the guard --- */
 
-/* Between the neutral state and Unicorn. Clears v->vcpu->dirty. */
+/* Between the neutral state and Unicorn. Clears v->u.vcpu->dirty. */
 void unicorn_a64_store(struct unicorn_a64 *v);
 void unicorn_a64_fetch(struct unicorn_a64 *v);
 void unicorn_a64_fetch_fp(struct unicorn_a64 *v);

@@ -16,47 +16,47 @@ static uint64_t get(struct unicorn_a64 *v, int reg)
 {
 	uint64_t value = 0;
 
-	(void)uc_reg_read(v->uc, reg, &value);
+	(void)uc_reg_read(v->u.uc, reg, &value);
 	return value;
 }
 
 static void set(struct unicorn_a64 *v, int reg, uint64_t value)
 {
-	uc_err err = uc_reg_write(v->uc, reg, &value);
+	uc_err err = uc_reg_write(v->u.uc, reg, &value);
 
 	if (err != UC_ERR_OK)
-		v->err = err;
+		v->u.err = err;
 }
 
 /* --- Memory --- */
 
 static void forget_code(struct unicorn_a64 *v)
 {
-	const struct hc_memory *m = &v->vcpu->vm->memory;
+	const struct hc_memory *m = &v->u.vcpu->vm->memory;
 
 	for (unsigned i = 0; i < v->slots; i++)
-		(void)uc_ctl_remove_cache(v->uc, m->slots[i].gpa,
+		(void)uc_ctl_remove_cache(v->u.uc, m->slots[i].gpa,
 		                          m->slots[i].gpa + m->slots[i].size);
 }
 
 /* Slots never go away, but are sorted: all are mapped anew. */
 static void map_slots(struct unicorn_a64 *v)
 {
-	const struct hc_memory *m = &v->vcpu->vm->memory;
+	const struct hc_memory *m = &v->u.vcpu->vm->memory;
 	uc_mem_region *old = NULL;
 	uint32_t count = 0;
 
-	(void)uc_mem_regions(v->uc, &old, &count);
+	(void)uc_mem_regions(v->u.uc, &old, &count);
 	for (uint32_t i = 0; i < count; i++)
-		(void)uc_mem_unmap(v->uc, old[i].begin, old[i].end - old[i].begin + 1);
+		(void)uc_mem_unmap(v->u.uc, old[i].begin, old[i].end - old[i].begin + 1);
 	(void)uc_free(old);
 	v->code = NULL;
-	for (unsigned i = 0; i < m->count && v->err == UC_ERR_OK; i++) {
+	for (unsigned i = 0; i < m->count && v->u.err == UC_ERR_OK; i++) {
 		const struct hc_slot *s = &m->slots[i];
 		uint32_t write = s->flags & HC_SLOT_READONLY ? 0 : UC_PROT_WRITE;
 
-		v->err = uc_mem_map_ptr(v->uc, s->gpa, s->size, UC_PROT_READ | UC_PROT_EXEC | write,
-		                        s->host);
+		v->u.err = uc_mem_map_ptr(v->u.uc, s->gpa, s->size,
+		                          UC_PROT_READ | UC_PROT_EXEC | write, s->host);
 	}
 	v->slots = m->count;
 }
@@ -72,20 +72,20 @@ static uint64_t *stack_pointer(struct a64_state *s)
 static void store_fp(struct unicorn_a64 *v, const struct a64_state *s)
 {
 	for (int i = 0; i < 32; i++)
-		(void)uc_reg_write(v->uc, UC_ARM64_REG_Q0 + i, s->v[i]);
+		(void)uc_reg_write(v->u.uc, UC_ARM64_REG_Q0 + i, s->v[i]);
 	set(v, UC_ARM64_REG_FPCR, s->fpcr);
 	set(v, UC_ARM64_REG_FPSR, s->fpsr);
 }
 
 void unicorn_a64_store(struct unicorn_a64 *v)
 {
-	struct a64_state *s = a64_state_of(v->vcpu);
-	uint32_t dirty = v->lost ? A64_G_ALL : v->vcpu->dirty;
+	struct a64_state *s = a64_state_of(v->u.vcpu);
+	uint32_t dirty = v->lost ? A64_G_ALL : v->u.vcpu->dirty;
 
-	v->err = UC_ERR_OK;
-	if (v->slots != v->vcpu->vm->memory.count)
+	v->u.err = UC_ERR_OK;
+	if (v->slots != v->u.vcpu->vm->memory.count)
 		map_slots(v);
-	if (atomic_exchange(&v->code_was_written, false))
+	if (atomic_exchange(&v->u.code_was_written, false))
 		forget_code(v);
 	if (dirty & (A64_G_CORE | A64_G_SYS)) {
 		for (unsigned i = 0; i < 31; i++)
@@ -96,13 +96,13 @@ void unicorn_a64_store(struct unicorn_a64 *v)
 	}
 	if (dirty & A64_G_FP)
 		store_fp(v, s);
-	v->vcpu->dirty = 0;
+	v->u.vcpu->dirty = 0;
 	v->lost = false;
 }
 
 void unicorn_a64_fetch(struct unicorn_a64 *v)
 {
-	struct a64_state *s = a64_state_of(v->vcpu);
+	struct a64_state *s = a64_state_of(v->u.vcpu);
 
 	for (unsigned i = 0; i < 31; i++)
 		s->x[i] = get(v, x_register(i));
@@ -113,19 +113,19 @@ void unicorn_a64_fetch(struct unicorn_a64 *v)
 
 void unicorn_a64_fetch_fp(struct unicorn_a64 *v)
 {
-	struct a64_state *s = a64_state_of(v->vcpu);
+	struct a64_state *s = a64_state_of(v->u.vcpu);
 
 	for (int i = 0; i < 32; i++)
-		(void)uc_reg_read(v->uc, UC_ARM64_REG_Q0 + i, s->v[i]);
+		(void)uc_reg_read(v->u.uc, UC_ARM64_REG_Q0 + i, s->v[i]);
 	s->fpcr = (uint32_t)get(v, UC_ARM64_REG_FPCR);
 	s->fpsr = (uint32_t)get(v, UC_ARM64_REG_FPSR);
 }
 
 void unicorn_a64_forget_exception(struct unicorn_a64 *v)
 {
-	if (!(v->vcpu->valid & A64_G_FP))
+	if (!(v->u.vcpu->valid & A64_G_FP))
 		unicorn_a64_fetch_fp(v);
-	v->vcpu->valid |= A64_G_FP;
-	v->err = uc_context_restore(v->uc, v->pristine);
+	v->u.vcpu->valid |= A64_G_FP;
+	v->u.err = uc_context_restore(v->u.uc, v->u.pristine);
 	v->lost = true;
 }

@@ -10,7 +10,7 @@
 static void stop(struct unicorn_vcpu *v, enum unicorn_stop why)
 {
 	v->stop = why;
-	(void)uc_emu_stop(v->uc);
+	(void)uc_emu_stop(v->u.uc);
 }
 
 /* --- Instructions --- */
@@ -104,7 +104,7 @@ static void note(struct unicorn_vcpu *v, uint64_t rip, uint32_t size, enum fate 
 		v->loaded =
 			1u << X86_ES | 1u << X86_SS | 1u << X86_DS | 1u << X86_FS | 1u << X86_GS;
 	else
-		(void)uc_reg_read(v->uc, UC_X86_REG_RFLAGS, &flags);
+		(void)uc_reg_read(v->u.uc, UC_X86_REG_RFLAGS, &flags);
 	v->has_shadow = !(flags & X86_FLAG_IF);
 	v->shadow_rip = rip + size;
 }
@@ -113,11 +113,11 @@ static bool window_is_open(struct unicorn_vcpu *v, uint64_t rip)
 {
 	uint64_t flags = 0;
 
-	(void)uc_reg_read(v->uc, UC_X86_REG_RFLAGS, &flags);
+	(void)uc_reg_read(v->u.uc, UC_X86_REG_RFLAGS, &flags);
 	return flags & X86_FLAG_IF && !(v->has_shadow && v->shadow_rip == rip);
 }
 
-static void on_code(uc_engine *uc, uint64_t rip, uint32_t size, void *opaque)
+void unicorn_on_code(uc_engine *uc, uint64_t rip, uint32_t size, void *opaque)
 {
 	struct unicorn_vcpu *v = opaque;
 	const uint8_t *p = code_at(v, rip);
@@ -126,7 +126,7 @@ static void on_code(uc_engine *uc, uint64_t rip, uint32_t size, void *opaque)
 		v->passes = false;
 		return;
 	}
-	if (atomic_load_explicit(&v->vcpu->cpu->attention, memory_order_relaxed)) {
+	if (atomic_load_explicit(&v->u.vcpu->cpu->attention, memory_order_relaxed)) {
 		stop(v, UNICORN_STOP_KICK);
 		return;
 	}
@@ -148,24 +148,18 @@ static void on_code(uc_engine *uc, uint64_t rip, uint32_t size, void *opaque)
 
 /* --- Memory and exceptions --- */
 
-static bool on_memory(uc_engine *uc, uc_mem_type type, uint64_t address, int size, int64_t value,
-                      void *opaque)
+bool unicorn_on_memory(uc_engine *uc, uc_mem_type type, uint64_t address, int size, int64_t value,
+                       void *opaque)
 {
 	struct unicorn_vcpu *v = opaque;
 
 	v->stop = UNICORN_STOP_MEMORY;
 	v->address = address;
-	switch (type) {
-	case UC_MEM_WRITE_UNMAPPED:
-	case UC_MEM_WRITE_PROT: v->access = HC_ACCESS_WRITE; break;
-	case UC_MEM_FETCH_UNMAPPED:
-	case UC_MEM_FETCH_PROT: v->access = HC_ACCESS_EXEC; break;
-	default: v->access = HC_ACCESS_READ; break;
-	}
+	v->access = unicorn_access_of(type);
 	return false;
 }
 
-static void on_exception(uc_engine *uc, uint32_t vector, void *opaque)
+void unicorn_on_exception(uc_engine *uc, uint32_t vector, void *opaque)
 {
 	struct unicorn_vcpu *v = opaque;
 
@@ -173,32 +167,11 @@ static void on_exception(uc_engine *uc, uint32_t vector, void *opaque)
 	stop(v, UNICORN_STOP_EXCEPTION);
 }
 
-static bool on_undefined(uc_engine *uc, void *opaque)
+bool unicorn_on_undefined(uc_engine *uc, void *opaque)
 {
 	struct unicorn_vcpu *v = opaque;
 
 	v->vector = X86_VEC_UD;
 	v->stop = UNICORN_STOP_EXCEPTION;
 	return false;
-}
-
-bool unicorn_add_hooks(struct unicorn_vcpu *v)
-{
-	const struct {
-		int type;
-		uintptr_t fn;
-	} hooks[] = {
-		{ UC_HOOK_CODE, (uintptr_t)on_code },
-		{ UC_HOOK_MEM_INVALID, (uintptr_t)on_memory },
-		{ UC_HOOK_INTR, (uintptr_t)on_exception },
-		{ UC_HOOK_INSN_INVALID, (uintptr_t)on_undefined },
-	};
-	uc_hook handle;
-
-	for (unsigned i = 0; i < HC_ARRAY_SIZE(hooks); i++) {
-		v->err = uc_hook_add(v->uc, &handle, hooks[i].type, (void *)hooks[i].fn, v, 1, 0);
-		if (v->err != UC_ERR_OK)
-			return false;
-	}
-	return true;
 }

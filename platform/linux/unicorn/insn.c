@@ -29,32 +29,17 @@ enum unicorn_step unicorn_raise_vector(struct unicorn_vcpu *v, struct hc_exit *e
 	return unicorn_raise(v, exit, &fault);
 }
 
-int unicorn_refuse(struct unicorn_vcpu *v, const char *why)
-{
-	unicorn_host->snprintf(v->guard.failure, sizeof(v->guard.failure), "%s", why);
-	return -EOPNOTSUPP;
-}
-
-enum unicorn_step unicorn_give_up(struct unicorn_vcpu *v, struct hc_exit *exit, const char *why)
-{
-	if (why)
-		(void)unicorn_refuse(v, why);
-	exit->reason = HC_EXIT_ENTRY_FAILED;
-	exit->u.raw.code = exit->u.raw.info1 = exit->u.raw.info2 = 0;
-	return UNICORN_EXITS;
-}
-
 enum unicorn_step unicorn_finish(struct unicorn_vcpu *v, struct hc_exit *exit, uint64_t next)
 {
-	struct x86_state *s = x86_state_of(v->vcpu);
+	struct x86_state *s = x86_state_of(v->u.vcpu);
 
 	s->rip = next;
 	s->rflags &= ~(uint64_t)X86_FLAG_RF;
-	hc_vcpu_dirty(v->vcpu, X86_G_CORE);
+	hc_vcpu_dirty(v->u.vcpu, X86_G_CORE);
 	if (!(s->rflags & X86_FLAG_TF))
 		return UNICORN_GOES_ON;
 	s->dr6 |= HC_BIT(14); /* BS */
-	hc_vcpu_dirty(v->vcpu, X86_G_DR);
+	hc_vcpu_dirty(v->u.vcpu, X86_G_DR);
 	return unicorn_raise_vector(v, exit, X86_VEC_DB);
 }
 
@@ -69,7 +54,7 @@ static enum unicorn_step leave(struct hc_exit *exit, enum hc_exit_reason reason,
 static enum unicorn_step pass(struct unicorn_vcpu *v)
 {
 	v->passes = true;
-	v->passed_rip = x86_state_of(v->vcpu)->rip;
+	v->passed_rip = x86_state_of(v->u.vcpu)->rip;
 	return UNICORN_GOES_ON;
 }
 
@@ -82,7 +67,7 @@ static enum unicorn_step port(struct unicorn_vcpu *v, struct hc_exit *exit,
 
 	exit->reason = HC_EXIT_IO;
 	exit->u.io = (struct hc_exit_io){
-		.port = (uint16_t)(is_dx ? x86_state_of(v->vcpu)->gpr[X86_RDX] : i->imm & 0xff),
+		.port = (uint16_t)(is_dx ? x86_state_of(v->u.vcpu)->gpr[X86_RDX] : i->imm & 0xff),
 		.width = (uint8_t)(i->opcode & 1 ? hc_min(i->opsize, 4) : 1),
 		.write = (i->opcode & 2) != 0,
 		.string = string,
@@ -99,7 +84,7 @@ static enum unicorn_step write_cr(struct unicorn_vcpu *v, struct hc_exit *exit, 
                                   uint64_t value)
 {
 	if (number == 2) {
-		x86_state_of(v->vcpu)->cr2 = value;
+		x86_state_of(v->u.vcpu)->cr2 = value;
 		return unicorn_finish(v, exit, exit->next_pc);
 	}
 	exit->reason = HC_EXIT_CR_WRITE;
@@ -111,7 +96,7 @@ static enum unicorn_step write_cr(struct unicorn_vcpu *v, struct hc_exit *exit, 
 static enum unicorn_step move_cr(struct unicorn_vcpu *v, struct hc_exit *exit,
                                  const struct x86_insn *i)
 {
-	struct x86_state *s = x86_state_of(v->vcpu);
+	struct x86_state *s = x86_state_of(v->u.vcpu);
 	uint64_t *reg = &s->gpr[i->rm];
 
 	if (i->opcode == 0x22)
@@ -121,7 +106,7 @@ static enum unicorn_step move_cr(struct unicorn_vcpu *v, struct hc_exit *exit,
 	case 2: *reg = s->cr2; break;
 	case 3: *reg = s->cr3; break;
 	case 4: *reg = s->cr4; break;
-	case 8: *reg = unicorn_host->apic_cr8(v->vcpu); break;
+	case 8: *reg = unicorn_x86_host()->apic_cr8(v->u.vcpu); break;
 	default: return unicorn_raise_vector(v, exit, X86_VEC_UD);
 	}
 	return unicorn_finish(v, exit, exit->next_pc);
@@ -132,7 +117,7 @@ static enum unicorn_step move_cr(struct unicorn_vcpu *v, struct hc_exit *exit,
 static enum unicorn_step move_dr(struct unicorn_vcpu *v, struct hc_exit *exit,
                                  const struct x86_insn *i)
 {
-	struct x86_state *s = x86_state_of(v->vcpu);
+	struct x86_state *s = x86_state_of(v->u.vcpu);
 	unsigned n = i->reg < 4 ? i->reg : i->reg | 2u;
 	uint64_t *dr = n < 4 ? &s->dr[n] : n == 6 ? &s->dr6 : &s->dr7;
 
@@ -146,7 +131,7 @@ static enum unicorn_step move_dr(struct unicorn_vcpu *v, struct hc_exit *exit,
 		*dr = n == 6   ? (s->gpr[i->rm] & 0xe00f) | 0xffff0ff0
 		      : n == 7 ? (s->gpr[i->rm] & 0xffff2fff) | 0x400
 		               : s->gpr[i->rm];
-	hc_vcpu_dirty(v->vcpu, X86_G_DR);
+	hc_vcpu_dirty(v->u.vcpu, X86_G_DR);
 	return unicorn_finish(v, exit, exit->next_pc);
 }
 
@@ -164,19 +149,19 @@ static void set_register(struct x86_state *s, const struct x86_insn *i, uint64_t
 static enum unicorn_step group6(struct unicorn_vcpu *v, struct hc_exit *exit,
                                 const struct x86_insn *i)
 {
-	struct x86_state *s = x86_state_of(v->vcpu);
+	struct x86_state *s = x86_state_of(v->u.vcpu);
 	unsigned which = i->modrm >> 3 & 7;
 
 	if (which >= 4) /* VERR, VERW */
 		return pass(v);
 	if (i->is_mem)
-		return unicorn_give_up(v, exit, "SLDT, STR, LLDT or LTR with memory");
+		return unicorn_give_up(&v->u, exit, "SLDT, STR, LLDT or LTR with memory");
 	switch (which) {
 	case 0: set_register(s, i, s->seg[X86_LDTR].selector); break;
 	case 1: set_register(s, i, s->seg[X86_TR].selector); break;
 	case 2:
 		if (s->gpr[i->rm] & 0xfffc)
-			return unicorn_give_up(v, exit, "LLDT: Unicorn's LDT cannot be set");
+			return unicorn_give_up(&v->u, exit, "LLDT: Unicorn's LDT cannot be set");
 		s->seg[X86_LDTR] = (struct x86_segment){ .selector = (uint16_t)s->gpr[i->rm] };
 		break;
 	default: return unicorn_ltr(v, exit, (uint16_t)s->gpr[i->rm], exit->next_pc);
@@ -187,21 +172,21 @@ static enum unicorn_step group6(struct unicorn_vcpu *v, struct hc_exit *exit,
 /* GS.base is Unicorn's. */
 static enum unicorn_step swapgs(struct unicorn_vcpu *v, struct hc_exit *exit)
 {
-	struct x86_state *s = x86_state_of(v->vcpu);
+	struct x86_state *s = x86_state_of(v->u.vcpu);
 
-	hc_vcpu_need(v->vcpu, X86_G_SEG);
+	hc_vcpu_need(v->u.vcpu, X86_G_SEG);
 	uint64_t base = s->seg[X86_GS].base;
 
 	s->seg[X86_GS].base = s->msr_kernel_gs_base;
 	s->msr_kernel_gs_base = base;
-	hc_vcpu_dirty(v->vcpu, X86_G_SEG);
+	hc_vcpu_dirty(v->u.vcpu, X86_G_SEG);
 	return unicorn_finish(v, exit, exit->next_pc);
 }
 
 static enum unicorn_step rdtsc(struct unicorn_vcpu *v, struct hc_exit *exit, bool with_aux)
 {
-	struct x86_state *s = x86_state_of(v->vcpu);
-	uint64_t tsc = unicorn_host->platform_cycles() + s->tsc_offset;
+	struct x86_state *s = x86_state_of(v->u.vcpu);
+	uint64_t tsc = unicorn_x86_host()->platform_cycles() + s->tsc_offset;
 
 	s->gpr[X86_RAX] = (uint32_t)tsc;
 	s->gpr[X86_RDX] = tsc >> 32;
@@ -214,10 +199,10 @@ static enum unicorn_step rdtsc(struct unicorn_vcpu *v, struct hc_exit *exit, boo
 static enum unicorn_step machine_status(struct unicorn_vcpu *v, struct hc_exit *exit,
                                         const struct x86_insn *i)
 {
-	struct x86_state *s = x86_state_of(v->vcpu);
+	struct x86_state *s = x86_state_of(v->u.vcpu);
 
 	if ((i->modrm >> 3 & 7) == 6 && i->is_mem)
-		return unicorn_give_up(v, exit, "LMSW with memory");
+		return unicorn_give_up(&v->u, exit, "LMSW with memory");
 	if ((i->modrm >> 3 & 7) == 6)
 		return write_cr(v, exit, 0, (s->cr0 & ~UINT64_C(0xe)) | (s->gpr[i->rm] & 0xf));
 	if (i->is_mem) /* 16 bits, which Unicorn has */
@@ -226,10 +211,15 @@ static enum unicorn_step machine_status(struct unicorn_vcpu *v, struct hc_exit *
 	return unicorn_finish(v, exit, exit->next_pc);
 }
 
+static void unmap_all(void *vcpu)
+{
+	unicorn_unmap_all(vcpu);
+}
+
 static enum unicorn_step invalidate_page(struct unicorn_vcpu *v, struct hc_exit *exit)
 {
-	if (!unicorn_call(v, unicorn_unmap_all))
-		return unicorn_give_up(v, exit, NULL);
+	if (!unicorn_guarded(&v->u.guard, unmap_all, v))
+		return unicorn_give_up(&v->u, exit, NULL);
 	return unicorn_finish(v, exit, exit->next_pc);
 }
 
@@ -256,7 +246,7 @@ static enum unicorn_step group7(struct unicorn_vcpu *v, struct hc_exit *exit,
 static enum unicorn_step two_bytes(struct unicorn_vcpu *v, struct hc_exit *exit,
                                    const struct x86_insn *i)
 {
-	struct x86_state *s = x86_state_of(v->vcpu);
+	struct x86_state *s = x86_state_of(v->u.vcpu);
 
 	switch (i->opcode) {
 	case 0x00: return group6(v, exit, i);
@@ -265,7 +255,7 @@ static enum unicorn_step two_bytes(struct unicorn_vcpu *v, struct hc_exit *exit,
 	case 0x07:
 		if (!(s->efer & X86_EFER_SCE))
 			return leave(exit, HC_EXIT_UNDEFINED, i->opcode);
-		return unicorn_give_up(v, exit,
+		return unicorn_give_up(&v->u, exit,
 		                       "SYSCALL or SYSRET: the backend unicorn does not "
 		                       "run user mode");
 	case 0x06: return write_cr(v, exit, 0, s->cr0 & ~X86_CR0_TS);
@@ -281,7 +271,7 @@ static enum unicorn_step two_bytes(struct unicorn_vcpu *v, struct hc_exit *exit,
 	case 0x33: return unicorn_raise_vector(v, exit, X86_VEC_GP); /* RDPMC: none */
 	case 0x34:
 	case 0x35:
-		return unicorn_give_up(v, exit,
+		return unicorn_give_up(&v->u, exit,
 		                       "SYSENTER or SYSEXIT: the backend unicorn does "
 		                       "not run user mode");
 	case 0xa2: return leave(exit, HC_EXIT_CPUID, (uint32_t)s->gpr[X86_RAX]);
@@ -293,7 +283,7 @@ static enum unicorn_step two_bytes(struct unicorn_vcpu *v, struct hc_exit *exit,
 
 static enum unicorn_step interrupt(struct unicorn_vcpu *v, struct hc_exit *exit, unsigned vector)
 {
-	struct x86_state *s = x86_state_of(v->vcpu);
+	struct x86_state *s = x86_state_of(v->u.vcpu);
 	uint64_t rip = s->rip;
 
 	v->due = (struct x86_event){ .valid = 1,
@@ -332,7 +322,7 @@ static enum unicorn_step one_byte(struct unicorn_vcpu *v, struct hc_exit *exit,
 	case 0xf4: return leave(exit, HC_EXIT_HALT, 0);
 	case 0xff:
 		if ((i->modrm >> 3 & 7) == 3 || (i->modrm >> 3 & 7) == 5)
-			return unicorn_give_up(v, exit, "far CALL or JMP");
+			return unicorn_give_up(&v->u, exit, "far CALL or JMP");
 		return pass(v);
 	default: return pass(v);
 	}
@@ -343,7 +333,7 @@ static enum unicorn_step one_byte(struct unicorn_vcpu *v, struct hc_exit *exit,
 /* Bytes at RIP, to the end of its page or beyond: at least one, or -1 with exit filled in. */
 static int fetch(struct unicorn_vcpu *v, struct hc_exit *exit, uint8_t bytes[X86_INSN_MAX])
 {
-	uint64_t rip = x86_state_of(v->vcpu)->rip;
+	uint64_t rip = x86_state_of(v->u.vcpu)->rip;
 	struct unicorn_region r;
 	unsigned n = 0;
 
@@ -373,7 +363,7 @@ enum unicorn_step unicorn_do_instruction(struct unicorn_vcpu *v, struct hc_exit 
 		return UNICORN_EXITS;
 	if (rc < 0)
 		return unicorn_raise_vector(v, exit, rc == -EPROTO ? X86_VEC_GP : X86_VEC_UD);
-	exit->pc = x86_state_of(v->vcpu)->rip;
+	exit->pc = x86_state_of(v->u.vcpu)->rip;
 	exit->next_pc = exit->pc + insn.length;
 	switch (insn.map) {
 	case 0: return one_byte(v, exit, &insn);

@@ -18,9 +18,7 @@
 #ifndef PLATFORM_LINUX_UNICORN_INTERNAL_H
 #define PLATFORM_LINUX_UNICORN_INTERNAL_H
 
-#include <unicorn/unicorn.h>
-/* after the above */
-#include "platform/linux/unicorn/guard.h"
+#include "platform/linux/unicorn/common.h"
 #include "platform/linux/unicorn/module.h"
 
 /* A piece of the guest's virtual memory that Unicorn has. */
@@ -40,28 +38,23 @@ enum unicorn_stop {
 	UNICORN_STOP_MEMORY,      /* memory it does not have: access, address, len */
 	UNICORN_STOP_EXCEPTION,   /* vector */
 	UNICORN_STOP_STATE,       /* it does not take the guest's state */
-	UNICORN_STOP_ERROR        /* an error that has no hook: err */
+	UNICORN_STOP_ERROR        /* an error that has no hook: u.err */
 };
 
 struct unicorn_vcpu {
-	struct hc_vcpu *vcpu;
-	uc_engine *uc;
-	uc_context *pristine; /* of the CPU as it was made */
-	struct unicorn_guard guard;
+	struct unicorn_common u;
 
 	/* The last stop. */
 	enum unicorn_stop stop;
 	unsigned access; /* enum hc_access */
 	uint64_t address;
 	unsigned vector;
-	uc_err err;
 
 	struct unicorn_region regions[UNICORN_REGIONS];
 	unsigned region_count;
-	struct unicorn_region wanted;  /* the next one */
-	uint32_t asked;                /* groups to fetch */
-	unsigned slots;                /* of the VM's memory when they were made */
-	_Atomic bool code_was_written; /* by something else than the guest */
+	struct unicorn_region wanted; /* the next one */
+	uint32_t asked;               /* groups to fetch */
+	unsigned slots;               /* of the VM's memory when they were made */
 
 	/* The page of code that was executed last. */
 	uint64_t code_page;
@@ -77,22 +70,20 @@ struct unicorn_vcpu {
 	struct x86_event due; /* to be delivered at the next entry */
 };
 
-extern const struct unicorn_host *unicorn_host;
+/* Of which unicorn_host is the first member. */
+static inline const struct unicorn_x86_host *unicorn_x86_host(void)
+{
+	return (const void *)unicorn_host;
+}
 
 static inline struct unicorn_vcpu *unicorn_vcpu_of(struct hc_vcpu *vcpu)
 {
 	return vcpu->backend_data;
 }
 
-/* Notes why the guest cannot go on; the exit is to be HC_EXIT_ENTRY_FAILED. Returns -EOPNOTSUPP. */
-int unicorn_refuse(struct unicorn_vcpu *v, const char *why);
-
-/* unicorn_guarded() for functions of this module. */
-bool unicorn_call(struct unicorn_vcpu *v, void (*fn)(struct unicorn_vcpu *v));
-
 /* --- state.c: under the guard --- */
 
-/* Brings groups of the neutral state to Unicorn; clears v->vcpu->dirty. */
+/* Brings groups of the neutral state to Unicorn; clears v->u.vcpu->dirty. */
 void unicorn_store(struct unicorn_vcpu *v);
 
 /* After an exception that Unicorn told of. */
@@ -124,24 +115,24 @@ int unicorn_read(struct unicorn_vcpu *v, uint64_t gva, void *buf, unsigned len,
 int unicorn_write(struct unicorn_vcpu *v, uint64_t gva, const void *buf, unsigned len,
                   struct x86_fault *fault);
 
-/* --- hook.c: under the guard --- */
+/* --- hook.c: what struct unicorn_kind has --- */
 
-bool unicorn_add_hooks(struct unicorn_vcpu *v);
+void unicorn_on_code(uc_engine *uc, uint64_t rip, uint32_t size, void *opaque);
+bool unicorn_on_memory(uc_engine *uc, uc_mem_type type, uint64_t address, int size, int64_t value,
+                       void *opaque);
+void unicorn_on_exception(uc_engine *uc, uint32_t vector, void *opaque);
+bool unicorn_on_undefined(uc_engine *uc, void *opaque);
 
 /* --- insn.c, transfer.c: the neutral state is the guest's --- */
-
-/* What a step came to. */
-enum unicorn_step { UNICORN_GOES_ON, UNICORN_EXITS };
 
 /* Carries out the instruction at RIP, or makes an exit of it. */
 enum unicorn_step unicorn_do_instruction(struct unicorn_vcpu *v, struct hc_exit *exit);
 
-/* exit becomes an exception, or a refusal with the reason. Return UNICORN_EXITS. */
+/* exit becomes an exception. Return UNICORN_EXITS. */
 enum unicorn_step unicorn_raise(struct unicorn_vcpu *v, struct hc_exit *exit,
                                 const struct x86_fault *fault);
 enum unicorn_step unicorn_raise_vector(struct unicorn_vcpu *v, struct hc_exit *exit,
                                        enum x86_vector vector);
-enum unicorn_step unicorn_give_up(struct unicorn_vcpu *v, struct hc_exit *exit, const char *why);
 
 /* Ends an instruction that was carried out here: the trap of TF may be due. */
 enum unicorn_step unicorn_finish(struct unicorn_vcpu *v, struct hc_exit *exit, uint64_t next);

@@ -22,7 +22,7 @@ const struct unicorn_region *unicorn_region_at(const struct unicorn_vcpu *v, uin
 static void forget_code_of(struct unicorn_vcpu *v, const struct unicorn_region *r)
 {
 	if (r->perms & UC_PROT_EXEC)
-		(void)uc_ctl_remove_cache(v->uc, r->gva, r->gva + r->size);
+		(void)uc_ctl_remove_cache(v->u.uc, r->gva, r->gva + r->size);
 }
 
 void unicorn_forget_code(struct unicorn_vcpu *v)
@@ -35,17 +35,17 @@ void unicorn_unmap_all(struct unicorn_vcpu *v)
 {
 	unicorn_forget_code(v);
 	for (unsigned i = 0; i < v->region_count; i++)
-		(void)uc_mem_unmap(v->uc, v->regions[i].gva, v->regions[i].size);
+		(void)uc_mem_unmap(v->u.uc, v->regions[i].gva, v->regions[i].size);
 	v->region_count = 0;
 	v->code = NULL;
-	v->slots = v->vcpu->vm->memory.count;
+	v->slots = v->u.vcpu->vm->memory.count;
 }
 
 static bool widen(struct unicorn_vcpu *v, struct unicorn_region *r, uint32_t perms)
 {
 	r->perms |= perms;
-	v->err = uc_mem_protect(v->uc, r->gva, r->size, r->perms);
-	return v->err == UC_ERR_OK;
+	v->u.err = uc_mem_protect(v->u.uc, r->gva, r->size, r->perms);
+	return v->u.err == UC_ERR_OK;
 }
 
 /* An access that a piece did not allow is either allowed now, or the tables say something else now
@@ -62,8 +62,8 @@ void unicorn_map(struct unicorn_vcpu *v, const struct unicorn_region *region)
 	}
 	if (old || v->region_count == UNICORN_REGIONS)
 		unicorn_unmap_all(v);
-	v->err = uc_mem_map_ptr(v->uc, region->gva, region->size, region->perms, region->host);
-	if (v->err != UC_ERR_OK)
+	v->u.err = uc_mem_map_ptr(v->u.uc, region->gva, region->size, region->perms, region->host);
+	if (v->u.err != UC_ERR_OK)
 		return;
 	v->regions[v->region_count++] = *region;
 	forget_code_of(v, region);
@@ -84,21 +84,21 @@ static uint32_t perms_of(unsigned access)
 static bool fill_in(struct unicorn_vcpu *v, uint64_t gva, unsigned access,
                     const struct x86_mapping *m, struct unicorn_region *r)
 {
-	struct hc_vm *vm = v->vcpu->vm;
+	struct hc_vm *vm = v->u.vcpu->vm;
 	bool write = access == HC_ACCESS_WRITE;
 	uint64_t gpa = HC_ALIGN_DOWN(m->gpa.v, m->span);
 
 	*r = (struct unicorn_region){ HC_ALIGN_DOWN(gva, m->span), m->span, NULL,
 		                      perms_of(access) };
-	if (x86_vcpu_of(v->vcpu)->apic.base - gpa >= m->span)
-		r->host = unicorn_host->mem_ptr(vm, gpa_of(gpa), m->span, write);
+	if (x86_vcpu_of(v->u.vcpu)->apic.base - gpa >= m->span)
+		r->host = unicorn_x86_host()->mem_ptr(vm, gpa_of(gpa), m->span, write);
 	if (r->host)
 		return true;
-	if (x86_apic_has_page(&x86_vcpu_of(v->vcpu)->apic, m->gpa.v))
+	if (x86_apic_has_page(&x86_vcpu_of(v->u.vcpu)->apic, m->gpa.v))
 		return false;
 	r->gva = HC_ALIGN_DOWN(gva, HC_PAGE_SIZE);
 	r->size = HC_PAGE_SIZE;
-	r->host = unicorn_host->mem_ptr(vm, m->gpa, HC_PAGE_SIZE, write);
+	r->host = unicorn_x86_host()->mem_ptr(vm, m->gpa, HC_PAGE_SIZE, write);
 	return r->host != NULL;
 }
 
@@ -127,7 +127,8 @@ bool unicorn_find_page(struct unicorn_vcpu *v, uint64_t gva, unsigned access,
 		(void)unicorn_raise_vector(v, exit, X86_VEC_GP);
 		return false;
 	}
-	int rc = unicorn_host->translate_page(v->vcpu, gva_of(gva), access, false, &m, &fault);
+	int rc = unicorn_x86_host()->translate_page(v->u.vcpu, gva_of(gva), access, false, &m,
+	                                            &fault);
 
 	if (rc == -EFAULT) {
 		(void)unicorn_raise(v, exit, &fault);
@@ -154,12 +155,14 @@ static int host_of(struct unicorn_vcpu *v, uint64_t gva, unsigned access, uint8_
 		*fault = (struct x86_fault){ .vector = X86_VEC_GP, .has_error_code = true };
 		return -EFAULT;
 	}
-	int rc = unicorn_host->translate_page(v->vcpu, gva_of(gva), access, true, &m, fault);
+	int rc =
+		unicorn_x86_host()->translate_page(v->u.vcpu, gva_of(gva), access, true, &m, fault);
 
 	if (rc)
 		return rc;
-	*p = unicorn_host->mem_ptr(v->vcpu->vm, m.gpa, HC_PAGE_SIZE, access == HC_ACCESS_WRITE);
-	if (!*p || x86_apic_has_page(&x86_vcpu_of(v->vcpu)->apic, m.gpa.v))
+	*p = unicorn_x86_host()->mem_ptr(v->u.vcpu->vm, m.gpa, HC_PAGE_SIZE,
+	                                 access == HC_ACCESS_WRITE);
+	if (!*p || x86_apic_has_page(&x86_vcpu_of(v->u.vcpu)->apic, m.gpa.v))
 		return -ENOENT;
 	*p += gva % HC_PAGE_SIZE;
 	return 0;
@@ -207,6 +210,6 @@ int unicorn_write(struct unicorn_vcpu *v, uint64_t gva, const void *buf, unsigne
 	if (size[1])
 		memcpy(part[1], (const uint8_t *)buf + size[0], size[1]);
 	if (size[1] || (r && r->perms & UC_PROT_EXEC))
-		atomic_store(&v->code_was_written, true);
+		atomic_store(&v->u.code_was_written, true);
 	return 0;
 }

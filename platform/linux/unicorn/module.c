@@ -1,43 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The backend's functions: entry, stops, and what the module shows. */
+/* The backend's functions: entry, stops, state and events. */
 #include <hypercore/freestanding.h>
 
 #include "core/sched.h"
 #include "emu/x86_64/decode.h"
 #include "platform/linux/unicorn/internal.h"
 
-const struct unicorn_host *unicorn_host;
-
-/* The core's locks wait by it; none is taken here, but compilers that do not optimise keep the
- * code. */
-void hc_platform_relax(void)
-{
-	__builtin_ia32_pause();
-}
-
 /* Groups that nothing which Unicorn executes changes. */
 #define KEPT (X86_G_CR | X86_G_CS | X86_G_DR | X86_G_MSR)
-
-/* --- The guard --- */
-
-struct call {
-	struct unicorn_vcpu *v;
-	void (*fn)(struct unicorn_vcpu *v);
-};
-
-static void make_call(void *arg)
-{
-	const struct call *c = arg;
-
-	c->fn(c->v);
-}
-
-bool unicorn_call(struct unicorn_vcpu *v, void (*fn)(struct unicorn_vcpu *v))
-{
-	struct call c = { v, fn };
-
-	return unicorn_guarded(&v->guard, make_call, &c);
-}
 
 /* --- What cannot be run --- */
 
@@ -65,19 +35,19 @@ static const char *find_obstacle(const struct x86_state *s)
 /* Of the loads of segment registers, which fault with the selector. */
 static enum unicorn_step raise_of_load(struct unicorn_vcpu *v, struct hc_exit *exit)
 {
-	const struct x86_state *s = x86_state_of(v->vcpu);
+	const struct x86_state *s = x86_state_of(v->u.vcpu);
 	struct x86_fault fault = { .vector = (uint8_t)v->vector, .has_error_code = true };
 	uint8_t bytes[X86_INSN_MAX];
 	struct x86_insn insn;
 
 	if (unicorn_read(v, s->rip, bytes, sizeof(bytes), &fault) ||
 	    x86_decode(&insn, bytes, sizeof(bytes), X86_MODE_64) < 0)
-		return unicorn_give_up(v, exit, "an exception in code that cannot be read");
+		return unicorn_give_up(&v->u, exit, "an exception in code that cannot be read");
 	bool is_load = (insn.map == 0 && insn.opcode == 0x8e) ||
 	               (insn.map == 1 && (insn.opcode & 0xf0) == 0xb0);
 
 	if (is_load && insn.is_mem)
-		return unicorn_give_up(v, exit,
+		return unicorn_give_up(&v->u, exit,
 		                       "a segment could not be loaded from memory, and "
 		                       "Unicorn does not tell the error code");
 	fault.vector = (uint8_t)v->vector;
@@ -88,12 +58,12 @@ static enum unicorn_step raise_of_load(struct unicorn_vcpu *v, struct hc_exit *e
 
 static enum unicorn_step on_exception(struct unicorn_vcpu *v, struct hc_exit *exit)
 {
-	struct x86_state *s = x86_state_of(v->vcpu);
+	struct x86_state *s = x86_state_of(v->u.vcpu);
 
 	switch (v->vector) {
 	case X86_VEC_DB:
 		s->dr6 |= HC_BIT(14); /* BS: breakpoints are refused */
-		hc_vcpu_dirty(v->vcpu, X86_G_DR);
+		hc_vcpu_dirty(v->u.vcpu, X86_G_DR);
 		return unicorn_raise_vector(v, exit, X86_VEC_DB);
 	case X86_VEC_DE:
 	case X86_VEC_OF:
@@ -106,14 +76,16 @@ static enum unicorn_step on_exception(struct unicorn_vcpu *v, struct hc_exit *ex
 	case X86_VEC_SS:
 	case X86_VEC_GP: return raise_of_load(v, exit);
 	default:
-		return unicorn_give_up(v, exit,
+		return unicorn_give_up(&v->u, exit,
 		                       "an exception whose error code Unicorn does not "
 		                       "tell");
 	}
 }
 
-static void map_wanted(struct unicorn_vcpu *v)
+static void map_wanted(void *vcpu)
 {
+	struct unicorn_vcpu *v = vcpu;
+
 	unicorn_map(v, &v->wanted);
 }
 
@@ -121,9 +93,9 @@ static enum unicorn_step on_memory(struct unicorn_vcpu *v, struct hc_exit *exit)
 {
 	if (!unicorn_find_page(v, v->address, v->access, &v->wanted, exit))
 		return UNICORN_EXITS;
-	if (unicorn_call(v, map_wanted) && v->err == UC_ERR_OK)
+	if (unicorn_guarded(&v->u.guard, map_wanted, v) && v->u.err == UC_ERR_OK)
 		return UNICORN_GOES_ON;
-	return unicorn_give_up(v, exit, v->guard.is_dead ? NULL : uc_strerror(v->err));
+	return unicorn_give_up(&v->u, exit, v->u.guard.is_dead ? NULL : uc_strerror(v->u.err));
 }
 
 static enum unicorn_step leave(struct hc_exit *exit, enum hc_exit_reason reason)
@@ -142,27 +114,29 @@ static enum unicorn_step on_stop(struct unicorn_vcpu *v, struct hc_exit *exit)
 	case UNICORN_STOP_MEMORY: return on_memory(v, exit);
 	case UNICORN_STOP_EXCEPTION: return on_exception(v, exit);
 	case UNICORN_STOP_STATE:
-		return unicorn_give_up(v, exit,
+		return unicorn_give_up(&v->u, exit,
 		                       "Unicorn cannot be given this state: a segment that "
 		                       "is not in the GDT");
 	case UNICORN_STOP_ERROR:
-	default: return unicorn_give_up(v, exit, uc_strerror(v->err));
+	default: return unicorn_give_up(&v->u, exit, uc_strerror(v->u.err));
 	}
 }
 
 /* --- Entry --- */
 
 /* No instruction is at the last address: nothing ends it but the hooks. */
-static void execute(struct unicorn_vcpu *v)
+static void execute(void *vcpu)
 {
+	struct unicorn_vcpu *v = vcpu;
+
 	v->stop = UNICORN_STOP_STATE;
 	unicorn_store(v);
-	if (v->err != UC_ERR_OK)
+	if (v->u.err != UC_ERR_OK)
 		return;
 	v->stop = UNICORN_STOP_ERROR;
-	v->err = uc_emu_start(v->uc, x86_state_of(v->vcpu)->rip, UINT64_MAX, 0, 0);
+	v->u.err = uc_emu_start(v->u.uc, x86_state_of(v->u.vcpu)->rip, UINT64_MAX, 0, 0);
 	unicorn_fetch_core(v);
-	v->vcpu->valid = X86_G_CORE | KEPT;
+	v->u.vcpu->valid = X86_G_CORE | KEPT;
 	if (v->stop == UNICORN_STOP_EXCEPTION)
 		unicorn_forget_exception(v);
 }
@@ -170,11 +144,11 @@ static void execute(struct unicorn_vcpu *v)
 /* Before the guest goes on: UNICORN_EXITS if it does not. */
 static enum unicorn_step prepare(struct unicorn_vcpu *v, struct hc_exit *exit)
 {
-	const struct x86_state *s = x86_state_of(v->vcpu);
+	const struct x86_state *s = x86_state_of(v->u.vcpu);
 	const char *obstacle = find_obstacle(s);
 
 	if (obstacle)
-		return unicorn_give_up(v, exit, obstacle);
+		return unicorn_give_up(&v->u, exit, obstacle);
 	unicorn_store_events(v);
 	if (v->due.valid && unicorn_deliver(v, exit) == UNICORN_EXITS)
 		return UNICORN_EXITS;
@@ -182,27 +156,27 @@ static enum unicorn_step prepare(struct unicorn_vcpu *v, struct hc_exit *exit)
 		v->wants_nmi_window = false;
 		return leave(exit, HC_EXIT_WINDOW);
 	}
-	if (atomic_exchange(&v->vcpu->cpu->attention, false))
+	if (atomic_exchange(&v->u.vcpu->cpu->attention, false))
 		return leave(exit, HC_EXIT_INTERRUPT);
 	return UNICORN_GOES_ON;
 }
 
 static enum unicorn_step step(struct unicorn_vcpu *v, struct hc_exit *exit)
 {
-	const struct x86_state *s = x86_state_of(v->vcpu);
+	const struct x86_state *s = x86_state_of(v->u.vcpu);
 
 	exit->pc = exit->next_pc = s->rip;
-	if (v->guard.is_dead)
-		return unicorn_give_up(v, exit, NULL);
+	if (v->u.guard.is_dead)
+		return unicorn_give_up(&v->u, exit, NULL);
 	if (prepare(v, exit) == UNICORN_EXITS)
 		return UNICORN_EXITS;
-	bool is_alive = unicorn_call(v, execute);
+	bool is_alive = unicorn_guarded(&v->u.guard, execute, v);
 
 	exit->pc = exit->next_pc = s->rip;
 	if (is_alive)
 		return on_stop(v, exit);
-	v->vcpu->valid |= X86_G_CORE;
-	return unicorn_give_up(v, exit, NULL);
+	v->u.vcpu->valid |= X86_G_CORE;
+	return unicorn_give_up(&v->u, exit, NULL);
 }
 
 /* What was changed here is stored at the next entry. */
@@ -212,83 +186,12 @@ static void run(struct hc_vcpu *vcpu, struct hc_exit *exit)
 		continue;
 }
 
-/* --- VMs and vCPUs --- */
-
-static int vm_create(struct hc_vm *vm)
-{
-	if (vm->cpu_count > 1)
-		return unicorn_host->error(-EOPNOTSUPP, "unicorn: VM %s: one vCPU at most",
-		                           vm->name);
-	unicorn_guard_init();
-	return 0;
-}
-
-static void vm_destroy(struct hc_vm *vm)
-{
-}
-
-/* Haswell's instructions, of which those with VEX prefixes are undefined all the same. */
-static void make(struct unicorn_vcpu *v)
-{
-	v->err = uc_open(UC_ARCH_X86, UC_MODE_64, &v->uc);
-	if (v->err == UC_ERR_OK)
-		v->err = uc_ctl_set_cpu_model(v->uc, UC_CPU_X86_HASWELL);
-	if (v->err == UC_ERR_OK)
-		v->err = uc_context_alloc(v->uc, &v->pristine);
-	if (v->err == UC_ERR_OK)
-		v->err = uc_context_save(v->uc, v->pristine);
-	if (v->err == UC_ERR_OK)
-		(void)unicorn_add_hooks(v);
-}
-
-static void unmake(struct unicorn_vcpu *v)
-{
-	if (v->pristine)
-		(void)uc_context_free(v->pristine);
-	if (v->uc)
-		(void)uc_close(v->uc);
-}
-
-static void free_vcpu(struct unicorn_vcpu *v)
-{
-	(void)unicorn_call(v, unmake);
-	unicorn_host->platform_free(v, sizeof(*v));
-}
-
-static int vcpu_create(struct hc_vcpu *vcpu)
-{
-	struct unicorn_vcpu *v = unicorn_host->platform_alloc(sizeof(*v));
-
-	if (!v)
-		return unicorn_host->error(-ENOMEM, "unicorn: no memory for a vCPU of VM %s",
-		                           vcpu->vm->name);
-	v->vcpu = vcpu;
-	if (!unicorn_call(v, make) || v->err != UC_ERR_OK) {
-		int rc = unicorn_host->error(
-			-ENOMEM, "unicorn: vCPU %u of VM %s: %s", vcpu->id, vcpu->vm->name,
-			v->guard.is_dead ? v->guard.failure : uc_strerror(v->err));
-
-		free_vcpu(v);
-		return rc;
-	}
-	vcpu->backend_data = v;
-	hc_vm_set_part(vcpu->vm, unicorn_host->self, v);
-	return 0;
-}
-
-static void vcpu_destroy(struct hc_vcpu *vcpu)
-{
-	if (!vcpu->backend_data)
-		return;
-	hc_vm_set_part(vcpu->vm, unicorn_host->self, NULL);
-	free_vcpu(vcpu->backend_data);
-	vcpu->backend_data = NULL;
-}
-
 /* --- State --- */
 
-static void fetch_asked(struct unicorn_vcpu *v)
+static void fetch_asked(void *vcpu)
 {
+	struct unicorn_vcpu *v = vcpu;
+
 	unicorn_fetch(v, v->asked);
 }
 
@@ -299,22 +202,16 @@ static void get_state(struct hc_vcpu *vcpu, uint32_t groups)
 
 	v->asked = groups & (X86_G_SEG | X86_G_DT | X86_G_FPU);
 	if (v->asked)
-		(void)unicorn_call(v, fetch_asked);
+		(void)unicorn_guarded(&v->u.guard, fetch_asked, v);
 	if (groups & X86_G_EVENT)
 		unicorn_fetch_events(v);
-}
-
-/* The entry does it, by what is dirty. */
-static void set_state(struct hc_vcpu *vcpu, uint32_t groups)
-{
-	hc_vcpu_dirty(vcpu, groups);
 }
 
 /* --- Events --- */
 
 static bool is_in_shadow(const struct unicorn_vcpu *v)
 {
-	return v->has_shadow && v->shadow_rip == x86_state_of(v->vcpu)->rip;
+	return v->has_shadow && v->shadow_rip == x86_state_of(v->u.vcpu)->rip;
 }
 
 static int inject(struct hc_vcpu *vcpu, const struct x86_event *event)
@@ -346,56 +243,6 @@ static void request_window(struct hc_vcpu *vcpu, bool nmi)
 
 /* --- The rest --- */
 
-static int probe(struct hc_backend_info *info)
-{
-	unsigned major = 0, minor = 0;
-
-	(void)uc_version(&major, &minor);
-	info->max_vcpus = 1;
-	info->gpa_bits = 40;
-	if (major != UC_API_MAJOR || !uc_arch_supported(UC_ARCH_X86)) {
-		unicorn_host->snprintf(info->reason, sizeof(info->reason),
-		                       "Unicorn %u.%u: version %d with x86 is needed", major, minor,
-		                       UC_API_MAJOR);
-		return -EOPNOTSUPP;
-	}
-	unicorn_host->snprintf(info->reason, sizeof(info->reason),
-	                       "Unicorn %u.%u: small 64-bit guests, one CPU, no user mode", major,
-	                       minor);
-	return 0;
-}
-
-static int cpu_enable(struct hc_cpu *cpu)
-{
-	return 0;
-}
-
-static void cpu_disable(struct hc_cpu *cpu)
-{
-}
-
-static void load(struct hc_vcpu *vcpu)
-{
-}
-
-/* Slots are looked at at the entry. */
-static void invalidate(struct hc_vm *vm, gpa_t gpa, uint64_t size)
-{
-}
-
-static void written(struct hc_vm *vm, gpa_t gpa, uint64_t size)
-{
-	struct unicorn_vcpu *v = hc_vm_part(vm, unicorn_host->self);
-
-	if (v)
-		atomic_store(&v->code_was_written, true);
-}
-
-static void explain(struct hc_vcpu *vcpu, const struct hc_exit *exit, char *buf, size_t size)
-{
-	unicorn_host->snprintf(buf, size, "%s", unicorn_vcpu_of(vcpu)->guard.failure);
-}
-
 /* What Unicorn executes and hypercore offers: SSE to SSE4.2 (not POPCNT, which is undefined
  * to Unicorn 2.0); nothing that has state of its
  * own beyond FXSAVE's. Leaves that are not here answer zeros. */
@@ -421,36 +268,28 @@ static void cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 }
 
 static const struct hc_backend_ops ops = {
-	.name = "unicorn",
+	UNICORN_COMMON_OPS,
 	.isa = HC_ISA_X86_64,
 	.cpuid = cpuid,
-	.probe = probe,
-	.cpu_enable = cpu_enable,
-	.cpu_disable = cpu_disable,
-	.vm_create = vm_create,
-	.vm_destroy = vm_destroy,
-	.vcpu_create = vcpu_create,
-	.vcpu_destroy = vcpu_destroy,
-	.load = load,
-	.put = load,
 	.run = run,
 	.get_state = get_state,
-	.set_state = set_state,
 	.inject = inject,
 	.request_window = request_window,
-	.invalidate = invalidate,
-	.written = written,
-	.explain = explain,
 };
 
-__attribute__((visibility("default"))) const struct hc_backend_ops *hypercore_unicorn_module(
-	const struct unicorn_host *host);
-
-const struct hc_backend_ops *hypercore_unicorn_module(const struct unicorn_host *host)
-{
-	if (host->abi != UNICORN_ABI || host->vm_size != sizeof(struct x86_vm) ||
-	    host->vcpu_size != sizeof(struct x86_vcpu))
-		return NULL;
-	unicorn_host = host;
-	return &ops;
-}
+/* Haswell's instructions, of which those with VEX prefixes are undefined all the same. */
+const struct unicorn_kind unicorn_kind = {
+	.ops = &ops,
+	.vm_size = sizeof(struct x86_vm),
+	.vcpu_size = sizeof(struct x86_vcpu),
+	.size = sizeof(struct unicorn_vcpu),
+	.arch = UC_ARCH_X86,
+	.mode = UC_MODE_64,
+	.model = UC_CPU_X86_HASWELL,
+	.isa = "x86",
+	.abilities = "small 64-bit guests, one CPU, no user mode",
+	.on_code = unicorn_on_code,
+	.on_memory = unicorn_on_memory,
+	.on_exception = unicorn_on_exception,
+	.on_undefined = unicorn_on_undefined,
+};

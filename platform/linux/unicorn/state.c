@@ -26,16 +26,16 @@ static uint64_t get(struct unicorn_vcpu *v, int reg)
 {
 	uint64_t value = 0; /* narrow registers write a part of it */
 
-	(void)uc_reg_read(v->uc, reg, &value);
+	(void)uc_reg_read(v->u.uc, reg, &value);
 	return value;
 }
 
 static void set(struct unicorn_vcpu *v, int reg, uint64_t value)
 {
-	uc_err err = uc_reg_write(v->uc, reg, &value);
+	uc_err err = uc_reg_write(v->u.uc, reg, &value);
 
 	if (err != UC_ERR_OK)
-		v->err = err;
+		v->u.err = err;
 }
 
 /* --- The core group --- */
@@ -49,7 +49,7 @@ static void store_core(struct unicorn_vcpu *v, const struct x86_state *s)
 
 void unicorn_fetch_core(struct unicorn_vcpu *v)
 {
-	struct x86_state *s = x86_state_of(v->vcpu);
+	struct x86_state *s = x86_state_of(v->u.vcpu);
 
 	for (unsigned i = 0; i < X86_GPR_COUNT; i++)
 		s->gpr[i] = get(v, gprs[i]);
@@ -70,14 +70,14 @@ static void store_table(struct unicorn_vcpu *v, int reg, const struct x86_dtable
 {
 	const uc_x86_mmr value = { .base = t->base, .limit = t->limit };
 
-	(void)uc_reg_write(v->uc, reg, &value);
+	(void)uc_reg_write(v->u.uc, reg, &value);
 }
 
 static void fetch_table(struct unicorn_vcpu *v, int reg, struct x86_dtable *t)
 {
 	uc_x86_mmr value = { 0 };
 
-	(void)uc_reg_read(v->uc, reg, &value);
+	(void)uc_reg_read(v->u.uc, reg, &value);
 	*t = (struct x86_dtable){ value.base, (uint16_t)value.limit };
 }
 
@@ -87,7 +87,7 @@ static void fetch_table(struct unicorn_vcpu *v, int reg, struct x86_dtable *t)
  * that: the page is mapped before. */
 static bool prefault(struct unicorn_vcpu *v, uint16_t selector)
 {
-	uint64_t at = x86_state_of(v->vcpu)->gdtr.base + (selector & 0xfff8u);
+	uint64_t at = x86_state_of(v->u.vcpu)->gdtr.base + (selector & 0xfff8u);
 	struct unicorn_region region;
 	struct x86_segment segment;
 	struct x86_fault fault;
@@ -107,7 +107,7 @@ static bool prefault(struct unicorn_vcpu *v, uint16_t selector)
 	if (!unicorn_find_page(v, at, access, &region, &exit))
 		return false;
 	unicorn_map(v, &region);
-	return v->err == UC_ERR_OK;
+	return v->u.err == UC_ERR_OK;
 }
 
 /* Selectors alone matter to 64-bit code, and the bases of FS and GS, which are set after them. */
@@ -121,7 +121,7 @@ static void store_segments(struct unicorn_vcpu *v, const struct x86_state *s)
 		if (prefault(v, selector))
 			set(v, data_segments[i].reg, selector);
 		else
-			v->err = UC_ERR_EXCEPTION;
+			v->u.err = UC_ERR_EXCEPTION;
 	}
 	set(v, UC_X86_REG_FS_BASE, s->seg[X86_FS].base);
 	set(v, UC_X86_REG_GS_BASE, s->seg[X86_GS].base);
@@ -193,10 +193,10 @@ static void store_fpu(struct unicorn_vcpu *v, const struct x86_state *s)
 	set(v, UC_X86_REG_FPSW, word(area + FSW));
 	set(v, UC_X86_REG_MXCSR, mxcsr);
 	for (unsigned i = 0; i < 8; i++)
-		(void)uc_reg_write(v->uc, UC_X86_REG_FP0 + (int)((top + i) & 7),
+		(void)uc_reg_write(v->u.uc, UC_X86_REG_FP0 + (int)((top + i) & 7),
 		                   area + ST0 + 16 * i);
 	for (unsigned i = 0; i < 16; i++)
-		(void)uc_reg_write(v->uc, UC_X86_REG_XMM0 + (int)i, area + XMM0 + 16 * i);
+		(void)uc_reg_write(v->u.uc, UC_X86_REG_XMM0 + (int)i, area + XMM0 + 16 * i);
 	set(v, UC_X86_REG_FPTAG, full_tags(area[FTW]));
 }
 
@@ -211,10 +211,10 @@ static void fetch_fpu(struct unicorn_vcpu *v, struct x86_state *s)
 	memcpy(area + MXCSR, &mxcsr, sizeof(mxcsr));
 	area[FTW] = abridged_tags((uint16_t)get(v, UC_X86_REG_FPTAG));
 	for (unsigned i = 0; i < 8; i++)
-		(void)uc_reg_read(v->uc, UC_X86_REG_FP0 + (int)((top_of(fsw) + i) & 7),
+		(void)uc_reg_read(v->u.uc, UC_X86_REG_FP0 + (int)((top_of(fsw) + i) & 7),
 		                  area + ST0 + 16 * i);
 	for (unsigned i = 0; i < 16; i++)
-		(void)uc_reg_read(v->uc, UC_X86_REG_XMM0 + (int)i, area + XMM0 + 16 * i);
+		(void)uc_reg_read(v->u.uc, UC_X86_REG_XMM0 + (int)i, area + XMM0 + 16 * i);
 }
 
 /* --- All --- */
@@ -222,13 +222,13 @@ static void fetch_fpu(struct unicorn_vcpu *v, struct x86_state *s)
 /* After a change of the tables' root, or of what entries mean, translations are void. */
 void unicorn_store(struct unicorn_vcpu *v)
 {
-	const struct x86_state *s = x86_state_of(v->vcpu);
-	uint32_t dirty = v->vcpu->dirty | v->lost;
+	const struct x86_state *s = x86_state_of(v->u.vcpu);
+	uint32_t dirty = v->u.vcpu->dirty | v->lost;
 
-	v->err = UC_ERR_OK;
-	if (v->vcpu->dirty & X86_G_CR || v->slots != v->vcpu->vm->memory.count)
+	v->u.err = UC_ERR_OK;
+	if (v->u.vcpu->dirty & X86_G_CR || v->slots != v->u.vcpu->vm->memory.count)
 		unicorn_unmap_all(v);
-	if (atomic_exchange(&v->code_was_written, false))
+	if (atomic_exchange(&v->u.code_was_written, false))
 		unicorn_forget_code(v);
 	if (dirty & X86_G_CR)
 		store_cr(v, s);
@@ -245,7 +245,7 @@ void unicorn_store(struct unicorn_vcpu *v)
 	if (dirty & X86_G_CORE)
 		store_core(v, s);
 	unicorn_store_events(v);
-	v->vcpu->dirty = v->lost = 0;
+	v->u.vcpu->dirty = v->lost = 0;
 }
 
 /* Whoever delivers an exception tells QEMU's CPU, inside of Unicorn, that it is done with; as
@@ -255,9 +255,9 @@ void unicorn_forget_exception(struct unicorn_vcpu *v)
 {
 	static const uint32_t fetched = X86_G_SEG | X86_G_DT | X86_G_FPU;
 
-	unicorn_fetch(v, fetched & ~v->vcpu->valid);
-	v->vcpu->valid |= fetched;
-	v->err = uc_context_restore(v->uc, v->pristine);
+	unicorn_fetch(v, fetched & ~v->u.vcpu->valid);
+	v->u.vcpu->valid |= fetched;
+	v->u.err = uc_context_restore(v->u.uc, v->u.pristine);
 	v->lost = X86_G_ALL & ~(uint32_t)X86_G_EVENT;
 }
 
@@ -265,20 +265,20 @@ void unicorn_forget_exception(struct unicorn_vcpu *v)
 
 void unicorn_store_events(struct unicorn_vcpu *v)
 {
-	const struct x86_state *s = x86_state_of(v->vcpu);
+	const struct x86_state *s = x86_state_of(v->u.vcpu);
 
-	if (!(v->vcpu->dirty & X86_G_EVENT))
+	if (!(v->u.vcpu->dirty & X86_G_EVENT))
 		return;
 	v->due = s->events.reinject;
 	v->has_shadow = s->events.interrupt_shadow;
 	v->shadow_rip = s->rip;
 	v->nmi_is_masked = s->events.nmi_masked;
-	v->vcpu->dirty &= ~(uint32_t)X86_G_EVENT;
+	v->u.vcpu->dirty &= ~(uint32_t)X86_G_EVENT;
 }
 
 void unicorn_fetch_events(struct unicorn_vcpu *v)
 {
-	struct x86_state *s = x86_state_of(v->vcpu);
+	struct x86_state *s = x86_state_of(v->u.vcpu);
 
 	s->events.reinject = v->due;
 	s->events.interrupt_shadow = v->has_shadow && v->shadow_rip == s->rip;
@@ -287,10 +287,10 @@ void unicorn_fetch_events(struct unicorn_vcpu *v)
 
 void unicorn_fetch(struct unicorn_vcpu *v, uint32_t groups)
 {
-	struct x86_state *s = x86_state_of(v->vcpu);
+	struct x86_state *s = x86_state_of(v->u.vcpu);
 
 	/* Descriptors are looked up by GDTR. */
-	if (groups & (X86_G_DT | X86_G_SEG) && !(v->vcpu->valid & X86_G_DT)) {
+	if (groups & (X86_G_DT | X86_G_SEG) && !(v->u.vcpu->valid & X86_G_DT)) {
 		fetch_table(v, UC_X86_REG_GDTR, &s->gdtr);
 		fetch_table(v, UC_X86_REG_IDTR, &s->idtr);
 	}

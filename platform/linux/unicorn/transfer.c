@@ -34,7 +34,7 @@ static struct x86_segment decode(uint16_t selector, uint64_t d)
 int unicorn_descriptor(struct unicorn_vcpu *v, uint16_t selector, struct x86_segment *segment,
                        struct x86_fault *fault)
 {
-	const struct x86_dtable *gdtr = &x86_state_of(v->vcpu)->gdtr;
+	const struct x86_dtable *gdtr = &x86_state_of(v->u.vcpu)->gdtr;
 	uint64_t d;
 
 	if (selector & 4 || (selector | 7u) > gdtr->limit)
@@ -55,8 +55,9 @@ int unicorn_code_segment(struct unicorn_vcpu *v, uint16_t selector, struct x86_s
 	if (!(selector & 0xfffc))
 		return fault_selector(fault, X86_VEC_GP, 0);
 	if (selector & 3)
-		return unicorn_refuse(v, "the guest goes to user mode (CPL 3), which the backend "
-		                         "unicorn does not run");
+		return unicorn_refuse(&v->u,
+		                      "the guest goes to user mode (CPL 3), which the backend "
+		                      "unicorn does not run");
 	int rc = unicorn_descriptor(v, selector, segment, fault);
 
 	if (rc)
@@ -66,8 +67,8 @@ int unicorn_code_segment(struct unicorn_vcpu *v, uint16_t selector, struct x86_s
 	if (!(segment->attr & X86_ATTR_P))
 		return fault_selector(fault, X86_VEC_NP, selector & 0xfffcu);
 	if (!(segment->attr & X86_ATTR_L))
-		return unicorn_refuse(v, "the guest leaves 64-bit mode, which is all that the "
-		                         "backend unicorn runs");
+		return unicorn_refuse(&v->u, "the guest leaves 64-bit mode, which is all that the "
+		                             "backend unicorn runs");
 	return 0;
 }
 
@@ -77,28 +78,28 @@ static enum unicorn_step failed(struct unicorn_vcpu *v, struct hc_exit *exit, in
 {
 	if (rc == -EFAULT)
 		return unicorn_raise(v, exit, fault);
-	return unicorn_give_up(v, exit,
+	return unicorn_give_up(&v->u, exit,
 	                       rc == -EOPNOTSUPP ? NULL : "a table or a stack is not in RAM");
 }
 
 static void set_code_segment(struct unicorn_vcpu *v, const struct x86_segment *segment)
 {
-	x86_state_of(v->vcpu)->seg[X86_CS] = *segment;
-	hc_vcpu_dirty(v->vcpu, X86_G_CS);
+	x86_state_of(v->u.vcpu)->seg[X86_CS] = *segment;
+	hc_vcpu_dirty(v->u.vcpu, X86_G_CS);
 }
 
 /* Into SS, whose selector alone counts. */
 static void set_stack_selector(struct unicorn_vcpu *v, uint16_t selector)
 {
-	struct x86_state *s = x86_state_of(v->vcpu);
+	struct x86_state *s = x86_state_of(v->u.vcpu);
 	struct x86_fault fault;
 
-	hc_vcpu_need(v->vcpu, X86_G_SEG);
+	hc_vcpu_need(v->u.vcpu, X86_G_SEG);
 	if (s->seg[X86_SS].selector == selector)
 		return;
 	if (!(selector & 0xfffc) || unicorn_descriptor(v, selector, &s->seg[X86_SS], &fault))
 		s->seg[X86_SS] = (struct x86_segment){ .selector = selector };
-	hc_vcpu_dirty(v->vcpu, X86_G_SEG);
+	hc_vcpu_dirty(v->u.vcpu, X86_G_SEG);
 }
 
 /* --- Events (SDM Vol. 3A 6.14) --- */
@@ -119,7 +120,7 @@ static uint32_t gate_error(const struct x86_event *e)
 static int read_gate(struct unicorn_vcpu *v, const struct x86_event *e, struct gate *g,
                      struct x86_fault *fault)
 {
-	const struct x86_dtable *idtr = &x86_state_of(v->vcpu)->idtr;
+	const struct x86_dtable *idtr = &x86_state_of(v->u.vcpu)->idtr;
 	uint64_t d[2];
 
 	if (e->vector * 16u + 15 > idtr->limit)
@@ -145,7 +146,7 @@ static int read_gate(struct unicorn_vcpu *v, const struct x86_event *e, struct g
 static int find_stack(struct unicorn_vcpu *v, const struct gate *g, uint64_t *rsp,
                       struct x86_fault *fault)
 {
-	const struct x86_state *s = x86_state_of(v->vcpu);
+	const struct x86_state *s = x86_state_of(v->u.vcpu);
 	const struct x86_segment *tr = &s->seg[X86_TR];
 	int rc = 0;
 
@@ -161,7 +162,7 @@ static int find_stack(struct unicorn_vcpu *v, const struct gate *g, uint64_t *rs
 static int push_frame(struct unicorn_vcpu *v, const struct x86_event *e, uint64_t *rsp,
                       struct x86_fault *fault)
 {
-	const struct x86_state *s = x86_state_of(v->vcpu);
+	const struct x86_state *s = x86_state_of(v->u.vcpu);
 	const uint64_t frame[] = { e->error_code, s->rip,          s->seg[X86_CS].selector,
 		                   s->rflags,     s->gpr[X86_RSP], s->seg[X86_SS].selector };
 	unsigned skip = e->has_error_code ? 0 : 1;
@@ -173,7 +174,7 @@ static int push_frame(struct unicorn_vcpu *v, const struct x86_event *e, uint64_
 
 static int deliver(struct unicorn_vcpu *v, const struct x86_event *e, struct x86_fault *fault)
 {
-	struct x86_state *s = x86_state_of(v->vcpu);
+	struct x86_state *s = x86_state_of(v->u.vcpu);
 	struct x86_segment code;
 	struct gate g;
 	uint64_t rsp;
@@ -198,24 +199,24 @@ static int deliver(struct unicorn_vcpu *v, const struct x86_event *e, struct x86
 /* A fault meanwhile: the core makes it a double fault if need be, by what was interrupted. */
 enum unicorn_step unicorn_deliver(struct unicorn_vcpu *v, struct hc_exit *exit)
 {
-	struct x86_state *s = x86_state_of(v->vcpu);
+	struct x86_state *s = x86_state_of(v->u.vcpu);
 	struct x86_event e = v->due;
 	struct x86_fault fault;
 
 	v->due.valid = 0;
-	hc_vcpu_need(v->vcpu, X86_G_DT | X86_G_SEG);
+	hc_vcpu_need(v->u.vcpu, X86_G_DT | X86_G_SEG);
 	int rc = deliver(v, &e, &fault);
 
 	if (rc) {
-		hc_vcpu_need(v->vcpu, X86_G_EVENT);
+		hc_vcpu_need(v->u.vcpu, X86_G_EVENT);
 		s->events.reinject = e;
-		hc_vcpu_dirty(v->vcpu, X86_G_EVENT);
+		hc_vcpu_dirty(v->u.vcpu, X86_G_EVENT);
 		return failed(v, exit, rc, &fault);
 	}
 	v->has_shadow = false;
 	if (e.type == X86_EVENT_NMI)
 		v->nmi_is_masked = true;
-	hc_vcpu_dirty(v->vcpu, X86_G_CORE);
+	hc_vcpu_dirty(v->u.vcpu, X86_G_CORE);
 	return UNICORN_GOES_ON;
 }
 
@@ -227,14 +228,14 @@ enum unicorn_step unicorn_deliver(struct unicorn_vcpu *v, struct hc_exit *exit)
 enum unicorn_step unicorn_iret(struct unicorn_vcpu *v, struct hc_exit *exit,
                                const struct x86_insn *insn)
 {
-	struct x86_state *s = x86_state_of(v->vcpu);
+	struct x86_state *s = x86_state_of(v->u.vcpu);
 	uint64_t frame[5]; /* RIP, CS, RFLAGS, RSP, SS */
 	struct x86_segment code;
 	struct x86_fault fault;
 
 	if (insn->opsize != 8)
-		return unicorn_give_up(v, exit, "IRET of a 32-bit frame");
-	hc_vcpu_need(v->vcpu, X86_G_DT);
+		return unicorn_give_up(&v->u, exit, "IRET of a 32-bit frame");
+	hc_vcpu_need(v->u.vcpu, X86_G_DT);
 	int rc = unicorn_read(v, s->gpr[X86_RSP], frame, sizeof(frame), &fault);
 
 	if (!rc)
@@ -247,21 +248,21 @@ enum unicorn_step unicorn_iret(struct unicorn_vcpu *v, struct hc_exit *exit,
 	s->gpr[X86_RSP] = frame[3];
 	s->rflags = (frame[2] & FLAGS_OF_IRET) | X86_FLAG_1;
 	v->nmi_is_masked = false;
-	hc_vcpu_dirty(v->vcpu, X86_G_CORE);
+	hc_vcpu_dirty(v->u.vcpu, X86_G_CORE);
 	return UNICORN_GOES_ON;
 }
 
 enum unicorn_step unicorn_far_ret(struct unicorn_vcpu *v, struct hc_exit *exit,
                                   const struct x86_insn *insn)
 {
-	struct x86_state *s = x86_state_of(v->vcpu);
+	struct x86_state *s = x86_state_of(v->u.vcpu);
 	uint8_t frame[16];
 	uint64_t rip = 0;
 	uint16_t selector;
 	struct x86_segment code;
 	struct x86_fault fault;
 
-	hc_vcpu_need(v->vcpu, X86_G_DT);
+	hc_vcpu_need(v->u.vcpu, X86_G_DT);
 	int rc = unicorn_read(v, s->gpr[X86_RSP], frame, 2u * insn->opsize, &fault);
 
 	memcpy(&rip, frame, insn->opsize);
@@ -284,12 +285,12 @@ enum unicorn_step unicorn_far_ret(struct unicorn_vcpu *v, struct hc_exit *exit,
 enum unicorn_step unicorn_ltr(struct unicorn_vcpu *v, struct hc_exit *exit, uint16_t selector,
                               uint64_t next)
 {
-	struct x86_state *s = x86_state_of(v->vcpu);
+	struct x86_state *s = x86_state_of(v->u.vcpu);
 	struct x86_segment tss;
 	struct x86_fault fault;
 	uint64_t d[2];
 
-	hc_vcpu_need(v->vcpu, X86_G_DT);
+	hc_vcpu_need(v->u.vcpu, X86_G_DT);
 	uint64_t at = s->gdtr.base + (selector & 0xfff8u);
 	int rc = selector & 0xfffc ? unicorn_descriptor(v, selector, &tss, &fault)
 	                           : fault_selector(&fault, X86_VEC_GP, 0);
