@@ -115,9 +115,11 @@ void test_probe_without_memory(void **state)
 void test_create_without_memory(void **state)
 {
 	struct hc_vm vm = { .name = "poor" };
-	struct hc_vcpu vcpu = { .vm = &vm };
+	static struct x86_vcpu x;
+	struct hc_vcpu *vcpu = &x.vcpu;
 	unsigned n = 0;
 
+	vcpu->vm = &vm;
 	rig_start(&rig_plain);
 	uint64_t before = test_allocated;
 
@@ -128,13 +130,13 @@ void test_create_without_memory(void **state)
 	assert_int_equal(n, 4);
 	uint64_t with_vm = test_allocated;
 
-	for (n = 1; test_fail_alloc = n, rig_backend->vcpu_create(&vcpu); n++) {
+	for (n = 1; test_fail_alloc = n, rig_backend->vcpu_create(vcpu); n++) {
 		assert_int_equal(test_fail_alloc, 0);
 		assert_int_equal(test_allocated, with_vm);
 	}
 	assert_in_range(n, 3, 4);
 	test_fail_alloc = 0;
-	rig_backend->vcpu_destroy(&vcpu);
+	rig_backend->vcpu_destroy(vcpu);
 	rig_backend->vm_destroy(&vm);
 	assert_int_equal(test_allocated, before);
 	rig_stop();

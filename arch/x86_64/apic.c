@@ -97,6 +97,7 @@ static void end_of_interrupt(struct hc_vcpu *vcpu)
 	struct x86_apic *apic = &x86_vcpu_of(vcpu)->apic;
 	int highest_isr = highest(apic, APIC_ISR);
 
+	x86_apic_put(apic, APIC_EOI, 0);
 	if (highest_isr < 0)
 		return;
 	unsigned vector = (unsigned)highest_isr;
@@ -140,14 +141,14 @@ static void write_svr(struct hc_vcpu *vcpu, uint32_t value)
 static void write_lvt(struct hc_vcpu *vcpu, uint32_t offset, uint32_t value)
 {
 	struct x86_apic *apic = &x86_vcpu_of(vcpu)->apic;
-	uint32_t old = x86_apic_get(apic, offset), i = (offset - APIC_LVT_TIMER) / 16;
+	uint32_t i = (offset - APIC_LVT_TIMER) / 16;
 
 	value &= lvt_writable[i];
 	if (!(x86_apic_get(apic, APIC_SVR) & APIC_SVR_ENABLE))
 		value |= APIC_LVT_MASKED;
 	x86_apic_put(apic, offset, value);
 	if (i == LVT_TIMER)
-		x86_apic_timer_write_lvt(vcpu, old);
+		x86_apic_timer_write_lvt(vcpu, value);
 	/* The 8259s may have waited for LINT0. */
 	if (i == LVT_LINT0 && !(value & APIC_LVT_MASKED))
 		x86_request_event(vcpu);
@@ -242,7 +243,7 @@ void x86_apic_mmio_write(struct hc_vcpu *vcpu, uint32_t offset, uint32_t value)
 	case APIC_DFR: x86_apic_put(apic, offset, value | 0x0fffffffu); break;
 	case APIC_ICR: write_icr(vcpu, value); break;
 	case APIC_ICR_HIGH: x86_apic_put(apic, offset, value & 0xff000000u); break;
-	case APIC_ID: /* fixed, as on CPUs with x2APIC */
+	case APIC_ID: x86_apic_put(apic, offset, apic->id << 24); break; /* fixed (10.4.6) */
 	case APIC_VERSION: /* read-only */ break;
 	default: x86_apic_error(vcpu, APIC_ESR_REGISTER); break;
 	}
@@ -369,6 +370,9 @@ int x86_apic_write_base(struct hc_vcpu *vcpu, uint64_t value)
 	if (!(value & X86_APIC_BASE_EN) && old & X86_APIC_BASE_EN)
 		x86_apic_reset(vcpu, false);
 	atomic_store(&apic->base, value);
+	/* The backend has another look at the mode. */
+	hc_vcpu_need(vcpu, X86_G_MSR);
+	hc_vcpu_dirty(vcpu, X86_G_MSR);
 	/* 10.12.5.1: the destination of the xAPIC's ICR has no place in x2APIC mode. */
 	if (value & ~old & X86_APIC_BASE_EXTD)
 		x86_apic_put(apic, APIC_ICR_HIGH, 0);
@@ -526,6 +530,9 @@ static int post_load(void *obj)
 	x86_apic_put(apic, APIC_ID, is_x2apic(apic) ? apic->id : apic->id << 24);
 	if (is_x2apic(apic))
 		x86_apic_put(apic, APIC_LDR, x2apic_ldr(apic));
+	apic->timer_lvt = x86_apic_get_lvt(apic, LVT_TIMER);
+	apic->timer_icr = x86_apic_get(apic, APIC_TIMER_ICR);
+	apic->timer_dcr = x86_apic_get(apic, APIC_TIMER_DCR);
 	x86_apic_timer_rearm(&x->vcpu);
 	x86_request_event(&x->vcpu);
 	return 0;

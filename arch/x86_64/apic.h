@@ -82,7 +82,8 @@ enum x86_apic_lvt { LVT_TIMER, LVT_THERMAL, LVT_PMC, LVT_LINT0, LVT_LINT1, LVT_E
 #define X86_APIC_REGS 64
 
 /* Of PPR and the timer's current count, which are made up when they are read, software keeps
- * nothing here. ID and LDR look as they do in the APIC's mode. ICR is in two halves in both. */
+ * nothing here. ID and LDR look as they do in the APIC's mode. ICR is in two halves in both. Where
+ * a CPU writes to the page by itself, x86_apic_mmio_write() comes after it with what it wrote. */
 struct x86_apic_page {
 	struct {
 		_Atomic uint32_t value;
@@ -101,6 +102,7 @@ struct x86_apic {
 	_Atomic uint64_t base; /* IA32_APIC_BASE: address, BSP, EXTD, EN */
 	uint32_t id;           /* initial APIC ID = vCPU number */
 	_Atomic uint32_t esr_pending;
+	uint32_t timer_lvt, timer_icr, timer_dcr; /* what the timer runs by */
 	uint64_t timer_start_ns;
 	uint64_t tsc_deadline;
 	struct hc_timer timer;
@@ -236,7 +238,7 @@ void x86_apic_send_icr(struct hc_vcpu *vcpu);
 void x86_apic_local(struct hc_vcpu *vcpu, enum x86_apic_lvt entry);
 void x86_apic_timer_init(struct hc_vcpu *vcpu);
 void x86_apic_timer_reset(struct hc_vcpu *vcpu);
-void x86_apic_timer_write_lvt(struct hc_vcpu *vcpu, uint32_t old);
+void x86_apic_timer_write_lvt(struct hc_vcpu *vcpu, uint32_t value);
 void x86_apic_timer_write_icr(struct hc_vcpu *vcpu, uint32_t value);
 void x86_apic_timer_write_dcr(struct hc_vcpu *vcpu, uint32_t value);
 uint32_t x86_apic_timer_ccr(struct hc_vcpu *vcpu);

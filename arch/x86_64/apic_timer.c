@@ -20,7 +20,7 @@ static enum timer_mode mode_of(uint32_t lvt)
 
 static enum timer_mode mode(const struct x86_apic *apic)
 {
-	return mode_of(x86_apic_get_lvt(apic, LVT_TIMER));
+	return mode_of(apic->timer_lvt);
 }
 
 /* Bits 3, 1, 0: 000 is 2, 001 is 4 ... 110 is 128, 111 is 1 (figure 10-10). */
@@ -31,12 +31,12 @@ static unsigned divider_shift(uint32_t dcr)
 
 static unsigned shift(const struct x86_apic *apic)
 {
-	return divider_shift(x86_apic_get(apic, APIC_TIMER_DCR));
+	return divider_shift(apic->timer_dcr);
 }
 
 static uint64_t period_ns(const struct x86_apic *apic)
 {
-	return (uint64_t)x86_apic_get(apic, APIC_TIMER_ICR) << shift(apic);
+	return (uint64_t)apic->timer_icr << shift(apic);
 }
 
 /* --- TSC deadline --- */
@@ -92,7 +92,7 @@ static void start(struct hc_vcpu *vcpu, uint64_t now)
 {
 	struct x86_apic *apic = apic_of(vcpu);
 
-	if (!x86_apic_get(apic, APIC_TIMER_ICR) || mode(apic) > PERIODIC)
+	if (!apic->timer_icr || mode(apic) > PERIODIC)
 		hc_timer_cancel(&apic->timer);
 	else if (mode(apic) == PERIODIC)
 		arm_periodic(apic, now);
@@ -131,18 +131,26 @@ uint32_t x86_apic_timer_ccr(struct hc_vcpu *vcpu)
 		elapsed %= period;
 	else if (elapsed >= period)
 		return 0;
-	return x86_apic_get(apic, APIC_TIMER_ICR) - (uint32_t)(elapsed >> shift(apic));
+	return apic->timer_icr - (uint32_t)(elapsed >> shift(apic));
 }
 
 /* --- Registers --- */
+
+static void set_icr(struct x86_apic *apic, uint32_t value)
+{
+	apic->timer_icr = value;
+	x86_apic_put(apic, APIC_TIMER_ICR, value);
+}
 
 void x86_apic_timer_write_icr(struct hc_vcpu *vcpu, uint32_t value)
 {
 	struct x86_apic *apic = apic_of(vcpu);
 
-	if (mode(apic) == TSC_DEADLINE)
-		return; /* the register is not writable then (10.5.4.1) */
-	x86_apic_put(apic, APIC_TIMER_ICR, value);
+	if (mode(apic) == TSC_DEADLINE) {
+		set_icr(apic, 0); /* the register is not writable then (10.5.4.1) */
+		return;
+	}
+	set_icr(apic, value);
 	apic->timer_start_ns = hc_platform_now_ns();
 	start(vcpu, apic->timer_start_ns);
 }
@@ -154,10 +162,11 @@ void x86_apic_timer_write_dcr(struct hc_vcpu *vcpu, uint32_t value)
 	uint32_t count = x86_apic_timer_ccr(vcpu);
 	uint64_t now = hc_platform_now_ns();
 
-	x86_apic_put(apic, APIC_TIMER_DCR, value & 0xb);
+	apic->timer_dcr = value & 0xb;
+	x86_apic_put(apic, APIC_TIMER_DCR, apic->timer_dcr);
 	if (!count)
 		return;
-	uint64_t counted = x86_apic_get(apic, APIC_TIMER_ICR) - count;
+	uint64_t counted = apic->timer_icr - count;
 
 	apic->timer_start_ns = now - (counted << shift(apic));
 	start(vcpu, now);
@@ -165,14 +174,16 @@ void x86_apic_timer_write_dcr(struct hc_vcpu *vcpu, uint32_t value)
 
 /* A change between TSC-deadline and the other modes disarms the timer; one-shot and periodic share
  * the running count. */
-void x86_apic_timer_write_lvt(struct hc_vcpu *vcpu, uint32_t old)
+void x86_apic_timer_write_lvt(struct hc_vcpu *vcpu, uint32_t value)
 {
 	struct x86_apic *apic = apic_of(vcpu);
+	uint32_t old = apic->timer_lvt;
 
+	apic->timer_lvt = value;
 	if (mode_of(old) == mode(apic))
 		return;
 	if (mode_of(old) > PERIODIC || mode(apic) > PERIODIC) {
-		x86_apic_put(apic, APIC_TIMER_ICR, 0);
+		set_icr(apic, 0);
 		apic->tsc_deadline = 0;
 	}
 	start(vcpu, hc_platform_now_ns());
@@ -188,6 +199,8 @@ void x86_apic_timer_reset(struct hc_vcpu *vcpu)
 	struct x86_apic *apic = apic_of(vcpu);
 
 	hc_timer_cancel(&apic->timer);
+	apic->timer_lvt = APIC_LVT_MASKED;
+	apic->timer_icr = apic->timer_dcr = 0;
 	apic->timer_start_ns = 0;
 	apic->tsc_deadline = 0;
 }

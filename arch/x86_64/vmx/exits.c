@@ -259,6 +259,39 @@ static void decode_ept_violation(struct hc_vcpu *vcpu, struct hc_exit *exit)
 		s->access = q & VMX_EPT_FETCH ? HC_ACCESS_EXEC : HC_ACCESS_READ;
 }
 
+/* --- The local APIC --- */
+
+/* Accesses that the CPU left undone: as if there were no memory. */
+static void decode_apic_access(struct hc_vcpu *vcpu, struct hc_exit *exit)
+{
+	static const uint8_t access[] = { [VMX_APIC_READ] = HC_ACCESS_READ,
+		                          [VMX_APIC_WRITE] = HC_ACCESS_WRITE,
+		                          [VMX_APIC_FETCH] = HC_ACCESS_EXEC };
+	uint64_t q = vmx_hw_read(VMCS_EXIT_QUALIFICATION);
+	struct hc_exit_stage2 *s = &exit->u.stage2;
+	unsigned type = VMX_APIC_TYPE(q);
+
+	s->gpa = gpa_of(X86_APIC_BASE | VMX_APIC_OFFSET(q));
+	s->in_walk = type > VMX_APIC_FETCH;
+	s->present = true;
+	s->insn_len = 0;
+	s->access = s->in_walk ? HC_ACCESS_WRITE : access[type];
+}
+
+/* Stores that the CPU has carried out, in the page: their effects are still to come (30.4.3.3). */
+static void decode_apic_write(struct hc_vcpu *vcpu, struct hc_exit *exit)
+{
+	struct vmx_vcpu *vv = vmx_vcpu_of(vcpu);
+	uint32_t offset = VMX_APIC_OFFSET(vmx_hw_read(VMCS_EXIT_QUALIFICATION)) & 0x3f0;
+
+	vv->apic_value = x86_apic_get(&x86_vcpu_of(vcpu)->apic, offset);
+	exit->u.bus = (struct hc_exit_bus){ .space = HC_SPACE_MEMORY,
+		                            .address = X86_APIC_BASE | offset,
+		                            .width = 4,
+		                            .write = true,
+		                            .value = &vv->apic_value };
+}
+
 /* --- All reasons. What has no row does not exit with the controls that are set. --- */
 
 /* clang-format off */
@@ -295,12 +328,15 @@ static const struct exit_row rows[VMX_REASON_COUNT] = {
 	ROW(MWAIT,              UNDEFINED,   decode_nothing),
 	ROW(MONITOR,            UNDEFINED,   decode_nothing),
 	ROW(PAUSE,              INTERRUPT,   decode_pause),
+	ROW(TPR_BELOW_THRESHOLD, WINDOW,     decode_nothing),
+	ROW(APIC_ACCESS,        STAGE2,      decode_apic_access),
 	ROW(PREEMPTION_TIMER,   SLICE,       decode_timer),
 	ROW(EPT_VIOLATION,      STAGE2,      decode_ept_violation),
 	ROW(INVEPT,             UNDEFINED,   decode_nothing),
 	ROW(INVVPID,            UNDEFINED,   decode_nothing),
 	ROW(WBINVD,             CACHE,       decode_insn),
 	ROW(XSETBV,             XSETBV,      decode_insn),
+	ROW(APIC_WRITE,         BUS,         decode_apic_write),
 	ROW(VMFUNC,             UNDEFINED,   decode_nothing),
 	ROW(ENCLS,              UNDEFINED,   decode_nothing),
 	ROW(XSAVES,             UNDEFINED,   decode_nothing),

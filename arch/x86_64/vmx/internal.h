@@ -31,6 +31,8 @@ struct vmx_cpu {
 struct vmx_vm {
 	uint8_t *io_bitmap;  /* A and B, two pages */
 	uint8_t *msr_bitmap; /* one page (25.6.9) */
+	void *apic_access; /* a page that nobody reads: its address stands for the local APICs. NULL
+	                    * without vmx_caps.apic_registers */
 	struct hc_shootdown tlb;
 };
 
@@ -48,9 +50,11 @@ struct vmx_vcpu {
 	uint64_t cr0_mask, cr4_mask; /* guest/host masks, set by the first load() */
 	/* What the VMCS holds, for fields that are often written with what they hold already. */
 	uint64_t rip, rsp, rflags;
-	uint32_t cpu_controls, entry_controls;
-	uint32_t interruptibility;     /* as of the last exit, or as written since */
-	uint32_t entry_info;           /* ENTRY_INTERRUPTION_INFO as it will be at the next entry */
+	uint32_t cpu_controls, cpu2_controls, entry_controls;
+	uint8_t tpr;               /* as of the last entry: the TPR threshold is its upper half */
+	uint64_t apic_value;       /* of the APIC write that exited last */
+	uint32_t interruptibility; /* as of the last exit, or as written since */
+	uint32_t entry_info;       /* ENTRY_INTERRUPTION_INFO as it will be at the next entry */
 	const struct vmx_rule *broken; /* by the entry that was refused last */
 	uint32_t limit;                /* of the preemption timer, for the next load() */
 	bool limited;                  /* it has been set, or has come to its end */
@@ -113,6 +117,8 @@ int vmx_selftest(struct vmx_cpu *c, const char **why);
  * depends on the CPU that it is to run on. */
 void vmx_vmcs_init(struct vmx_vcpu *vv);
 void vmx_vmcs_set_host(void);
+/* The local APIC may be in another mode than before. */
+void vmx_sync_apic_mode(struct hc_vcpu *vcpu);
 /* All MSRs exit but those that the policy lets pass and that are switched with the guest. */
 void vmx_msr_bitmap_init(uint8_t *bitmap, const struct x86_msr_policy *policy, unsigned count);
 

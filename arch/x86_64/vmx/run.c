@@ -18,6 +18,18 @@ static inline void sync_core(struct vmx_vcpu *vv, const struct x86_state *st)
 	}
 }
 
+/* The guest may write to TPR without an exit: it exits as soon as it lowers it, since an interrupt
+ * may wait for that (30.1.2). What comes in while it runs makes it exit anyway. */
+static inline void sync_tpr(struct hc_vcpu *vcpu, struct vmx_vcpu *vv)
+{
+	uint8_t tpr = (uint8_t)x86_apic_get(&x86_vcpu_of(vcpu)->apic, APIC_TPR);
+
+	if (__builtin_expect(vv->tpr != tpr, 0)) {
+		vv->tpr = tpr;
+		vmx_hw_write(VMCS_TPR_THRESHOLD, tpr >> 4);
+	}
+}
+
 static __attribute__((noinline, cold)) void renew(struct hc_vcpu *vcpu, uint64_t generation)
 {
 	struct vmx_vcpu *vv = vmx_vcpu_of(vcpu);
@@ -78,8 +90,10 @@ void vmx_run(struct hc_vcpu *vcpu, struct hc_exit *exit)
 			return;
 		}
 		vmx_set_state(vcpu, vcpu->dirty);
+		vmx_sync_apic_mode(vcpu);
 	}
 	sync_core(vv, st);
+	sync_tpr(vcpu, vv);
 	enter_tlb(vcpu, vv);
 
 	int error = vmx_hw_enter(st->gpr, vv->launched);

@@ -23,6 +23,7 @@ static void write_controls(struct vmx_vcpu *vv)
 	vmx_hw_write(VMCS_EXIT_CONTROLS, c->exit);
 	vmx_hw_write(VMCS_ENTRY_CONTROLS, c->entry);
 	vv->cpu_controls = c->cpu;
+	vv->cpu2_controls = c->cpu2;
 	vv->entry_controls = c->entry;
 	if (c->pause_loop) {
 		vmx_hw_write(VMCS_PLE_GAP, PLE_GAP);
@@ -46,6 +47,8 @@ static void write_addresses(const struct vmx_vcpu *vv)
 	vmx_hw_write(VMCS_IO_BITMAP_B, io.v + HC_PAGE_SIZE);
 	vmx_hw_write(VMCS_MSR_BITMAP, hc_platform_to_hpa(vv->vm->msr_bitmap).v);
 	vmx_hw_write(VMCS_VIRTUAL_APIC_ADDRESS, vv->virtual_apic.v);
+	if (vmx_caps.apic_registers)
+		vmx_hw_write(VMCS_APIC_ACCESS_ADDRESS, hc_platform_to_hpa(vv->vm->apic_access).v);
 }
 
 /* A region that was never a VMCS holds nothing that is known (25.11.3). */
@@ -112,6 +115,21 @@ void vmx_vmcs_set_host(void)
 
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(fields); i++)
 		vmx_hw_write(fields[i].field, fields[i].value);
+}
+
+/* Only in xAPIC mode are there registers in the page. That accesses to it are virtualized stays, or
+ * translations of it would have to be dropped (29.4.4). */
+void vmx_sync_apic_mode(struct hc_vcpu *vcpu)
+{
+	struct vmx_vcpu *vv = vmx_vcpu_of(vcpu);
+	uint32_t controls = vmx_caps.cpu2;
+
+	if (!x86_apic_has_page(&x86_vcpu_of(vcpu)->apic, X86_APIC_BASE))
+		controls &= ~(uint32_t)VMX_CPU2_APIC_REGISTERS;
+	if (vv->cpu2_controls == controls)
+		return;
+	vv->cpu2_controls = controls;
+	vmx_hw_write(VMCS_SECONDARY_CONTROLS, controls);
 }
 
 /* --- Permission bitmap --- */

@@ -17,7 +17,9 @@ int vmx_vm_alloc(struct vmx_vm *vm)
 {
 	vm->io_bitmap = hc_platform_alloc_pages(IO_BITMAP_ORDER);
 	vm->msr_bitmap = hc_platform_alloc_pages(0);
-	if (!vm->io_bitmap || !vm->msr_bitmap) {
+	if (vmx_caps.apic_registers)
+		vm->apic_access = hc_platform_alloc_pages(0);
+	if (!vm->io_bitmap || !vm->msr_bitmap || (vmx_caps.apic_registers && !vm->apic_access)) {
 		vmx_vm_free(vm);
 		return -ENOMEM;
 	}
@@ -32,13 +34,21 @@ void vmx_vm_free(struct vmx_vm *vm)
 		hc_platform_free_pages(vm->io_bitmap, IO_BITMAP_ORDER);
 	if (vm->msr_bitmap)
 		hc_platform_free_pages(vm->msr_bitmap, 0);
+	if (vm->apic_access)
+		hc_platform_free_pages(vm->apic_access, 0);
 }
 
-/* Nothing is mapped yet. */
-static void limit_pages(struct hc_vm *vm)
+/* Nothing is mapped yet. Accesses to the local APIC are told by where they arrive in host memory:
+ * its page has to lead there (30.4). */
+static int prepare_stage2(struct hc_vm *vm, const struct vmx_vm *vmx)
 {
-	if (vm->s2.format == vmx_backend.s2_format)
-		(void)s2_limit_page(&vm->s2, vmx_ept_page());
+	if (vm->s2.format != vmx_backend.s2_format)
+		return 0;
+	(void)s2_limit_page(&vm->s2, vmx_ept_page());
+	if (!vmx_caps.apic_registers)
+		return 0;
+	return s2_map(&vm->s2, gpa_of(X86_APIC_BASE), hc_platform_to_hpa(vmx->apic_access),
+	              HC_PAGE_SIZE, S2_R | S2_W);
 }
 
 static int vmx_vm_create(struct hc_vm *vm)
@@ -51,7 +61,12 @@ static int vmx_vm_create(struct hc_vm *vm)
 		hc_platform_free(vmx, sizeof(*vmx));
 		return hc_error(-ENOMEM, "vmx: no memory for the bitmaps of VM %s", vm->name);
 	}
-	limit_pages(vm);
+	if (prepare_stage2(vm, vmx)) {
+		vmx_vm_free(vmx);
+		hc_platform_free(vmx, sizeof(*vmx));
+		return hc_error(-ENOMEM, "vmx: no memory for the local APICs' page of VM %s",
+		                vm->name);
+	}
 	hc_vm_set_part(vm, &vmx_backend, vmx);
 	return 0;
 }
