@@ -162,7 +162,7 @@ static bool had_enough(unsigned rounds)
 	for (unsigned i = 0; i < GUESTS; i++)
 		if (guests[i].kicked_out < 10 || guests[i].flushes < 10)
 			return false;
-	return rounds >= test_rounds(15000);
+	return rounds >= test_rounds(4000);
 }
 
 static void replace_table(void)
