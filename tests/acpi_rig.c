@@ -93,13 +93,14 @@ void fix_table(struct machine *m, uint64_t pa)
 
 uint64_t add_table(struct machine *m, const char *signature, const uint8_t *body, size_t len)
 {
+	static const char maker[14] = "Maker\0Board \x7f"; /* OEMID and OEM Table ID */
 	uint64_t pa = BASE + m->used;
 	uint8_t *t = m->memory + m->used;
 
 	memcpy(t, signature, 4);
 	put(t + 4, 36 + len, 4);
 	t[8] = 3;
-	memcpy(t + 10, "Maker\0Board \x7f\0", 14);
+	memcpy(t + 10, maker, sizeof(maker));
 	memcpy(t + 36, body, len);
 	fix_table(m, pa);
 	m->used = (m->used + 36 + len + 15) & ~15u;

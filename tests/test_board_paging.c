@@ -319,7 +319,7 @@ static void stacks_have_guards(void **state)
 
 static void unmaps_single_pages(void **state)
 {
-	uint64_t pa;
+	uint64_t pa = 0;
 
 	start(1, 0);
 	paging_tables_from_allocator();

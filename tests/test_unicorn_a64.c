@@ -584,9 +584,11 @@ static void test_kick(void **state)
 
 /* --- Anything --- */
 
+static _Atomic bool *attention; /* of the one CPU */
+
 static void on_alarm(int number)
 {
-	atomic_store(&hc_sched_cpu(0)->attention, true);
+	atomic_store(attention, true);
 }
 
 static void on_window(void)
@@ -625,6 +627,7 @@ static void test_anything(void **state)
 		st->sys[A64_VBAR_EL1] = VECTORS;
 		st->sys[A64_CPACR_EL1] = test_random(&seed) & 3 << 20;
 		test_on_irq_window = on_window;
+		attention = &hc_sched_cpu(0)->attention;
 		set_alarm(3000);
 		start();
 		set_alarm(0);

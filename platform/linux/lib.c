@@ -112,17 +112,21 @@ static int create_machine(struct hypercore *h, const struct linux_guest *guest,
 }
 
 /* What would otherwise show up only after threads were made. */
-static int check(const struct hypercore_config *c, const struct linux_guest **guest)
+static int check_form(const struct hypercore_config *c)
 {
 	if (c->size != sizeof(*c))
 		return hc_error(-EINVAL, "struct hypercore_config was not set up by "
 		                         "hypercore_config_init()");
 	if (!c->kernel)
 		return hc_error(-EINVAL, "no kernel is given");
-	*guest = linux_guest_of(c->kernel, c->kernel_size);
-	if (!c->cpus || c->cpus > (*guest)->max_cpus)
+	return 0;
+}
+
+static int check_demands(const struct hypercore_config *c, const struct linux_guest *guest)
+{
+	if (!c->cpus || c->cpus > guest->max_cpus)
 		return hc_error(-ERANGE, "%u virtual CPUs asked for, 1 to %u are supported",
-		                c->cpus, (*guest)->max_cpus);
+		                c->cpus, guest->max_cpus);
 	if (c->switch_ns && (!c->backend || !strchr(c->backend, ',')))
 		return hc_error(-EINVAL, "moves between backends want two of them, as in kvm,emu");
 	if (c->memory > linux_memory_available())
@@ -156,11 +160,15 @@ static void free_handle(struct hypercore *h)
 int hypercore_create(struct hypercore **vm, const struct hypercore_config *config)
 {
 	const struct hc_backend_ops *backends[LINUX_VM_BACKENDS];
-	const struct linux_guest *guest = NULL;
 	int rc = linux_init();
 
 	if (!rc)
-		rc = check(config, &guest);
+		rc = check_form(config);
+	if (rc)
+		return rc;
+	const struct linux_guest *guest = linux_guest_of(config->kernel, config->kernel_size);
+
+	rc = check_demands(config, guest);
 	if (!rc)
 		rc = linux_choose_backends(config->backend, guest->isa, backends);
 	if (rc)

@@ -43,7 +43,7 @@ uint32_t model_gic_maintenance(const struct model_gic *m);
 
 /* Fields of ICH_VMCR_EL2 that the guest sets by registers of their own. */
 void model_gic_set_mask(struct model_gic *m, unsigned priority);
-void model_gic_set_group(struct model_gic *m, unsigned group, bool enabled);
+void model_gic_set_group(struct model_gic *m, unsigned group, bool on);
 void model_gic_set_binary_point(struct model_gic *m, unsigned group, unsigned point);
 void model_gic_set_common(struct model_gic *m, bool cbpr);
 void model_gic_set_eoi_mode(struct model_gic *m, bool split);

@@ -119,7 +119,7 @@ static void active_ones(struct gic *g, struct gic_cpu *c, uint32_t set[BANKS])
 static void take_eoi_count(struct gic *g, struct gic_cpu *c, struct a64_gic_cpu *state)
 {
 	unsigned n = state->hcr >> ICH_HCR_EOICOUNT_SHIFT;
-	uint32_t set[BANKS];
+	uint32_t set[BANKS] = { 0 };
 
 	if (!n || !(state->hcr & ICH_HCR_LRENPIE))
 		return;
