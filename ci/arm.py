@@ -26,15 +26,10 @@ def has_machine(name):
     return bool(re.search(rf"^{name} ", done.stdout, re.MULTILINE))
 
 
-def missing():
-    """What is not installed."""
-    return [] if shutil.which(QEMU) else ["qemu-system-arm"]
-
-
 def _machine_options(machine, cpus, memory, virtualization):
     if machine.emulator == "raspi4b":
         return ["-machine", "raspi4b", "-smp", "4", "-m", str(RASPI_MEMORY)]
-    options = f"virt,gic-version={machine.gic},virtualization={'on' if virtualization else 'off'}"
+    options = f"virt,gic-version={machine.gic or 3},virtualization={'on' if virtualization else 'off'}"
     # The firmware hands over ACPI tables or a device tree, not both.
     options += ",acpi=off" if machine.boot == "uefi-dt" else ""
     return ["-machine", options, "-cpu", machine.cpu, "-smp", str(cpus), "-m", str(memory)]

@@ -68,7 +68,6 @@ BOOT = {"instructions": {"goal": 1.1, "kvm": 1.12}, "wall": {"goal": 1.5, "kvm":
 
 
 def write(name, result):
-    OUT.mkdir(parents=True, exist_ok=True)
     path = OUT / f"{name}.json"
     path.write_text(json.dumps(result, indent=2) + "\n")
     print(f"\n{path.relative_to(ROOT)}\n")
@@ -188,7 +187,6 @@ def bench_exits(backend):
 def plugin(qemu=machines.QEMU):
     """Builds bench/count.c for the interface version that this QEMU speaks."""
     library = OUT / "count.so"
-    OUT.mkdir(parents=True, exist_ok=True)
     said = b""
     for version in (1, 2, 3, 4, 5, 6):
         subprocess.run(["gcc", "-shared", "-fPIC", "-O2", f"-DHC_PLUGIN_API={version}",
@@ -271,7 +269,7 @@ def bochs_uptime():
     archive.write_bytes(guest.initramfs().read_bytes() + guest.command_archive([UPTIME]))
     where = OUT / "bochs-uptime"
     found = peer.run(where, guest.kernel(), lambda text: re.fullmatch(r"\d+\.\d+", text), TIMEOUT, archive,
-                     f"{machines.guest_append(vmx_machine(), 'bare')}")
+                     machines.guest_append(vmx_machine(), "bare"))
     if not found.finished:
         raise Failure("Bochs: Debian did not get to userspace")
     return float((where / "com2").read_text(errors="replace").split()[0])
@@ -375,7 +373,6 @@ def boot_rows(name, figures):
 
 def bench_mmu():
     directory = build_preset("hosted-release", "bench-mmu")
-    OUT.mkdir(parents=True, exist_ok=True)
     done = subprocess.run([sys.executable, str(ROOT / "bench/mmu.py"), "--build", str(directory),
                            "--json", str(OUT / "mmu.json")])
     if done.returncode != 0:
@@ -548,7 +545,6 @@ def bench_boots(with_bochs):
 def bench_emu():
     build_preset("board-x86_64", "bench-emu", "bench-emu-short")
     build_preset("hosted-release", "hypercore")
-    OUT.mkdir(parents=True, exist_ok=True)
     with_bochs = bochs_is_there()
     result = {"loops": bench_loops(machines.board_file(EMU_GUEST), with_bochs)}
     print()
@@ -573,6 +569,7 @@ def main(words):
     for name in names:
         if name not in BENCHES:
             raise Failure(f"no such benchmark: {name} (known: {', '.join(BENCHES)})", 2)
+    OUT.mkdir(parents=True, exist_ok=True)
     for name in names:
         BENCHES[name](options.backend) if name in ("exits", "boot") else BENCHES[name]()
     return 0

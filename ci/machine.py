@@ -25,7 +25,7 @@ BOOTS = {"qemu": ("kernel", "disk", "grub", "uefi"), "bochs": ("disk", "grub"),
          "virt": ("kernel", "uefi", "uefi-dt"), "raspi4b": ("kernel",)}
 ALL_BOOTS = tuple(dict.fromkeys(boot for boots in BOOTS.values() for boot in boots))
 MAX_COM = 4
-MAX_COM_VIRT = 5
+RASPI_COM = 2  # that ports there have other ends
 HYPERVISOR_MEMORY = 128 << 20
 OVMF = pathlib.Path("/usr/share/OVMF")
 
@@ -48,7 +48,7 @@ class Machine:
     append: str = ""
     board_append: str = ""
     switch_every: str = ""
-    gic: str = "3"  # virt: version of its interrupt controller
+    gic: str = ""  # virt: version of its interrupt controller; empty: 3
     virtualization: bool = True  # virt: it has EL2
     stats: bool = False
     quiet: bool = False
@@ -286,10 +286,14 @@ def _bochs_command_line(machine, files):
 
 
 def _check(machine):
-    most = (MAX_COM_VIRT if machine.emulator == "virt" else MAX_COM) + 1 - machine.first_output
+    most = (RASPI_COM if machine.emulator == "raspi4b" else MAX_COM) + 1 - machine.first_output
     if machine.command is not None and machine.vms > most:
         raise Failure(f"--vms {machine.vms}: a command runs in at most {most} VMs here, "
                       "for each has a COM port of its own", 2)
+    if machine.emulator != "virt" and (machine.gic or not machine.virtualization):
+        raise Failure("--gic, --no-virtualization: only QEMU's virt has that choice (--backend el2)", 2)
+    if machine.emulator == "raspi4b" and (machine.host_cpus or machine.host_memory or machine.cpu_model):
+        raise Failure("--host-cpus, --host-memory, --cpu-model: a raspi4b is as it is", 2)
     if machine.boot not in BOOTS[machine.emulator]:
         raise Failure(f"--boot {machine.boot}: on {machine.emulator} it should be one of "
                       f"{', '.join(BOOTS[machine.emulator])}", 2)

@@ -60,7 +60,7 @@ def parse(words):
     add("--host-cpus", type=int, default=0, metavar="N", help="the emulated machine's CPUs")
     add("--host-memory", default="", metavar="SIZE", help="the emulated machine's memory")
     add("--cpu-model", default="", metavar="MODEL", help="the emulated machine's CPU, as the emulator names it")
-    add("--gic", default="3", choices=("2", "3"), help="virt: the interrupt controller's version (3)")
+    add("--gic", default="", choices=("2", "3"), help="virt: the interrupt controller's version (3)")
     add("--no-virtualization", action="store_true", help="virt: a machine without EL2")
     add("--board-append", default="", metavar="WORDS", help="the hypervisor's command line (--boot kernel or disk)")
     before, command = words, None
@@ -84,7 +84,8 @@ def parse(words):
 def wants_board(options):
     """Whether an option makes sense with the board image only."""
     return bool(options.boot or options.vms != 1 or options.host_cpus or options.host_memory or
-                options.cpu_model or options.board_append or options.machine or
+                options.cpu_model or options.board_append or options.machine or options.gic or
+                options.no_virtualization or
                 {"svm", "vmx", "el2"} & set(options.backend.split(",")))
 
 

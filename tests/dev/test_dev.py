@@ -5,6 +5,7 @@ import random
 import subprocess
 import tempfile
 import unittest
+import unittest.mock
 
 import guest
 import machine as machines
@@ -15,6 +16,38 @@ def cpio(archive, *options):
     done = subprocess.run(["cpio", *options, "--quiet"], input=archive, capture_output=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+class Refusals(unittest.TestCase):
+    """Machines that cannot be, before anything is built for them."""
+
+    def check(self, wanted, **options):
+        machine = machines.Machine(directory=pathlib.Path("unused"), boot="kernel", **options)
+        with unittest.mock.patch("arm.has_machine", return_value=True):
+            if not wanted:
+                machines._check(machine)
+                return
+            with self.assertRaises(machines.Failure) as caught:
+                machines._check(machine)
+        self.assertEqual(caught.exception.status, 2)
+        self.assertIn(wanted, str(caught.exception))
+
+    def test_ports_for_commands(self):
+        for emulator, most in (("qemu", 3), ("virt", 3), ("raspi4b", 1)):
+            for vms in range(1, 6):
+                self.check("" if vms <= most else "--vms", emulator=emulator, backend="auto", vms=vms,
+                           command=["true"])
+
+    def test_what_only_virt_has(self):
+        for emulator in ("qemu", "virt", "raspi4b"):
+            wanted = "" if emulator == "virt" else "--gic"
+            self.check(wanted, emulator=emulator, backend="auto", gic="2")
+            self.check(wanted, emulator=emulator, backend="auto", virtualization=False)
+
+    def test_a_raspi4b_is_as_it_is(self):
+        for option in ({"host_cpus": 2}, {"host_memory": "1G"}, {"cpu_model": "max"}):
+            self.check("raspi4b", emulator="raspi4b", backend="el2", **option)
+            self.check("", emulator="virt", backend="el2", **option)
 
 
 class Archives(unittest.TestCase):
