@@ -16,6 +16,15 @@ static const struct linux_guest pc = {
 	.console = "console=ttyS0",
 };
 
+/* What says by itself what it wants to be told, or takes no words that it does not know. */
+static const struct linux_guest pc_plain = {
+	.isa = HC_ISA_X86_64,
+	.isa_name = "x86-64",
+	.create = pc_create,
+	.max_cpus = X86_MAX_VCPUS,
+	.console = "",
+};
+
 static const struct linux_guest virt = {
 	.isa = HC_ISA_AARCH64,
 	.isa_name = "AArch64",
@@ -32,5 +41,5 @@ const struct linux_guest *linux_guest_of(const void *kernel, uint64_t size)
 
 	if (size >= 64 && memcmp((const uint8_t *)kernel + 56, magic, sizeof(magic)) == 0)
 		return &virt;
-	return &pc;
+	return x86_kernel_kind(kernel, size) == X86_KERNEL_LINUX ? &pc : &pc_plain;
 }
