@@ -37,7 +37,7 @@ def parse(words):
     add("--jobs", type=int, default=0, metavar="N", help="targets at a time (the processors there are)")
     add("--output", default="conformance-report", metavar="DIR", help="where reports go (conformance-report)")
     add("--known", default=str(HOME / "known.tsv"), metavar="FILE", help="differences that have an explanation")
-    add("--images", default=str(HOME / "images"), metavar="DIR", help="the test kernels")
+    add("--images", default=str(HOME / "kernels"), metavar="DIR", help="the test kernels")
     add("--all", action="store_true", help="show all cases in the table, not only those that differ")
     options = parser.parse_args(words)
     if options.jobs < 0:
