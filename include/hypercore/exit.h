@@ -104,7 +104,6 @@ struct hc_exit {
 		} sysreg;
 		struct {
 			uint16_t immediate;
-			uint8_t is_smc;
 		} call;
 		struct {
 			uint64_t syndrome; /* ESR_EL2 */

@@ -118,15 +118,13 @@ static void decode_undescribed(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	exit->u.stage2.access = run->arm_nisv.esr_iss & ISS_WNR ? HC_ACCESS_WRITE : HC_ACCESS_READ;
 }
 
-/* PC is behind the instruction, also of an SMC, which KVM has taken care of. In the headers of
- * older kernels the flags have the name of something else. */
+/* PC is behind the instruction, also of an SMC, which KVM has taken care of. */
 static void decode_call(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
 	need_core(vcpu, exit);
 	exit->reason = HC_EXIT_HYPERCALL;
 	exit->pc = exit->next_pc - 4;
 	exit->u.call.immediate = 0;
-	exit->u.call.is_smc = kvm_vcpu_of(vcpu)->run->hypercall.longmode & KVM_A64_HYPERCALL_SMC;
 }
 
 static void decode_raw(struct hc_vcpu *vcpu, struct hc_exit *exit)

@@ -91,6 +91,4 @@ struct kvm_a64_counter_offset {
 
 #define KVM_A64_SET_COUNTER_OFFSET _IOW(KVMIO, 0xb5, struct kvm_a64_counter_offset)
 
-#define KVM_A64_HYPERCALL_SMC 1u /* KVM_HYPERCALL_EXIT_SMC */
-
 #endif

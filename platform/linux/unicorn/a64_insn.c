@@ -198,10 +198,9 @@ static enum unicorn_step system_instruction(struct unicorn_a64 *v, struct hc_exi
 
 /* --- Exceptions --- */
 
-static enum unicorn_step call(struct unicorn_a64 *v, struct hc_exit *exit, bool is_smc)
+static enum unicorn_step call(struct unicorn_a64 *v, struct hc_exit *exit)
 {
 	exit->u.call.immediate = (uint16_t)(v->word >> 5);
-	exit->u.call.is_smc = is_smc;
 	return leave(exit, HC_EXIT_HYPERCALL);
 }
 
@@ -215,8 +214,8 @@ static enum unicorn_step exception(struct unicorn_a64 *v, struct hc_exit *exit)
 		state_of(v)->pc += 4;
 		unicorn_a64_host()->raise(v->u.vcpu, EC_SVC, imm);
 		return UNICORN_GOES_ON;
-	case 0xd4000002: return call(v, exit, false);
-	case 0xd4000003: return call(v, exit, true);
+	case 0xd4000002:
+	case 0xd4000003: return call(v, exit);
 	case 0xd4200000: unicorn_a64_host()->raise(v->u.vcpu, EC_BRK, imm); return UNICORN_GOES_ON;
 	default: return undefined(v);
 	}
