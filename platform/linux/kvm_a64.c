@@ -89,7 +89,7 @@ static void take_levels(struct hc_vcpu *vcpu)
 
 /* --- Exits --- */
 
-/* Most exits need no registers: each would be a system call. */
+/* Most exits need no registers, not even PC: each would be a system call. */
 static void need_core(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
 	hc_vcpu_need(vcpu, A64_G_CORE);
@@ -193,8 +193,6 @@ static void decode(struct hc_vcpu *vcpu, struct hc_exit *exit)
 		decoders[code](vcpu, exit);
 	else
 		decode_raw(vcpu, exit);
-	if (!exit->pc)
-		exit->pc = exit->next_pc = kvm_a64_pc(vcpu);
 }
 
 /* --- Entry --- */
@@ -240,8 +238,7 @@ static void refuse(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	kvm_vcpu_of(vcpu)->is_refused = false;
 	exit->reason = HC_EXIT_ENTRY_FAILED;
 	exit->u.raw.code = exit->u.raw.info1 = exit->u.raw.info2 = 0;
-	hc_vcpu_need(vcpu, A64_G_CORE);
-	exit->pc = exit->next_pc = a64_state_of(vcpu)->pc;
+	need_core(vcpu, exit);
 }
 
 /* Also after a KVM_RUN that was interrupted: a timer may have been what did it. */

@@ -63,9 +63,6 @@ int kvm_a64_set_reg(int vcpu_fd, uint64_t id, const void *value);
 void kvm_a64_fetch(struct hc_vcpu *vcpu, uint32_t groups);
 void kvm_a64_store(struct hc_vcpu *vcpu, uint32_t groups);
 
-/* The PC alone, where the rest is not asked for. */
-uint64_t kvm_a64_pc(struct hc_vcpu *vcpu);
-
 /* --- kvm_a64_hw.c: what only the machine itself can say --- */
 
 /* DCZID_EL0. */

@@ -118,6 +118,7 @@ static int one_reg(struct model_kvm_vcpu *v, struct kvm_one_reg *arg, bool write
 	if (!r)
 		return -ENOENT;
 	if (!write) {
+		v->reads++;
 		memcpy(user, r->bytes, size);
 		return 0;
 	}
