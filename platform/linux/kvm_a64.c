@@ -11,8 +11,6 @@
 #define PSCI_SYSTEM_OFF   0x84000008u
 #define PSCI_SYSTEM_RESET 0x84000009u
 
-#define ISS_WNR (1u << 6)
-
 /* --- What the next KVM_RUN finishes --- */
 
 static void settle(struct hc_vcpu *vcpu)
@@ -115,7 +113,8 @@ static void decode_undescribed(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	exit->reason = HC_EXIT_STAGE2;
 	memset(&exit->u.stage2, 0, sizeof(exit->u.stage2));
 	exit->u.stage2.gpa = gpa_of(run->arm_nisv.fault_ipa);
-	exit->u.stage2.access = run->arm_nisv.esr_iss & ISS_WNR ? HC_ACCESS_WRITE : HC_ACCESS_READ;
+	exit->u.stage2.access =
+		run->arm_nisv.esr_iss & A64_ISS_WNR ? HC_ACCESS_WRITE : HC_ACCESS_READ;
 }
 
 /* PC is behind the instruction, also of an SMC, which KVM has taken care of. */

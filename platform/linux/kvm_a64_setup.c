@@ -6,11 +6,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 /* after the above */
+#include "arch/aarch64/gic/gic.h"
 #include "core/log.h"
 #include "platform/linux/kvm_a64.h"
 
 #define GIC_PRIORITY_BITS 5 /* of a GICv2's virtual CPU interface (IHI 0048 5.3.4) */
-#define MAX_VCPUS         8 /* that a GICv2 can interrupt */
 #define ENOUGH_BITS       40
 
 static const struct kvm_extension needed[] = {
@@ -324,7 +324,7 @@ static void probe_once(void)
 		return;
 	int max = kvm_ioctl_value(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
 
-	found.max_vcpus = max > 0 && max < MAX_VCPUS ? (unsigned)max : MAX_VCPUS;
+	found.max_vcpus = max > 0 && max < GIC_V2_MAX_VCPUS ? (unsigned)max : GIC_V2_MAX_VCPUS;
 	found.gpa_bits = gpa_bits();
 	found.gic_version = 2;
 	found.gic_list_registers = A64_LIST_REGISTERS;

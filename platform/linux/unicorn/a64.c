@@ -156,7 +156,6 @@ static enum unicorn_step on_stop(struct unicorn_a64 *v, struct hc_exit *exit)
 
 /* --- Entry --- */
 
-#define SCTLR_M  HC_BIT(0)
 #define SCTLR_EE HC_BIT(25)
 
 static const char *find_obstacle(const struct a64_state *s)
@@ -167,7 +166,7 @@ static const char *find_obstacle(const struct a64_state *s)
 		return "the guest is in user mode (EL0), which the backend unicorn does not run";
 	if (mode != A64_PSTATE_EL1T && mode != A64_PSTATE_EL1H)
 		return "the guest is not at EL1 in AArch64 state";
-	if (s->sys[A64_SCTLR_EL1] & SCTLR_M)
+	if (s->sys[A64_SCTLR_EL1] & A64_SCTLR_M)
 		return "the guest's MMU is on; the backend unicorn runs guests without";
 	if (s->sys[A64_SCTLR_EL1] & SCTLR_EE)
 		return "the guest is big-endian, which the backend unicorn does not run";

@@ -8,11 +8,9 @@
 #define EC_SVC 0x15u
 #define EC_BRK 0x3cu
 
-#define PSTATE_NZCV (UINT64_C(0xf) << 28)
-
 /* What SPSR_EL1 gives back to PSTATE (Arm ARM C5.2.18, of Armv8.0). */
 #define PSTATE_RETURNED                                                                            \
-	(PSTATE_NZCV | A64_PSTATE_SS | A64_PSTATE_IL | A64_PSTATE_DAIF | A64_PSTATE_M)
+	(A64_PSTATE_NZCV | A64_PSTATE_SS | A64_PSTATE_IL | A64_PSTATE_DAIF | A64_PSTATE_M)
 
 static struct a64_state *state_of(struct unicorn_a64 *v)
 {
@@ -51,7 +49,7 @@ static const struct {
 	uint32_t number;
 	uint64_t bits;
 } pstate_registers[] = {
-	{ NUMBER(3, 4, 2, 0), PSTATE_NZCV },
+	{ NUMBER(3, 4, 2, 0), A64_PSTATE_NZCV },
 	{ NUMBER(3, 4, 2, 1), A64_PSTATE_DAIF },
 };
 
