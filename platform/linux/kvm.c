@@ -261,12 +261,12 @@ void kvm_refuse(struct kvm_vcpu *kv, const char *what, int err)
 	hc_snprintf(kv->failure, sizeof(kv->failure), "%s: %s", what, strerror(-err));
 }
 
-void kvm_attach(struct kvm_vcpu *kv)
+void kvm_load(struct hc_vcpu *vcpu)
 {
-	linux_cpu_set_exit_flag(&kv->run->immediate_exit);
+	linux_cpu_set_exit_flag(&kvm_vcpu_of(vcpu)->run->immediate_exit);
 }
 
-void kvm_detach(void)
+void kvm_put(struct hc_vcpu *vcpu)
 {
 	linux_cpu_set_exit_flag(NULL);
 }
@@ -403,4 +403,25 @@ void kvm_settle_bus(struct hc_vcpu *vcpu)
 		kvm_bus_exit(kv, &exit);
 		(void)vcpu->handlers[HC_EXIT_BUS](vcpu, &exit);
 	}
+}
+
+/* --- Of the table, what there is little to do for --- */
+
+int kvm_cpu_enable(struct hc_cpu *cpu)
+{
+	return 0;
+}
+
+void kvm_cpu_disable(struct hc_cpu *cpu)
+{
+}
+
+/* KVM follows the process's own tables. */
+void kvm_invalidate(struct hc_vm *vm, gpa_t gpa, uint64_t size)
+{
+}
+
+void kvm_explain(struct hc_vcpu *vcpu, const struct hc_exit *exit, char *buf, size_t size)
+{
+	hc_snprintf(buf, size, "%s", kvm_vcpu_of(vcpu)->failure);
 }

@@ -275,25 +275,11 @@ static void run(struct hc_vcpu *vcpu, struct hc_exit *exit)
 
 /* --- The rest of the table --- */
 
-static int cpu_enable(struct hc_cpu *cpu)
-{
-	return 0;
-}
-
-static void cpu_disable(struct hc_cpu *cpu)
-{
-}
-
 /* Something else may have stood in for the timers meanwhile. */
 static void load(struct hc_vcpu *vcpu)
 {
 	kvm_a64_of(vcpu)->levels_known = false;
-	kvm_attach(kvm_vcpu_of(vcpu));
-}
-
-static void put(struct hc_vcpu *vcpu)
-{
-	kvm_detach();
+	kvm_load(vcpu);
 }
 
 static void get_state(struct hc_vcpu *vcpu, uint32_t groups)
@@ -309,31 +295,15 @@ static void set_state(struct hc_vcpu *vcpu, uint32_t groups)
 	kvm_a64_store(vcpu, groups);
 }
 
-/* KVM follows the process's own tables. */
-static void invalidate(struct hc_vm *vm, gpa_t gpa, uint64_t size)
-{
-}
-
-static void explain(struct hc_vcpu *vcpu, const struct hc_exit *exit, char *buf, size_t size)
-{
-	hc_snprintf(buf, size, "%s", kvm_vcpu_of(vcpu)->failure);
-}
-
 const struct hc_backend_ops kvm_backend = {
-	.name = "kvm",
+	KVM_COMMON_OPS,
 	.isa = HC_ISA_AARCH64,
 	.probe = kvm_a64_probe,
-	.cpu_enable = cpu_enable,
-	.cpu_disable = cpu_disable,
 	.vm_create = kvm_a64_vm_create,
-	.vm_destroy = kvm_vm_destroy,
 	.vcpu_create = kvm_a64_vcpu_create,
-	.vcpu_destroy = kvm_vcpu_destroy,
 	.load = load,
-	.put = put,
+	.put = kvm_put,
 	.run = run,
 	.get_state = get_state,
 	.set_state = set_state,
-	.invalidate = invalidate,
-	.explain = explain,
 };
