@@ -113,6 +113,27 @@ bool kvm_bus_next(struct kvm_vcpu *kv);
 /* Finishes a pending access, and those that the instruction goes on with: devices are called. */
 void kvm_settle_bus(struct hc_vcpu *vcpu);
 
+/* --- kvm.c: a guest of one page and one vCPU that probe() runs --- */
+
+struct kvm_test_guest {
+	int vm, vcpu;  /* files, negative: not there */
+	uint8_t *page; /* zeros at first */
+	struct kvm_run *run;
+	size_t run_size;
+};
+
+/* The VM, of KVM_CREATE_VM's type, and its page, which is not the guest's yet. Of this and the next
+ * a negative errno on failure, after which kvm_test_free() is to be called as well. */
+int kvm_test_make(struct kvm_test_guest *g, unsigned long type);
+
+/* Page and vCPU, which the caller sets up then. */
+int kvm_test_add_vcpu(struct kvm_test_guest *g, gpa_t gpa);
+
+/* KVM_RUN, some more times if signals interrupt it. */
+int kvm_test_run(const struct kvm_test_guest *g);
+
+void kvm_test_free(struct kvm_test_guest *g);
+
 /* --- The backend's functions that are the same, too --- */
 
 /* The calling thread's signals reach the vCPU, or do not. */
