@@ -172,7 +172,8 @@ static void power_off_from_el1(enum board_psci conduit)
 		__asm__ volatile("smc #0" : "+r"(x0) : : "x1", "x2", "x3", "memory");
 }
 
-/* The log needs TPIDR_EL2: the line goes straight to the port. */
+/* The line goes straight to the port; what was wrong with the tables stays in the log, which nobody
+ * has attached: the machine would not do with right ones either. */
 static _Noreturn void refuse_el1(uint64_t start)
 {
 	static const char line[] = "hypercore: error: entered at EL1: needs EL2, that is a machine "
@@ -180,6 +181,7 @@ static _Noreturn void refuse_el1(uint64_t start)
 	struct serial_port *console;
 
 	output_break_locks();
+	cpu_set_at_el1();
 	read_all(start, board_boot_info.image_base);
 	console = serial_open(0);
 	if (console) {
