@@ -196,6 +196,9 @@ static size_t spcr_body(uint8_t *b, struct board_tree *want)
 		{ 0x0e, 32, 2, BOARD_UART_SBSA, 0, 2, 0x1000 },
 		{ 0x0d, 32, 3, BOARD_UART_SBSA, 0, 4, 0x1000 },
 		{ 0x00, 8, 1, BOARD_UART_8250, 0, 1, 0x100 },
+		{ 0x00, 8, 3, BOARD_UART_8250, 0, 1, 0x100 },  /* wider than registers are apart */
+		{ 0x01, 16, 3, BOARD_UART_8250, 1, 2, 0x100 }, /* so too */
+		{ 0x03, 8, 2, BOARD_UART_PL011, 0, 2, 0x1000 },
 		{ 0x12, 32, 3, BOARD_UART_8250, 2, 4, 0x100 },
 		{ 0x12, 16, 0, BOARD_UART_8250, 1, 2, 0x100 },
 		{ 0x55, 8, 1, 0, 0, 0, 0 }, /* nothing that is known */
@@ -384,6 +387,27 @@ static void nonsense_with_right_checksums(void **state)
 	}
 }
 
+/* Accesses of 4 bytes would not be aligned. */
+static void ports_within_a_word(void **state)
+{
+	struct board_tree want, tree;
+	struct tables t;
+
+	for (unsigned i = 0; i < 4; i++) {
+		struct machine *m = generate(&want, &t);
+		uint8_t *spcr = at_pa(m, t.spcr);
+
+		spcr[36] = 3;
+		put(spcr + 44, 0x9000000 + i, 8);
+		fix_table(m, t.spcr);
+		warnings = 0;
+		assert_int_equal(acpi_read_tree(&tree, m->rsdp, map, m), 0);
+		assert_int_equal(tree.uart_count, i == 0);
+		assert_int_equal(warnings, i != 0);
+		free_machine(m);
+	}
+}
+
 static int read_madt_of(const uint8_t *body, size_t len, struct board_tree *tree)
 {
 	struct machine *m = new_machine();
@@ -443,6 +467,7 @@ int main(void)
 		cmocka_unit_test(generated_tables),
 		cmocka_unit_test(damaged_tables),
 		cmocka_unit_test(nonsense_with_right_checksums),
+		cmocka_unit_test(ports_within_a_word),
 		cmocka_unit_test(refusals),
 	};
 

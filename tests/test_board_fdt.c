@@ -606,6 +606,30 @@ static void uart_width(void)
 {
 	SET("/serial@9020000", "reg-io-width", 3);
 }
+static void uart_too_wide(void)
+{
+	SET("/serial@9020000", "reg-shift", 1);
+}
+static void uart_too_wide_by_default(void)
+{
+	ok(fdt_delprop(blob, node("/serial@9020000"), "reg-shift"));
+}
+static void uart_far_apart(void)
+{
+	SET("/serial@9020000", "reg-shift", 0x1f);
+}
+static void uart_short(void)
+{
+	SET("/serial@9020000", "reg", 0, 0x9020000, 0, 0x1c);
+}
+static void pl011_short(void)
+{
+	SET("/serial@9000000", "reg", 0, 0x9000000, 0, 0x44);
+}
+static void pl011_by_bytes(void)
+{
+	SET("/serial@9000000", "reg-io-width", 1);
+}
 static void initrd_outside(void)
 {
 	SET("/chosen", "linux,initrd-end", 0, 0x80000001);
@@ -662,6 +686,12 @@ static const struct refusal {
 	{ -EPROTO, "/timer: interrupts has", half_interrupt },
 	{ -EPROTO, "/serial@9000000: its registers", uart_in_memory },
 	{ -EPROTO, "/serial@9020000: no serial", uart_width },
+	{ -EPROTO, "/serial@9020000: no serial port has reg-shift 1", uart_too_wide },
+	{ -EPROTO, "/serial@9020000: no serial port has reg-shift 0", uart_too_wide_by_default },
+	{ -EPROTO, "/serial@9020000: no serial port has reg-shift 31", uart_far_apart },
+	{ -EPROTO, "/serial@9020000: 0x1c bytes of registers", uart_short },
+	{ -EPROTO, "/serial@9000000: 0x44 bytes of registers", pl011_short },
+	{ -EPROTO, "/serial@9000000: no serial port", pl011_by_bytes },
 	{ -EPROTO, "/chosen: the initrd", initrd_outside },
 	{ -EPROTO, "/chosen: the initrd", initrd_backwards },
 	{ -EPROTO, "/chosen: the initrd", half_initrd },

@@ -238,7 +238,8 @@ static const struct {
 };
 
 /* A generic address structure (5.2.3.2) at offset 40: registers are bit-width apart, and accessed
- * by 1, 2 or 4 bytes (access size 1, 2, 3; 0: by their width). */
+ * by 1, 2 or 4 bytes (access size 1, 2, 3; 0: by their width), an 8250's by no more than they are
+ * apart: beyond its first the access would not be aligned. */
 static void spcr_access(struct board_uart *u, const struct acpi_table *t)
 {
 	unsigned width = acpi_get8(t, 41), access = acpi_get8(t, 43);
@@ -248,7 +249,9 @@ static void spcr_access(struct board_uart *u, const struct acpi_table *t)
 		access = shift + 1;
 	u->reg_shift = (uint8_t)shift;
 	u->io_width = (uint8_t)(1u << (access - 1));
-	if (u->kind != BOARD_UART_8250) {
+	if (u->kind == BOARD_UART_8250) {
+		u->io_width = (uint8_t)hc_min(u->io_width, 1u << shift);
+	} else {
 		u->reg_shift = 0;
 		u->io_width = u->io_width == 2 ? 2 : 4;
 	}
@@ -258,11 +261,18 @@ static void read_spcr(const struct acpi_reader *r, const struct acpi_table *t)
 {
 	struct board_tree *tree = r->info;
 	struct board_uart *u = &tree->uarts[0];
+	uint64_t base = acpi_get64(t, 44);
 
+	if (base % 4) {
+		hc_log(HC_LOG_WARN,
+		       "ACPI: SPCR's port at 0x%llx is left out: wants a multiple of 4",
+		       (unsigned long long)base);
+		return;
+	}
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(uarts); i++) {
 		if (acpi_get8(t, 36) != uarts[i].type || acpi_get8(t, 40) != 0)
 			continue;
-		u->base = acpi_get64(t, 44);
+		u->base = base;
 		u->size = uarts[i].size;
 		u->kind = uarts[i].kind;
 		spcr_access(u, t);

@@ -246,18 +246,32 @@ static uint32_t uart_clock(const struct dt_walk *w)
 	return hz;
 }
 
+#define PL011_SIZE 0x48 /* UARTICR is the last one that is used (DDI 0183, 3.2) */
+
+/* Bytes of registers. 0: none has them so, as each access has to lie within its register. */
+static uint64_t uart_size(unsigned kind, uint32_t shift, uint32_t width)
+{
+	if (width != 1 && width != 2 && width != 4)
+		return 0;
+	if (kind != BOARD_UART_8250)
+		return width == 1 ? 0 : PL011_SIZE;
+	return shift > 3 || width > 1u << shift ? 0 : (7u << shift) + width;
+}
+
 static int read_uart(struct reader *r, const struct uart_binding *binding, struct board_uart *u)
 {
 	const struct dt_walk *w = &r->w;
 	struct dt_region regs;
 	uint32_t shift = binding->reg_shift, width = binding->io_width;
-	int rc = device_region(r, 0, 8, &regs);
+
+	dt_u32(w, dt_here(w), "reg-shift", &shift);
+	dt_u32(w, dt_here(w), "reg-io-width", &width);
+	uint64_t size = uart_size(binding->kind, shift, width);
+	int rc = device_region(r, 0, size, &regs);
 
 	if (rc)
 		return rc;
-	dt_u32(w, dt_here(w), "reg-shift", &shift);
-	dt_u32(w, dt_here(w), "reg-io-width", &width);
-	if (shift > 3 || (width != 1 && width != 2 && width != 4))
+	if (!size)
 		return dt_node_error(w, -EPROTO, "no serial port has reg-shift %u, reg-io-width %u",
 		                     shift, width);
 	*u = (struct board_uart){ .base = regs.base,

@@ -52,7 +52,8 @@ struct board_uart {
 	uint32_t clock_hz;    /* 0: not known, the divisor is as firmware left it */
 	uint8_t kind;         /* enum board_uart_kind */
 	uint8_t reg_shift;    /* 8250: register n is at base + (n << reg_shift) ... */
-	uint8_t io_width;     /* ... and accessed with 1, 2 or 4 bytes; PL011: 2 or 4 */
+	uint8_t io_width;     /* ... and accessed with 1, 2 or 4 bytes, 1 << reg_shift at most;
+	                       * PL011: 2 or 4 */
 };
 
 struct board_gic {
