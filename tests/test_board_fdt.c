@@ -453,6 +453,9 @@ static void test_variants(void **state)
 	set_text("/cpus/cpu@1", "status", "disabled");
 	assert_int_equal(read_blob(), 0);
 	assert_int_equal(tree.cpu_count, 2);
+	SET("/intc@8000000", "redistributor-stride", 0, 0x40000);
+	assert_int_equal(read_blob(), 0);
+	assert_int_equal(tree.gic.redist_stride, 0x40000);
 	/* The GIC's own interrupt, whatever the tree's default is. */
 	SET("/", "interrupt-parent", 9);
 	SET("/timer", "interrupt-parent", 1);
@@ -570,6 +573,18 @@ static void small_redist(void)
 	SET("/intc@8000000", "#redistributor-regions", 1);
 	SET("/intc@8000000", "reg", 0, 0x8000000, 0, 0x10000, 0, 0x80a0000, 0, 0x10000);
 }
+static void odd_stride(void)
+{
+	SET("/intc@8000000", "redistributor-stride", 0, 0x30800);
+}
+static void small_stride(void)
+{
+	SET("/intc@8000000", "redistributor-stride", 0, 0x10000);
+}
+static void large_stride(void)
+{
+	SET("/intc@8000000", "redistributor-stride", 0xffffffff, 0xffff0000);
+}
 static void gic_in_memory(void)
 {
 	SET("/intc@8000000", "reg", 0, 0x50000000, 0, 0x10000, 0, 0x80a0000, 0, 0x20000);
@@ -677,6 +692,9 @@ static const struct refusal {
 	{ -EPROTO, "/intc@8000000: it has no redist", no_redists },
 	{ -E2BIG, "/intc@8000000: 17", too_many_redists },
 	{ -EPROTO, "/intc@8000000: 0x10000 bytes", small_redist },
+	{ -EPROTO, "/intc@8000000: redistributor-stride is 0x30800", odd_stride },
+	{ -EPROTO, "/intc@8000000: redistributor-stride is 0x10000", small_stride },
+	{ -EPROTO, "/intc@8000000: redistributor-stride is 0xffffffffffff0000", large_stride },
 	{ -EPROTO, "/intc@8000000: its registers at 0x50000000", gic_in_memory },
 	{ -EPROTO, "/intc@8000000: registers", gic_in_page },
 	{ -EPROTO, "/intc@8000000: #interrupt-cells", gic_cells },

@@ -20,22 +20,6 @@ struct reader {
 	bool stdout_only;
 };
 
-static bool intersects(const struct ranges *l, uint64_t base, uint64_t end)
-{
-	for (unsigned i = 0; i < l->count; i++)
-		if (base < l->r[i].end && l->r[i].base < end)
-			return true;
-	return false;
-}
-
-static bool contains(const struct ranges *l, uint64_t base, uint64_t end)
-{
-	for (unsigned i = 0; i < l->count; i++)
-		if (base >= l->r[i].base && end <= l->r[i].end)
-			return true;
-	return false;
-}
-
 static bool has_name(const struct dt_walk *w, unsigned depth, const char *name)
 {
 	int len;
@@ -56,7 +40,7 @@ static int device_region(struct reader *r, unsigned n, uint64_t least, struct dt
 		                     "%#llx bytes of registers at %#llx: wants %#llx at least",
 		                     (unsigned long long)out->size, (unsigned long long)out->base,
 		                     (unsigned long long)least);
-	if (intersects(&r->out->memory, out->base, out->base + out->size))
+	if (ranges_intersect(&r->out->memory, out->base, out->base + out->size))
 		return dt_node_error(&r->w, -EPROTO, "its registers at %#llx lie in memory",
 		                     (unsigned long long)out->base);
 	return 0;
@@ -70,7 +54,7 @@ static int add_memory(struct reader *r, const struct dt_region *m)
 
 	if (!m->size)
 		return 0;
-	if (intersects(l, m->base, m->base + m->size))
+	if (ranges_intersect(l, m->base, m->base + m->size))
 		return dt_node_error(&r->w, -EPROTO, "memory at %#llx overlaps other memory",
 		                     (unsigned long long)m->base);
 	ranges_add(l, HC_ALIGN_UP(m->base, HC_PAGE_SIZE),
@@ -171,7 +155,7 @@ static int read_initrd(struct reader *r, int node)
 
 	if (!has_start && !has_end)
 		return 0;
-	if (has_start != has_end || start > end || !contains(&r->out->memory, start, end))
+	if (has_start != has_end || start > end || !ranges_contain(&r->out->memory, start, end))
 		return hc_error(-EPROTO,
 		                "device tree, node /chosen: the initrd from %#llx to %#llx does "
 		                "not lie in memory",
@@ -443,6 +427,13 @@ static int gic_region(struct reader *r, unsigned n, uint64_t least, uint64_t *ba
 	return rc;
 }
 
+/* 0: none is given. Redistributors are at least two frames of 64 KiB (IHI 0069, 12.10). */
+static bool is_stride(uint64_t stride)
+{
+	return !stride ||
+	       (stride % (64 * HC_KIB) == 0 && stride >= 128 * HC_KIB && stride <= HC_GIB);
+}
+
 static int read_redists(struct reader *r, struct board_gic *gic)
 {
 	uint32_t count = 1;
@@ -454,6 +445,11 @@ static int read_redists(struct reader *r, struct board_gic *gic)
 		return dt_node_error(&r->w, -E2BIG,
 		                     "%u regions of redistributors: wants 1 to %u of them", count,
 		                     BOARD_TREE_REDISTS);
+	if (!is_stride(gic->redist_stride))
+		return dt_node_error(&r->w, -EPROTO,
+		                     "redistributor-stride is %#llx: wants a multiple of 64 KiB, "
+		                     "128 KiB to 1 GiB",
+		                     (unsigned long long)gic->redist_stride);
 	for (unsigned i = 0; !rc && i < count; i++)
 		rc = gic_region(r, 1 + i, 2 * 64 * HC_KIB, &gic->redists[i].base,
 		                &gic->redists[i].size);
@@ -600,7 +596,7 @@ static int read_pci(struct reader *r, unsigned unused)
 	if (rc || r->out->pci.ecam_size)
 		return rc == -ENOENT ? 0 : rc;
 	read_io_window(&r->w, &host);
-	if (!host.io_size || intersects(&r->out->memory, host.io, host.io + host.io_size))
+	if (!host.io_size || ranges_intersect(&r->out->memory, host.io, host.io + host.io_size))
 		return 0;
 	host.ecam = regs.base;
 	host.ecam_size = regs.size;

@@ -64,7 +64,7 @@ struct board_gic {
 	struct {
 		uint64_t base, size;
 	} redists[BOARD_TREE_REDISTS];
-	uint64_t redist_stride; /* 0: as GICR_TYPER says */
+	uint64_t redist_stride; /* 128 KiB to 1 GiB; 0: as GICR_TYPER says */
 	/* Both: the CPU interface, the virtual interface control block and the virtual CPU
 	 * interface. base 0: there is none (version 3 needs none of them). */
 	uint64_t cpu, cpu_size;

@@ -3,6 +3,7 @@
 #ifndef PLATFORM_BOARD_RAM_H
 #define PLATFORM_BOARD_RAM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Boot CPU, on the first stack: takes the RAM above lowest out of board_boot_info's ranges, maps it
@@ -11,6 +12,10 @@ int ram_init(uint64_t lowest);
 
 /* Bytes of RAM that the board uses. */
 uint64_t ram_total(void);
+
+/* Some of the size bytes at pa are RAM that the board uses, or has in use: for the image, for
+ * modules that the loader left, or for anything. */
+bool ram_is_ours(uint64_t pa, uint64_t size);
 
 /* An acpi_map: board_reach() of what may be anywhere. */
 const void *ram_reach_table(void *arg, uint64_t pa, uint64_t size);
