@@ -417,9 +417,6 @@ static int gic_region(struct reader *r, unsigned n, uint64_t least, uint64_t *ba
 	struct dt_region regs;
 	int rc = device_region(r, n, least, &regs);
 
-	if (!rc && regs.base % HC_PAGE_SIZE)
-		rc = dt_node_error(&r->w, -EPROTO, "registers at %#llx, within a page",
-		                   (unsigned long long)regs.base);
 	if (!rc) {
 		*base = regs.base;
 		*size = regs.size;
@@ -457,13 +454,15 @@ static int read_redists(struct reader *r, struct board_gic *gic)
 	return rc;
 }
 
+#define GICV_SIZE 0x2000 /* with GICV_DIR in the second page (IHI 0048, 5.5) */
+
 /* What a machine without a virtual interface lacks. */
 static int gic_rest(struct reader *r, unsigned n, struct board_gic *gic)
 {
 	int rc = gic_region(r, n, HC_PAGE_SIZE, &gic->gich, &gic->gich_size);
 
 	if (!rc)
-		rc = gic_region(r, n + 1, HC_PAGE_SIZE, &gic->gicv, &gic->gicv_size);
+		rc = gic_region(r, n + 1, GICV_SIZE, &gic->gicv, &gic->gicv_size);
 	if (!rc)
 		rc = dt_interrupt(&r->w, 0, &gic->maintenance);
 	return rc == -ENOENT ? 0 : rc;
@@ -503,14 +502,12 @@ static int read_gic(struct reader *r, unsigned version)
 
 	if (dt_here(&r->w) != r->w.gic_node)
 		return 0;
-	rc = gic_region(r, 0, HC_PAGE_SIZE, &gic.dist, &gic.dist_size);
+	rc = gic_region(r, 0, version == 3 ? 64 * HC_KIB : HC_PAGE_SIZE, &gic.dist, &gic.dist_size);
 	if (rc)
 		return rc == -ENOENT ? dt_node_error(&r->w, -EPROTO,
 		                                     "the CPUs do not reach its registers")
 		                     : rc;
 	rc = version == 3 ? read_gicv3(r, &gic) : read_gicv2(r, &gic);
-	if (!rc && gic.maintenance.intid > 31)
-		rc = dt_node_error(&r->w, -EPROTO, "its own interrupt is not private to CPUs");
 	if (!rc)
 		r->out->gic = gic;
 	return rc;
@@ -529,8 +526,6 @@ static int timer_irq(struct reader *r, const char *name, unsigned n, struct boar
 		return 0;
 	int rc = dt_interrupt(w, named < 0 ? n : (unsigned)named, out);
 
-	if (!rc && out->intid > 31)
-		rc = dt_node_error(w, -EPROTO, "its interrupts are not private to CPUs");
 	return rc == -ENOENT ? 0 : rc;
 }
 
@@ -543,9 +538,6 @@ static int read_timer(struct reader *r, unsigned unused)
 		rc = timer_irq(r, "virt", 2, &t->timer_virt);
 	if (!rc)
 		rc = timer_irq(r, "hyp-phys", 3, &t->timer_hyp);
-	if (!rc && (!t->timer_virt.intid || !t->timer_hyp.intid))
-		rc = dt_node_error(&r->w, -ENODEV,
-		                   "no interrupt of the virtual timer, or of EL2's");
 	dt_u32(&r->w, dt_here(&r->w), "clock-frequency", &t->timer_hz);
 	return rc;
 }
@@ -636,12 +628,8 @@ static int visit_other(struct dt_walk *w, void *arg)
 	return 0;
 }
 
-static int check_cpus(struct board_tree *t)
+static void settle_cpus(struct board_tree *t)
 {
-	if (!t->cpu_count)
-		return hc_error(-ENODEV, "device tree: node /cpus has no CPU");
-	if (!t->timer_hyp.intid)
-		return hc_error(-ENODEV, "device tree: no node is a timer (arm,armv8-timer)");
 	for (unsigned i = 0; i < t->cpu_count && !t->psci; i++) {
 		if (t->cpus[i].method != BOARD_CPU_PSCI)
 			continue;
@@ -649,7 +637,6 @@ static int check_cpus(struct board_tree *t)
 		       (unsigned long long)t->cpus[i].mpidr);
 		t->cpus[i].method = BOARD_CPU_NONE;
 	}
-	return 0;
 }
 
 static void read_model(struct reader *r)
@@ -669,7 +656,7 @@ static int read_all(struct reader *r)
 
 	read_model(r);
 	gic = dt_walk(&r->w, find_gic, NULL);
-	memory = read_memory(r);
+	memory = r->out->memory.count ? 0 : read_memory(r);
 	uarts = read_uarts(r);
 	rc = gic < 0 ? gic : memory ? memory : uarts;
 	if (!rc && !gic)
@@ -680,7 +667,10 @@ static int read_all(struct reader *r)
 		rc = read_chosen(r);
 	if (!rc)
 		rc = dt_walk(&r->w, visit_other, r);
-	return rc ? rc : check_cpus(r->out);
+	if (rc)
+		return rc;
+	settle_cpus(r->out);
+	return board_tree_check(r->out);
 }
 
 uint64_t board_tree_size(const void *header)
@@ -690,12 +680,15 @@ uint64_t board_tree_size(const void *header)
 	return magic == FDT_MAGIC && size >= BOARD_TREE_HEADER && size <= 2 * HC_MIB ? size : 0;
 }
 
-int board_tree_read(struct board_tree *tree, const void *blob, size_t size)
+int board_tree_read(struct board_tree *tree, const void *blob, size_t size,
+                    const struct ranges *memory)
 {
 	struct reader r = { .w = { .blob = blob }, .out = tree };
 	uint64_t claimed = size < BOARD_TREE_HEADER ? 0 : board_tree_size(blob);
 
 	*tree = (struct board_tree){ 0 };
+	if (memory)
+		tree->memory = *memory;
 	if (!claimed)
 		return hc_error(-EPROTO, "device tree: there is none in these %llu bytes",
 		                (unsigned long long)size);

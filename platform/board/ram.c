@@ -54,6 +54,11 @@ int ram_init(uint64_t lowest)
 	return 0;
 }
 
+const struct ranges *ram_ranges(void)
+{
+	return &ram;
+}
+
 uint64_t ram_total(void)
 {
 	return ranges_total(&ram);
