@@ -9,9 +9,8 @@
 #include "core/irq.h"
 #include "core/log.h"
 
-#define V2_MAX_VCPUS 8
-#define SGI_EDGES    UINT32_C(0xffff)
-#define PPIS         UINT32_C(0xffff0000)
+#define SGI_EDGES UINT32_C(0xffff)
+#define PPIS      UINT32_C(0xffff0000)
 
 /* MPIDR_EL1 (Arm ARM D17.2.101): Aff3 lies above the others. */
 static uint32_t affinity_of(uint64_t mpidr)
@@ -129,7 +128,7 @@ static bool is_private_valid(const struct gic *g, const struct gic_private *own)
 		if ((own->lr_used >> i & 1) && own->lr_intid[i] >= limit)
 			return false;
 	for (unsigned i = 0; i < GIC_SGIS; i++)
-		if (own->source_listed[i] >= V2_MAX_VCPUS)
+		if (own->source_listed[i] >= GIC_V2_MAX_VCPUS)
 			return false;
 	return own->asleep <= 1;
 }
@@ -251,7 +250,7 @@ static const struct hc_device_ops device = {
 
 static int check_config(const struct hc_vm *vm, const struct gic_config *c)
 {
-	unsigned most = c->version == 2 ? V2_MAX_VCPUS : A64_MAX_VCPUS;
+	unsigned most = c->version == 2 ? GIC_V2_MAX_VCPUS : A64_MAX_VCPUS;
 
 	if (c->version != 2 && c->version != 3)
 		return hc_error(-EINVAL, "GIC: version %u, there are 2 and 3", c->version);
