@@ -11,7 +11,7 @@
 
 #define V2_MAX_VCPUS 8
 #define SGI_EDGES    UINT32_C(0xffff)
-#define PPIS         UINT32_C(0xffff0000)
+#define LINKABLE     (UINT32_C(1) << A64_PPI_VTIMER) /* to the physical one */
 
 /* MPIDR_EL1 (Arm ARM D17.2.101): Aff3 lies above the others. */
 static uint32_t affinity_of(uint64_t mpidr)
@@ -51,13 +51,16 @@ void gic_reset_cpu(struct hc_vcpu *vcpu)
 	hc_unlock_irq(&g->lock, irq);
 }
 
-/* Lines stay as their devices drive them. */
-static void reset_bank(struct gic_bank *b, bool private)
+/* Lines stay as their devices drive them, which are not those of a bank that does not exist. */
+static void reset_bank(struct gic *g, unsigned i)
 {
-	uint32_t linked = private ? b->linked & PPIS : 0;
+	struct gic_bank *b = &g->bank[i];
+	bool private = i < GIC_SPI_BANK;
+
+	uint32_t linked = private ? b->linked & LINKABLE : 0;
 
 	*b = (struct gic_bank){ .edge = private ? SGI_EDGES : 0,
-		                .line = b->line,
+		                .line = gic_bank_exists(g, i) ? b->line : 0,
 		                .linked = linked };
 }
 
@@ -78,7 +81,7 @@ static void reset_locked(struct gic *g)
 	g->ctlr = g->next = 0;
 	forget_holders(g);
 	for (unsigned i = 0; i < GIC_BANKS; i++)
-		reset_bank(&g->bank[i], i < GIC_SPI_BANK);
+		reset_bank(g, i);
 	for (unsigned spi = 0; spi < g->config.spis; spi++) {
 		g->irouter[spi] = 0;
 		g->targets[spi] = 0;
@@ -134,7 +137,8 @@ static bool is_private_valid(const struct gic *g, const struct gic_private *own)
 	return own->asleep <= 1;
 }
 
-/* An SPI's holder: a vCPU, or nobody if it is neither listed nor active. */
+/* An SPI's holder: a vCPU, or nobody if it is neither listed nor active. SPIs that there are none
+ * of are neither. */
 static bool is_spi_valid(struct gic *g, unsigned spi)
 {
 	const struct gic_bank *b = gic_spi_bank(g, spi);
@@ -165,11 +169,21 @@ static bool is_listed_valid(struct gic *g, uint32_t listed[GIC_BANKS])
 	return true;
 }
 
+/* Whatever looks at all banks takes it that these concern nobody. */
+static bool is_bank_idle(const struct gic_bank *b)
+{
+	return !(b->group | b->enabled | b->line | b->latch | b->active | b->linked | b->listed |
+	         b->again | b->forced);
+}
+
 static bool is_bank_valid(const struct gic *g, unsigned i)
 {
 	const struct gic_bank *b = &g->bank[i];
 
-	return !(b->linked & ~(i < GIC_SPI_BANK ? PPIS : 0)) && !(b->again & ~b->listed);
+	if (!gic_bank_exists(g, i))
+		return is_bank_idle(b);
+	return !(b->linked & ~(i < GIC_SPI_BANK ? LINKABLE : 0)) &&
+	       !((b->again | b->forced) & ~b->listed);
 }
 
 static int check_loaded(struct gic *g)
@@ -186,7 +200,7 @@ static int check_loaded(struct gic *g)
 	for (unsigned i = 0; i < g->dev.vm->cpu_count; i++)
 		if (!is_private_valid(g, &g->own[i]))
 			return -EPROTO;
-	for (unsigned spi = 0; spi < g->config.spis; spi++)
+	for (unsigned spi = 0; spi < HC_IRQ_LINES; spi++)
 		if (!is_spi_valid(g, spi))
 			return -EPROTO;
 	return is_listed_valid(g, listed) ? 0 : -EPROTO;

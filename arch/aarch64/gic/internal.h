@@ -138,6 +138,13 @@ static inline unsigned gic_spi_banks(const struct gic *g)
 	return g->config.spis / 32;
 }
 
+/* The others have neither a vCPU nor SPIs: nothing in them is ever pending, active or enabled. */
+static inline bool gic_bank_exists(const struct gic *g, unsigned bank)
+{
+	return bank < GIC_SPI_BANK ? bank < g->dev.vm->cpu_count
+	                           : bank - GIC_SPI_BANK < gic_spi_banks(g);
+}
+
 static inline struct gic_bank *gic_spi_bank(struct gic *g, unsigned spi)
 {
 	return &g->bank[GIC_SPI_BANK + spi / 32];
