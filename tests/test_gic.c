@@ -213,7 +213,7 @@ static void test_what_cannot_be_made(void **state)
 		{ { 3, 96, 4, 5, RIG_DIST, RIG_REDIST }, -EINVAL },
 		{ { 3, 32, 0, 5, RIG_DIST, RIG_REDIST }, -EINVAL },
 		{ { 3, 32, 17, 5, RIG_DIST, RIG_REDIST }, -EINVAL },
-		{ { 3, 32, 4, 3, RIG_DIST, RIG_REDIST }, -EINVAL },
+		{ { 3, 32, 4, 4, RIG_DIST, RIG_REDIST }, -EINVAL },
 		{ { 3, 32, 4, 8, RIG_DIST, RIG_REDIST }, -EINVAL },
 		{ { 3, 32, 4, 5, RIG_DIST, RIG_DIST + 0x8000 }, -EEXIST },
 	};
@@ -796,7 +796,7 @@ static void anything(const struct rig_config *c, uint64_t seed)
 static void test_anything_anywhere(void **state)
 {
 	for (unsigned i = 0; i < test_rounds(6); i++) {
-		struct rig_config c = { 2 + i % 2, 1 + i % 5, 1 + i, 4 + i % 4, 32 + 32 * (i % 2) };
+		struct rig_config c = { 2 + i % 2, 1 + i % 5, 1 + i, 5 + i % 3, 32 + 32 * (i % 2) };
 
 		c.list_registers = c.list_registers > 16 ? 16 : c.list_registers;
 		anything(&c, i + 1);

@@ -26,6 +26,18 @@ static bool has_4k_stage2(void)
 	return two ? two >= 2 : field(ID_AA64MMFR0, 28) != 0xf;
 }
 
+/* ICH_VTR_EL2, or GICH_VTR, which has the upper two fields in the same places. */
+static uint64_t read_vtr(void)
+{
+	return el2_host.gic_version == 3 ? el2_hw_read(EL2_ICH_VTR_EL2) : el2_gich_vtr();
+}
+
+/* PREbits. PRIbits are at least as many. */
+static unsigned preemption_bits(void)
+{
+	return (unsigned)hc_bits(read_vtr(), 28, 26) + 1;
+}
+
 /* 0, or an error with *why a constant. */
 static int usable(const char **why)
 {
@@ -33,7 +45,10 @@ static int usable(const char **why)
 	if (hc_bits(el2_hw_read(EL2_CURRENTEL), 3, 2) != 2)
 		return -ENODEV;
 	*why = "EL2 without 4 KiB pages at stage 2, which are required";
-	return has_4k_stage2() ? 0 : -EOPNOTSUPP;
+	if (!has_4k_stage2())
+		return -EOPNOTSUPP;
+	*why = "the virtual CPU interface has fewer than 32 priorities that preempt";
+	return !el2_host.gic_version || preemption_bits() >= 5 ? 0 : -EOPNOTSUPP;
 }
 
 static uint64_t guest_hcr(const struct el2_caps *caps)
@@ -83,19 +98,20 @@ static void detect_cptr(struct el2_caps *caps)
 	}
 }
 
-/* ICH_VTR_EL2 and GICH_VTR have the last two fields in the same places. */
+/* Guests are offered no more priorities than preempt each other: which of them are active is known
+ * by the active priorities registers, which have a bit for each of these. GICH_LR<n> holds 5 bits.
+ */
 static void detect_gic(struct el2_caps *caps)
 {
+	bool v3 = el2_host.gic_version == 3;
+
 	caps->gic_version = (uint8_t)el2_host.gic_version;
 	if (!caps->gic_version)
 		return;
-	uint64_t vtr = caps->gic_version == 3 ? el2_hw_read(EL2_ICH_VTR_EL2) : el2_gich_vtr();
-	unsigned preemption_bits = (unsigned)hc_bits(vtr, 28, 26) + 1;
-
-	caps->list_registers = (uint8_t)hc_min(hc_bits(vtr, caps->gic_version == 3 ? 4 : 5, 0) + 1,
-	                                       A64_LIST_REGISTERS);
-	caps->priority_bits = (uint8_t)(hc_bits(vtr, 31, 29) + 1);
-	caps->aprs = preemption_bits <= 5 ? 1 : preemption_bits == 6 ? 2 : 4;
+	caps->list_registers =
+		(uint8_t)hc_min(hc_bits(read_vtr(), v3 ? 4 : 5, 0) + 1, A64_LIST_REGISTERS);
+	caps->priority_bits = (uint8_t)hc_min(preemption_bits(), v3 ? 7 : 5);
+	caps->aprs = (uint8_t)(1u << (caps->priority_bits - 5));
 }
 
 /* A guest physical address space beyond 1 TiB would cost each walk another level. */

@@ -23,11 +23,11 @@ static uint32_t affinity_of(uint64_t mpidr)
  * priority mask, groups off. Group 0 is FIQ where there are system registers for it. */
 static void reset_interface(const struct gic *g, struct a64_gic_cpu *s)
 {
-	unsigned preempting = g->config.priority_bits > 5 ? g->config.priority_bits : 5;
+	unsigned bits = g->config.priority_bits;
 
 	*s = (struct a64_gic_cpu){ .hcr = ICH_HCR_EN };
-	s->vmcr = (7 - preempting) << ICH_VMCR_VBPR0_SHIFT |
-	          (8 - preempting) << ICH_VMCR_VBPR1_SHIFT | (gic_is_v2(g) ? 0 : ICH_VMCR_VFIQEN);
+	s->vmcr = (7 - bits) << ICH_VMCR_VBPR0_SHIFT | (8 - bits) << ICH_VMCR_VBPR1_SHIFT |
+	          (gic_is_v2(g) ? 0 : ICH_VMCR_VFIQEN);
 }
 
 static void reset_cpu_locked(struct gic *g, struct gic_cpu *c)
@@ -278,8 +278,8 @@ static int check_config(const struct hc_vm *vm, const struct gic_config *c)
 	if (!c->list_registers || c->list_registers > A64_LIST_REGISTERS)
 		return hc_error(-EINVAL, "GIC: %u list registers, CPUs have 1 to %d",
 		                c->list_registers, A64_LIST_REGISTERS);
-	if (c->priority_bits < 4 || c->priority_bits > 7)
-		return hc_error(-EINVAL, "GIC: %u bits of priority, CPUs have 4 to 7",
+	if (c->priority_bits < 5 || c->priority_bits > 7)
+		return hc_error(-EINVAL, "GIC: %u bits of priority, CPUs have 5 to 7",
 		                c->priority_bits);
 	return 0;
 }

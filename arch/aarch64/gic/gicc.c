@@ -66,7 +66,7 @@ static void write_mask(const struct access *a, uint32_t value)
 /* Below the least value there is, it is that (4.4.3). */
 static void write_binary_point(const struct access *a, bool group1, uint32_t value)
 {
-	uint32_t least = (group1 ? 8 : 7) - gic_preemption_bits(a->g);
+	uint32_t least = (group1 ? 8 : 7) - a->g->config.priority_bits;
 
 	set_field(a->s, group1 ? ICH_VMCR_VBPR1_SHIFT : ICH_VMCR_VBPR0_SHIFT, 7,
 	          (uint32_t)hc_max(value & 7, least));
@@ -81,7 +81,7 @@ static void raise_priority(const struct access *a, uint64_t lr)
 {
 	bool group1 = lr & ICH_LR_GROUP;
 	unsigned priority = (unsigned)hc_bits(lr, 55, 48) & gic_group_mask(a->s, group1);
-	unsigned n = priority >> (8 - gic_preemption_bits(a->g));
+	unsigned n = gic_group_number(a->g, priority);
 
 	active_priorities(a->s, group1)[n / 32] |= 1u << n % 32;
 }

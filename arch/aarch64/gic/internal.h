@@ -189,14 +189,14 @@ bool gic_sync_stopped(struct gic *g, struct gic_cpu *c);
  * what preempts what (IHI 0069 4.8.6). */
 unsigned gic_group_mask(const struct a64_gic_cpu *s, bool group1);
 
-/* How many bits that can be: there are 32, 64 or 128 group priorities. */
-static inline unsigned gic_preemption_bits(const struct gic *g)
+/* The number of a group priority, of which there are 32, 64 or 128: its bit in the active
+ * priorities (12.4.3). */
+static inline unsigned gic_group_number(const struct gic *g, unsigned priority)
 {
-	return g->config.priority_bits > 5 ? g->config.priority_bits : 5;
+	return priority >> (8 - g->config.priority_bits);
 }
 
-/* The priority of what the guest handles now, by the active priorities (12.4.3): bit n is that of
- * group priority n. 256: nothing. */
+/* The priority of what the guest handles now, by the active priorities. 256: nothing. */
 unsigned gic_running_priority(const struct gic *g, const struct a64_gic_cpu *s);
 
 /* The list register of the most urgent pending interrupt of an enabled group, which is the only one

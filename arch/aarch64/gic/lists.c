@@ -420,7 +420,7 @@ static void fill(struct gic *g, struct gic_cpu *c, struct a64_gic_cpu *state)
 
 unsigned gic_running_priority(const struct gic *g, const struct a64_gic_cpu *s)
 {
-	unsigned shift = 8 - gic_preemption_bits(g);
+	unsigned shift = 8 - g->config.priority_bits;
 
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(s->ap0r); i++) {
 		uint32_t active = s->ap0r[i] | s->ap1r[i];
