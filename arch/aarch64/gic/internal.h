@@ -12,6 +12,7 @@
 #define ARCH_AARCH64_GIC_INTERNAL_H
 
 #include "arch/aarch64/gic/gic.h"
+#include "arch/aarch64/ich.h"
 #include "core/device.h"
 
 #define GIC_SPI_BANK  A64_MAX_VCPUS
@@ -89,39 +90,6 @@ struct gic {
 #define GICD_CTLR_DS          UINT32_C(0x40)
 #define GICD_CTLR_E1NWF       UINT32_C(0x80)
 #define GICD_CTLR_RWP         UINT32_C(0x80000000)
-
-/* ICH_LR<n>_EL2 (IHI 0069 12.4.9). Version 2's source of an SGI is in vINTID[12:10], where the
- * guest reads it from GICV_IAR. */
-#define ICH_LR_SOURCE_SHIFT   10
-#define ICH_LR_PINTID_SHIFT   32
-#define ICH_LR_EOI            HC_BIT(41)
-#define ICH_LR_PRIORITY_SHIFT 48
-#define ICH_LR_GROUP          HC_BIT(60)
-#define ICH_LR_HW             HC_BIT(61)
-#define ICH_LR_PENDING        HC_BIT(62)
-#define ICH_LR_ACTIVE         HC_BIT(63)
-
-/* ICH_HCR_EL2 (12.4.5) */
-#define ICH_HCR_EN             UINT32_C(0x1)
-#define ICH_HCR_LRENPIE        UINT32_C(0x4)
-#define ICH_HCR_NPIE           UINT32_C(0x8)
-#define ICH_HCR_VGRP0EIE       UINT32_C(0x10)
-#define ICH_HCR_VGRP0DIE       UINT32_C(0x20)
-#define ICH_HCR_VGRP1EIE       UINT32_C(0x40)
-#define ICH_HCR_VGRP1DIE       UINT32_C(0x80)
-#define ICH_HCR_TDIR           UINT32_C(0x4000)
-#define ICH_HCR_EOICOUNT_SHIFT 27
-
-/* ICH_VMCR_EL2 (12.4.8) */
-#define ICH_VMCR_VENG0       UINT32_C(0x1)
-#define ICH_VMCR_VENG1       UINT32_C(0x2)
-#define ICH_VMCR_VACKCTL     UINT32_C(0x4)
-#define ICH_VMCR_VFIQEN      UINT32_C(0x8)
-#define ICH_VMCR_VCBPR       UINT32_C(0x10)
-#define ICH_VMCR_VEOIM       UINT32_C(0x200)
-#define ICH_VMCR_VBPR1_SHIFT 18
-#define ICH_VMCR_VBPR0_SHIFT 21
-#define ICH_VMCR_VPMR_SHIFT  24
 
 static inline struct gic *gic_of(const struct hc_vcpu *vcpu)
 {

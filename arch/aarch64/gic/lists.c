@@ -159,11 +159,6 @@ static void take_line(struct gic_bank *b, uint32_t bit, bool valid)
 	b->again &= ~bit;
 }
 
-static unsigned lr_priority(uint64_t lr)
-{
-	return (unsigned)hc_bits(lr, 55, 48);
-}
-
 static void take_active(struct gic *g, struct gic_cpu *c, struct gic_bank *b, unsigned intid,
                         uint64_t lr)
 {
@@ -177,7 +172,7 @@ static void take_active(struct gic *g, struct gic_cpu *c, struct gic_bank *b, un
 	} else if (!(b->active & bit)) {
 		b->active |= bit;
 		b->running[intid % 32] =
-			(uint8_t)(lr_priority(lr) & gic_group_mask(s, lr & ICH_LR_GROUP));
+			(uint8_t)(ICH_LR_PRIORITY(lr) & gic_group_mask(s, lr & ICH_LR_GROUP));
 	}
 }
 
@@ -197,7 +192,7 @@ static void take_one(struct gic *g, struct gic_cpu *c, unsigned i, uint64_t lr)
 	if (acknowledged)
 		b->latch &= ~bit;
 	if (b->linked & bit)
-		take_line(b, bit, (lr & (ICH_LR_PENDING | ICH_LR_ACTIVE)) != 0);
+		take_line(b, bit, (lr & ICH_LR_STATE) != 0);
 	b->latch |= b->again & bit;
 	b->again &= ~bit;
 	if (intid >= GIC_SPI_FIRST && !(b->active & bit))
@@ -277,7 +272,7 @@ static uint64_t make_lr(struct filler *f, const struct gic_bank *b, unsigned int
 	if (b->group & bit)
 		lr |= ICH_LR_GROUP;
 	if (b->linked & bit)
-		lr |= ICH_LR_HW | (uint64_t)intid << ICH_LR_PINTID_SHIFT;
+		lr |= ICH_LR_HW | ICH_LR_PINTID_OF(intid);
 	else if (wants_eoi(f, b, intid, pending))
 		lr |= ICH_LR_EOI;
 	return lr | (pending ? ICH_LR_PENDING : 0) | (active ? ICH_LR_ACTIVE : 0);
@@ -433,7 +428,7 @@ unsigned gic_running_priority(const struct gic *g, const struct a64_gic_cpu *s)
 
 static bool is_candidate(const struct a64_gic_cpu *s, uint64_t lr)
 {
-	if ((lr & (ICH_LR_PENDING | ICH_LR_ACTIVE)) != ICH_LR_PENDING)
+	if ((lr & ICH_LR_STATE) != ICH_LR_PENDING)
 		return false;
 	return (s->vmcr & (lr & ICH_LR_GROUP ? ICH_VMCR_VENG1 : ICH_VMCR_VENG0)) != 0;
 }
@@ -444,7 +439,7 @@ int gic_highest_pending(const struct gic *g, const struct a64_gic_cpu *s)
 
 	for (unsigned i = 0; i < g->config.list_registers; i++)
 		if (is_candidate(s, s->lr[i]) &&
-		    (best < 0 || lr_priority(s->lr[i]) < lr_priority(s->lr[best])))
+		    (best < 0 || ICH_LR_PRIORITY(s->lr[i]) < ICH_LR_PRIORITY(s->lr[best])))
 			best = (int)i;
 	return best;
 }
@@ -455,7 +450,7 @@ int gic_signalled(const struct gic *g, const struct a64_gic_cpu *s)
 
 	if (i < 0)
 		return -1;
-	unsigned priority = lr_priority(s->lr[i]);
+	unsigned priority = ICH_LR_PRIORITY(s->lr[i]);
 	bool preempts = priority < s->vmcr >> ICH_VMCR_VPMR_SHIFT &&
 	                (priority & gic_group_mask(s, s->lr[i] & ICH_LR_GROUP)) <
 	                        gic_running_priority(g, s);
