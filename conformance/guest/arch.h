@@ -24,7 +24,8 @@ bool arch_start_cpu(unsigned int n);
 /* What CPU n calls; does not return: it halts when its work is done. */
 _Noreturn void arch_park_cpu(void);
 
-/* The state above, whatever a case has left. Stops the other CPUs. Called before each case. */
+/* The state above, whatever a case has left. Stops the other CPUs. Called
+ * before the first case and after each. */
 void arch_reset(void);
 /* Ends the machine, with a status where it can have one. */
 _Noreturn void arch_end_machine(bool failed);

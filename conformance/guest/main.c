@@ -298,7 +298,6 @@ static void run_one(const struct test_case *test)
 	run.test = test;
 	run.number++;
 	atomic_store(&run.outcome, SUCCESS);
-	arch_reset();
 	print("# start %s\n", run.name);
 	run.work[0].expecting = false;
 	/* The case is only read; the cast is for the general argument. */
@@ -353,6 +352,7 @@ void test_main(const char *command_line)
 		each_case(list_one);
 		arch_end_machine(false);
 	}
+	arch_reset();
 	each_case(run_one);
 	print("# done success=%u skip=%u error=%u failure=%u\n", run.counts[SUCCESS],
 	      run.counts[SKIP], run.counts[ERROR], run.counts[FAILURE]);
