@@ -25,8 +25,9 @@ bool arch_start_cpu(unsigned int n);
 _Noreturn void arch_park_cpu(void);
 
 /* The state above, whatever a case has left. Stops the other CPUs. Called
- * before the first case and after each. */
-void arch_reset(void);
+ * before the first case and after each. False if the machine cannot be brought back: it is then
+ * ended, and whoever reads goes on with the next case in a new one. */
+bool arch_reset(void);
 /* Ends the machine, with a status where it can have one. */
 _Noreturn void arch_end_machine(bool failed);
 

@@ -294,6 +294,7 @@ static void print_result(enum outcome outcome)
 static void run_one(const struct test_case *test)
 {
 	enum outcome outcome;
+	bool usable;
 
 	run.test = test;
 	run.number++;
@@ -302,11 +303,15 @@ static void run_one(const struct test_case *test)
 	run.work[0].expecting = false;
 	/* The case is only read; the cast is for the general argument. */
 	arch_protect(&run.work[0].unwind, call_case, (void *)(uintptr_t)test);
-	arch_reset();
+	usable = arch_reset();
 	outcome = atomic_load(&run.outcome);
 	run.counts[outcome]++;
 	print_result(outcome);
 	run.test = NULL;
+	if (!usable) {
+		print("# unusable\n");
+		arch_end_machine(true);
+	}
 }
 
 /* Calls act for the cases selected, in order; returns how many they are. */

@@ -130,7 +130,7 @@ void control_reset(void)
 	                 : "rax", "memory");
 }
 
-void arch_reset(void)
+bool arch_reset(void)
 {
 	cli();
 	cpus_stop();
@@ -141,6 +141,8 @@ void arch_reset(void)
 	pic_reset();
 	apic_reset();
 	exceptions_reset();
+	/* Some, once their APIC was disabled, do not have it enabled again. */
+	return apic_read(APIC_SVR) == 0x1ff && cpuid(1, 0).edx & BIT(9);
 }
 
 struct cpuid cpuid_checked(uint32_t leaf, uint32_t subleaf)
