@@ -22,11 +22,6 @@ static uint64_t vector_offset(const struct a64_state *s)
 	}
 }
 
-static bool has_feature(struct hc_vcpu *vcpu, unsigned id, unsigned shift)
-{
-	return hc_bits(a64_vm_of(vcpu->vm)->id[id], shift + 3, shift) != 0;
-}
-
 /* UAO, BTYPE, IL and SS become 0. */
 static uint64_t handler_pstate(struct hc_vcpu *vcpu)
 {
@@ -35,9 +30,9 @@ static uint64_t handler_pstate(struct hc_vcpu *vcpu)
 	uint64_t p = s->pstate & (A64_PSTATE_NZCV | A64_PSTATE_PAN | PSTATE_DIT);
 
 	p |= A64_PSTATE_EL1H | A64_PSTATE_DAIF;
-	if (!(sctlr & SCTLR_SPAN) && has_feature(vcpu, A64_ID_AA64MMFR1, 20))
+	if (!(sctlr & SCTLR_SPAN) && a64_id_field(vcpu->vm, A64_ID_AA64MMFR1, 20))
 		p |= A64_PSTATE_PAN;
-	if (sctlr & SCTLR_DSSBS && has_feature(vcpu, A64_ID_AA64PFR1, 4))
+	if (sctlr & SCTLR_DSSBS && a64_id_field(vcpu->vm, A64_ID_AA64PFR1, 4))
 		p |= A64_PSTATE_SSBS;
 	return p;
 }

@@ -56,7 +56,7 @@ struct walk {
 
 static bool has_feature(const struct hc_vcpu *vcpu, unsigned id, unsigned shift, uint64_t least)
 {
-	return hc_bits(a64_vm_of(vcpu->vm)->id[id], shift + 3, shift) >= least;
+	return a64_id_field(vcpu->vm, id, shift) >= least;
 }
 
 /* --- The regime --- */
@@ -114,7 +114,7 @@ static bool is_in_half(const struct walk *w)
 static unsigned output_bits(const struct walk *w)
 {
 	static const uint8_t bits[8] = { 32, 36, 40, 42, 44, 48, 48, 48 };
-	uint64_t own = hc_bits(a64_vm_of(w->vcpu->vm)->id[A64_ID_AA64MMFR0], 2, 0);
+	unsigned own = a64_id_field(w->vcpu->vm, A64_ID_AA64MMFR0, 0);
 
 	return bits[hc_min(own, hc_bits(w->tcr, 34, 32))];
 }

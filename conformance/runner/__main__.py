@@ -74,7 +74,7 @@ def choose(names):
 def list_targets(targets, values):
     """--targets."""
     for target in targets:
-        missing = target.missing(dict(values, image="", append="", cpus=target.cpus, memory=target.memory,
+        missing = target.missing(dict(values, image="", kernels="", append="", cpus=target.cpus, memory=target.memory,
                                       directory=""))
         print(f"{target.key:22} {'no: ' + missing if missing else 'yes'}  {target.about}")
     return PASSED

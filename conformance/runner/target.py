@@ -11,8 +11,8 @@ import tomllib
 ARCHITECTURES = ("x86_64", "aarch64")
 # How a kernel comes, and the file's name in the images' folder.
 IMAGES = {"elf": "conformance.elf", "bzimage": "conformance.bzimage", "image": "conformance.image",
-          "efi": "conformance.efi", "bin": "conformance.bin"}
-PLACEHOLDERS = ("image", "append", "cpus", "memory", "directory", "tree", "hypercore")
+          "efi": "conformance.efi", "bin": "conformance.bin", "rom": "conformance.rom"}
+PLACEHOLDERS = ("image", "kernels", "append", "cpus", "memory", "directory", "tree", "hypercore")
 CHECK_SECONDS = 60
 
 

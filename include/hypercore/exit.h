@@ -73,8 +73,11 @@ struct hc_exit_stage2 {
 struct hc_exit_bus {
 	uint64_t address;
 	uint64_t *value; /* the backend's: what is written, or where what was read goes */
-	uint8_t space;   /* enum hc_space (core/bus.h) */
-	uint8_t width;   /* bytes: 1, 2 or 4 for ports; 1 to 8 for memory, at any alignment */
+	/* AArch64, the backend's: where it says whether nothing answered, which is to be an
+	 * external abort. A PC's bus has none. */
+	bool *is_missed;
+	uint8_t space; /* enum hc_space (core/bus.h) */
+	uint8_t width; /* bytes: 1, 2 or 4 for ports; 1 to 8 for memory, at any alignment */
 	uint8_t write;
 };
 

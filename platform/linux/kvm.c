@@ -350,7 +350,9 @@ void kvm_bus_exit(struct kvm_vcpu *kv, struct hc_exit *exit)
 	exit->reason = HC_EXIT_BUS;
 	kv->value = 0;
 	kv->pending = KVM_PENDING_BUS;
+	kv->is_missed = false;
 	exit->u.bus.value = &kv->value;
+	exit->u.bus.is_missed = &kv->is_missed;
 	if (kv->run->exit_reason == KVM_EXIT_IO)
 		io_exit(kv, &exit->u.bus);
 	else

@@ -13,11 +13,39 @@
 
 /* --- What the next KVM_RUN finishes --- */
 
+/* Nothing answered: the guest gets an external abort, whose address KVM still has, in place of the
+ * access. Kernels before 6.13 would finish the access nevertheless if this is still its exit. */
+static void abort_bus(struct kvm_vcpu *kv)
+{
+	struct kvm_vcpu_events e = { .exception.ext_dabt_pending = 1 };
+	int rc = kvm_ioctl(kv->fd, KVM_SET_VCPU_EVENTS, &e);
+
+	if (rc)
+		kvm_refuse(kv, "KVM_SET_VCPU_EVENTS", rc);
+	kv->run->exit_reason = KVM_EXIT_UNKNOWN;
+	kv->pending = KVM_PENDING_NONE;
+}
+
+/* The abort is in the registers only when KVM_RUN has been entered. */
+static void settle_abort(struct hc_vcpu *vcpu)
+{
+	abort_bus(kvm_vcpu_of(vcpu));
+	int rc = kvm_finish(vcpu);
+
+	if (rc != -EINTR)
+		kvm_refuse(kvm_vcpu_of(vcpu), "KVM_RUN", rc);
+}
+
 static void settle(struct hc_vcpu *vcpu)
 {
-	if (kvm_vcpu_of(vcpu)->pending != KVM_PENDING_BUS)
+	const struct kvm_vcpu *kv = kvm_vcpu_of(vcpu);
+
+	if (kv->pending != KVM_PENDING_BUS)
 		return;
-	kvm_settle_bus(vcpu);
+	if (kv->is_missed)
+		settle_abort(vcpu);
+	else
+		kvm_settle_bus(vcpu);
 	kvm_a64_of(vcpu)->core_known = false;
 }
 
@@ -28,7 +56,9 @@ static void hand_back(struct hc_vcpu *vcpu)
 
 	if (kv->pending == KVM_PENDING_BUS && vcpu->dirty & ~KVM_A64_NEUTRAL)
 		settle(vcpu);
-	if (kv->pending == KVM_PENDING_BUS)
+	if (kv->pending == KVM_PENDING_BUS && kv->is_missed)
+		abort_bus(kv);
+	else if (kv->pending == KVM_PENDING_BUS)
 		kvm_bus_return(kv);
 }
 

@@ -18,6 +18,7 @@ static const struct kvm_extension needed[] = {
 	{ KVM_CAP_ARM_PSCI_0_2, 0, "ARM_PSCI_0_2" },
 	{ KVM_CAP_ARM_USER_IRQ, 0, "ARM_USER_IRQ" },
 	{ KVM_CAP_VCPU_EVENTS, 0, "VCPU_EVENTS" },
+	{ KVM_CAP_ARM_INJECT_EXT_DABT, 0, "ARM_INJECT_EXT_DABT" },
 	{ KVM_CAP_IMMEDIATE_EXIT, 0, "IMMEDIATE_EXIT" },
 };
 

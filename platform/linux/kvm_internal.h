@@ -38,6 +38,7 @@ struct kvm_vcpu {
 	enum kvm_pending pending;
 	unsigned element; /* of a string instruction's exit */
 	uint64_t value;   /* of the access: struct hc_exit_bus.value */
+	bool is_missed;   /* the same */
 	bool stashed;     /* run holds an exit that came while an access was finished */
 
 	bool is_refused; /* KVM did not take a part of the state; failure says which */

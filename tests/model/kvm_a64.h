@@ -40,7 +40,7 @@ struct model_kvm_reg {
 };
 
 struct model_kvm_vcpu {
-	bool is_made, is_initialised, mmio_pending;
+	bool is_made, is_initialised, mmio_pending, abort_pending;
 	uint32_t features;
 	unsigned rt;
 	struct model_kvm_reg regs[320];
