@@ -164,3 +164,5 @@ if __name__ == "__main__":
         sys.exit(USAGE)
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:
+        os._exit(1)  # whoever read has seen enough
