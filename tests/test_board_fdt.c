@@ -430,6 +430,18 @@ static void test_memory_of_the_loader(void **state)
 	assert_int_equal(tree.memory.count, 2);
 	assert_int_equal(tree.memory.r[1].end, 0x70000000);
 	assert_int_equal(tree.reserved.count, 0);
+	assert_string_equal(tree.bootargs, "");
+	assert_int_equal(tree.initrd_size, 0);
+	/* What is not looked at may be anything. */
+	SET("/memory@40000000", "reg", 0, 0x40000000, 0x40000000);
+	SET("/reserved-memory/secret@42000000", "reg", 0);
+	SET("/chosen", "linux,initrd-end", 0, 0x47ffffff);
+	ok(fdt_setprop(blob, node("/chosen"), "bootargs", "xyz", 3));
+	assert_int_equal(read_blob(), 0);
+	assert_string_equal(test_log(), "");
+	assert_int_equal(tree.uarts[0].base, 0x9020000); /* stdout-path */
+	ok(fdt_del_node(blob, node("/memory@40000000")));
+	assert_int_equal(read_blob(), 0);
 	ranges_add(&ram, 0x8080000, 0x80b0000);
 	assert_int_equal(read_blob(), -EPROTO);
 	assert_non_null(strstr(test_log(), "/intc@8000000: its registers at 0x80a0000"));

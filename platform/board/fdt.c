@@ -18,6 +18,7 @@ struct reader {
 	struct board_tree *out;
 	int stdout_node;
 	bool stdout_only;
+	bool boots; /* the tree is the boot loader's word, not only the machine's */
 };
 
 static bool has_name(const struct dt_walk *w, unsigned depth, const char *name)
@@ -656,14 +657,14 @@ static int read_all(struct reader *r)
 
 	read_model(r);
 	gic = dt_walk(&r->w, find_gic, NULL);
-	memory = r->out->memory.count ? 0 : read_memory(r);
+	memory = r->boots ? read_memory(r) : 0;
 	uarts = read_uarts(r);
 	rc = gic < 0 ? gic : memory ? memory : uarts;
 	if (!rc && !gic)
 		rc = hc_error(-ENODEV,
 		              "device tree: no node is an interrupt controller that is known "
 		              "(arm,gic-v3, arm,gic-400, arm,cortex-a15-gic)");
-	if (!rc)
+	if (!rc && r->boots)
 		rc = read_chosen(r);
 	if (!rc)
 		rc = dt_walk(&r->w, visit_other, r);
@@ -683,7 +684,7 @@ uint64_t board_tree_size(const void *header)
 int board_tree_read(struct board_tree *tree, const void *blob, size_t size,
                     const struct ranges *memory)
 {
-	struct reader r = { .w = { .blob = blob }, .out = tree };
+	struct reader r = { .w = { .blob = blob }, .out = tree, .boots = !memory };
 	uint64_t claimed = size < BOARD_TREE_HEADER ? 0 : board_tree_size(blob);
 
 	*tree = (struct board_tree){ 0 };

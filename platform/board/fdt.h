@@ -117,10 +117,12 @@ struct board_tree {
 uint64_t board_tree_size(const void *header);
 
 /* Reads the blob of at most size bytes. Nothing points into it afterwards. memory: the RAM, if the
- * boot loader has said what there is, else NULL: the tree has to. -EPROTO for a blob that is
- * truncated or lies, -ENODEV if the machine lacks memory, a CPU, an interrupt controller or a timer
- * that the board can use, -E2BIG if it has more of something than fits; explained. On failure *tree
- * holds what was read until then: the UARTs are read first, so that a console can say why. */
+ * boot loader has said what there is: what the tree says of it, and the initrd and bootargs of
+ * /chosen, are not looked at then, be they wrong or not there; NULL: the tree is the boot loader's
+ * word. -EPROTO for a blob that is truncated or lies, -ENODEV if the machine lacks memory, a CPU,
+ * an interrupt controller or a timer that the board can use, -E2BIG if it has more of something
+ * than fits; explained. On failure *tree holds what was read until then: the UARTs are read first,
+ * so that a console can say why. */
 int board_tree_read(struct board_tree *tree, const void *blob, size_t size,
                     const struct ranges *memory);
 
