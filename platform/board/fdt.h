@@ -75,7 +75,6 @@ struct board_gic {
 
 struct board_tree {
 	char model[64];
-	uint64_t size; /* of the blob itself, bytes; 0: ACPI */
 
 	/* RAM, as the tree or the boot loader says; and what of it is not free: /memreserve/ and
 	 * /reserved-memory with fixed places. no_map: must not be mapped either. The blob itself
@@ -92,18 +91,17 @@ struct board_tree {
 
 	uint8_t psci; /* enum board_psci: the conduit */
 	bool psci_02; /* version 0.2 or later: the standard function IDs, SYSTEM_OFF and the like */
-	uint32_t psci_cpu_on, psci_cpu_off; /* function IDs */
+	uint32_t psci_cpu_on; /* function ID */
 
 	struct board_gic gic;
 
 	/* Generic timer. */
-	struct board_irq timer_phys, timer_virt, timer_hyp; /* EL1 physical, EL1 virtual, EL2 */
-	uint32_t timer_hz;                                  /* 0: CNTFRQ_EL0 is right */
+	struct board_irq timer_virt, timer_hyp; /* EL1 virtual, EL2 */
+	uint32_t timer_hz;                      /* 0: CNTFRQ_EL0 is right */
 
 	/* The one that /chosen/stdout-path (SPCR) names first, if it names one of them; the others
 	 * as they come. */
 	unsigned uart_count;
-	bool has_stdout;
 	struct board_uart uarts[BOARD_TREE_UARTS];
 
 	struct pci_host pci; /* the first bridge with I/O ports; ecam_size 0: there is none */
