@@ -141,7 +141,7 @@ static bool is_private_valid(const struct gic *g, const struct gic_private *own)
  * of are neither. */
 static bool is_spi_valid(struct gic *g, unsigned spi)
 {
-	const struct gic_bank *b = gic_spi_bank(g, spi);
+	const struct gic_bank *b = &g->bank[gic_spi_bank_index(spi)];
 	bool held = (b->listed | b->active) >> spi % 32 & 1;
 	unsigned holder = g->holder[spi], n = g->dev.vm->cpu_count;
 
@@ -154,7 +154,7 @@ static bool is_listed_valid(struct gic *g, uint32_t listed[GIC_BANKS])
 	for (unsigned i = 0; i < g->dev.vm->cpu_count; i++) {
 		for (unsigned used = g->own[i].lr_used; used; used &= used - 1) {
 			unsigned intid = g->own[i].lr_intid[__builtin_ctz(used)];
-			unsigned bank = intid < 32 ? i : GIC_SPI_BANK + intid / 32 - 1;
+			unsigned bank = gic_bank_index(i, intid / 32);
 
 			if (listed[bank] >> intid % 32 & 1)
 				return false;

@@ -113,9 +113,15 @@ static inline bool gic_bank_exists(const struct gic *g, unsigned bank)
 	                           : bank - GIC_SPI_BANK < gic_spi_banks(g);
 }
 
-static inline struct gic_bank *gic_spi_bank(struct gic *g, unsigned spi)
+/* The bank of INTIDs from 32 k on, as the vCPU of that index sees them. */
+static inline unsigned gic_bank_index(unsigned vcpu, unsigned k)
 {
-	return &g->bank[GIC_SPI_BANK + spi / 32];
+	return k ? GIC_SPI_BANK + k - 1 : vcpu;
+}
+
+static inline unsigned gic_spi_bank_index(unsigned spi)
+{
+	return GIC_SPI_BANK + spi / 32;
 }
 
 /* The vCPU of this VM that the calling CPU handles an exit of, or NULL. */

@@ -36,6 +36,7 @@ static struct a64_gic_cpu *state_of(struct gic_cpu *c)
 	return &a64_state_of(c->vcpu)->gic;
 }
 
+/* That of gic_bank_index(), on whose way to an address there is no multiplication. */
 static struct gic_bank *bank_of(struct gic *g, struct gic_cpu *c, unsigned k)
 {
 	return k ? &g->bank[GIC_SPI_BANK + k - 1] : &g->bank[c->index];
@@ -112,7 +113,7 @@ static void active_ones(struct gic *g, struct gic_cpu *c, uint32_t set[BANKS])
 {
 	set[0] = g->bank[c->index].active;
 	for (unsigned k = 1; k < BANKS; k++)
-		set[k] = g->bank[GIC_SPI_BANK + k - 1].active & c->held[k - 1];
+		set[k] = bank_of(g, c, k)->active & c->held[k - 1];
 }
 
 /* EOIs that found no list register. If all that was active had one, they were of what was not. */
@@ -315,7 +316,7 @@ static void make_plan(struct gic *g, struct gic_cpu *c, struct plan *p)
 	for (unsigned k = 1; k < banks_of(g); k++) {
 		uint32_t held = c->held[k - 1], elsewhere = g->held[k - 1] & ~held;
 
-		b = &g->bank[GIC_SPI_BANK + k - 1];
+		b = bank_of(g, c, k);
 		p->active[k] = b->active & held;
 		p->pending[k] = gic_pending(b) & c->routed[k - 1] & ~elsewhere;
 		if (p->pending[k])
