@@ -30,7 +30,7 @@ static const char help[] =
 	"  -a, --append TEXT    its command line; \"console=ttyS0\" if not given (arm64:\n"
 	"                       \"console=ttyAMA0\")\n"
 	"  -m, --memory SIZE    512M, 2G, ...: at least 16M, in steps of 2M; 512M\n"
-	"  -c, --cpus N         1 to 32; 1\n"
+	"  -c, --cpus N         1 to 32 (arm64 Images: 8 on kvm, 1 on unicorn); 1\n"
 	"  -b, --backend NAME   what runs the guest; auto: the fastest by measurement\n"
 	"                       (hypercore caps lists them); or two, as in kvm,emu\n"
 	"      --switch-every T of two backends, take the other every 100ms, 2s, ...\n"

@@ -422,6 +422,30 @@ static void test_change_after_access(void **state)
 	end_read();
 }
 
+/* The exits that come most often cost no system call but KVM_RUN. */
+static void test_cost_of_exits(void **state)
+{
+	static const struct model_kvm_step steps[] = {
+		{ .kind = MODEL_KVM_READ, .address = DEVICE, .size = 4, .rt = 7 },
+		{ .kind = MODEL_KVM_WRITE, .address = DEVICE, .size = 4, .rt = 7 },
+		{ .kind = MODEL_KVM_SIGNAL },
+	};
+	const struct model_kvm_vcpu *v = &model_kvm.vcpu[0];
+
+	begin_read(); /* the first entry sets the vCPU up */
+	unsigned reads = v->reads, writes = v->writes;
+
+	model_kvm_script(0, steps, HC_ARRAY_SIZE(steps));
+	assert_int_equal(one_exit(), HC_EXIT_BUS);
+	assert_int_equal(one_exit(), HC_EXIT_BUS);
+	assert_int_equal(one_exit(), HC_EXIT_INTERRUPT);
+	assert_int_equal(v->reads, reads);
+	assert_int_equal(v->writes, writes);
+	kvm_backend.put(vm->vcpus[0]);
+	assert_int_equal(device.reads, 2);
+	end();
+}
+
 /* Where nothing answers: the same abort as from any other backend, in place of the access. */
 
 static const struct model_kvm_step misses[] = {
@@ -768,6 +792,7 @@ int main(void)
 		TEST(state_after_access),
 		TEST(change_after_access),
 		TEST(kick),
+		TEST(cost_of_exits),
 		TEST(nothing_answers),
 		TEST(state_after_miss),
 		TEST(answers_after_miss),

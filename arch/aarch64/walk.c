@@ -14,7 +14,6 @@
 
 #include "arch/aarch64/internal.h"
 
-#define SCTLR_M    HC_BIT(0)
 #define SCTLR_WXN  HC_BIT(19)
 #define SCTLR_EPAN HC_BIT(57)
 
@@ -285,7 +284,7 @@ int a64_translate(struct hc_vcpu *vcpu, gva_t gva, enum hc_access access, bool u
 		          .access = access,
 		          .user = user };
 
-	if (!(w.sctlr & SCTLR_M))
+	if (!(w.sctlr & A64_SCTLR_M))
 		return translate_flat(&w, gpa, fsc);
 	choose_half(&w, s);
 	if (w.half.disabled || w.half.el0_disabled || !is_size_ok(&w) || !is_in_half(&w))

@@ -81,6 +81,8 @@ struct hc_exit_bus {
 	uint8_t write;
 };
 
+/* Of HC_EXIT_BUS and HC_EXIT_INTERRUPT only traces show the pc: a backend that would need a system
+ * call for it leaves pc and next_pc 0. */
 struct hc_exit {
 	enum hc_exit_reason reason;
 	uint64_t pc;      /* guest RIP or PC at the exit */
@@ -107,7 +109,6 @@ struct hc_exit {
 		} sysreg;
 		struct {
 			uint16_t immediate;
-			uint8_t is_smc;
 		} call;
 		struct {
 			uint64_t syndrome; /* ESR_EL2 */

@@ -121,6 +121,7 @@ static int one_reg(struct model_kvm_vcpu *v, struct kvm_one_reg *arg, bool write
 	if (!r)
 		return -ENOENT;
 	if (!write) {
+		v->reads++;
 		memcpy(user, r->bytes, size);
 		return 0;
 	}
@@ -210,7 +211,6 @@ static int call(struct model_kvm_vcpu *v, uint32_t number)
 	if (is_forwarded(number)) {
 		run->exit_reason = KVM_EXIT_HYPERCALL;
 		run->hypercall.nr = number;
-		run->hypercall.longmode = 0;
 		return 0;
 	}
 	if (number != 0x84000008 && number != 0x84000009)

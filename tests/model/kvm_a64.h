@@ -44,7 +44,7 @@ struct model_kvm_vcpu {
 	uint32_t features;
 	unsigned rt;
 	struct model_kvm_reg regs[320];
-	unsigned reg_count, writes;         /* of registers by KVM_SET_ONE_REG */
+	unsigned reg_count, reads, writes;  /* of registers by KVM_GET_ONE_REG, KVM_SET_ONE_REG */
 	const struct model_kvm_step *steps; /* then the guest switches the machine off */
 	unsigned count, at, entries;
 	bool irq, fiq;

@@ -9,9 +9,8 @@
 #include "core/irq.h"
 #include "core/log.h"
 
-#define V2_MAX_VCPUS 8
-#define SGI_EDGES    UINT32_C(0xffff)
-#define LINKABLE     (UINT32_C(1) << A64_PPI_VTIMER) /* to the physical one */
+#define SGI_EDGES UINT32_C(0xffff)
+#define LINKABLE  (UINT32_C(1) << A64_PPI_VTIMER) /* to the physical one */
 
 /* MPIDR_EL1 (Arm ARM D17.2.101): Aff3 lies above the others. */
 static uint32_t affinity_of(uint64_t mpidr)
@@ -132,7 +131,7 @@ static bool is_private_valid(const struct gic *g, const struct gic_private *own)
 		if ((own->lr_used >> i & 1) && own->lr_intid[i] >= limit)
 			return false;
 	for (unsigned i = 0; i < GIC_SGIS; i++)
-		if (own->source_listed[i] >= V2_MAX_VCPUS)
+		if (own->source_listed[i] >= GIC_V2_MAX_VCPUS)
 			return false;
 	return own->asleep <= 1;
 }
@@ -265,7 +264,7 @@ static const struct hc_device_ops device = {
 
 static int check_config(const struct hc_vm *vm, const struct gic_config *c)
 {
-	unsigned most = c->version == 2 ? V2_MAX_VCPUS : A64_MAX_VCPUS;
+	unsigned most = c->version == 2 ? GIC_V2_MAX_VCPUS : A64_MAX_VCPUS;
 
 	if (c->version != 2 && c->version != 3)
 		return hc_error(-EINVAL, "GIC: version %u, there are 2 and 3", c->version);

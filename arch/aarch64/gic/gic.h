@@ -24,8 +24,9 @@
 
 #include "arch/aarch64/a64.h"
 
-#define GIC_SPI_FIRST 32 /* INTID of the first shared interrupt; device line n is SPI n */
-#define GIC_SPURIOUS  1023
+#define GIC_SPI_FIRST    32 /* INTID of the first shared interrupt; device line n is SPI n */
+#define GIC_SPURIOUS     1023
+#define GIC_V2_MAX_VCPUS 8 /* that a GICv2 can interrupt (IHI 0048) */
 
 struct gic_config {
 	unsigned version;        /* 2 or 3 */

@@ -39,7 +39,7 @@ static struct a64_gic_cpu *state_of(struct gic_cpu *c)
 /* That of gic_bank_index(), on whose way to an address there is no multiplication. */
 static struct gic_bank *bank_of(struct gic *g, struct gic_cpu *c, unsigned k)
 {
-	return k ? &g->bank[GIC_SPI_BANK + k - 1] : &g->bank[c->index];
+	return &g->bank[gic_bank_index(c->index, k)];
 }
 
 static unsigned banks_of(const struct gic *g)
