@@ -732,9 +732,16 @@ static void test_two_backends(void **state)
 	assert_int_equal(virt_create(&vm, &backend, &config), -EOPNOTSUPP);
 	assert_non_null(strstr(test_log(), "GICv2"));
 	second_offer = offer;
+	offer.gic_list_registers = 7;
+	second_offer.gic_priority_bits = 6;
+	second_offer.gpa_bits = 36;
 	config.switch_ns = 1000;
 	vm = make();
 	assert_int_equal(vm->switch_ns, 1000);
+	assert_int_equal(vm->info.gic_version, 3);
+	assert_int_equal(vm->info.gic_list_registers, 4);
+	assert_int_equal(vm->info.gic_priority_bits, 5);
+	assert_int_equal(vm->info.gpa_bits, 36);
 	destroy(vm);
 }
 
