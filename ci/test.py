@@ -12,6 +12,7 @@ import unittest
 import xml.etree.ElementTree as xml
 
 import common
+import conform
 import guest
 from common import ALL_PRESETS, BUILD, HOSTED_PRESETS, JOBS, ROOT, Failure, Progress, build_preset, \
     colour
@@ -175,6 +176,18 @@ def prepare_boot():
         guest.initramfs(arch)
 
 
+def conformance(report, _):
+    """The test kernels on all backends and on bare emulators: no unexplained difference."""
+    if not report.run("conformance", "kernels and board images", conform.prepare):
+        return
+    with Progress("conformance"):
+        found, printed = conform.run_suite()
+    for result in conform.results(found):
+        report.add(Result("conformance", *result))
+    if not found["ok"]:
+        print(printed, flush=True)
+
+
 def lint(report, _):
     """What ./dev lint finds."""
     import lint as checks
@@ -264,8 +277,8 @@ def stress(report, _):
     report.run("stress", f"{STRESS_CPUS} CPUs, the same output as QEMU", same)
 
 
-SUITES = {"build": build, "unit": unit, "oracle": oracle, "boot": boot, "stress": stress,
-          "lint": lint}
+SUITES = {"build": build, "unit": unit, "oracle": oracle, "boot": boot, "conformance": conformance,
+          "stress": stress, "lint": lint}
 
 
 def main(words):
