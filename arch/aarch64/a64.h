@@ -158,35 +158,7 @@ void a64_raise_external(struct hc_vcpu *vcpu, gva_t far, bool fetch, bool write)
 /* A virtual SError with this ISS is to be taken. */
 void a64_raise_serror(struct hc_vcpu *vcpu, uint32_t iss);
 
-/* --- Policies that backends program into the hardware --- */
-
-enum a64_sysreg_kind {
-	A64_SYS_DIRECT,   /* guest and hardware share it: no exit. Functions for backends that do */
-	A64_SYS_EMULATED, /* read and write functions */
-	A64_SYS_CONSTANT, /* reads give the row's value; read only: writes are UNDEFINED */
-	A64_SYS_IGNORED   /* reads give the row's value, writes are dropped */
-};
-
-struct a64_sysreg {
-	uint32_t number; /* A64_SYSREG() */
-	enum a64_sysreg_kind kind;
-	const char *name;
-	uint64_t value;
-	uint64_t (*read)(struct hc_vcpu *vcpu, const struct a64_sysreg *reg); /* NULL: see is_wo */
-	/* NULL: read only. */
-	void (*write)(struct hc_vcpu *vcpu, const struct a64_sysreg *reg, uint64_t value);
-	/* Whether this guest has it; NULL: all have. */
-	bool (*present)(struct hc_vcpu *vcpu, const struct a64_sysreg *reg);
-	bool el0;   /* EL0 may access it */
-	bool is_wo; /* write only: reads are UNDEFINED */
-};
-
-/* All that the guest has, sorted by number. What is not in it is UNDEFINED to the guest. */
-extern const struct a64_sysreg a64_sysregs[];
-extern const unsigned a64_sysreg_count;
-
-/* The register's row, or NULL. */
-const struct a64_sysreg *a64_find_sysreg(uint32_t number);
+/* --- What the CPU is, of which the guest's ID registers show what they may --- */
 
 /* The physical CPU's ID register of that number: Op0 3, Op1 0, CRn 0. MIDR_EL1, CTR_EL0 and
  * DCZID_EL0 too. Each image links one implementation: arch/aarch64/el2/hw.c where the CPU is one,

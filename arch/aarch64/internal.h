@@ -26,6 +26,29 @@ int a64_exit_sysreg(struct hc_vcpu *vcpu, struct hc_exit *exit);
 int a64_exit_stage2(struct hc_vcpu *vcpu, struct hc_exit *exit);
 int a64_exit_bus(struct hc_vcpu *vcpu, struct hc_exit *exit);
 
+/* A system register that the guest has. On most backends the guest uses part of them without an
+ * exit. */
+struct a64_sysreg {
+	uint32_t number; /* A64_SYSREG() */
+	const char *name;
+	uint64_t value;
+	/* NULL: reads give the value, or are UNDEFINED if is_wo. */
+	uint64_t (*read)(struct hc_vcpu *vcpu, const struct a64_sysreg *reg);
+	/* NULL: writes are UNDEFINED. */
+	void (*write)(struct hc_vcpu *vcpu, const struct a64_sysreg *reg, uint64_t value);
+	/* Whether this guest has it; NULL: all have. */
+	bool (*present)(struct hc_vcpu *vcpu, const struct a64_sysreg *reg);
+	bool el0;   /* EL0 may access it */
+	bool is_wo; /* write only */
+};
+
+/* sysregs.c: all of them, sorted by number. What is not in it is UNDEFINED to the guest. */
+extern const struct a64_sysreg a64_sysregs[];
+extern const unsigned a64_sysreg_count;
+
+/* The register's row, or NULL. */
+const struct a64_sysreg *a64_find_sysreg(uint32_t number);
+
 /* Rows' functions: debug.c, timer.c. Their numbers are in sysregs.c's table. */
 uint64_t a64_debug_read(struct hc_vcpu *vcpu, const struct a64_sysreg *reg);
 void a64_debug_write(struct hc_vcpu *vcpu, const struct a64_sysreg *reg, uint64_t value);
