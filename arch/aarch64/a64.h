@@ -183,10 +183,6 @@ static inline unsigned a64_id_field(struct hc_vm *vm, unsigned index, unsigned l
 #define A64_PPI_VTIMER 27 /* EL1 virtual timer */
 #define A64_PPI_PMU    23
 
-/* The virtual timer's output as the hardware shows it: CNTV_CTL_EL0 enabled, not masked, and due.
- * Makes group TIMER valid. */
-bool a64_vtimer_output(struct hc_vcpu *vcpu);
-
 /* The vCPU is about to sleep / runs again: a timer of the core stands in for CNTV. True: its
  * interrupt is there already. */
 bool a64_timers_halt(struct hc_vcpu *vcpu);
