@@ -136,9 +136,9 @@ static void test_all_numbers(void **state)
 			continue;
 		assert_false(
 			access(&r, n % 3 ? A64_PSTATE_EL1H : A64_PSTATE_EL0T, n, n & 1, &value));
-		undefined += n % 3 != 0;
+		undefined += n % 3 != 0; /* EL0's are its own affair */
+		assert_int_equal(a64_vm_of(r.vm)->undefined_sysreg, undefined > 0);
 	}
-	assert_int_equal(a64_vm_of(r.vm)->undefined_sysregs, undefined);
 	/* One line. */
 	assert_non_null(strstr(test_log(), "(not known here) written"));
 	assert_null(strstr(strstr(test_log(), "UNDEFINED") + 1, "UNDEFINED"));

@@ -45,8 +45,9 @@ struct a64_vm {
 	struct gic *gic;           /* NULL until a machine has made it */
 	unsigned gic_version;      /* 2, 3; 0: none. a64_set_gic_version() */
 	uint64_t cntvoff;          /* CNTPCT at creation: all vCPUs' virtual counters begin at 0 */
-	_Atomic uint64_t undefined_sysregs; /* accesses to registers that the guest does not have */
-	_Atomic bool refused_access; /* one to a device that is not emulated, which was told */
+	/* Was told: an access to a register that the guest does not have, and one to a device that
+	 * is not emulated. */
+	_Atomic bool undefined_sysreg, refused_access;
 };
 
 struct a64_vcpu {
@@ -181,7 +182,6 @@ static inline unsigned a64_id_field(struct hc_vm *vm, unsigned index, unsigned l
 
 #define A64_PPI_PTIMER 30 /* EL1 physical timer */
 #define A64_PPI_VTIMER 27 /* EL1 virtual timer */
-#define A64_PPI_PMU    23
 
 /* The vCPU is about to sleep / runs again: a timer of the core stands in for CNTV. True: its
  * interrupt is there already. */

@@ -296,14 +296,14 @@ static bool may_access(struct hc_vcpu *vcpu, const struct a64_sysreg *reg, bool 
 
 /* EL0's attempts are its own affair. Of the others, the first gets a line: guests may try what
  * their ID registers tell them they do not have. */
-static __attribute__((noinline, cold)) void count_undefined(struct hc_vcpu *vcpu,
-                                                            const struct hc_exit *exit,
-                                                            const struct a64_sysreg *reg)
+static __attribute__((noinline, cold)) void tell_undefined(struct hc_vcpu *vcpu,
+                                                           const struct hc_exit *exit,
+                                                           const struct a64_sysreg *reg)
 {
 	uint32_t n = exit->u.sysreg.number;
 
 	if (a64_is_el0(a64_state_of(vcpu)) ||
-	    atomic_fetch_add(&a64_vm_of(vcpu->vm)->undefined_sysregs, 1))
+	    atomic_exchange(&a64_vm_of(vcpu->vm)->undefined_sysreg, true))
 		return;
 	hc_log(HC_LOG_INFO,
 	       "vm %s: vcpu %u: S%u_%u_C%u_C%u_%u (%s) %s at pc %#llx: UNDEFINED, as later ones",
@@ -332,7 +332,7 @@ int a64_exit_sysreg(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	struct a64_state *s = a64_state_of(vcpu);
 
 	if (!may_access(vcpu, reg, exit->u.sysreg.write)) {
-		count_undefined(vcpu, exit, reg);
+		tell_undefined(vcpu, exit, reg);
 		a64_raise_undefined(vcpu);
 		return HC_ACT_RESUME;
 	}

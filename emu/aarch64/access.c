@@ -358,13 +358,12 @@ static int zero(const struct run *r)
 
 static unsigned access_of(const struct a64_ldst *i)
 {
-	static const uint8_t by_kind[] = {
+	static const uint8_t by_kind[A64_LDST_ZERO + 1] = {
 		[A64_LDST_ATOMIC] = A64_ACCESS_ATOMIC,
 		[A64_LDST_SWAP] = A64_ACCESS_ATOMIC,
 		[A64_LDST_CAS] = A64_ACCESS_ATOMIC,
 		[A64_LDST_LOAD_EX] = A64_ACCESS_EXCLUSIVE,
 		[A64_LDST_STORE_EX] = A64_ACCESS_EXCLUSIVE,
-		[A64_LDST_ZERO] = A64_ACCESS_ZERO,
 	};
 
 	return by_kind[i->kind] | (i->is_user ? A64_ACCESS_USER : 0u);
