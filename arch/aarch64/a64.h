@@ -105,18 +105,13 @@ void a64_set_gic_version(struct hc_vm *vm, unsigned version);
 /* Ends an instruction that an exit handler carried out: moves PC on, and takes the step trap of
  * MDSCR_EL1.SS by clearing PSTATE.SS (Arm ARM D2.12). BTYPE goes too: it is of the instruction
  * before. */
-void a64_skip(struct hc_vcpu *vcpu, uint64_t next_pc);
-
-/* Register rt of a load, store, MRS or MSR: 31 is the zero register. */
-static inline uint64_t a64_get_x(const struct a64_state *s, unsigned rt)
+static inline void a64_skip(struct hc_vcpu *vcpu, uint64_t next_pc)
 {
-	return rt < 31 ? s->x[rt] : 0;
-}
+	struct a64_state *s = a64_state_of(vcpu);
 
-static inline void a64_set_x(struct a64_state *s, unsigned rt, uint64_t value)
-{
-	if (rt < 31)
-		s->x[rt] = value;
+	s->pc = next_pc;
+	s->pstate &= ~(A64_PSTATE_SS | A64_PSTATE_BTYPE);
+	hc_vcpu_dirty(vcpu, A64_G_CORE);
 }
 
 /* --- Exceptions, taken to EL1 at once in the neutral state (Arm ARM D1.3.2, D1.3.6) --- */

@@ -91,16 +91,6 @@ int a64_translate(struct hc_vcpu *vcpu, gva_t gva, enum hc_access access, bool u
 /* The instruction at PC, with the same results. */
 int a64_fetch(struct hc_vcpu *vcpu, uint32_t *insn, uint32_t *fsc);
 
-/* a64_skip() without a call. */
-static inline void a64_advance(struct hc_vcpu *vcpu, uint64_t next_pc)
-{
-	struct a64_state *s = a64_state_of(vcpu);
-
-	s->pc = next_pc;
-	s->pstate &= ~(A64_PSTATE_SS | A64_PSTATE_BTYPE);
-	hc_vcpu_dirty(vcpu, A64_G_CORE);
-}
-
 static inline bool a64_is_el0(const struct a64_state *s)
 {
 	return (s->pstate & 0xf) == A64_PSTATE_EL0T; /* AArch32's User mode as well */
@@ -109,12 +99,6 @@ static inline bool a64_is_el0(const struct a64_state *s)
 static inline bool a64_is_aarch32(const struct a64_state *s)
 {
 	return (s->pstate & 0x10) != 0;
-}
-
-/* The low size bytes (1, 2, 4, 8). */
-static inline uint64_t a64_low_bytes(uint64_t value, unsigned size)
-{
-	return size < 8 ? value & (HC_BIT(size * 8) - 1) : value;
 }
 
 #endif

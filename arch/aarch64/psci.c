@@ -267,7 +267,7 @@ int a64_exit_hypercall(struct hc_vcpu *vcpu, struct hc_exit *exit)
 		a64_raise_undefined(vcpu);
 		return HC_ACT_RESUME;
 	}
-	a64_advance(vcpu, exit->next_pc);
+	a64_skip(vcpu, exit->next_pc);
 	if (!fn)
 		fn = find_arch_function(call.number);
 	s->x[0] = (uint64_t)(fn && !exit->u.call.immediate ? fn(vcpu, &call) : PSCI_NOT_SUPPORTED);

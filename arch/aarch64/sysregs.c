@@ -340,6 +340,6 @@ int a64_exit_sysreg(struct hc_vcpu *vcpu, struct hc_exit *exit)
 		a64_set_x(s, exit->u.sysreg.rt, reg->read ? reg->read(vcpu, reg) : reg->value);
 	else
 		reg->write(vcpu, reg, a64_get_x(s, exit->u.sysreg.rt));
-	a64_advance(vcpu, exit->next_pc);
+	a64_skip(vcpu, exit->next_pc);
 	return HC_ACT_RESUME;
 }

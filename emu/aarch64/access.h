@@ -45,7 +45,4 @@ int a64_ldst_run(const struct a64_ldst *insn, struct a64_state *state,
 /* Where its access begins. */
 gva_t a64_ldst_address(const struct a64_ldst *insn, const struct a64_state *state);
 
-/* What it transfers, in bytes: 0 for a prefetch; not known for DC ZVA. */
-unsigned a64_ldst_bytes(const struct a64_ldst *insn);
-
 #endif
