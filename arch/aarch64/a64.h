@@ -43,7 +43,6 @@ struct a64_vm {
 	struct hc_vm vm;           /* first */
 	uint64_t id[A64_ID_COUNT]; /* the policy of idregs.c, applied to the physical CPU's */
 	struct gic *gic;           /* NULL until a machine has made it */
-	unsigned gic_version;      /* 2, 3; 0: none. a64_set_gic_version() */
 	uint64_t cntvoff;          /* CNTPCT at creation: all vCPUs' virtual counters begin at 0 */
 	/* Was told: an access to a register that the guest does not have, and one to a device that
 	 * is not emulated. */
@@ -99,7 +98,8 @@ static inline uint64_t a64_affinity(unsigned id)
 	return (uint64_t)(id / 16) << 8 | id % 16;
 }
 
-/* Which GIC the guest has, before the VM starts: ID_AA64PFR0_EL1 and ICC_* follow. */
+/* Which GIC the guest has, 2 or 3, or none (0), before the VM starts: ID_AA64PFR0_EL1 and ICC_*
+ * follow. */
 void a64_set_gic_version(struct hc_vm *vm, unsigned version);
 
 /* Ends an instruction that an exit handler carried out: moves PC on, and takes the step trap of

@@ -68,7 +68,7 @@ static void send_sgi(struct hc_vcpu *vcpu, const struct a64_sysreg *reg, uint64_
 
 static bool has_interface(struct hc_vcpu *vcpu, const struct a64_sysreg *reg)
 {
-	return a64_vcpu_of(vcpu)->gic && a64_vm_of(vcpu->vm)->gic_version == 3;
+	return a64_vcpu_of(vcpu)->gic && a64_id_field(vcpu->vm, A64_ID_AA64PFR0, 24);
 }
 
 /* --- The table --- */
