@@ -145,6 +145,14 @@ int hc_vm_map_device(struct hc_vm *vm, gpa_t gpa, uint64_t size, hpa_t hpa)
 	          : 0;
 }
 
+/* Before a guest can reach it. */
+static void clean(struct hc_vm *vm, const void *p, uint64_t size)
+{
+	for (unsigned i = 0; i < HC_VM_BACKENDS && vm->parts[i].ops; i++)
+		if (vm->parts[i].ops->clean)
+			vm->parts[i].ops->clean(p, size);
+}
+
 int hc_vm_add_slot(struct hc_vm *vm, gpa_t gpa, uint64_t size, void *host, uint32_t flags)
 {
 	struct hc_memory *m = &vm->memory;
@@ -164,6 +172,7 @@ int hc_vm_add_slot(struct hc_vm *vm, gpa_t gpa, uint64_t size, void *host, uint3
 		                HC_MAX_SLOTS);
 	const struct hc_slot slot = { gpa.v, size, host, flags };
 
+	clean(vm, host, size);
 	rc = map_slot(vm, &slot);
 	if (rc)
 		return hc_error(rc, "vm %s: cannot map %#llx bytes at %#llx", vm->name,

@@ -45,7 +45,6 @@ struct el2_cpu {
 struct el2_vm {
 	_Atomic uint64_t vmid;                      /* with its generation; 0: none yet */
 	uint64_t vtcr, root;                        /* VTCR_EL2; VTTBR_EL2 without the VMID */
-	_Atomic bool clean;                         /* its memory was cleaned to the PoC */
 	struct el2_vcpu *_Atomic last[HC_MAX_CPUS]; /* which of its vCPUs ran on the CPU last */
 };
 
