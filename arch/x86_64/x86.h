@@ -27,6 +27,7 @@ struct x86_cpuid_entry {
 };
 
 #define X86_CPUID_ENTRIES 64
+#define X86_MSR_XSS       0xda0 /* IA32_XSS: what XSAVES may save of the supervisor's */
 #define X86_MSR_LOW       0x700 /* MSRs from 0, and from C0000000h, that have a row each */
 #define X86_MSR_HIGH      0x200
 
