@@ -332,14 +332,17 @@ static void test_writes_are_cleaned(void **state)
 	struct hc_vm *vm = &rig_vms[0].vm;
 
 	rig_start(&rig_plain);
-	vm->memory.slots[0] = (struct hc_slot){ 0x10000, sizeof(ram), (uint8_t *)ram, 0 };
+	vm->memory.slots[0] =
+		(struct hc_slot){ .gpa = 0x10000, .size = sizeof(ram), .host = (uint8_t *)ram };
 	vm->memory.count = 1;
 	el2_backend.written(vm, gpa_of(0x10ff8), 16);
 	assert_true(model_was_cleaned(ram + 0xff8) && model_was_cleaned(ram + 0x1007));
 	assert_false(model_was_cleaned(ram + 0xff0) || model_was_cleaned(ram + 0x1008));
 	/* Across slots. */
 	vm->memory.slots[0].size = HC_PAGE_SIZE;
-	vm->memory.slots[1] = (struct hc_slot){ 0x11000, HC_PAGE_SIZE, (uint8_t *)ram + 0x3000, 0 };
+	vm->memory.slots[1] = (struct hc_slot){ .gpa = 0x11000,
+		                                .size = HC_PAGE_SIZE,
+		                                .host = (uint8_t *)ram + 0x3000 };
 	vm->memory.count = 2;
 	el2_backend.written(vm, gpa_of(0x10ff0), 0x20);
 	assert_true(model_was_cleaned(ram + 0xff0) && model_was_cleaned(ram + 0x300f));
