@@ -28,7 +28,10 @@ enum a64_power { A64_POWER_ON, A64_POWER_OFF, A64_POWER_ON_PENDING, A64_POWER_ST
 
 #define A64_ID_AT(crm, op2) (((crm)-1) * 8 + (op2))
 
-/* Index in a64_vm.id[] of those that are looked at elsewhere. */
+/* The register's number. */
+#define A64_ID_NUMBER(index) A64_SYSREG(3, 0, 0, 1 + (index) / 8, (index) % 8)
+
+/* Index of those that are looked at elsewhere. */
 #define A64_ID_AA64PFR0  A64_ID_AT(4, 0)
 #define A64_ID_AA64PFR1  A64_ID_AT(4, 1)
 #define A64_ID_AA64DFR0  A64_ID_AT(5, 0)
@@ -190,6 +193,18 @@ const struct a64_sysreg *a64_find_sysreg(uint32_t number);
  * a table in the unit tests. */
 uint64_t a64_host_id(uint32_t number);
 
+/* Four bits, from bit low on, of the ID register with that index: the physical CPU's, the guest's.
+ */
+static inline unsigned a64_host_field(unsigned index, unsigned low)
+{
+	return (unsigned)hc_bits(a64_host_id(A64_ID_NUMBER(index)), low + 3, low);
+}
+
+static inline unsigned a64_id_field(struct hc_vm *vm, unsigned index, unsigned low)
+{
+	return (unsigned)hc_bits(a64_vm_of(vm)->id[index], low + 3, low);
+}
+
 /* --- Timers: interrupts of the guest's (PPIs), as Linux and QEMU's virt machine have them --- */
 
 #define A64_PPI_PTIMER 30 /* EL1 physical timer */
@@ -210,11 +225,16 @@ void a64_timers_wake(struct hc_vcpu *vcpu);
 /* Adds size bytes of RAM (a multiple of 2 MiB) at base. */
 int a64_add_ram(struct hc_vm *vm, gpa_t base, uint64_t size);
 
+/* An arm64 Image; a file that nothing is known of and that begins with what may be an A64
+ * instruction. */
+bool a64_is_image(const void *file, uint64_t size);
+bool a64_is_program(const void *file, uint64_t size);
+
 /* Loads an arm64 Image (Documentation/arm64/booting.rst of Linux; also 4.x kernels with
- * text_offset), puts the device tree and initrd behind it, and sets CPU 0 to enter it at EL1 with
- * x0 = the device tree. ram: where the RAM is. -ENOEXEC (not an Image: says what it looks like),
- * -EPROTO (truncated or inconsistent), -ENOMEM (the guest's RAM is too small: says how much is
- * needed). */
+ * text_offset) or a program without a header, puts the device tree and initrd behind it, and sets
+ * CPU 0 to enter it at EL1 with x0 = the device tree. ram: where the RAM is. -ENOEXEC (neither:
+ * says what it looks like), -EPROTO (truncated or inconsistent), -ENOMEM (the guest's RAM is too
+ * small: says how much is needed). */
 struct a64_boot {
 	gpa_t ram;
 	uint64_t ram_size;

@@ -94,7 +94,7 @@ void el2_set_cptr(struct el2_cpu *c, uint64_t cptr);
 
 /* selftest.c: runs a small guest on the calling CPU, which is switched on. 0, -ENOMEM, or
  * -EOPNOTSUPP with *why a constant. */
-int el2_selftest(struct el2_cpu *c, const char **why);
+int el2_selftest(const char **why);
 
 /* state.c */
 void el2_get_state(struct hc_vcpu *vcpu, uint32_t groups);
@@ -130,7 +130,8 @@ void el2_timer_set_active(struct el2_vcpu *ev, bool active);
 /* run.c */
 void el2_run(struct hc_vcpu *vcpu, struct hc_exit *exit);
 
-/* tlb.c */
+/* tlb.c. VTCR_EL2 for a stage 2. */
+uint64_t el2_vtcr(const struct s2 *s2);
 void el2_invalidate(struct hc_vm *vm, gpa_t gpa, uint64_t size);
 void el2_written(struct hc_vm *vm, gpa_t gpa, uint64_t size);
 /* Makes vcpu's VM the one that the CPU translates for. */
