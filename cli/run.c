@@ -38,6 +38,7 @@ static const char help[] =
 	"                       a second one ttyS1; stdio\n"
 	"      --name TEXT      for messages; guest\n"
 	"      --stats          print statistics at the end\n"
+	"      --dirty-stats T  say every 500ms, 1s, ... how much memory the guest wrote\n"
 	"      --trace FILE     write the last events of each CPU there at the end\n"
 	"  -q, --quiet          only warnings and errors\n"
 	"Keys on a terminal: Ctrl-a x ends the machine, Ctrl-a s prints statistics,\n"
@@ -181,6 +182,7 @@ static int create(struct run *r)
 	c.initrd_size = r->initrd.size;
 	c.cmdline = o->append ? o->append : linux_guest_of(r->kernel.data, r->kernel.size)->console;
 	c.switch_ns = o->switch_ns;
+	c.dirty_ns = o->dirty_ns;
 	c.exit_port = CLI_EXIT_PORT;
 	for (unsigned i = 0; !rc && i < HC_ARRAY_SIZE(o->serial) && o->serial[i]; i++)
 		rc = serial_open(&r->serial[i], o->serial[i], i, &c);

@@ -179,10 +179,13 @@ int hc_vm_add_slot(struct hc_vm *vm, gpa_t gpa, uint64_t size, void *host, uint3
 		rc = find_room(vm, gpa.v, size, &at);
 	if (rc)
 		return rc;
+	if (atomic_load(&vm->dirty.on))
+		return hc_error(-EBUSY, "vm %s: memory at %#llx: not while writes are logged",
+		                vm->name, (unsigned long long)gpa.v);
 	if (m->count == HC_MAX_SLOTS)
 		return hc_error(-ENOSPC, "vm %s: more than %d pieces of memory", vm->name,
 		                HC_MAX_SLOTS);
-	const struct hc_slot slot = { gpa.v, size, host, flags };
+	const struct hc_slot slot = { .gpa = gpa.v, .size = size, .host = host, .flags = flags };
 
 	rc = map_slot(vm, &slot);
 	if (rc)
@@ -253,6 +256,7 @@ void hc_vm_free_memory(struct hc_vm *vm)
 
 	if (vm->s2.root.v)
 		s2_destroy(&vm->s2);
+	hc_dirty_free(vm);
 	for (unsigned i = 0; i < m->count; i++)
 		if (m->slots[i].flags & HC_SLOT_OWNED)
 			hc_platform_free_pages(m->slots[i].host, order_of(m->slots[i].size));
@@ -261,7 +265,7 @@ void hc_vm_free_memory(struct hc_vm *vm)
 
 /* --- Access --- */
 
-static struct hc_slot *find_slot(struct hc_memory *m, uint64_t gpa)
+struct hc_slot *hc_mem_slot(struct hc_memory *m, uint64_t gpa)
 {
 	unsigned low = 0, high = m->count;
 
@@ -281,7 +285,7 @@ static struct hc_slot *find_slot(struct hc_memory *m, uint64_t gpa)
 
 void *hc_mem_ptr(struct hc_vm *vm, gpa_t gpa, uint64_t len, bool want_write)
 {
-	struct hc_slot *s = find_slot(&vm->memory, gpa.v);
+	struct hc_slot *s = hc_mem_slot(&vm->memory, gpa.v);
 
 	if (!s || len > s->size - (gpa.v - s->gpa) || (want_write && s->flags & HC_SLOT_READONLY))
 		return NULL;
@@ -291,7 +295,7 @@ void *hc_mem_ptr(struct hc_vm *vm, gpa_t gpa, uint64_t len, bool want_write)
 /* The part of [gpa, gpa + len) that lies in one slot. NULL if there is none. */
 static uint8_t *chunk(struct hc_vm *vm, uint64_t gpa, uint64_t len, bool want_write, uint64_t *n)
 {
-	struct hc_slot *s = find_slot(&vm->memory, gpa);
+	struct hc_slot *s = hc_mem_slot(&vm->memory, gpa);
 
 	if (!s || (want_write && s->flags & HC_SLOT_READONLY))
 		return NULL;
@@ -327,6 +331,7 @@ int hc_mem_read(struct hc_vm *vm, gpa_t gpa, void *buf, uint64_t len)
 
 void hc_mem_wrote(struct hc_vm *vm, gpa_t gpa, uint64_t len)
 {
+	hc_dirty_mark(vm, gpa, len);
 	for (unsigned i = 0; i < HC_VM_BACKENDS && vm->parts[i].ops; i++)
 		if (vm->parts[i].ops->written)
 			vm->parts[i].ops->written(vm, gpa, len);

@@ -7,6 +7,7 @@
 
 #include "core/arch.h"
 #include "core/bus.h"
+#include "core/dirty.h"
 #include "core/irq.h"
 #include "core/list.h"
 #include "core/lock.h"
@@ -65,6 +66,7 @@ struct hc_vm {
 	struct hc_memory memory;
 	unsigned gpa_bits;
 	struct s2 s2; /* if s2.format */
+	struct hc_dirty dirty;
 };
 
 /* What a backend keeps for the VM, or NULL. */

@@ -318,7 +318,7 @@ static void test_memory_is_cleaned_before_the_guest_sees_it(void **state)
 	rig_start(&rig_plain);
 	struct hc_vcpu *vcpu = rig_add_vm(1);
 
-	vm->memory.slots[0] = (struct hc_slot){ 0, sizeof(ram), (uint8_t *)ram, 0 };
+	vm->memory.slots[0] = (struct hc_slot){ .size = sizeof(ram), .host = (uint8_t *)ram };
 	vm->memory.count = 1;
 	el2_backend.written(vm, gpa_of(0), 8);
 	assert_false(model_was_cleaned(ram));
@@ -336,7 +336,8 @@ static void test_later_writes_are_cleaned(void **state)
 	struct hc_vm *vm = &rig_vms[0].vm;
 
 	rig_start(&rig_plain);
-	vm->memory.slots[0] = (struct hc_slot){ 0x10000, sizeof(ram), (uint8_t *)ram, 0 };
+	vm->memory.slots[0] =
+		(struct hc_slot){ .gpa = 0x10000, .size = sizeof(ram), .host = (uint8_t *)ram };
 	vm->memory.count = 1;
 	el2_backend.written(vm, gpa_of(0x10ff8), 16);
 	assert_true(model_was_cleaned(ram + 0xff8) && model_was_cleaned(ram + 0x1007));

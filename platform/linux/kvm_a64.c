@@ -341,5 +341,8 @@ const struct hc_backend_ops kvm_backend = {
 	.get_state = get_state,
 	.set_state = set_state,
 	.invalidate = invalidate,
+	.log_start = kvm_log_start,
+	.log_collect = kvm_log_collect,
+	.log_stop = kvm_log_stop,
 	.explain = explain,
 };

@@ -391,5 +391,8 @@ const struct hc_backend_ops kvm_backend = {
 	.inject = kvm_x86_inject,
 	.request_window = kvm_x86_request_window,
 	.invalidate = invalidate,
+	.log_start = kvm_log_start,
+	.log_collect = kvm_log_collect,
+	.log_stop = kvm_log_stop,
 	.explain = explain,
 };
