@@ -189,6 +189,9 @@ int hc_vm_add_slot(struct hc_vm *vm, gpa_t gpa, uint64_t size, void *host, uint3
 		rc = find_room(vm, gpa.v, size, &at);
 	if (rc)
 		return rc;
+	if (atomic_load(&vm->dirty.on))
+		return hc_error(-EBUSY, "vm %s: memory at %#llx: not while writes are logged",
+		                vm->name, (unsigned long long)gpa.v);
 	if (m->count == HC_MAX_SLOTS)
 		return hc_error(-ENOSPC, "vm %s: more than %d pieces of memory", vm->name,
 		                HC_MAX_SLOTS);
@@ -263,6 +266,7 @@ void hc_vm_free_memory(struct hc_vm *vm)
 
 	if (vm->s2.root.v)
 		s2_destroy(&vm->s2);
+	hc_dirty_free(vm);
 	for (unsigned i = 0; i < m->count; i++) {
 		hc_slot_release(&m->slots[i]);
 		if (m->slots[i].flags & HC_SLOT_OWNED)
@@ -348,6 +352,7 @@ int hc_mem_read(struct hc_vm *vm, gpa_t gpa, void *buf, uint64_t len)
 
 void hc_mem_wrote(struct hc_vm *vm, gpa_t gpa, uint64_t len)
 {
+	hc_dirty_mark(vm, gpa, len);
 	for (unsigned i = 0; i < HC_VM_BACKENDS && vm->parts[i].ops; i++)
 		if (vm->parts[i].ops->written)
 			vm->parts[i].ops->written(vm, gpa, len);

@@ -27,6 +27,9 @@ struct hc_slot {
 	 * many are not in stage 2 yet; the memory lock's. */
 	_Atomic uint64_t *raw;
 	uint64_t unmapped;
+	/* The dirty log's (core/dirty.h), a bit for each page in each; NULL until there was one. */
+	_Atomic(uint64_t) *marked; /* written and not collected */
+	uint64_t *taken, *ever;    /* at the last collection; since the start */
 };
 
 #define HC_MAX_SLOTS 64
@@ -39,7 +42,7 @@ struct hc_memory {
 
 /* Adds [gpa, gpa + size) backed by host, which the VM sees as it is, and maps it. -EINVAL
  * (alignment, wrap, beyond the backend's gpa_bits), -EEXIST (overlap), -ENOSPC (too many slots),
- * -ENOMEM (stage-2 tables). */
+ * -ENOMEM (stage-2 tables), -EBUSY (writes are being logged). */
 int hc_vm_add_slot(struct hc_vm *vm, gpa_t gpa, uint64_t size, void *host, uint32_t flags);
 
 /* Adds RAM taken from the platform, in as large pieces as it has, zeroed when it is first touched.
@@ -69,9 +72,12 @@ struct hc_slot *hc_mem_slot(struct hc_memory *m, uint64_t gpa);
  * writable RAM). Who writes through it while the VM runs calls hc_mem_wrote() afterwards. */
 void *hc_mem_ptr(struct hc_vm *vm, gpa_t gpa, uint64_t len, bool want_write);
 
-/* The range, all of it RAM, was written by something else than a vCPU, which may hold code that was
- * translated from there. hc_mem_write() tells by itself. */
+/* The range, all of it RAM, was written by something else than a vCPU: it goes to the dirty log,
+ * and vCPUs may hold code that was translated from there. hc_mem_write() tells by itself. */
 void hc_mem_wrote(struct hc_vm *vm, gpa_t gpa, uint64_t len);
+
+/* The slot that has gpa, or NULL. */
+struct hc_slot *hc_mem_slot(struct hc_memory *m, uint64_t gpa);
 
 /* Copy; the range may span slots. -EFAULT if any part of it is not RAM; nothing is copied then. */
 int hc_mem_read(struct hc_vm *vm, gpa_t gpa, void *buf, uint64_t len);

@@ -2,6 +2,7 @@
 #include "core/touch.h"
 
 #include <hypercore/errno.h>
+#include <hypercore/freestanding.h>
 
 #include "core/vm.h"
 
@@ -109,6 +110,15 @@ void hc_slot_release(struct hc_slot *slot)
 
 /* --- Mapping --- */
 
+/* What is mapped while there is a log counts as written there, but nobody has written yet. */
+static int make_clean(struct hc_vm *vm, const struct hc_slot *slot, uint64_t at)
+{
+	uint64_t all[HC_BLOCK_SIZE / HC_PAGE_SIZE / 64];
+
+	memset(all, 0xff, sizeof(all));
+	return s2_log_clean(&vm->s2, gpa_of(slot->gpa + at), HC_BLOCK_SIZE, all);
+}
+
 /* A dirty log wants to tell its pages apart. */
 static int map_block(struct hc_vm *vm, struct hc_slot *slot, uint64_t block)
 {
@@ -120,6 +130,8 @@ static int map_block(struct hc_vm *vm, struct hc_slot *slot, uint64_t block)
 	for (; !rc && at < end; at += step)
 		rc = s2_map(&vm->s2, gpa_of(slot->gpa + at), hc_platform_to_hpa(slot->host + at),
 		            step, S2_RWX | S2_WB);
+	if (!rc && vm->s2.logging)
+		rc = make_clean(vm, slot, block * HC_BLOCK_SIZE);
 	if (!rc)
 		slot->unmapped--;
 	return rc;

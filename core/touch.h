@@ -48,8 +48,8 @@ int hc_mem_walk(struct hc_vm *vm, gpa_t gpa, struct s2_mapping *mapping);
  * it. In the exit's handler, no lock held. */
 void hc_mem_fault(struct hc_vm *vm, gpa_t gpa);
 
-/* Before s2_log_start(), which splits what is mapped: what is not will be mapped by pages, all of a
- * block written. Memory lock held. -ENOMEM. */
+/* Before s2_log_start(), which splits what is mapped: what is not will be mapped by pages. Memory
+ * lock held. -ENOMEM. */
 int hc_mem_reserve_pages(struct hc_vm *vm);
 
 /* For each of the VM's backends: guests see in memory what is in the caches of [p, p + size). */

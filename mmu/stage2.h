@@ -188,6 +188,14 @@ int s2_log_fault(struct s2 *s2, gpa_t gpa);
  */
 int64_t s2_log_collect(struct s2 *s2, gpa_t gpa, uint64_t size, uint64_t *bitmap);
 
+/*
+ * For who knows by itself what was written, such as from a list that the hardware keeps: makes page
+ * n of the range clean again for each bit n of bitmap that is set, looks at no other, and
+ * invalidates once. Pages of more than 4 KiB stay as they are. Errors as of s2_log_collect().
+ * Allocates nothing.
+ */
+int s2_log_clean(struct s2 *s2, gpa_t gpa, uint64_t size, const uint64_t *bitmap);
+
 /* Ends the log, and forgets what was not collected. Large pages come back by s2_merge. */
 void s2_log_stop(struct s2 *s2);
 

@@ -359,6 +359,43 @@ static void op_log_collect(struct world *w, uint64_t page, uint64_t count)
 	assert_true(n == set);
 }
 
+/* A bitmap of chance: nothing, single pages, runs. */
+static void fill_bitmap(struct world *w, uint64_t count)
+{
+	for (uint64_t i = 0; i < (count + 63) / 64; i++) {
+		uint64_t kind = below(w, 4);
+
+		w->bitmap[i] = kind == 0 ? 0 : kind == 1 ? UINT64_MAX : rnd(w);
+		if (kind == 3)
+			w->bitmap[i] &= rnd(w) & rnd(w);
+	}
+}
+
+/* What is cleaned was written as far as somebody else knows: it need not be collected, but what is
+ * written from then on has to be. */
+static void op_log_clean(struct world *w, uint64_t page, uint64_t count)
+{
+	int rc;
+
+	if (w->logging) {
+		page = w->log_from + below(w, w->log_pages);
+		count = 1 + below(w, w->log_from + w->log_pages - page);
+	}
+	fill_bitmap(w, count);
+	for (uint64_t i = 0; w->logging && i < count; i++) {
+		struct s2_mapping m;
+		struct page *p = &w->pages[page + i];
+
+		if (!(w->bitmap[i / 64] >> i % 64 & 1) || !p->attr)
+			continue;
+		assert_int_equal(s2_walk(&w->rig.s2, gpa_of(gpa_at(w, page + i)), &m), 0);
+		if (!m.level)
+			p->dirty = false;
+	}
+	rc = s2_log_clean(&w->rig.s2, gpa_of(gpa_at(w, page)), count * HC_PAGE_SIZE, w->bitmap);
+	assert_int_equal(rc, w->logging ? 0 : -EINVAL);
+}
+
 static void op_log_stop(struct world *w, uint64_t page, uint64_t count)
 {
 	(void)page;
@@ -371,8 +408,9 @@ static const struct {
 	void (*op)(struct world *w, uint64_t page, uint64_t count);
 	unsigned weight;
 } ops[] = {
-	{ op_map, 8 },       { op_unmap, 4 },       { op_protect, 6 },  { op_merge, 3 },
-	{ op_log_start, 2 }, { op_log_collect, 4 }, { op_log_stop, 1 }, { op_reserve, 3 },
+	{ op_map, 8 },       { op_unmap, 4 },       { op_protect, 6 },   { op_merge, 3 },
+	{ op_log_start, 2 }, { op_log_collect, 4 }, { op_log_clean, 3 }, { op_log_stop, 1 },
+	{ op_reserve, 3 },
 };
 
 static void step(struct world *w)

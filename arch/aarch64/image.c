@@ -144,10 +144,7 @@ static int read_program(struct hc_vm *vm, const struct a64_boot *boot, struct im
 	       "vm %s: the kernel file has no header that is known: taken for a program for arm64",
 	       vm->name);
 	k->offset = PROGRAM_OFFSET;
-	k->size = boot->kernel_size;
-	k->need = k->size;
-	if (k->need < far - PROGRAM_OFFSET)
-		k->need = far - PROGRAM_OFFSET;
+	k->need = hc_max(boot->kernel_size, far - PROGRAM_OFFSET);
 	return 0;
 }
 

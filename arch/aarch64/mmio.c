@@ -225,11 +225,8 @@ static __attribute__((noinline)) bool is_settled(struct hc_vcpu *vcpu, const str
 	 * where a walk that sets flags in a table writes as well. */
 	if (hc_mem_ptr(vm, a->gpa, 1, write || a->in_walk)) {
 		hc_mem_fault(vm, a->gpa);
-		if (vm->s2.format && (write || a->in_walk)) {
-			hc_lock(&vm->memory_lock);
-			(void)s2_log_fault(&vm->s2, a->gpa);
-			hc_unlock(&vm->memory_lock);
-		}
+		if (write || a->in_walk)
+			(void)hc_dirty_fault(vm, a->gpa);
 		return true;
 	}
 	if (!a->in_walk && a->access != HC_ACCESS_EXEC)

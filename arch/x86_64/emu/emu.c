@@ -70,7 +70,7 @@ static bool make_writable(struct hc_vcpu *vcpu, gpa_t gpa)
 	int rc;
 
 	lock_memory(vcpu);
-	rc = s2_log_fault(&vcpu->vm->s2, gpa);
+	rc = hc_dirty_fault_locked(vcpu->vm, gpa);
 	hc_unlock(&vcpu->vm->memory_lock);
 	return rc == 0;
 }
