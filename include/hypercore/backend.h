@@ -124,6 +124,10 @@ struct hc_backend_ops {
 	 * CPUs find out by themselves. */
 	void (*written)(struct hc_vm *vm, gpa_t gpa, uint64_t size);
 
+	/* Any CPU. The guest is to see [p, p + size), memory of the host's, for the first time:
+	 * what the caches hold of it goes to memory. NULL: guests see what the caches hold. */
+	void (*clean)(const void *p, uint64_t size);
+
 	/* One line about a refused entry or unknown exit, for the VM's failure reason. */
 	void (*explain)(struct hc_vcpu *vcpu, const struct hc_exit *exit, char *buf, size_t size);
 };
