@@ -5,6 +5,7 @@
 
 #include "arch/aarch64/gic/gic.h"
 #include "core/device.h"
+#include "core/log.h"
 #include "devices/exit_port.h"
 #include "devices/pl011.h"
 #include "devices/pl031.h"
@@ -46,11 +47,23 @@ static int add_serial(struct hc_vm *vm, const struct machine_config *config)
 	return rc;
 }
 
+static int check_devices(const struct hc_vm *vm, const struct machine_devices *d)
+{
+	if (!d->debug_exit_size && !d->testdev)
+		return 0;
+	return hc_error(-EINVAL,
+	                "vm %s: %s is a device of PCs; the kernel is for AArch64, whose exit "
+	                "device is always there",
+	                vm->name, d->testdev ? "testdev" : "isa-debug-exit");
+}
+
 static int add_devices(struct hc_vm *vm, const struct machine_config *config)
 {
 	const struct pl031_config clock = { VIRT_PL031, VIRT_PL031_SPI };
-	int rc = add_serial(vm, config);
+	int rc = check_devices(vm, &config->devices);
 
+	if (!rc)
+		rc = add_serial(vm, config);
 	if (!rc)
 		rc = pl031_create(vm, &clock);
 	if (!rc && config->exit_at)
