@@ -11,6 +11,7 @@
 #include "arch/aarch64/internal.h"
 #include "core/bus_access.h"
 #include "core/log.h"
+#include "core/touch.h"
 #include "emu/aarch64/access.h"
 
 /* --- Accesses that the hardware described --- */
@@ -220,14 +221,12 @@ static __attribute__((noinline)) bool is_settled(struct hc_vcpu *vcpu, const str
 	bool write = a->access == HC_ACCESS_WRITE;
 	struct hc_vm *vm = vcpu->vm;
 
-	/* Mapped meanwhile; or write-protected for the dirty log, where a walk that sets flags in a
-	 * table writes as well. */
+	/* Touched for the first time, or mapped meanwhile; or write-protected for the dirty log,
+	 * where a walk that sets flags in a table writes as well. */
 	if (hc_mem_ptr(vm, a->gpa, 1, write || a->in_walk)) {
-		if (vm->s2.format && (write || a->in_walk)) {
-			hc_lock(&vm->memory_lock);
-			(void)s2_log_fault(&vm->s2, a->gpa);
-			hc_unlock(&vm->memory_lock);
-		}
+		hc_mem_fault(vm, a->gpa);
+		if (write || a->in_walk)
+			(void)hc_dirty_fault(vm, a->gpa);
 		return true;
 	}
 	if (!a->in_walk && a->access != HC_ACCESS_EXEC)
