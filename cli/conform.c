@@ -27,7 +27,7 @@ static bool find_runner(const char *program, char *path, size_t size)
 
 	if (folder && *folder)
 		return has_runner(folder, "", path, size);
-	return has_runner(program, "/conformance", path, size) ||
+	return has_runner(program, "/conformance-suite", path, size) ||
 	       has_runner(program, HC_CONFORMANCE_FROM_PROGRAM, path, size);
 }
 

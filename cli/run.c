@@ -36,6 +36,7 @@ static const char help[] =
 	"      --switch-every T of two backends, take the other every 100ms, 2s, ...\n"
 	"      --serial WHERE   stdio, pty, null or file:FILE; the first one is ttyS0,\n"
 	"                       a second one ttyS1; stdio\n"
+	"      --device NAME    isa-debug-exit[,iobase=N][,iosize=N], or testdev\n"
 	"      --name TEXT      for messages; guest\n"
 	"      --stats          print statistics at the end\n"
 	"      --trace FILE     write the last events of each CPU there at the end\n"
@@ -183,6 +184,7 @@ static int create(struct run *r)
 	c.cmdline = o->append ? o->append : linux_guest_of(r->kernel.data, r->kernel.size)->console;
 	c.switch_ns = o->switch_ns;
 	c.exit_port = CLI_EXIT_PORT;
+	memcpy(c.devices, o->devices, sizeof(c.devices));
 	for (unsigned i = 0; !rc && i < HC_ARRAY_SIZE(o->serial) && o->serial[i]; i++)
 		rc = serial_open(&r->serial[i], o->serial[i], i, &c);
 	if (!rc)

@@ -88,17 +88,16 @@ static const struct s2_format *choose_format(const struct hc_vm *vm)
 	return format;
 }
 
-int hc_vm_init_memory(struct hc_vm *vm, unsigned gpa_bits)
+int hc_vm_init_memory(struct hc_vm *vm)
 {
 	const struct s2_format *format = choose_format(vm);
 
-	vm->gpa_bits = gpa_bits;
 	if (!format)
 		return 0;
-	int rc = s2_init(&vm->s2, format, &stage2_ops, vm, gpa_bits);
+	int rc = s2_init(&vm->s2, format, &stage2_ops, vm, vm->info.gpa_bits);
 
 	return rc ? hc_error(rc, "vm %s: no stage-2 tables for %u-bit addresses", vm->name,
-	                     gpa_bits)
+	                     vm->info.gpa_bits)
 	          : 0;
 }
 
@@ -122,12 +121,12 @@ static int check_range(const struct hc_vm *vm, uint64_t gpa, uint64_t size)
 {
 	uint64_t last = gpa + (size - 1);
 
-	if (!size || (gpa | size) % HC_PAGE_SIZE || last < gpa || last >> vm->gpa_bits)
+	if (!size || (gpa | size) % HC_PAGE_SIZE || last < gpa || last >> vm->info.gpa_bits)
 		return hc_error(
 			-EINVAL,
 			"vm %s: memory of %#llx bytes at %#llx: wants whole pages below %#llx",
 			vm->name, (unsigned long long)size, (unsigned long long)gpa,
-			(unsigned long long)HC_BIT(vm->gpa_bits));
+			(unsigned long long)HC_BIT(vm->info.gpa_bits));
 	return 0;
 }
 

@@ -46,7 +46,7 @@ int hc_vm_map_device(struct hc_vm *vm, gpa_t gpa, uint64_t size, hpa_t hpa);
 
 /* Internal to the core: makes the empty stage 2 (an error of s2_init); frees it, and all slots with
  * the memory that the core owns. */
-int hc_vm_init_memory(struct hc_vm *vm, unsigned gpa_bits);
+int hc_vm_init_memory(struct hc_vm *vm);
 void hc_vm_free_memory(struct hc_vm *vm);
 
 /* Of a stage 2 that is no VM's, such as a backend's test guest's: tables in the platform's memory.

@@ -6,6 +6,7 @@
 #include <hypercore/vm.h>
 
 #include "core/chardev.h"
+#include "machines/device_option.h"
 
 struct machine_config {
 	const char *name;
@@ -22,6 +23,8 @@ struct machine_config {
 	/* A byte written here stops the VM with it as status: the PC's port, another machine's
 	 * guest physical address; 0: there is no such device. */
 	uint64_t exit_at;
+	/* The PC's. With isa-debug-exit there is no device at exit_at. */
+	struct machine_devices devices;
 };
 
 /* Creates the VM, ready for hc_vm_start(). On failure everything is undone and the error has been

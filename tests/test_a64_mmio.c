@@ -307,7 +307,7 @@ static void test_pairs(void **state)
 		uint64_t at = el1h ? 0x50 : 0x40;
 
 		run_insn(vcpu, 0xb81fc7e3, DEVICE + at, HC_ACCESS_WRITE);
-		script_exit(vcpu, &(struct hc_exit){ .reason = HC_EXIT_WINDOW });
+		script_round(vcpu, &(struct hc_exit){ .reason = HC_EXIT_INTERRUPT });
 		s = a64_env_state(vcpu);
 		assert_int_equal(s->pc, PC + 4);
 		assert_memory_equal(cells + at, &stored, 4);
@@ -326,7 +326,7 @@ static void test_pairs(void **state)
 	memset(s->v, 0, sizeof(s->v));
 	s->x[2] = DEVICE;
 	run_insn(vcpu, 0x3dc00043, DEVICE, HC_ACCESS_READ);
-	script_exit(vcpu, &(struct hc_exit){ .reason = HC_EXIT_WINDOW });
+	script_round(vcpu, &(struct hc_exit){ .reason = HC_EXIT_INTERRUPT });
 	assert_int_equal(a64_env_state(vcpu)->v[3][1], UINT64_C(0x4242424242424242));
 	a64_env_end(vcpu->vm);
 }

@@ -38,8 +38,7 @@ static bool access(struct rig *r, unsigned mode, uint32_t number, bool write, ui
 	exit.u.sysreg.write = write;
 	assert_int_equal(script_exit(r->vcpu, &exit), HC_ACT_RESUME);
 	/* Only what was marked reaches the hardware, and comes back from there. */
-	exit.reason = HC_EXIT_WINDOW;
-	script_exit(r->vcpu, &exit);
+	script_round(r->vcpu, &exit);
 	s = a64_env_state(r->vcpu);
 	if (s->pc == PC + 4) {
 		assert_int_equal(s->pstate, mode | A64_PSTATE_DAIF);

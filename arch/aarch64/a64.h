@@ -225,11 +225,16 @@ void a64_timers_wake(struct hc_vcpu *vcpu);
 /* Adds size bytes of RAM (a multiple of 2 MiB) at base. */
 int a64_add_ram(struct hc_vm *vm, gpa_t base, uint64_t size);
 
+/* An arm64 Image; a file that nothing is known of and that begins with what may be an A64
+ * instruction. */
+bool a64_is_image(const void *file, uint64_t size);
+bool a64_is_program(const void *file, uint64_t size);
+
 /* Loads an arm64 Image (Documentation/arm64/booting.rst of Linux; also 4.x kernels with
- * text_offset), puts the device tree and initrd behind it, and sets CPU 0 to enter it at EL1 with
- * x0 = the device tree. ram: where the RAM is. -ENOEXEC (not an Image: says what it looks like),
- * -EPROTO (truncated or inconsistent), -ENOMEM (the guest's RAM is too small: says how much is
- * needed). */
+ * text_offset) or a program without a header, puts the device tree and initrd behind it, and sets
+ * CPU 0 to enter it at EL1 with x0 = the device tree. ram: where the RAM is. -ENOEXEC (neither:
+ * says what it looks like), -EPROTO (truncated or inconsistent), -ENOMEM (the guest's RAM is too
+ * small: says how much is needed). */
 struct a64_boot {
 	gpa_t ram;
 	uint64_t ram_size;

@@ -120,7 +120,7 @@ static void limit_parange(struct hc_vm *vm)
 {
 	unsigned range = a64_id_field(vm, MMFR0, 0);
 
-	while (range && parange_bits[range] > vm->gpa_bits)
+	while (range && parange_bits[range] > vm->info.gpa_bits)
 		range--;
 	set_field(vm, MMFR0, 0, range);
 }

@@ -50,7 +50,8 @@ static uint64_t read_frequency(struct hc_vcpu *vcpu, const struct a64_sysreg *re
 	return hc_platform_cycles_hz();
 }
 
-/* Set/way operations: caches are coherent, and the guest's memory is cached in any case. */
+/* Set/way operations come here where the CPU is software and has no caches. Elsewhere the CPU does
+ * them; HCR_EL2.SWIO makes it write back what was to be invalidated only. */
 static void drop(struct hc_vcpu *vcpu, const struct a64_sysreg *reg, uint64_t value)
 {
 	/* Nothing to do. */

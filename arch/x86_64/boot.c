@@ -231,24 +231,21 @@ static bool is_linux(const void *file, uint64_t size)
 
 enum x86_kernel x86_kernel_kind(const void *file, uint64_t size)
 {
+	bool broken = false;
+
 	if (is_linux(file, size))
 		return X86_KERNEL_LINUX;
-	if (x86_is_multiboot(file, size, NULL))
+	if (x86_is_multiboot(file, size, &broken))
 		return X86_KERNEL_MULTIBOOT;
-	return x86_elf_pvh_entry(file, size) ? X86_KERNEL_PVH : X86_KERNEL_NONE;
+	if (x86_elf_pvh_entry(file, size))
+		return X86_KERNEL_PVH;
+	return broken ? X86_KERNEL_MULTIBOOT : X86_KERNEL_NONE;
 }
 
 static int no_entry(struct hc_vm *vm, const struct x86_boot *boot)
 {
 	struct boot_kernel k = { 0 };
-	bool broken = false;
 
-	x86_is_multiboot(boot->kernel, boot->kernel_size, &broken);
-	if (broken)
-		return hc_error(-EPROTO,
-		                "vm %s: the kernel file has a multiboot header whose checksum is "
-		                "wrong: magic, flags and checksum should add up to 0",
-		                vm->name);
 	if (!is_elf(boot->kernel, boot->kernel_size))
 		return hc_error(-ENOEXEC,
 		                "vm %s: the kernel file is %s; wants a Linux bzImage (vmlinuz), or "

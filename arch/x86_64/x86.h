@@ -248,7 +248,8 @@ struct x86_boot {
 };
 
 /* Kernels, by what they are recognised by, the first that holds: "HdrS" at 202h; a multiboot 1
- * header in the first 8 KiB; an ELF file with the note of the x86/HVM direct boot ABI (PVH). */
+ * header in the first 8 KiB; an ELF file with the note of the x86/HVM direct boot ABI (PVH); a
+ * multiboot header with a wrong checksum, which is refused when it is loaded. */
 enum x86_kernel { X86_KERNEL_NONE, X86_KERNEL_LINUX, X86_KERNEL_MULTIBOOT, X86_KERNEL_PVH };
 
 enum x86_kernel x86_kernel_kind(const void *file, uint64_t size);

@@ -164,7 +164,7 @@ class Batch:
         self.target, self.selection, self.progress = target, selection, progress
         self.directory = directory
         self.image = images / target.arch / IMAGES[target.image]
-        self.values = dict(values, image=self.image, cpus=target.cpus, memory=target.memory,
+        self.values = dict(values, image=self.image, kernels=self.image.parent, cpus=target.cpus, memory=target.memory,
                            directory=directory)
         self.outcome = Outcome(target)
         self.total = None

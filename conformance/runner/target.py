@@ -11,8 +11,8 @@ import tomllib
 ARCHITECTURES = ("x86_64", "aarch64")
 # How a kernel comes, and the file's name in the images' folder.
 IMAGES = {"elf": "conformance.elf", "bzimage": "conformance.bzimage", "image": "conformance.image",
-          "efi": "conformance.efi", "bin": "conformance.bin"}
-PLACEHOLDERS = ("image", "append", "cpus", "memory", "directory", "tree", "hypercore")
+          "efi": "conformance.efi", "bin": "conformance.bin", "rom": "conformance.rom"}
+PLACEHOLDERS = ("image", "kernels", "append", "cpus", "memory", "directory", "tree", "hypercore")
 CHECK_SECONDS = 60
 
 
@@ -51,12 +51,12 @@ class Target:
 
     def missing(self, values):
         """Why it cannot run here, or None."""
-        for need in self.needs:
+        for need in self.expand(self.needs, values):
             if need.startswith("/"):
                 if not os.access(need, os.R_OK | os.W_OK if need.startswith("/dev/") else os.R_OK):
                     return f"{need} is not there, or not for us"
-            elif not shutil.which(fill(need, values)):
-                return f"{fill(need, values)} is not installed"
+            elif not shutil.which(need):
+                return f"{need} is not installed"
         if self.check:
             return _check(self.expand(self.check, values))
         return None

@@ -310,6 +310,17 @@ static int set_console(void *out, size_t room, struct slice value)
 	return 0;
 }
 
+static int set_device(void *out, size_t room, struct slice value)
+{
+	char text[64];
+
+	if (value.len >= sizeof(text))
+		return -EINVAL;
+	memcpy(text, value.text, value.len);
+	text[value.len] = '\0';
+	return machine_add_device(out, text) ? -EINVAL : 0;
+}
+
 #define ROOM(type, member) offsetof(type, member), sizeof(((type *)NULL)->member)
 
 static const struct setting global_settings[] = {
@@ -337,6 +348,8 @@ static const struct setting vm_settings[] = {
 	  "com1, com2, com3, com4, log or none" },
 	{ "serial1", set_serial, ROOM(struct board_vm_config, serial[1]),
 	  "com1, com2, com3, com4, log or none" },
+	{ "device", set_device, ROOM(struct board_vm_config, devices),
+	  MACHINE_DEVICE_WORDS ", each once" },
 	{ NULL, NULL, 0, 0, NULL },
 };
 
@@ -461,10 +474,10 @@ static int parse_setting(struct parser *p, struct slice line)
 	if (i < 0)
 		return hc_error(-EPROTO, "%s: %.*s: no such key %s", p->where, shown(key), key.text,
 		                p->vm ? "in a vm: kernel, initrd, append, memory, cpus, serial0, "
-		                        "serial1"
+		                        "serial1, device"
 		                      : "before the first [vm NAME]: backend, switch-every, "
 		                        "console, end, stats");
-	if (p->seen & 1u << i)
+	if (p->seen & 1u << i && table[i].set != set_device)
 		return hc_error(-EPROTO, "%s: %.*s is set twice: should be once", p->where,
 		                shown(key), key.text);
 	p->seen |= 1u << i;

@@ -19,6 +19,7 @@
  *     cpus   = 2
  *     serial0 = com1             (com1..com4, log, none)
  *     serial1 = none
+ *     device = isa-debug-exit,iobase=0xf4   (or testdev; a line for each)
  *
  * The command line holds the same settings of the first part, as words (`console=com2 stats=yes`);
  * it wins over the file.
@@ -27,6 +28,8 @@
 #define PLATFORM_BOARD_CONFIG_H
 
 #include <hypercore/types.h>
+
+#include "machines/device_option.h"
 
 #define BOARD_MAX_VMS    8
 #define BOARD_MAX_APPEND 2048
@@ -49,6 +52,7 @@ struct board_vm_config {
 	uint64_t memory; /* bytes */
 	unsigned cpus;
 	enum board_serial serial[2];
+	struct machine_devices devices;
 };
 
 struct board_config {

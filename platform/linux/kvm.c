@@ -237,7 +237,7 @@ void kvm_forget_tables(struct hc_vcpu *vcpu)
 	struct hc_vm *vm = vcpu->vm;
 	struct kvm_userspace_memory_region region = {
 		.slot = HC_MAX_SLOTS,
-		.guest_phys_addr = HC_BIT(vm->gpa_bits) - HC_PAGE_SIZE,
+		.guest_phys_addr = HC_BIT(vm->info.gpa_bits) - HC_PAGE_SIZE,
 		.memory_size = HC_PAGE_SIZE,
 		.userspace_addr = (uintptr_t)page,
 	};

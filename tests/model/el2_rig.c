@@ -103,7 +103,7 @@ static void make_vm(struct hc_vm *vm)
 	memcpy(vm->name, "rig", 4);
 	vm->parts[0].ops = &el2_backend;
 	assert_int_equal(el2_backend.probe(&info), 0);
-	vm->gpa_bits = info.gpa_bits;
+	vm->info = info;
 	assert_int_equal(s2_init(&vm->s2, &vmsav8_format, &table_ops, vm, info.gpa_bits), 0);
 	assert_int_equal(el2_backend.vm_create(vm), 0);
 }

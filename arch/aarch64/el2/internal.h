@@ -96,7 +96,7 @@ void el2_set_cptr(struct el2_cpu *c, uint64_t cptr);
 
 /* selftest.c: runs a small guest on the calling CPU, which is switched on. 0, -ENOMEM, or
  * -EOPNOTSUPP with *why a constant. */
-int el2_selftest(struct el2_cpu *c, const char **why);
+int el2_selftest(const char **why);
 
 /* state.c */
 void el2_get_state(struct hc_vcpu *vcpu, uint32_t groups);
