@@ -149,7 +149,19 @@ leave_el2:
 	tst	x1, x2
 	b.eq	1f
 	orr	x0, x0, #3 << 40	/* APK, API */
-1:	msr	hcr_el2, x0
+1:	mrs	x1, id_aa64pfr1_el1
+	ubfx	x2, x1, #8, #4
+	cmp	x2, #2
+	b.lo	7f
+	orr	x0, x0, #1 << 56	/* ATA */
+7:	mrs	x2, id_aa64pfr0_el1
+	ubfx	x2, x2, #56, #4		/* CSV2, CSV2_frac */
+	ubfx	x1, x1, #32, #4
+	cmp	x2, #2
+	ccmp	x1, #2, #2, lo
+	b.lo	8f
+	orr	x0, x0, #1 << 53	/* EnSCXT */
+8:	msr	hcr_el2, x0
 	isb
 	ldr	x0, =0x30c50830		/* SCTLR_EL2's RES1 */
 	msr	sctlr_el2, x0
