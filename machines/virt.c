@@ -5,6 +5,7 @@
 
 #include "arch/aarch64/gic/gic.h"
 #include "core/device.h"
+#include "core/log.h"
 #include "devices/exit_port.h"
 #include "devices/pl011.h"
 #include "devices/pl031.h"
