@@ -76,7 +76,8 @@ TEST(brk, "Arm ARM D2.8: BRK is taken from EL0, too")
 	CHECK_EQ(ISS_OF(frame), 0x42);
 }
 
-TEST(privileged_instructions, "Arm ARM C6.2, C5.5: HVC, SMC, ERET, DRPS and TLBI are UNDEFINED at EL0")
+TEST(privileged_instructions,
+     "Arm ARM C6.2, C5.5: HVC, SMC, ERET, DRPS and TLBI are UNDEFINED at EL0")
 {
 	CHECK_TRAP(0xd4000002, EC_UNKNOWN, 0); /* HVC #0 */
 	CHECK_TRAP(0xd4000003, EC_UNKNOWN, 0); /* SMC #0 */
@@ -254,8 +255,7 @@ TEST(pc_alignment, "Arm ARM D1.3.8")
 
 TEST(sp_alignment, "Arm ARM D1.3.8.2: SCTLR_EL1.SA0")
 {
-	struct frame frame = { .sp = (uint64_t)user_stack + 8,
-		               .spsr = SPSR_A | SPSR_I | SPSR_F };
+	struct frame frame = { .sp = (uint64_t)user_stack + 8, .spsr = SPSR_A | SPSR_I | SPSR_F };
 	const uint32_t code[] = { 0xf94003e0 /* LDR X0, [SP] */, 0xd4000001 };
 	struct frame other;
 

@@ -86,8 +86,10 @@ TEST(vectors, "Arm ARM D1.3.4: +0 from SP_EL0, +0x200 from SP_EL1, +0x400 from E
 TEST(spsr, "Arm ARM D1.3.1: PSTATE as it was")
 {
 	static const uint64_t states[] = {
-		SPSR_EL1T | SPSR_DAIF, SPSR_EL1T | SPSR_D | SPSR_A | SPSR_F | SPSR_I | SPSR_NZCV,
-		SPSR_EL1H | SPSR_DAIF, SPSR_EL1T | SPSR_D | SPSR_I | SPSR_F | 0x50000000,
+		SPSR_EL1T | SPSR_DAIF,
+		SPSR_EL1T | SPSR_D | SPSR_A | SPSR_F | SPSR_I | SPSR_NZCV,
+		SPSR_EL1H | SPSR_DAIF,
+		SPSR_EL1T | SPSR_D | SPSR_I | SPSR_F | 0x50000000,
 		SPSR_EL1H | SPSR_A | SPSR_I | SPSR_F | SPSR_D | 0x80000000,
 	};
 	const uint32_t code[] = { SVC(0) };
@@ -338,7 +340,7 @@ TEST(alignment_acquire, "Arm ARM B2.5.2: LDAR across 16 bytes has to be aligned"
 {
 	uint64_t x[8] = { 0, (uint64_t)test_pages[0] + 13 };
 
-	CHECK_FAULT(EC_DABORT, FSC_ALIGNMENT, execute(0xc8dffc20, x)); /* LDAR X0, [X1] */
+	CHECK_FAULT(EC_DABORT, FSC_ALIGNMENT, execute(0xc8dffc20, x));           /* LDAR X0, [X1] */
 	CHECK_FAULT(EC_DABORT, FSC_ALIGNMENT | ISS_WNR, execute(0xc89ffc20, x)); /* STLR */
 }
 
