@@ -4,7 +4,7 @@
  *   optromimage1: file=conformance.rom, address=0xd0000
  *   optramimage1: file=FILE, address=0x90000    (the command line, at most 2 KiB, ended by a NUL)
  *   optramimage2 to 4: file=FILE, address=0x1000000, 0x1020000 and 0x1040000
- * the last three being conformance.bin in parts of 128 KiB: Bochs scatters what is larger.
+ * the last three being conformance.bin0 to 2, parts of 128 KiB: Bochs scatters what is larger.
  * The BIOS writes to some of the memory that the kernel is linked at: it is copied from further up.
  * By Linux's 32-bit boot protocol, boot_params being the ROM's second KiB.
  */
