@@ -327,6 +327,8 @@ static void mistakes_are_named(void **state)
 		{ "backend = auto,emu", -EPROTO, 1, "backend" },
 		{ "backend = svm,", -EPROTO, 1, "backend" },
 		{ "switch-every = 0ms", -EPROTO, 1, "100ms or 2s" },
+		{ "dirty-stats = 0s", -EPROTO, 1, "500ms or 1s" },
+		{ "dirty-stats = yes", -EPROTO, 1, "500ms or 1s" },
 		{ "switch-every = 100", -EPROTO, 1, "100ms or 2s" },
 		{ "switch-every = 3601s", -EPROTO, 1, "100ms or 2s" },
 		{ "# x\nwhat", -EPROTO, 2, "KEY = VALUE" },
@@ -511,12 +513,13 @@ static void noise_is_refused_or_harmless(void **state)
 static void two_backends_and_a_period(void **state)
 {
 	static struct board_config c;
-	static const char text[] = "backend = svm , emu\nswitch-every = 2s";
+	static const char text[] = "backend = svm , emu\nswitch-every = 2s\ndirty-stats = 500ms";
 
 	assert_int_equal(parse(&c, text, sizeof(text) - 1), 0);
 	assert_string_equal(c.backend, "svm");
 	assert_string_equal(c.other, "emu");
 	assert_int_equal(c.switch_ns, 2000000000);
+	assert_int_equal(c.dirty_ns, 500000000);
 	assert_int_equal(board_config_cmdline(&c, "backend=emu switch-every=150ms"), 0);
 	assert_string_equal(c.backend, "emu");
 	assert_string_equal(c.other, "");

@@ -332,6 +332,8 @@ static const struct setting global_settings[] = {
 	  "none, or one of com1 to com4, framebuffer, or both as in com1,framebuffer" },
 	{ "end", set_end, ROOM(struct board_config, end), "poweroff, reset, halt or debug-exit" },
 	{ "stats", set_bool, ROOM(struct board_config, stats), "yes or no" },
+	{ "dirty-stats", set_period, ROOM(struct board_config, dirty_ns),
+	  "a time such as 500ms or 1s" },
 	{ NULL, NULL, 0, 0, NULL },
 };
 

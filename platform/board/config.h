@@ -10,6 +10,7 @@
  *                                 none; com1 may be a guest's as well: lines go between its own)
  *     end     = poweroff         (poweroff, reset, halt, debug-exit: when the last VM has ended)
  *     stats   = yes              (log each VM's statistics when it ends)
+ *     dirty-stats = 1s           (log every so often how much of its memory each VM has written)
  *
  *     [vm debian]                (a section per VM; its name)
  *     kernel = vmlinuz           (names of modules)
@@ -57,7 +58,7 @@ struct board_vm_config {
 
 struct board_config {
 	char backend[16], other[16]; /* other: empty if there is one only */
-	uint64_t switch_ns;
+	uint64_t switch_ns, dirty_ns; /* 0: never */
 	enum board_serial console;
 	bool console_framebuffer;
 	enum board_end end;

@@ -52,6 +52,8 @@ enum model_op {
 	OP_STI,          /* STI, one byte */
 	OP_MOV_SS,       /* VT-x: MOV SS, two bytes */
 	OP_IRET,         /* IRET, two bytes: back to what the last delivered event interrupted */
+	OP_WRITE,        /* VT-x: a store to guest physical memory, at `physical`, of no length; an
+	                  * exit comes before it, and it is made again */
 	OP_CALL,         /* fn(gpr): the guest does something to itself; takes no time
 	                  * but what fn lets pass */
 };

@@ -6,6 +6,7 @@
 #include "arch/x86_64/cpuid.h"
 #include "arch/x86_64/x86.h"
 #include "core/log.h"
+#include "core/touch.h"
 #include "emu/x86_64/engine/engine_api.h"
 #include "mmu/ept.h"
 
@@ -42,7 +43,7 @@ static void find_memory(struct hc_vcpu *vcpu, struct emu_page *page)
 	if (page->gpa.v >> HC_PAGE_SHIFT == X86_APIC_BASE >> HC_PAGE_SHIFT)
 		return;
 	lock_memory(vcpu);
-	rc = s2_walk(&vcpu->vm->s2, page->gpa, &m);
+	rc = hc_mem_walk(vcpu->vm, page->gpa, &m);
 	hc_unlock(&vcpu->vm->memory_lock);
 	if (rc)
 		return;
@@ -70,7 +71,7 @@ static bool make_writable(struct hc_vcpu *vcpu, gpa_t gpa)
 	int rc;
 
 	lock_memory(vcpu);
-	rc = s2_log_fault(&vcpu->vm->s2, gpa);
+	rc = hc_dirty_fault_locked(vcpu->vm, gpa);
 	hc_unlock(&vcpu->vm->memory_lock);
 	return rc == 0;
 }
