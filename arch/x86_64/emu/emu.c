@@ -3,6 +3,7 @@
 
 #include <hypercore/errno.h>
 
+#include "arch/x86_64/cpuid.h"
 #include "arch/x86_64/x86.h"
 #include "core/log.h"
 #include "core/touch.h"
@@ -80,7 +81,15 @@ static unsigned read_cr8(struct hc_vcpu *vcpu)
 	return x86_apic_cr8(vcpu);
 }
 
-static const struct emu_host_ops host_ops = { translate, make_writable, read_cr8 };
+static bool shows(struct hc_vcpu *vcpu, uint32_t leaf, unsigned reg, unsigned bit)
+{
+	uint32_t regs[4];
+
+	x86_cpuid(vcpu, leaf, 0, regs);
+	return regs[reg] >> bit & 1;
+}
+
+static const struct emu_host_ops host_ops = { translate, make_writable, read_cr8, shows };
 
 /* --- The backend --- */
 
