@@ -624,7 +624,7 @@ COMPAT(limit_across, compat_load, LIMITED, 0x8ffd, GP, 0, LIMIT_REFERENCE);
 COMPAT(limit_beyond, compat_load, LIMITED, 0x9000, GP, 0, LIMIT_REFERENCE);
 COMPAT(expand_down_below, compat_load, EXPAND_DOWN, 0x8fff, GP, 0, LIMIT_REFERENCE);
 COMPAT(expand_down_above, compat_load, EXPAND_DOWN, 0x9000, RETURN_VECTOR, 0, LIMIT_REFERENCE);
-COMPAT(store_read_only, compat_store, D_READ_ONLY, 0x9000, GP, 0, "SDM Vol. 3A 5.5: type checking");
+COMPAT(store_read_only, compat_store, D_READ_ONLY, 0x7000, GP, 0, "SDM Vol. 3A 5.5: type checking");
 COMPAT(load_read_only, compat_load, D_READ_ONLY, 0x9000, RETURN_VECTOR, 0,
        "SDM Vol. 3A 5.5: type checking");
 COMPAT(null_segment, compat_load, 0, 0x9000, GP, 0, "SDM Vol. 3A 5.4.1: null selectors");
