@@ -196,7 +196,8 @@ def config_text(machine):
         if has_initrd(machine):
             lines.append("initrd = initrd.img")
         lines += [f"device = {device}" for device in machine.devices]
-        lines += [f"append = {guest_append(machine, name)}", f"memory = {machine.memory}",
+        append = guest_append(machine, name)
+        lines += [f'append = "{append}"' if machine.plain else f"append = {append}", f"memory = {machine.memory}",
                   f"cpus = {machine.cpus}", f"serial0 = {serial0}", f"serial1 = {serial1}"]
     return "\n".join(lines) + "\n"
 

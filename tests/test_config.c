@@ -121,6 +121,17 @@ static void add_memory(struct text *t, uint64_t memory)
 	add_setting(t, "memory", value);
 }
 
+/* What begins or ends with a blank or looks quoted has to be quoted; all else may be. */
+static void add_append(struct text *t, const char *append)
+{
+	char value[BOARD_MAX_APPEND + 2];
+	size_t len = strlen(append);
+	bool must = len && (strchr(" \t\"", append[0]) || strchr(" \t\"", append[len - 1]));
+
+	snprintf(value, sizeof(value), "\"%s\"", append);
+	add_setting(t, "append", must || below(2) ? value : append);
+}
+
 static void add_devices(struct text *t, const struct machine_devices *d)
 {
 	char value[64];
@@ -141,7 +152,7 @@ static void add_vm(struct text *t, const struct board_vm_config *vm)
 	add(t, "%s[%svm %s%s%s]%s\n", space(), space(), space(), vm->name, space(), space());
 	add_memory(t, vm->memory);
 	add_setting(t, "cpus", cpus);
-	add_setting(t, "append", vm->append);
+	add_append(t, vm->append);
 	add_setting(t, "serial1", serial_words[vm->serial[1]]);
 	add_setting(t, "serial0", serial_words[vm->serial[0]]);
 	if (vm->initrd[0])
@@ -188,6 +199,8 @@ static void random_append(char *out, size_t room)
 		out[i] = (char)('!' + below(94));
 	if (len > 4)
 		out[len / 2] = ' ';
+	if (len > 4 && below(2))
+		out[0] = out[len - 1] = below(2) ? ' ' : '"';
 	out[len] = '\0';
 }
 

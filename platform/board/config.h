@@ -15,7 +15,7 @@
  *     [vm debian]                (a section per VM; its name)
  *     kernel = vmlinuz           (names of modules)
  *     initrd = initrd.img
- *     append = console=ttyS0 quiet
+ *     append = console=ttyS0 quiet          (or in quotes: blanks at its ends stay)
  *     memory = 512M
  *     cpus   = 2
  *     serial0 = com1             (com1..com4, log, none)

@@ -1,23 +1,20 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""rom.py ROM KERNEL PART...: sets an option ROM's last byte so that all of them add up to 0, and cuts
-the kernel into parts of at most 128 KiB: what Bochs can put into memory in one piece."""
+"""rom.py ROM NEW [WORD...]: the option ROM with a command line, its bytes adding up to 0."""
 import pathlib
 import sys
 
-PART = 128 << 10
+LINE = 0x800  # as in rom.S
 
 
-def main(rom, kernel, *parts):
-    """All files."""
-    path = pathlib.Path(rom)
-    data = path.read_bytes()[:-1]
-    path.write_bytes(data + bytes([-sum(data) & 0xff]))
-    data = pathlib.Path(kernel).read_bytes()
-    if len(data) > PART * len(parts):
-        sys.exit(f"rom.py: {kernel}: {len(data)} bytes, should be at most {PART * len(parts)}")
-    for number, part in enumerate(parts):
-        # None may be empty.
-        pathlib.Path(part).write_bytes(data[number * PART:(number + 1) * PART] or bytes(16))
+def with_line(data, line):
+    """The ROM's bytes with a command line of at most 2 KiB."""
+    text = line.encode() + b"\0"
+    if LINE + len(text) >= len(data):
+        raise ValueError(f"a command line of {len(text)} bytes: at most {len(data) - LINE - 2} fit")
+    data = data[:LINE] + text + bytes(len(data) - LINE - len(text))
+    return data[:-1] + bytes([-sum(data[:-1]) & 0xff])
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    rom = pathlib.Path(sys.argv[1]).read_bytes()
+    pathlib.Path(sys.argv[2]).write_bytes(with_line(rom, " ".join(sys.argv[3:])))
