@@ -28,6 +28,7 @@ class Process:
     initrd: str = ""
     append: str = ""
     switch_every: str = ""
+    dirty_stats: str = ""
     stats: bool = False
     quiet: bool = False
     command: list = None  # None: interactive
@@ -81,9 +82,11 @@ def command_line(process):
         line += ["--serial", serial]
     if process.switch_every:
         line += ["--switch-every", process.switch_every]
+    if process.dirty_stats:
+        line += ["--dirty-stats", process.dirty_stats]
     if process.stats:
         line.append("--stats")
-    if process.command is None and not process.stats:
+    if process.command is None and not process.stats and not process.dirty_stats:
         line.append("--quiet")
     return line
 

@@ -48,6 +48,7 @@ class Machine:
     append: str = ""
     board_append: str = ""
     switch_every: str = ""
+    dirty_stats: str = ""
     gic: str = ""  # virt: version of its interrupt controller; empty: 3
     virtualization: bool = True  # virt: it has EL2
     stats: bool = False
@@ -187,6 +188,7 @@ def config_text(machine):
     lines = [f"backend = {machine.backend}",
              f"console = {'com2' if machine.command is None else 'com1'}",
              *([f"switch-every = {machine.switch_every}"] if machine.switch_every else []),
+             *([f"dirty-stats = {machine.dirty_stats}"] if machine.dirty_stats else []),
              "end = poweroff", f"stats = {'yes' if machine.stats else 'no'}"]
     for index, name in enumerate(machine.vm_names()):
         serial0, serial1 = _serials(machine, index)
@@ -194,7 +196,8 @@ def config_text(machine):
         if has_initrd(machine):
             lines.append("initrd = initrd.img")
         lines += [f"device = {device}" for device in machine.devices]
-        lines += [f"append = {guest_append(machine, name)}", f"memory = {machine.memory}",
+        append = guest_append(machine, name)
+        lines += [f'append = "{append}"' if machine.plain else f"append = {append}", f"memory = {machine.memory}",
                   f"cpus = {machine.cpus}", f"serial0 = {serial0}", f"serial1 = {serial1}"]
     return "\n".join(lines) + "\n"
 

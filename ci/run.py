@@ -54,6 +54,8 @@ def parse(words):
     add("--device", action="append", default=[], metavar="NAME",
         help="a PC's device: isa-debug-exit[,iobase=0xf4][,iosize=4] or testdev")
     add("--stats", action="store_true", help="statistics in the log when the guest ends")
+    add("--dirty-stats", default="", metavar="TIME",
+        help="how often the log is to say how much of its memory the guest wrote, 1s for example")
     add("--timeout", type=float, default=0, metavar="SECONDS", help="give up after so long")
     add("--directory", default=str(BUILD / "run"), metavar="DIR", help="for the files made (build/run)")
     add = parser.add_argument_group("on the board image, under an emulator").add_argument
@@ -113,7 +115,8 @@ def wants_board(options):
 
 def make_machine(options, command):
     keys = ("backend", "cpus", "memory", "vms", "host_cpus", "host_memory", "cpu_model", "kernel",
-            "initrd", "append", "board_append", "stats", "switch_every", "gic", "plain", "devices")
+            "initrd", "append", "board_append", "stats", "switch_every", "dirty_stats", "gic", "plain",
+            "devices")
     emulator = options.machine or machines.default_emulator(options.backend)
     # There a character takes its time on the wire, by the machine's clocks.
     slow_console = emulator == "bochs"
@@ -125,8 +128,8 @@ def make_machine(options, command):
 
 
 def make_process(options, command):
-    keys = ("backend", "cpus", "memory", "kernel", "initrd", "append", "stats", "switch_every", "plain",
-            "devices")
+    keys = ("backend", "cpus", "memory", "kernel", "initrd", "append", "stats", "switch_every",
+            "dirty_stats", "plain", "devices")
     return hosted.Process(directory=common.ROOT.joinpath(options.directory), command=command,
                           quiet=command is None and not options.verbose,
                           **{key: getattr(options, key) for key in keys})

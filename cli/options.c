@@ -52,16 +52,16 @@ static int take_cpus(struct run_options *o, const char *text)
 	return 0;
 }
 
-static int take_period(struct run_options *o, const char *text)
+static int take_period(uint64_t *ns, const char *option, const char *text)
 {
 	char *end;
 	unsigned long n = isdigit((unsigned char)*text) ? strtoul(text, &end, 10) : 0;
 	uint64_t unit = !n ? 0 : !strcmp(end, "ms") ? 1000000 : !strcmp(end, "s") ? 1000000000 : 0;
 
 	if (!unit || n > 1000000)
-		return cli_usage_error(NAME, "--switch-every %s: wants a time such as 100ms or 2s",
+		return cli_usage_error(NAME, "%s %s: wants a time such as 100ms or 2s", option,
 		                       text);
-	o->switch_ns = n * unit;
+	*ns = n * unit;
 	return 0;
 }
 
@@ -114,6 +114,7 @@ static const struct option options[] = {
 	{ "stats", no_argument, NULL, 'S' },
 	{ "quiet", no_argument, NULL, 'q' },
 	{ "switch-every", required_argument, NULL, 'w' },
+	{ "dirty-stats", required_argument, NULL, 'D' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
@@ -133,7 +134,8 @@ static int take(struct run_options *o, int option, const char *value, unsigned *
 	case 'c': return take_cpus(o, value);
 	case 'd': return take_device(o, value);
 	case 's': return take_serial(o, serials, value);
-	case 'w': return take_period(o, value);
+	case 'w': return take_period(&o->switch_ns, "--switch-every", value);
+	case 'D': return take_period(&o->dirty_ns, "--dirty-stats", value);
 	case 'n':
 		o->name = value;
 		if (!*value || strlen(value) > 31)

@@ -127,6 +127,8 @@ static int furnish(struct hc_vm *vm, const struct machine_config *config)
 		hc_devices_reset(vm);
 	if (!rc && config->switch_ns)
 		rc = hc_vm_switch_every(vm, config->switch_ns);
+	if (!rc && config->dirty_ns)
+		rc = hc_vm_dirty_every(vm, config->dirty_ns);
 	return rc;
 }
 

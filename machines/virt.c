@@ -12,8 +12,6 @@
 #include "devices/uart16550.h"
 #include "machines/virt_tree.h"
 
-#define GICC_SIZE UINT64_C(0x2000)
-
 /* A backend may have none: its guests poll. */
 static int add_gic(struct hc_vm *vm)
 {
@@ -73,14 +71,9 @@ static int add_devices(struct hc_vm *vm, const struct machine_config *config)
 	return rc;
 }
 
-static int make_tree(void *arg, gpa_t initrd, uint64_t initrd_size, void *buf, size_t room)
-{
-	return virt_tree_write(arg, initrd, initrd_size, buf, room);
-}
-
 static int load(struct hc_vm *vm, const struct machine_config *config)
 {
-	struct virt_tree tree = { vm, config, vm->info.gic_version };
+	struct virt_tree tree = { vm, config };
 	const struct a64_boot boot = {
 		.ram = gpa_of(VIRT_RAM),
 		.ram_size = config->memory,
@@ -88,7 +81,7 @@ static int load(struct hc_vm *vm, const struct machine_config *config)
 		.kernel_size = config->kernel_size,
 		.initrd = config->initrd,
 		.initrd_size = config->initrd_size,
-		.make_tree = make_tree,
+		.make_tree = virt_tree_write,
 		.arg = &tree,
 	};
 
@@ -109,6 +102,8 @@ static int furnish(struct hc_vm *vm, const struct machine_config *config)
 		hc_devices_reset(vm);
 	if (!rc && config->switch_ns)
 		rc = hc_vm_switch_every(vm, config->switch_ns);
+	if (!rc && config->dirty_ns)
+		rc = hc_vm_dirty_every(vm, config->dirty_ns);
 	return rc;
 }
 

@@ -231,7 +231,13 @@ static void test_ram(void **state)
 	struct hc_vm *vm = vcpu->vm;
 	uint64_t bitmap[MEMORY / HC_PAGE_SIZE / 64] = { 0 };
 	struct hc_exit exit = access_at(A64_ENV_RAM + 0x5008, HC_ACCESS_READ);
+	struct s2_mapping m;
 
+	/* The first access of all is what maps it. */
+	assert_int_equal(s2_walk(&vm->s2, gpa_of(A64_ENV_RAM + 0x5008), &m), -EFAULT);
+	prepare(vcpu);
+	assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
+	assert_int_equal(s2_walk(&vm->s2, gpa_of(A64_ENV_RAM + 0x5008), &m), 0);
 	assert_int_equal(s2_log_start(&vm->s2, gpa_of(A64_ENV_RAM), MEMORY), 0);
 	for (unsigned i = 0; i < 4; i++) {
 		struct a64_state before = *prepare(vcpu);

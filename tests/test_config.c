@@ -121,6 +121,17 @@ static void add_memory(struct text *t, uint64_t memory)
 	add_setting(t, "memory", value);
 }
 
+/* What begins or ends with a blank or looks quoted has to be quoted; all else may be. */
+static void add_append(struct text *t, const char *append)
+{
+	char value[BOARD_MAX_APPEND + 2];
+	size_t len = strlen(append);
+	bool must = len && (strchr(" \t\"", append[0]) || strchr(" \t\"", append[len - 1]));
+
+	snprintf(value, sizeof(value), "\"%s\"", append);
+	add_setting(t, "append", must || below(2) ? value : append);
+}
+
 static void add_devices(struct text *t, const struct machine_devices *d)
 {
 	char value[64];
@@ -141,7 +152,7 @@ static void add_vm(struct text *t, const struct board_vm_config *vm)
 	add(t, "%s[%svm %s%s%s]%s\n", space(), space(), space(), vm->name, space(), space());
 	add_memory(t, vm->memory);
 	add_setting(t, "cpus", cpus);
-	add_setting(t, "append", vm->append);
+	add_append(t, vm->append);
 	add_setting(t, "serial1", serial_words[vm->serial[1]]);
 	add_setting(t, "serial0", serial_words[vm->serial[0]]);
 	if (vm->initrd[0])
@@ -188,6 +199,8 @@ static void random_append(char *out, size_t room)
 		out[i] = (char)('!' + below(94));
 	if (len > 4)
 		out[len / 2] = ' ';
+	if (len > 4 && below(2))
+		out[0] = out[len - 1] = below(2) ? ' ' : '"';
 	out[len] = '\0';
 }
 
@@ -327,6 +340,8 @@ static void mistakes_are_named(void **state)
 		{ "backend = auto,emu", -EPROTO, 1, "backend" },
 		{ "backend = svm,", -EPROTO, 1, "backend" },
 		{ "switch-every = 0ms", -EPROTO, 1, "100ms or 2s" },
+		{ "dirty-stats = 0s", -EPROTO, 1, "500ms or 1s" },
+		{ "dirty-stats = yes", -EPROTO, 1, "500ms or 1s" },
 		{ "switch-every = 100", -EPROTO, 1, "100ms or 2s" },
 		{ "switch-every = 3601s", -EPROTO, 1, "100ms or 2s" },
 		{ "# x\nwhat", -EPROTO, 2, "KEY = VALUE" },
@@ -511,12 +526,13 @@ static void noise_is_refused_or_harmless(void **state)
 static void two_backends_and_a_period(void **state)
 {
 	static struct board_config c;
-	static const char text[] = "backend = svm , emu\nswitch-every = 2s";
+	static const char text[] = "backend = svm , emu\nswitch-every = 2s\ndirty-stats = 500ms";
 
 	assert_int_equal(parse(&c, text, sizeof(text) - 1), 0);
 	assert_string_equal(c.backend, "svm");
 	assert_string_equal(c.other, "emu");
 	assert_int_equal(c.switch_ns, 2000000000);
+	assert_int_equal(c.dirty_ns, 500000000);
 	assert_int_equal(board_config_cmdline(&c, "backend=emu switch-every=150ms"), 0);
 	assert_string_equal(c.backend, "emu");
 	assert_string_equal(c.other, "");

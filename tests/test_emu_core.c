@@ -52,6 +52,27 @@ static void test_leaves(void **state)
 	emu_rig_stop(&r);
 }
 
+/* Also one that exits all the time: interrupts of the machine are to be seen meanwhile. */
+static void test_leaves_among_exits(void **state)
+{
+	struct emu_rig r;
+	unsigned exits = 0;
+
+	emu_rig_start(&r, RIG_LONG, 1);
+	/* 1: in al, 80h; jmp 1b */
+	emu_rig_code(&r, 0xe4, 0x80, 0xeb, 0xfc);
+	for (;; exits++) {
+		r.vcpu->backend->run(r.vcpu, &r.exit);
+		if (r.exit.reason == HC_EXIT_INTERRUPT)
+			break;
+		assert_int_equal(r.exit.reason, HC_EXIT_IO);
+		r.s->rip = r.exit.next_pc;
+		assert_true(exits < 100000);
+	}
+	assert_true(exits > 100);
+	emu_rig_stop(&r);
+}
+
 /* Whatever the flags are, they come back, and conditions see them as the manual says. */
 static void test_flags(void **state)
 {
@@ -730,6 +751,8 @@ static void test_dirty_log(void **state)
 	emu_rig_start(&r, RIG_LONG, 1);
 	/* mov [rbx], al; hlt */
 	emu_rig_code(&r, 0x88, 0x03, 0xf4);
+	r.s->gpr[X86_RBX] = 0x100 * HC_PAGE_SIZE;
+	assert_int_equal(emu_rig_run(&r), HC_EXIT_HALT);
 	assert_int_equal(s2_log_start(&r.vm->s2, gpa_of(0), RIG_RAM), 0);
 	for (unsigned n = 0; n < 300; n++) {
 		uint64_t page = 0x100 + test_below(&seed, 16);
@@ -934,6 +957,7 @@ int main(void)
 		cmocka_unit_test(test_xsaves_in_programs),
 		cmocka_unit_test(test_loop),
 		cmocka_unit_test(test_leaves),
+		cmocka_unit_test(test_leaves_among_exits),
 		cmocka_unit_test(test_flags),
 		cmocka_unit_test(test_window),
 		cmocka_unit_test(test_single_step),

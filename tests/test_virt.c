@@ -380,6 +380,11 @@ static void exit_in_uart(void)
 	config.exit_at = VIRT_UART + 4;
 }
 
+static void pc_devices(void)
+{
+	config.devices = (struct machine_devices){ 0xf4, 4, true };
+}
+
 static const struct refusal {
 	int error;
 	const char *word;
@@ -414,6 +419,7 @@ static const struct refusal {
 	{ -EINVAL, "2 MiB", no_memory, 0 },
 	{ -ERANGE, "32", many_cpus, 0 },
 	{ -EEXIST, "exit", exit_in_uart, 0 },
+	{ -EINVAL, "testdev is a device of PCs", pc_devices, 0 },
 };
 
 static void test_refusals(void **state)

@@ -50,11 +50,11 @@ static const struct {
 	{ 56, HC_EXIT_BUS, false },       { 53, HC_EXIT_UNDEFINED, false },
 	{ 54, HC_EXIT_CACHE, true },      { 55, HC_EXIT_XSETBV, true },
 	{ 59, HC_EXIT_UNDEFINED, false }, { 60, HC_EXIT_UNDEFINED, false },
-	{ 63, HC_EXIT_UNDEFINED, false }, { 64, HC_EXIT_UNDEFINED, false },
-	{ 65, HC_EXIT_UNDEFINED, false }, { 67, HC_EXIT_UNDEFINED, false },
-	{ 68, HC_EXIT_UNDEFINED, false }, { 69, HC_EXIT_UNDEFINED, false },
-	{ 70, HC_EXIT_UNDEFINED, false }, { 72, HC_EXIT_UNDEFINED, false },
-	{ 73, HC_EXIT_UNDEFINED, false },
+	{ 62, HC_EXIT_LOG, false },       { 63, HC_EXIT_UNDEFINED, false },
+	{ 64, HC_EXIT_UNDEFINED, false }, { 65, HC_EXIT_UNDEFINED, false },
+	{ 67, HC_EXIT_UNDEFINED, false }, { 68, HC_EXIT_UNDEFINED, false },
+	{ 69, HC_EXIT_UNDEFINED, false }, { 70, HC_EXIT_UNDEFINED, false },
+	{ 72, HC_EXIT_UNDEFINED, false }, { 73, HC_EXIT_UNDEFINED, false },
 };
 
 static void test_reasons(void **state)

@@ -258,6 +258,8 @@ static void test_multiboot(void **state)
 		const struct x86_state *s = loaded(vm);
 
 		assert_int_equal(s->rip, 0x100010);
+		assert_int_equal(at(0x40e, 2), 0x9fc0); /* BIOS data area */
+		assert_int_equal(at(0x413, 2), 639);
 		check_segments();
 		check_multiboot(vm, s, 0x205000);
 		hc_vm_destroy(vm);

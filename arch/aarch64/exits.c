@@ -73,7 +73,7 @@ int a64_before_entry(struct hc_vcpu *vcpu)
 
 static int exit_halt(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
-	a64_advance(vcpu, exit->next_pc);
+	a64_skip(vcpu, exit->next_pc);
 	return a64_halt(vcpu);
 }
 

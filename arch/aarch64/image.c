@@ -51,7 +51,7 @@ _Static_assert(sizeof(struct image_header) == 64, "booting.rst, section 4");
 /* What was found to be right of it. */
 struct image {
 	uint64_t offset;             /* from a multiple of 2 MiB */
-	uint64_t size, need;         /* bytes of the file; bytes that it takes of memory */
+	uint64_t need;               /* bytes that it takes of memory */
 	uint64_t load, tree, initrd; /* guest physical addresses */
 };
 
@@ -144,10 +144,7 @@ static int read_program(struct hc_vm *vm, const struct a64_boot *boot, struct im
 	       "vm %s: the kernel file has no header that is known: taken for a program for arm64",
 	       vm->name);
 	k->offset = PROGRAM_OFFSET;
-	k->size = boot->kernel_size;
-	k->need = k->size;
-	if (k->need < far - PROGRAM_OFFSET)
-		k->need = far - PROGRAM_OFFSET;
+	k->need = hc_max(boot->kernel_size, far - PROGRAM_OFFSET);
 	return 0;
 }
 
@@ -171,8 +168,8 @@ static int read_image(struct hc_vm *vm, const struct a64_boot *boot, struct imag
 		                vm->name, (unsigned long long)boot->kernel_size,
 		                (unsigned long long)whole);
 	k->offset = h.image_size ? h.text_offset : OLD_TEXT_OFFSET;
-	k->size = boot->kernel_size;
-	k->need = h.image_size ? hc_max(h.image_size, k->size) : k->size + OLD_BSS;
+	k->need = h.image_size ? hc_max(h.image_size, boot->kernel_size)
+	                       : boot->kernel_size + OLD_BSS;
 	if (k->offset % 4 || k->offset + k->need < k->need)
 		return hc_error(
 			-EPROTO, "vm %s: the kernel wants to be at %#llx and have %#llx bytes",
@@ -205,7 +202,7 @@ static int place(struct hc_vm *vm, const struct a64_boot *boot, struct image *k)
 	k->initrd = k->tree + TREE_ROOM;
 	if (k->initrd + initrd_size > end)
 		return too_small(vm, boot, k->initrd + initrd_size);
-	int rc = hc_mem_write(vm, gpa_of(k->load), boot->kernel, k->size);
+	int rc = hc_mem_write(vm, gpa_of(k->load), boot->kernel, boot->kernel_size);
 
 	if (!rc && initrd_size)
 		rc = hc_mem_write(vm, gpa_of(k->initrd), boot->initrd, initrd_size);
@@ -241,7 +238,6 @@ static void set_entry_state(struct hc_vcpu *vcpu, const struct image *k)
 	a64_vcpu_reset(vcpu);
 	s->pc = k->load;
 	s->x[0] = k->tree; /* x1 to x3 are reserved and 0 */
-	hc_vcpu_dirty(vcpu, A64_G_ALL);
 }
 
 int a64_load_linux(struct hc_vm *vm, const struct a64_boot *boot)

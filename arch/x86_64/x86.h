@@ -159,6 +159,11 @@ static inline void x86_skip(struct hc_vcpu *vcpu, uint64_t next_pc)
  * raises #GP(0). False if it did. */
 bool x86_write_cr(struct hc_vcpu *vcpu, unsigned number, uint64_t value);
 
+/* For backends whose exit tells no operand: sets exit->next_pc and exit->u.cr from the MOV to CR or
+ * LMSW at the guest's RIP. -ENOENT: there is another instruction by now; -EFAULT: *fault is what
+ * reading LMSW's source leads to. */
+int x86_find_cr_write(struct hc_vcpu *vcpu, struct hc_exit *exit, struct x86_fault *fault);
+
 /* --- Guest virtual memory (arch/x86_64/walk.c) --- */
 
 /* Translates gva by the guest's current page tables for access (enum hc_access) at the current

@@ -33,6 +33,7 @@ enum hc_exit_reason {
 	HC_EXIT_ENTRY_FAILED, /* the hardware refused the guest's state: u.raw */
 	HC_EXIT_MODE,         /* the backend cannot run the guest's present mode, another can */
 	HC_EXIT_SLICE,        /* the guest has run for as long as limit() said */
+	HC_EXIT_LOG,          /* a list of written pages was full, and is the dirty log's now */
 	HC_EXIT_UNKNOWN,      /* a code the backend does not know: u.raw */
 	HC_EXIT_REASON_COUNT
 };

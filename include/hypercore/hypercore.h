@@ -64,6 +64,9 @@ struct hypercore_config {
 	 * as of QEMU. NULL: none, or no more. */
 	const char *devices[4];
 	uint64_t switch_ns; /* two backends: move every so many nanoseconds; 0: when asked to */
+	/* Say in the log how much of its memory the guest has written in so many nanoseconds, again
+	 * and again; 0: do not. */
+	uint64_t dirty_ns;
 };
 
 /* All defaults, nothing to run. */

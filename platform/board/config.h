@@ -10,11 +10,12 @@
  *                                 none; com1 may be a guest's as well: lines go between its own)
  *     end     = poweroff         (poweroff, reset, halt, debug-exit: when the last VM has ended)
  *     stats   = yes              (log each VM's statistics when it ends)
+ *     dirty-stats = 1s           (log every so often how much of its memory each VM has written)
  *
  *     [vm debian]                (a section per VM; its name)
  *     kernel = vmlinuz           (names of modules)
  *     initrd = initrd.img
- *     append = console=ttyS0 quiet
+ *     append = console=ttyS0 quiet          (or in quotes: blanks at its ends stay)
  *     memory = 512M
  *     cpus   = 2
  *     serial0 = com1             (com1..com4, log, none)
@@ -57,7 +58,7 @@ struct board_vm_config {
 
 struct board_config {
 	char backend[16], other[16]; /* other: empty if there is one only */
-	uint64_t switch_ns;
+	uint64_t switch_ns, dirty_ns; /* 0: never */
 	enum board_serial console;
 	bool console_framebuffer;
 	enum board_end end;

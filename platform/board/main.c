@@ -324,6 +324,7 @@ static int create_vm(struct board_vm *v)
 		.cmdline = c->append,
 		.other = other,
 		.switch_ns = config.switch_ns,
+		.dirty_ns = config.dirty_ns,
 		.exit_at = board_guest_exit_at,
 		.devices = c->devices,
 	};

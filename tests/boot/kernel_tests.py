@@ -38,11 +38,11 @@ def kernel(name):
 
 def check_kernel(name, which, first, *options):
     done = run_kernel(name, kernel(which), "--cpus", "3", "--memory", "64M", *EXIT,
-                      "--append", "cpus=3  exit32=5", *options)
+                      "--append", " cpus=3  exit32=5 ", *options)
     check_equal(done.returncode, 11, f"status ({done.stderr.decode()})")
     lines = done.stdout.decode().splitlines()
     assert re.match(first, lines[0]), lines
-    check_equal(lines[-2:], ["cmdline=[cpus=3  exit32=5]", "cpus value=3"], "the last lines")
+    check_equal(lines[-2:], ["cmdline=[ cpus=3  exit32=5 ]", "cpus value=3"], "the last lines")
     check_equal(done.stdout.count(b"\r"), 0, "number of characters that it did not write")
 
 

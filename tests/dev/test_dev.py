@@ -106,10 +106,10 @@ class Configuration(unittest.TestCase):
         self.assertIn("cpus = 4096\n", text)
 
     def test_nothing_is_added_for_others_than_debian(self):
-        machine = self.machine(plain=True, kernel="k", append="a  b", command=[], devices=("testdev", "x"))
+        machine = self.machine(plain=True, kernel="k", append=" a  b", command=[], devices=("testdev", "x"))
         lines = machines.config_text(machine).splitlines()
         self.assertEqual(lines[lines.index("[vm guest]") + 1:],
-                         ["kernel = vmlinuz", "device = testdev", "device = x", "append = a  b",
+                         ["kernel = vmlinuz", "device = testdev", "device = x", "append = \" a  b\"",
                           "memory = 512M", "cpus = 1", "serial0 = com2", "serial1 = none"])
         machine.initrd = "m"
         self.assertIn("initrd = initrd.img\n", machines.config_text(machine))

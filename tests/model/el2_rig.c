@@ -47,11 +47,6 @@ const struct model_features rig_v2 = { .parange = 2,
 
 /* --- In place of arch/aarch64 --- */
 
-void a64_skip(struct hc_vcpu *vcpu, uint64_t next_pc)
-{
-	a64_state_of(vcpu)->pc = next_pc;
-}
-
 void a64_raise_at(struct hc_vcpu *vcpu, unsigned ec, uint32_t iss, gva_t far)
 {
 	rig_told.raised++;

@@ -237,6 +237,21 @@ static bool sti(bool trap)
 	return complete(1, trap, rflags & X86_FLAG_IF ? 0 : VMX_BLOCKING_STI);
 }
 
+/* True if it exits. */
+static bool store(const struct model_step *s)
+{
+	uint64_t qualification;
+	uint32_t reason = model_guest_store(s->physical, &qualification);
+
+	if (!reason)
+		return false;
+	script--;
+	set_exit(reason, qualification);
+	if (reason == VMX_REASON_EPT_VIOLATION)
+		model_set(VMCS_GUEST_PHYSICAL_ADDRESS, s->physical);
+	return true;
+}
+
 static bool comes_first(enum model_op op)
 {
 	return op == OP_FIRST || op == OP_INTERRUPT;
@@ -262,6 +277,7 @@ static bool step(uint64_t *gpr)
 	case OP_MOV_SS: return complete(2, trap, VMX_BLOCKING_MOV_SS);
 	case OP_IRET: iret(); return complete(0, trap, 0);
 	case OP_CALL: s->fn(gpr); return false;
+	case OP_WRITE: return store(s);
 	case OP_TRIPLE_FAULT: set_exit(VMX_REASON_TRIPLE_FAULT, 0); return true;
 	case OP_INTERRUPT:
 	case OP_END:

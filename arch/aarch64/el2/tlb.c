@@ -152,14 +152,6 @@ static uint64_t use_vmid(struct el2_vm *ev, struct el2_cpu *cpu)
 	return renew(ev, cpu);
 }
 
-/* The memory's first contents came through the caches, which a guest does not look at before it
- * has switched its own on (D5.10.2, "Effects of caches in a guest"). */
-static void clean_memory(struct hc_vm *vm)
-{
-	for (unsigned i = 0; i < vm->memory.count; i++)
-		el2_hw_clean(vm->memory.slots[i].host, vm->memory.slots[i].size);
-}
-
 static void forget_other_vcpu(struct el2_vcpu *vcpu, struct el2_vm *vm, unsigned cpu)
 {
 	struct el2_vcpu *last = atomic_load_explicit(&vm->last[cpu], memory_order_relaxed);
@@ -176,9 +168,6 @@ void el2_tlb_load(struct hc_vcpu *vcpu, struct el2_cpu *cpu)
 	struct el2_vm *vm = el2_vcpu_of(vcpu)->vm;
 	uint64_t vttbr = vttbr_of(vm, use_vmid(vm, cpu));
 
-	if (!atomic_load_explicit(&vm->clean, memory_order_relaxed) &&
-	    !atomic_exchange(&vm->clean, true))
-		clean_memory(vcpu->vm);
 	if (cpu->vttbr != vttbr || cpu->vtcr != vm->vtcr) {
 		el2_hw_write(EL2_VTCR_EL2, cpu->vtcr = vm->vtcr);
 		el2_hw_write(EL2_VTTBR_EL2, cpu->vttbr = vttbr);
@@ -218,19 +207,17 @@ void el2_invalidate(struct hc_vm *vm, gpa_t gpa, uint64_t size)
 	hc_unlock_irq(&vmids.lock, irq);
 }
 
+/* What is written goes through the caches, which a guest does not look at before it has switched
+ * its own on (D5.10.2, "Effects of caches in a guest"). */
 void el2_written(struct hc_vm *vm, gpa_t gpa, uint64_t size)
 {
-	struct el2_vm *ev = el2_vm_of(vm);
-
-	/* All of it is cleaned before anything runs. */
-	if (!ev || !atomic_load(&ev->clean))
-		return;
 	for (uint64_t done = 0, n; done < size; done += n) {
 		uint64_t at = gpa.v + done;
-		const void *p;
+		const void *p = hc_mem_ptr(vm, gpa_of(at), size - done, false);
 
-		n = hc_min(size - done, HC_PAGE_SIZE - at % HC_PAGE_SIZE);
-		p = hc_mem_ptr(vm, gpa_of(at), n, false);
+		/* All of the rest if it is in one slot; a page is never in two. */
+		n = p ? size - done : hc_min(size - done, HC_PAGE_SIZE - at % HC_PAGE_SIZE);
+		p = p ? p : hc_mem_ptr(vm, gpa_of(at), n, false);
 		if (p)
 			el2_hw_clean(p, n);
 	}

@@ -34,6 +34,7 @@ struct vmx_vm {
 	void *apic_access; /* a page that nobody reads: its address stands for the local APICs. NULL
 	                    * without vmx_caps.apic_registers */
 	struct hc_shootdown tlb;
+	_Atomic bool logs; /* vCPUs are to list the pages that they write: log.c */
 };
 
 struct vmx_vcpu {
@@ -58,7 +59,11 @@ struct vmx_vcpu {
 	const struct vmx_rule *broken; /* by the entry that was refused last */
 	uint32_t limit;                /* of the preemption timer, for the next load() */
 	bool limited;                  /* it has been set, or has come to its end */
-	int enter_error;               /* vmx_hw_enter()'s, of the entry that was refused last */
+	/* Of page-modification logging: the list, which vCPUs on other CPUs take addresses from;
+	 * NULL until there is a log. */
+	_Atomic(uint64_t) *log;
+	bool logs;       /* the VMCS says so */
+	int enter_error; /* vmx_hw_enter()'s, of the entry that was refused last */
 };
 
 #define VMX_NO_LIMIT                                                                               \
@@ -117,8 +122,8 @@ int vmx_selftest(struct vmx_cpu *c, const char **why);
  * depends on the CPU that it is to run on. */
 void vmx_vmcs_init(struct vmx_vcpu *vv);
 void vmx_vmcs_set_host(void);
-/* The local APIC may be in another mode than before. */
-void vmx_sync_apic_mode(struct hc_vcpu *vcpu);
+/* Of the secondary controls those that change: by the local APIC's mode, by the dirty log. */
+void vmx_sync_cpu2(struct hc_vcpu *vcpu);
 /* All MSRs exit but those that the policy lets pass and that are switched with the guest. */
 void vmx_msr_bitmap_init(uint8_t *bitmap, const struct x86_msr_policy *policy, unsigned count);
 
@@ -126,6 +131,13 @@ void vmx_msr_bitmap_init(uint8_t *bitmap, const struct x86_msr_policy *policy, u
 bool vmx_limit(struct hc_vcpu *vcpu, uint64_t ns);
 /* Writes what vmx_limit() was told before load(), of vcpu alone. */
 void vmx_load_limit(struct vmx_vcpu *vv);
+
+/* log.c: the backend's; before an entry that finds vmx_vm.logs changed; VMX_REASON_PML_FULL. */
+int vmx_log_start(struct hc_vm *vm);
+int vmx_log_collect(struct hc_vm *vm);
+void vmx_log_stop(struct hc_vm *vm);
+void vmx_log_switch(struct hc_vcpu *vcpu);
+void vmx_log_full(struct hc_vcpu *vcpu);
 
 /* state.c */
 void vmx_get_state(struct hc_vcpu *vcpu, uint32_t groups);

@@ -119,10 +119,10 @@ void vmx_vmcs_set_host(void)
 
 /* Only in xAPIC mode are there registers in the page. That accesses to it are virtualized stays, or
  * translations of it would have to be dropped (29.4.4). */
-void vmx_sync_apic_mode(struct hc_vcpu *vcpu)
+void vmx_sync_cpu2(struct hc_vcpu *vcpu)
 {
 	struct vmx_vcpu *vv = vmx_vcpu_of(vcpu);
-	uint32_t controls = vmx_caps.cpu2;
+	uint32_t controls = vmx_caps.cpu2 | (vv->logs ? (uint32_t)VMX_CPU2_PML : 0);
 
 	if (!x86_apic_has_page(&x86_vcpu_of(vcpu)->apic, X86_APIC_BASE))
 		controls &= ~(uint32_t)VMX_CPU2_APIC_REGISTERS;

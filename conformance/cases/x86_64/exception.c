@@ -633,8 +633,8 @@ TEST(nothing_beyond_is_fetched, "SDM Vol. 3A 6.9: only an instruction's own byte
 LOW_CODE_TEXT(low_aam_0, 32, ".byte 0xd4, 0");
 LOW_CODE_TEXT(low_into, 32, "movb $0x7f, %al; addb $1, %al; into");
 LOW_CODE_TEXT(low_into_clear, 32, "xorl %eax, %eax; into");
-LOW_CODE_TEXT(low_bound, 32, "movl $5, %eax; pushl $4; pushl $1; boundl %eax, (%esp)");
-LOW_CODE_TEXT(low_bound_inside, 32, "movl $4, %eax; pushl $4; pushl $1; boundl %eax, (%esp)");
+LOW_CODE_TEXT(low_bound, 32, "movl $5, %eax; pushl $4; pushl $1; .byte 0x62, 0x04, 0x24");
+LOW_CODE_TEXT(low_bound_inside, 32, "movl $4, %eax; pushl $4; pushl $1; .byte 0x62, 0x04, 0x24");
 LOW_CODE_TEXT(low_ud_salc, 32, "ud2");
 LOW_CODE_TEXT(low_daa, 32, "movb $0x9b, %al; clc; daa");
 

@@ -2,19 +2,19 @@
 /*
  * An option ROM that starts a kernel which is in memory already, as Bochs can put it there:
  *   optromimage1: file=conformance.rom, address=0xd0000
- *   optramimage1: file=FILE, address=0x90000    (the command line, at most 2 KiB, ended by a NUL)
- *   optramimage2 to 4: file=FILE, address=0x1000000, 0x1020000 and 0x1040000
- * the last three being conformance.bin in parts of 128 KiB: Bochs scatters what is larger.
+ *   optramimage1 to 4: file=FILE, address=0x1000000, 0x1020000, 0x1040000 and 0x1060000
+ * the last four being conformance.bin in parts of 128 KiB: Bochs scatters what is larger. rom.py puts
+ * the command line into it.
  * The BIOS writes to some of the memory that the kernel is linked at: it is copied from further up.
- * By Linux's 32-bit boot protocol, boot_params being the ROM's second KiB.
+ * By Linux's 32-bit boot protocol, boot_params being the ROM's second KiB, the line from 800h on.
  */
 #include "guest/x86_64/layout.h"
 
 #define ROM    0xd0000
-#define LINE   0x90000
+#define LINE   0x800 /* rom.py knows it */
 #define COPY   0x1000000
 #define CODE32 0x08
-#define BYTES  0x800
+#define BYTES  0x1000
 
 	.section .text
 	.code16
@@ -53,6 +53,6 @@ pointer:
 	.long ROM + (gdt - rom)
 
 	.org 0x400 + 0x228
-	.long LINE
-	/* A ROM's bytes add up to 0; the builder sets the last one. */
+	.long ROM + LINE
+	/* A ROM's bytes add up to 0: rom.py sets the last one. */
 	.org BYTES
