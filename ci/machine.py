@@ -49,6 +49,7 @@ class Machine:
     board_append: str = ""
     switch_every: str = ""
     dirty_stats: str = ""
+    tsc_hz: str = ""
     gic: str = ""  # virt: version of its interrupt controller; empty: 3
     virtualization: bool = True  # virt: it has EL2
     stats: bool = False
@@ -171,7 +172,8 @@ def config_text(machine):
         if machine.initrd != "none":
             lines.append("initrd = initrd.img")
         lines += [f"append = {guest_append(machine, name)}", f"memory = {machine.memory}",
-                  f"cpus = {machine.cpus}", f"serial0 = {serial0}", f"serial1 = {serial1}"]
+                  f"cpus = {machine.cpus}", *([f"tsc-hz = {machine.tsc_hz}"] if machine.tsc_hz else []),
+                  f"serial0 = {serial0}", f"serial1 = {serial1}"]
     return "\n".join(lines) + "\n"
 
 

@@ -149,7 +149,8 @@ def boot_tests():
     """Those of QEMU's machine first."""
     folder = ROOT / "tests/boot"
     sys.path.insert(0, str(folder))
-    for name in ("boot_tests.py", "bochs_tests.py", "arm_tests.py", "kvm_tests.py", "dirty_tests.py"):
+    for name in ("boot_tests.py", "bochs_tests.py", "arm_tests.py", "kvm_tests.py", "dirty_tests.py",
+                 "tsc_tests.py"):
         load(folder / name)
     return sys.modules["rig"].TESTS
 

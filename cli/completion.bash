@@ -16,7 +16,7 @@ _hypercore_value() {
 	--serial) mapfile -t COMPREPLY < <(compgen -W "stdio pty null file:" -- "$2") ;;
 	-m | --memory) mapfile -t COMPREPLY < <(compgen -W "256M 512M 1G 2G 4G" -- "$2") ;;
 	-c | --cpus) mapfile -t COMPREPLY < <(compgen -W "1 2 4 8" -- "$2") ;;
-	-a | --append | --name | --switch-every | --dirty-stats) COMPREPLY=() ;;
+	-a | --append | --name | --switch-every | --dirty-stats | --tsc-hz) COMPREPLY=() ;;
 	*) return 1 ;;
 	esac
 }
@@ -29,7 +29,7 @@ _hypercore() {
 		mapfile -t COMPREPLY < <(compgen -W "--help" -- "$word")
 	elif ! _hypercore_value "$before" "$word"; then
 		mapfile -t COMPREPLY < <(compgen -W "--kernel --initrd --append --memory --cpus
-			--backend --switch-every --serial --name --stats --dirty-stats --trace --quiet --help" -- "$word")
+			--backend --switch-every --tsc-hz --serial --name --stats --dirty-stats --trace --quiet --help" -- "$word")
 	fi
 }
 

@@ -11,6 +11,7 @@ struct run_options {
 	const char *serial[2]; /* NULL: the port is not there */
 	uint64_t memory;
 	uint64_t switch_ns, dirty_ns; /* 0: never */
+	uint64_t tsc_hz;              /* 0: the machine's */
 	unsigned cpus;
 	bool stats, quiet;
 	bool help; /* was asked for; nothing else matters then */

@@ -34,8 +34,8 @@ static const char help[] =
 	"  -b, --backend NAME   what runs the guest; auto: the fastest by measurement\n"
 	"                       (hypercore caps lists them); or two, as in kvm,emu\n"
 	"      --switch-every T of two backends, take the other every 100ms, 2s, ...\n"
-	"      --serial WHERE   stdio, pty, null or file:FILE; the first one is ttyS0,\n"
-	"                       a second one ttyS1; stdio\n"
+	"      --tsc-hz N       x86: the rate of the guest's TSC, if not this machine's\n"
+	"      --serial WHERE   stdio, pty, null or file:FILE: ttyS0, then ttyS1; stdio\n"
 	"      --name TEXT      for messages; guest\n"
 	"      --stats          print statistics at the end\n"
 	"      --dirty-stats T  say every 500ms, 1s, ... how much memory the guest wrote\n"
@@ -182,6 +182,7 @@ static int create(struct run *r)
 	c.initrd_size = r->initrd.size;
 	c.cmdline = o->append ? o->append : linux_guest_of(r->kernel.data, r->kernel.size)->console;
 	c.switch_ns = o->switch_ns;
+	c.tsc_hz = o->tsc_hz;
 	c.dirty_ns = o->dirty_ns;
 	c.exit_port = CLI_EXIT_PORT;
 	for (unsigned i = 0; !rc && i < HC_ARRAY_SIZE(o->serial) && o->serial[i]; i++)

@@ -135,6 +135,7 @@ int virt_create(struct hc_vm **out, const struct hc_backend_ops *backend,
 		.backend = backend,
 		.cpus = config->cpus,
 		.other = config->other,
+		.tsc_hz = config->tsc_hz,
 	};
 	struct hc_backend_info info = { 0 };
 	struct hc_vm *vm;

@@ -319,7 +319,7 @@ static void a_wake_for_nothing_enters_no_guest(void **state)
 
 static void bad_configurations(void **state)
 {
-	struct hc_vm_config c = { "x", &fake_arch, &fake_backend, 1, NULL };
+	struct hc_vm_config c = { "x", &fake_arch, &fake_backend, 1, NULL, 0 };
 	struct hc_vm *vm;
 
 	c.cpus = 9; /* the backend's limit is 8 */
@@ -341,7 +341,7 @@ static void bad_configurations(void **state)
 /* Whatever allocation fails, creation says so and leaves nothing behind. */
 static void creation_survives_exhaustion(void **state)
 {
-	struct hc_vm_config c = { "x", &fake_arch, &fake_backend, 4, NULL };
+	struct hc_vm_config c = { "x", &fake_arch, &fake_backend, 4, NULL, 0 };
 	uint64_t before = test_allocated;
 
 	for (unsigned n = 1;; n++) {

@@ -225,7 +225,7 @@ static __attribute__((noinline)) bool is_settled(struct hc_vcpu *vcpu, const str
 	bool write = a->access == HC_ACCESS_WRITE;
 
 	/* Memory that was mapped meanwhile, or a translation that the CPU remembered too long; or
-	 * write-protected for the dirty log, where a walk that sets flags in a table writes, too. */
+	 * write-protected for the dirty log: a walk that sets flags in a table writes, too. */
 	if (!x86_apic_has_page(&x86_vcpu_of(vcpu)->apic, a->gpa.v) &&
 	    hc_mem_ptr(vcpu->vm, a->gpa, 1, write || a->in_walk)) {
 		if (write || a->in_walk)

@@ -104,7 +104,7 @@ def dirty_pages_vmx():
     if bochs.missing():
         raise unittest.SkipTest(f"not installed: {', '.join(bochs.missing())}")
     log = on_board("--backend", "vmx")
-    assert re.search(r"^hypercore: backend vmx: .*dirty flags and a list", log, re.M), log
+    assert re.search(r"^hypercore: backend vmx: .*, page log,", log, re.M), log
     found = re.search(r"vm debian: log +(\d+) exits", log)
     assert found and int(found.group(1)) == PAGES // 512, log
 
