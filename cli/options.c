@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "machines/device_option.h"
 
 #define NAME "run"
 
@@ -97,6 +98,23 @@ static int take_serial(struct run_options *o, unsigned *count, const char *text)
 	return 0;
 }
 
+static int take_device(struct run_options *o, const char *text)
+{
+	struct machine_devices devices = { 0 };
+	const char *wrong = NULL;
+	unsigned n = 0;
+
+	for (; !wrong && n < HC_ARRAY_SIZE(o->devices) && o->devices[n]; n++)
+		wrong = machine_add_device(&devices, o->devices[n]);
+	wrong = machine_add_device(&devices, text);
+	if (!wrong && n == HC_ARRAY_SIZE(o->devices))
+		wrong = "too many devices";
+	if (wrong)
+		return cli_usage_error(NAME, "--device %s: %s", text, wrong);
+	o->devices[n] = text;
+	return 0;
+}
+
 static const struct option options[] = {
 	{ "kernel", required_argument, NULL, 'k' },
 	{ "initrd", required_argument, NULL, 'i' },
@@ -105,13 +123,14 @@ static const struct option options[] = {
 	{ "cpus", required_argument, NULL, 'c' },
 	{ "backend", required_argument, NULL, 'b' },
 	{ "serial", required_argument, NULL, 's' },
+	{ "device", required_argument, NULL, 'd' },
 	{ "trace", required_argument, NULL, 't' },
 	{ "name", required_argument, NULL, 'n' },
 	{ "stats", no_argument, NULL, 'S' },
 	{ "quiet", no_argument, NULL, 'q' },
 	{ "switch-every", required_argument, NULL, 'w' },
 	{ "tsc-hz", required_argument, NULL, 'z' },
-	{ "dirty-stats", required_argument, NULL, 'd' },
+	{ "dirty-stats", required_argument, NULL, 'D' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
@@ -129,10 +148,11 @@ static int take(struct run_options *o, int option, const char *value, unsigned *
 	case 'h': o->help = true; return 0;
 	case 'm': return take_memory(o, value);
 	case 'c': return take_cpus(o, value);
+	case 'd': return take_device(o, value);
 	case 's': return take_serial(o, serials, value);
 	case 'w': return take_period(&o->switch_ns, "--switch-every", value);
 	case 'z': return take_rate(o, value);
-	case 'd': return take_period(&o->dirty_ns, "--dirty-stats", value);
+	case 'D': return take_period(&o->dirty_ns, "--dirty-stats", value);
 	case 'n':
 		o->name = value;
 		if (!*value || strlen(value) > 31)

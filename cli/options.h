@@ -7,8 +7,9 @@
 
 struct run_options {
 	const char *name, *kernel, *initrd, *backend, *trace;
-	const char *append;    /* NULL: the machine's */
-	const char *serial[2]; /* NULL: the port is not there */
+	const char *append;     /* NULL: the machine's */
+	const char *serial[2];  /* NULL: the port is not there */
+	const char *devices[4]; /* as hypercore_config.devices */
 	uint64_t memory;
 	uint64_t switch_ns, dirty_ns; /* 0: never */
 	uint64_t tsc_hz;              /* 0: the machine's */

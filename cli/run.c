@@ -25,24 +25,24 @@
 static const char help[] =
 	"Usage: hypercore run --kernel FILE [OPTION...]\n"
 	"\n"
-	"  -k, --kernel FILE    a Linux bzImage, or an arm64 Image\n"
-	"  -i, --initrd FILE    its initramfs\n"
-	"  -a, --append TEXT    its command line; \"console=ttyS0\" if not given (arm64:\n"
-	"                       \"console=ttyAMA0\")\n"
+	"  -k, --kernel FILE    Linux (bzImage, arm64 Image), a multiboot or PVH kernel\n"
+	"  -i, --initrd FILE    its initramfs; module 0 of a multiboot kernel\n"
+	"  -a, --append TEXT    its command line; without it Linux gets \"console=ttyS0\"\n"
+	"                       (arm64: \"console=ttyAMA0\"), others get nothing\n"
 	"  -m, --memory SIZE    512M, 2G, ...: at least 16M, in steps of 2M; 512M\n"
-	"  -c, --cpus N         1 to 32; 1\n"
+	"  -c, --cpus N         1 to 32 (arm64 Images: 8 on kvm, 1 on unicorn); 1\n"
 	"  -b, --backend NAME   what runs the guest; auto: the fastest by measurement\n"
 	"                       (hypercore caps lists them); or two, as in kvm,emu\n"
 	"      --switch-every T of two backends, take the other every 100ms, 2s, ...\n"
 	"      --tsc-hz N       x86: the rate of the guest's TSC, if not this machine's\n"
-	"      --serial WHERE   stdio, pty, null or file:FILE: ttyS0, then ttyS1; stdio\n"
+	"      --serial WHERE   ttyS0 is stdio, pty, null or file:FILE; again: ttyS1\n"
+	"      --device NAME    isa-debug-exit[,iobase=N][,iosize=N], or testdev\n"
 	"      --name TEXT      for messages; guest\n"
 	"      --stats          print statistics at the end\n"
 	"      --dirty-stats T  say every 500ms, 1s, ... how much memory the guest wrote\n"
 	"      --trace FILE     write the last events of each CPU there at the end\n"
 	"  -q, --quiet          only warnings and errors\n"
-	"Keys on a terminal: Ctrl-a x ends the machine, Ctrl-a s prints statistics,\n"
-	"Ctrl-a h lists the keys, Ctrl-a Ctrl-a sends Ctrl-a.\n"
+	"Keys on a terminal: Ctrl-a x ends the machine, Ctrl-a h lists all.\n"
 	"\n"
 	"Exit status: 0 the guest powered off or was ended by Ctrl-a x, else what it\n"
 	"wrote to port 0xf4 (arm64: address 0x9050000); 2 wrong options; 125 it could\n"
@@ -180,11 +180,13 @@ static int create(struct run *r)
 	c.kernel_size = r->kernel.size;
 	c.initrd = r->initrd.data;
 	c.initrd_size = r->initrd.size;
+	c.initrd_name = o->initrd;
 	c.cmdline = o->append ? o->append : linux_guest_of(r->kernel.data, r->kernel.size)->console;
 	c.switch_ns = o->switch_ns;
 	c.tsc_hz = o->tsc_hz;
 	c.dirty_ns = o->dirty_ns;
 	c.exit_port = CLI_EXIT_PORT;
+	memcpy(c.devices, o->devices, sizeof(c.devices));
 	for (unsigned i = 0; !rc && i < HC_ARRAY_SIZE(o->serial) && o->serial[i]; i++)
 		rc = serial_open(&r->serial[i], o->serial[i], i, &c);
 	if (!rc)

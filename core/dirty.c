@@ -5,6 +5,7 @@
 #include <hypercore/freestanding.h>
 
 #include "core/log.h"
+#include "core/touch.h"
 #include "core/vm.h"
 #include "mmu/format.h"
 
@@ -186,7 +187,9 @@ static int start_locked(struct hc_vm *vm)
 
 	if (rc || !vm->s2.format)
 		return rc;
-	rc = s2_log_start(&vm->s2, first, span_of(vm));
+	rc = hc_mem_reserve_pages(vm);
+	if (!rc)
+		rc = s2_log_start(&vm->s2, first, span_of(vm));
 	if (rc)
 		stop_backends(vm, backends_of(vm));
 	return rc;

@@ -15,13 +15,18 @@ struct mm_ops;
 
 enum hc_slot_flags {
 	HC_SLOT_READONLY = 1 << 0, /* guest writes go to the bus, as for a ROM */
-	HC_SLOT_OWNED = 1 << 1     /* taken from the platform by the core, given back by it */
+	HC_SLOT_OWNED = 1 << 1,    /* taken from the platform by the core, given back by it */
+	HC_SLOT_RAW = 1 << 2       /* from hc_platform_alloc_raw(), to be cleared */
 };
 
 struct hc_slot {
 	uint64_t gpa, size; /* multiples of the page size */
 	uint8_t *host;
 	uint32_t flags;
+	/* By block (core/touch.h): not cleared yet, and then: somebody does; NULL: all are. And how
+	 * many are not in stage 2 yet; the memory lock's. */
+	_Atomic uint64_t *raw;
+	uint64_t unmapped;
 	/* The dirty log's (core/dirty.h), a bit for each page in each; NULL until there was one. */
 	_Atomic(uint64_t) *marked; /* written and not collected */
 	uint64_t *taken, *ever;    /* at the last collection; since the start */
@@ -35,12 +40,13 @@ struct hc_memory {
 	uint64_t total; /* bytes of RAM */
 };
 
-/* Adds [gpa, gpa + size) backed by host, and maps it. -EINVAL (alignment, wrap, beyond the
- * backend's gpa_bits), -EEXIST (overlap), -ENOSPC (too many slots), -ENOMEM (stage-2 tables),
- * -EBUSY (writes are being logged). */
+/* Adds [gpa, gpa + size) backed by host, which the VM sees as it is, and maps it. -EINVAL
+ * (alignment, wrap, beyond the backend's gpa_bits), -EEXIST (overlap), -ENOSPC (too many slots),
+ * -ENOMEM (stage-2 tables), -EBUSY (writes are being logged). */
 int hc_vm_add_slot(struct hc_vm *vm, gpa_t gpa, uint64_t size, void *host, uint32_t flags);
 
-/* Adds RAM taken from the platform, in as large pieces as it has. Same errors. */
+/* Adds RAM taken from the platform, in as large pieces as it has, zeroed when it is first touched.
+ * Same errors. */
 int hc_vm_add_ram(struct hc_vm *vm, gpa_t gpa, uint64_t size);
 
 /* Lets the guest reach a device of the physical machine's at [hpa, hpa + size), uncached, while no
@@ -51,13 +57,16 @@ int hc_vm_map_device(struct hc_vm *vm, gpa_t gpa, uint64_t size, hpa_t hpa);
 
 /* Internal to the core: makes the empty stage 2 (an error of s2_init); frees it, and all slots with
  * the memory that the core owns. */
-int hc_vm_init_memory(struct hc_vm *vm, unsigned gpa_bits);
+int hc_vm_init_memory(struct hc_vm *vm);
 void hc_vm_free_memory(struct hc_vm *vm);
 
 /* Of a stage 2 that is no VM's, such as a backend's test guest's: tables in the platform's memory.
  * ctx is not looked at, nothing is invalidated: CPUs begin to walk the tables when they are
  * complete. The caller makes them visible to walkers that a fence does not bind. */
 extern const struct mm_ops hc_lone_tables;
+
+/* The slot that has gpa, or NULL. */
+struct hc_slot *hc_mem_slot(struct hc_memory *m, uint64_t gpa);
 
 /* Host pointer to [gpa, gpa + len), or NULL if that is not within one slot of RAM (want_write: of
  * writable RAM). Who writes through it while the VM runs calls hc_mem_wrote() afterwards. */

@@ -6,6 +6,7 @@
 #include <hypercore/vm.h>
 
 #include "core/chardev.h"
+#include "machines/device_option.h"
 
 struct machine_config {
 	const char *name;
@@ -14,6 +15,7 @@ struct machine_config {
 	const void *kernel, *initrd; /* initrd may be NULL */
 	uint64_t kernel_size, initrd_size;
 	const char *cmdline;
+	const char *initrd_name; /* what a multiboot kernel is told of its module; NULL: nothing */
 	struct hc_chardev *serial[2];       /* NULL: the port is not there */
 	struct hc_chardev *debugcon;        /* the PC's port 0xe9; NULL: not there */
 	const struct hc_backend_ops *other; /* vCPUs move between the two; NULL: they do not */
@@ -23,6 +25,8 @@ struct machine_config {
 	/* A byte written here stops the VM with it as status: the PC's port, another machine's
 	 * guest physical address; 0: there is no such device. */
 	uint64_t exit_at;
+	/* The PC's. With isa-debug-exit there is no device at exit_at. */
+	struct machine_devices devices;
 };
 
 /* Creates the VM, ready for hc_vm_start(). On failure everything is undone and the error has been

@@ -43,15 +43,24 @@ int s2_init(struct s2 *s2, const struct s2_format *format, const struct mm_ops *
 	return 0;
 }
 
+/* S2_LEAF_LEVELS: there are no such pages. */
+static unsigned level_of(uint64_t page)
+{
+	unsigned level = 0;
+
+	while (level < S2_LEAF_LEVELS && s2_span(level) != page)
+		level++;
+	return level;
+}
+
 int s2_limit_page(struct s2 *s2, uint64_t size)
 {
-	for (unsigned level = 0; level < S2_LEAF_LEVELS; level++) {
-		if (s2_span(level) == size) {
-			s2->max_leaf = (uint8_t)level;
-			return 0;
-		}
-	}
-	return -EINVAL;
+	unsigned level = level_of(size);
+
+	if (level == S2_LEAF_LEVELS)
+		return -EINVAL;
+	s2->max_leaf = (uint8_t)level;
+	return 0;
 }
 
 int s2_check_range(const struct s2 *s2, gpa_t gpa, uint64_t size)
@@ -115,6 +124,27 @@ int s2_map(struct s2 *s2, gpa_t gpa, hpa_t hpa, uint64_t size, unsigned attr)
 	if (hpa.v >= limit || size > limit - hpa.v)
 		return -ERANGE;
 	err = s2_prepare(&op, gpa.v, gpa.v + size);
+	if (!err)
+		s2_commit(&op, gpa.v, gpa.v + size);
+	return err;
+}
+
+/* ---- Reserve ---- */
+
+static enum s2_verdict reserve_decide(struct s2_op *op, const struct s2_slot *slot, uint64_t *entry)
+{
+	return slot->level > op->leaf_level ? S2_DESCEND : S2_SKIP;
+}
+
+int s2_reserve(struct s2 *s2, gpa_t gpa, uint64_t size, uint64_t page)
+{
+	struct s2_op op = { .s2 = s2, .format = s2->format, .decide = reserve_decide };
+	unsigned level = level_of(page);
+	int err = level < S2_LEAF_LEVELS ? s2_check_range(s2, gpa, size) : -EINVAL;
+
+	op.leaf_level = (unsigned)hc_min(level, s2->max_leaf);
+	if (!err)
+		err = s2_prepare(&op, gpa.v, gpa.v + size);
 	if (!err)
 		s2_commit(&op, gpa.v, gpa.v + size);
 	return err;

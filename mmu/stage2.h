@@ -136,6 +136,14 @@ static inline hpa_t s2_root(const struct s2 *s2)
  */
 int s2_map(struct s2 *s2, gpa_t gpa, hpa_t hpa, uint64_t size, unsigned attr);
 
+/*
+ * Makes the tables that lead to pages of page (S2_PAGE_*) bytes in the range, and splits larger
+ * pages: from now on s2_map() of whole such pages, to addresses that are aligned alike, allocates
+ * nothing, until the range is unmapped or merged. What is mapped stays so. -EINVAL also for any
+ * other page.
+ */
+int s2_reserve(struct s2 *s2, gpa_t gpa, uint64_t size, uint64_t page);
+
 /* Unmaps the range; holes in it are left. Dirty state is lost: collect it before. */
 int s2_unmap(struct s2 *s2, gpa_t gpa, uint64_t size);
 

@@ -55,6 +55,8 @@ struct s2_op {
 	int64_t count;    /* log_collect: bits set; merge: pages formed */
 	int err;          /* log_fault */
 
+	unsigned leaf_level; /* reserve: of the tables that pages will be in */
+
 	/* Tables allocated and not yet used, linked by their first entries. */
 	hpa_t spare;
 	size_t spares;

@@ -231,7 +231,13 @@ static void test_ram(void **state)
 	struct hc_vm *vm = vcpu->vm;
 	uint64_t bitmap[MEMORY / HC_PAGE_SIZE / 64] = { 0 };
 	struct hc_exit exit = access_at(A64_ENV_RAM + 0x5008, HC_ACCESS_READ);
+	struct s2_mapping m;
 
+	/* The first access of all is what maps it. */
+	assert_int_equal(s2_walk(&vm->s2, gpa_of(A64_ENV_RAM + 0x5008), &m), -EFAULT);
+	prepare(vcpu);
+	assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
+	assert_int_equal(s2_walk(&vm->s2, gpa_of(A64_ENV_RAM + 0x5008), &m), 0);
 	assert_int_equal(s2_log_start(&vm->s2, gpa_of(A64_ENV_RAM), MEMORY), 0);
 	for (unsigned i = 0; i < 4; i++) {
 		struct a64_state before = *prepare(vcpu);
@@ -307,7 +313,7 @@ static void test_pairs(void **state)
 		uint64_t at = el1h ? 0x50 : 0x40;
 
 		run_insn(vcpu, 0xb81fc7e3, DEVICE + at, HC_ACCESS_WRITE);
-		script_exit(vcpu, &(struct hc_exit){ .reason = HC_EXIT_WINDOW });
+		script_round(vcpu, &(struct hc_exit){ .reason = HC_EXIT_INTERRUPT });
 		s = a64_env_state(vcpu);
 		assert_int_equal(s->pc, PC + 4);
 		assert_memory_equal(cells + at, &stored, 4);
@@ -326,7 +332,7 @@ static void test_pairs(void **state)
 	memset(s->v, 0, sizeof(s->v));
 	s->x[2] = DEVICE;
 	run_insn(vcpu, 0x3dc00043, DEVICE, HC_ACCESS_READ);
-	script_exit(vcpu, &(struct hc_exit){ .reason = HC_EXIT_WINDOW });
+	script_round(vcpu, &(struct hc_exit){ .reason = HC_EXIT_INTERRUPT });
 	assert_int_equal(a64_env_state(vcpu)->v[3][1], UINT64_C(0x4242424242424242));
 	a64_env_end(vcpu->vm);
 }
@@ -491,10 +497,12 @@ static void test_bus(void **state)
 	struct hc_vcpu *vcpu = guest();
 	struct hc_exit exit = { .reason = HC_EXIT_BUS };
 	uint64_t value = 0, want = 0;
+	bool is_missed = true;
 
 	exit.u.bus.space = HC_SPACE_MEMORY;
 	exit.u.bus.address = DEVICE + 16;
 	exit.u.bus.value = &value;
+	exit.u.bus.is_missed = &is_missed;
 	for (unsigned width = 0; width < 256; width++) {
 		bool good = width == 1 || width == 2 || width == 4 || width == 8;
 
@@ -503,6 +511,7 @@ static void test_bus(void **state)
 		if (good) {
 			memcpy(&want, cells + 16, width);
 			assert_int_equal(value, want);
+			assert_false(is_missed);
 		}
 	}
 	exit.u.bus.width = 2;
@@ -510,6 +519,16 @@ static void test_bus(void **state)
 	value = 0x1234;
 	assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
 	assert_int_equal(cells[16] | cells[17] << 8, 0x1234);
+	for (exit.u.bus.write = 0; exit.u.bus.write < 2; exit.u.bus.write++) {
+		static const uint64_t places[] = { NOWHERE, DEVICE, ROM };
+		bool missed[] = { true, false, !exit.u.bus.write };
+
+		for (unsigned i = 0; i < HC_ARRAY_SIZE(places); i++) {
+			exit.u.bus.address = places[i];
+			assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
+			assert_int_equal(is_missed, missed[i]);
+		}
+	}
 	exit.u.bus.space = HC_SPACE_IO;
 	assert_int_equal(script_exit(vcpu, &exit), -EINVAL);
 	a64_env_end(vcpu->vm);

@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "core/touch.h"
 #include "mmu/ept.h"
 #include "mmu/format.h"
 #include "mmu/npt.h"
@@ -88,6 +89,7 @@ static s2_entry_t *leaf_of(uint64_t gpa)
 	const struct s2_format *f = kind->format;
 	uint64_t table = vm->s2.root.v, entry;
 
+	hc_mem_fault(vm, gpa_of(gpa)); /* if nobody touched it before */
 	for (unsigned level = vm->s2.root_level;; level--) {
 		s2_entry_t *e = (s2_entry_t *)hc_platform_from_hpa(hpa_of(table)) +
 		                (gpa >> s2_shift(level)) % S2_ENTRIES;
@@ -322,6 +324,7 @@ static unsigned level_of(uint64_t gpa)
 {
 	struct s2_mapping m;
 
+	hc_mem_fault(vm, gpa_of(gpa));
 	assert_int_equal(s2_walk(&vm->s2, gpa_of(gpa), &m), 0);
 	return m.level;
 }

@@ -69,10 +69,34 @@ static void test_probe_says_why_not(void **state)
 	f.broken = true;
 	assert_int_equal(probe(&f, &info), -EOPNOTSUPP);
 	assert_non_null(strstr(info.reason, "wrong result"));
-	f = rig_plain;
+	for (f = rig_v2; f.gic_version <= 3; f.gic_version++) {
+		f.preemption_bits = 4;
+		assert_int_equal(probe(&f, &info), -EOPNOTSUPP);
+		assert_non_null(strstr(info.reason, "priorities"));
+	}
 	f.gic_version = 0;
 	assert_int_equal(probe(&f, &info), 0);
 	assert_int_equal(info.gic_version, 0);
+}
+
+/* No more than preempt, and than fit into list registers and active priorities. */
+static void test_priorities(void **state)
+{
+	struct hc_backend_info info;
+
+	for (unsigned version = 2; version <= 3; version++) {
+		for (unsigned pri = 5; pri <= 8; pri++) {
+			for (unsigned pre = 5; pre <= hc_min(pri, 7); pre++) {
+				struct model_features f = version == 2 ? rig_v2 : rig_full;
+
+				f.priority_bits = pri;
+				f.preemption_bits = pre;
+				assert_int_equal(probe(&f, &info), 0);
+				assert_int_equal(info.gic_priority_bits, version == 2 ? 5 : pre);
+				assert_int_equal(el2_caps.aprs, version == 2 ? 1 : 1u << (pre - 5));
+			}
+		}
+	}
 }
 
 static void test_probe_without_memory(void **state)
@@ -310,19 +334,15 @@ static void test_nothing_to_invalidate_before_and_after(void **state)
 
 /* --- Caches --- */
 
-static void test_memory_is_cleaned_before_the_guest_sees_it(void **state)
+/* When a vCPU comes to a CPU, nothing is left to be done that others would have to wait for. */
+static void test_memory_is_cleaned_when_it_is_added(void **state)
 {
 	static char ram[4 * HC_PAGE_SIZE] __attribute__((aligned(4096)));
 	struct hc_vm *vm = &rig_vms[1].vm;
 
 	rig_start(&rig_plain);
-	struct hc_vcpu *vcpu = rig_add_vm(1);
-
-	vm->memory.slots[0] = (struct hc_slot){ .size = sizeof(ram), .host = (uint8_t *)ram };
-	vm->memory.count = 1;
-	el2_backend.written(vm, gpa_of(0), 8);
-	assert_false(model_was_cleaned(ram));
-	rig_load_vcpu(vcpu, 1);
+	rig_add_vm(1);
+	assert_int_equal(hc_vm_add_slot(vm, gpa_of(0), sizeof(ram), ram, 0), 0);
 	assert_true(model_was_cleaned(ram) && model_was_cleaned(ram + sizeof(ram) - 1));
 	rig_remove_vm(1);
 	model_be(0);
@@ -330,7 +350,7 @@ static void test_memory_is_cleaned_before_the_guest_sees_it(void **state)
 	rig_stop();
 }
 
-static void test_later_writes_are_cleaned(void **state)
+static void test_writes_are_cleaned(void **state)
 {
 	static char ram[4 * HC_PAGE_SIZE] __attribute__((aligned(4096)));
 	struct hc_vm *vm = &rig_vms[0].vm;
@@ -342,6 +362,15 @@ static void test_later_writes_are_cleaned(void **state)
 	el2_backend.written(vm, gpa_of(0x10ff8), 16);
 	assert_true(model_was_cleaned(ram + 0xff8) && model_was_cleaned(ram + 0x1007));
 	assert_false(model_was_cleaned(ram + 0xff0) || model_was_cleaned(ram + 0x1008));
+	/* Across slots. */
+	vm->memory.slots[0].size = HC_PAGE_SIZE;
+	vm->memory.slots[1] = (struct hc_slot){ .gpa = 0x11000,
+		                                .size = HC_PAGE_SIZE,
+		                                .host = (uint8_t *)ram + 0x3000 };
+	vm->memory.count = 2;
+	el2_backend.written(vm, gpa_of(0x10ff0), 0x20);
+	assert_true(model_was_cleaned(ram + 0xff0) && model_was_cleaned(ram + 0x300f));
+	assert_false(model_was_cleaned(ram + 0x1008) || model_was_cleaned(ram + 0x3010));
 	/* What is not there is not touched. */
 	el2_backend.written(vm, gpa_of(0x20000), 16);
 	rig_put(0);
@@ -354,6 +383,7 @@ int main(void)
 		cmocka_unit_test(test_probe_says_what_is_there),
 		cmocka_unit_test(test_probe_leaves_the_cpu_as_it_was),
 		cmocka_unit_test(test_probe_says_why_not),
+		cmocka_unit_test(test_priorities),
 		cmocka_unit_test(test_probe_without_memory),
 		cmocka_unit_test(test_gpa_bits_follow_parange),
 		cmocka_unit_test(test_cpu_that_differs_is_refused),
@@ -364,8 +394,8 @@ int main(void)
 		cmocka_unit_test(test_changes_reach_all_cpus),
 		cmocka_unit_test(test_missing_invalidate_is_noticed),
 		cmocka_unit_test(test_nothing_to_invalidate_before_and_after),
-		cmocka_unit_test(test_memory_is_cleaned_before_the_guest_sees_it),
-		cmocka_unit_test(test_later_writes_are_cleaned),
+		cmocka_unit_test(test_memory_is_cleaned_when_it_is_added),
+		cmocka_unit_test(test_writes_are_cleaned),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -751,6 +751,8 @@ static void test_dirty_log(void **state)
 	emu_rig_start(&r, RIG_LONG, 1);
 	/* mov [rbx], al; hlt */
 	emu_rig_code(&r, 0x88, 0x03, 0xf4);
+	r.s->gpr[X86_RBX] = 0x100 * HC_PAGE_SIZE;
+	assert_int_equal(emu_rig_run(&r), HC_EXIT_HALT);
 	assert_int_equal(s2_log_start(&r.vm->s2, gpa_of(0), RIG_RAM), 0);
 	for (unsigned n = 0; n < 300; n++) {
 		uint64_t page = 0x100 + test_below(&seed, 16);

@@ -32,7 +32,7 @@ static void start(const struct model_features *features)
 	where[0] = 0;
 	for (unsigned i = 1; i < RIG_VCPUS; i++)
 		rig_load(i, where[i] = i);
-	vm->gpa_bits = 40;
+	vm->info.gpa_bits = 40;
 	ram = hc_platform_alloc_pages(11);
 	assert_non_null(ram);
 	assert_int_equal(hc_vm_add_slot(vm, gpa_of(0), PAGES * HC_PAGE_SIZE, ram, 0), 0);

@@ -182,6 +182,14 @@ static void check_dynamic(struct hc_vcpu *vcpu)
 	x86_cpuid(vcpu, 0xd, 0, regs);
 	assert_int_equal(regs[EBX], x86_vm_of(vcpu->vm)->xcr0_mask ? 576 : 0);
 	s->xcr0 = 1;
+	assert_true(has(vcpu, 1, EDX, 9));
+	bool twice = has(vcpu, 0x80000001, EDX, 9);
+	assert_int_equal(x86_apic_write_base(vcpu, X86_APIC_BASE), 0);
+	assert_false(has(vcpu, 1, EDX, 9));
+	assert_false(has(vcpu, 0x80000001, EDX, 9));
+	assert_int_equal(x86_apic_write_base(vcpu, X86_APIC_BASE | X86_APIC_BASE_EN), 0);
+	assert_true(has(vcpu, 1, EDX, 9));
+	assert_int_equal(has(vcpu, 0x80000001, EDX, 9), twice);
 }
 
 static void check_host(unsigned cpus)
@@ -197,6 +205,8 @@ static void check_host(unsigned cpus)
 	check_subset(vm->vcpus[0]);
 	check_dynamic(vm->vcpus[0]);
 	assert_int_equal(x->cr4_mask >> 20 & 1, has(vm->vcpus[0], 7, EBX, 7));
+	assert_int_equal(x->cr4_mask & 3, has(vm->vcpus[0], 1, EDX, 1) ? 3 : 0);
+	assert_int_equal(x->cr4_mask >> 10 & 1, has(vm->vcpus[0], 1, EDX, 25));
 	assert_int_equal(x->cr4_mask >> 13 & 1, 0); /* VMXE */
 	assert_int_equal(x->efer_mask & X86_EFER_SVME, 0);
 	hc_vm_destroy(vm);

@@ -196,6 +196,51 @@ static void test_control_registers(void **state)
 	}
 }
 
+static void test_finds_cr_writes(void **state)
+{
+	static const struct {
+		const char *code;
+		uint8_t len, number;
+		uint64_t value;
+		int rc;
+	} rows[] = {
+		{ "\x0f\x22\xdb", 3, 3, 0x1122334455667788, 0 },   /* MOV CR3, RBX */
+		{ "\x41\x0f\x22\xe7", 4, 4, 0x99, 0 },             /* MOV CR4, R15 */
+		{ "\x0f\x22\x03", 3, 0, 0x1122334455667788, 0 },   /* mod is not looked at */
+		{ "\x0f\x01\xf3", 3, 0, X86_CR0_PG | 0x9, 0 },     /* LMSW BX */
+		{ "\x0f\x01\x36", 3, 0, X86_CR0_PG | 0x7, 0 },     /* LMSW [RSI] */
+		{ "\x65\x0f\x01\x36", 4, 0, X86_CR0_PG | 0x5, 0 }, /* LMSW GS:[RSI] */
+		{ "\x0f\x01\x37", 3, 0, 0, -EFAULT },              /* LMSW [RDI] */
+		{ "\x0f\x20\xdb", 3, 0, 0, -ENOENT },              /* MOV RBX, CR3 */
+		{ "\x0f\x0b", 2, 0, 0, -ENOENT },
+	};
+	static const uint8_t words[] = { 0xf6, 0xff, 0xf4, 0xff };
+
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(rows); i++) {
+		struct hc_vcpu *vcpu = guest(1);
+		struct hc_exit e = exit_of(HC_EXIT_CR_WRITE);
+		struct x86_fault fault = { 0 };
+
+		put_code(vcpu, rows[i].code, rows[i].len);
+		assert_int_equal(hc_mem_write(vcpu->vm, gpa_of(0x11000), words, 4), 0);
+		set_gpr(vcpu, X86_RBX, 0x1122334455667788);
+		set_gpr(vcpu, X86_R15, 0x99);
+		set_gpr(vcpu, X86_RSI, 0x11000);
+		set_gpr(vcpu, X86_RDI, HC_BIT(60));
+		x86_state_of(vcpu)->cr0 = X86_CR0_PG | X86_CR0_PE | X86_CR0_MP | X86_CR0_EM;
+		x86_state_of(vcpu)->seg[X86_GS].base = 2;
+		assert_int_equal(x86_find_cr_write(vcpu, &e, &fault), rows[i].rc);
+		if (rows[i].rc == -EFAULT)
+			assert_int_equal(fault.vector, X86_VEC_GP);
+		if (!rows[i].rc) {
+			assert_int_equal(e.u.cr.number, rows[i].number);
+			assert_int_equal(e.u.cr.value, rows[i].value);
+			assert_int_equal(e.next_pc, e.pc + rows[i].len);
+		}
+		hc_vm_destroy(vcpu->vm);
+	}
+}
+
 /* --- Ends --- */
 
 static void test_ends(void **state)
@@ -602,7 +647,7 @@ static int bus_access(struct hc_vcpu *vcpu, enum hc_space space, uint64_t addres
                       bool write, uint64_t *value)
 {
 	const struct hc_exit e = { .reason = HC_EXIT_BUS,
-		                   .u.bus = { address, value, (uint8_t)space, (uint8_t)width,
+		                   .u.bus = { address, value, NULL, (uint8_t)space, (uint8_t)width,
 		                              write } };
 
 	return script_exit(vcpu, &e);
@@ -976,6 +1021,7 @@ int main(void)
 		cmocka_unit_test(test_msr_exits),
 		cmocka_unit_test(test_xsetbv),
 		cmocka_unit_test(test_control_registers),
+		cmocka_unit_test(test_finds_cr_writes),
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_double_faults),
 		cmocka_unit_test(test_exception_first),

@@ -12,13 +12,11 @@
 #define PSCI_VERSION  0x10001u /* 1.1 */
 #define PSCI_NO_TOS   2u       /* MIGRATE_INFO_TYPE: nothing to migrate */
 #define CALL_64       (1u << 30)
-#define RESET_VENDOR  (1u << 31)
-#define NOT_SUPPORTED (-1)
 #define NOT_REQUIRED  1
 
 enum psci_result {
 	PSCI_SUCCESS = 0,
-	PSCI_NOT_SUPPORTED = -1,
+	PSCI_NOT_SUPPORTED = -1, /* SMCCC has the same */
 	PSCI_INVALID_PARAMETERS = -2,
 	PSCI_ALREADY_ON = -4,
 	PSCI_ON_PENDING = -5,
@@ -182,17 +180,16 @@ static int64_t smccc_version(struct hc_vcpu *vcpu, struct call *call)
 #define ARCH_WORKAROUND_1 0x80008000u
 #define ARCH_WORKAROUND_3 0x80003fffu
 
-/* Where the CPU says that it does not need it, the call does nothing (DEN 0028 7.5 and 7.7). */
+/* Where the CPU says that it does not need it (CSV2), the call does nothing (DEN 0028 7.5 and 7.7).
+ */
 static bool needs_no_workaround(uint32_t number)
 {
-	uint64_t csv2 = hc_bits(a64_host_id(A64_SYSREG(3, 0, 0, 4, 0)), 59, 56);
-
-	return csv2 >= (number == ARCH_WORKAROUND_1 ? 1 : 3);
+	return a64_host_field(A64_ID_AA64PFR0, 56) >= (number == ARCH_WORKAROUND_1 ? 1 : 3);
 }
 
 static int64_t workaround(struct hc_vcpu *vcpu, struct call *call)
 {
-	return needs_no_workaround(call->number) ? PSCI_SUCCESS : NOT_SUPPORTED;
+	return needs_no_workaround(call->number) ? PSCI_SUCCESS : PSCI_NOT_SUPPORTED;
 }
 
 /* --- Dispatch --- */
@@ -252,9 +249,9 @@ static int64_t arch_features(struct hc_vcpu *vcpu, struct call *call)
 	call_fn fn = find_arch_function(number);
 
 	if (!fn)
-		return NOT_SUPPORTED;
+		return PSCI_NOT_SUPPORTED;
 	if (fn == workaround)
-		return needs_no_workaround(number) ? NOT_REQUIRED : NOT_SUPPORTED;
+		return needs_no_workaround(number) ? NOT_REQUIRED : PSCI_NOT_SUPPORTED;
 	return 0;
 }
 
@@ -270,9 +267,9 @@ int a64_exit_hypercall(struct hc_vcpu *vcpu, struct hc_exit *exit)
 		a64_raise_undefined(vcpu);
 		return HC_ACT_RESUME;
 	}
-	a64_advance(vcpu, exit->next_pc);
+	a64_skip(vcpu, exit->next_pc);
 	if (!fn)
 		fn = find_arch_function(call.number);
-	s->x[0] = (uint64_t)(fn && !exit->u.call.immediate ? fn(vcpu, &call) : NOT_SUPPORTED);
+	s->x[0] = (uint64_t)(fn && !exit->u.call.immediate ? fn(vcpu, &call) : PSCI_NOT_SUPPORTED);
 	return call.action;
 }

@@ -214,7 +214,8 @@ static void ask_backends(const struct x86_vm *x, uint32_t leaf, uint32_t subleaf
 /* Leaves of which fill_in() answers a part. */
 static inline bool is_filled_in(uint32_t leaf)
 {
-	return leaf < 32 ? (B(0x1) | B(0xb) | B(0xd)) >> leaf & 1 : leaf == 0x8000001e;
+	return leaf < 32 ? (B(0x1) | B(0xb) | B(0xd)) >> leaf & 1
+	                 : leaf == 0x80000001 || leaf == 0x8000001e;
 }
 
 static void add_entry(struct x86_vm *x, const struct rule *r)
@@ -418,18 +419,19 @@ static void init_amd(struct x86_vm *x)
 
 static uint64_t cr4_mask(struct x86_vm *x)
 {
-	/* VME, PVI, TSD, DE, PSE, PAE, MCE, PGE, OSFXSR, OSXMMEXCPT; PCE is harmless. */
-	uint64_t mask = 0x7ff;
+	uint64_t mask = X86_CR4_PAE | HC_BIT(8); /* PCE: without counters it lets nothing in */
 	static const struct {
 		struct feature feature;
 		uint8_t bit;
 	} by_feature[] = {
-		{ { 7, ECX, 2 }, 11 },  /* UMIP */
-		{ { 7, EBX, 0 }, 16 },  /* FSGSBASE */
-		{ { 1, ECX, 17 }, 17 }, /* PCIDE */
-		{ { 1, ECX, 26 }, 18 }, /* OSXSAVE */
-		{ { 7, EBX, 7 }, 20 },  /* SMEP */
-		{ { 7, EBX, 20 }, 21 }, /* SMAP */
+		{ { 1, EDX, 1 }, 0 },   { { 1, EDX, 1 }, 1 },   /* VME, PVI */
+		{ { 1, EDX, 4 }, 2 },   { { 1, EDX, 2 }, 3 },   /* TSD, DE */
+		{ { 1, EDX, 3 }, 4 },   { { 1, EDX, 7 }, 6 },   /* PSE, MCE */
+		{ { 1, EDX, 13 }, 7 },  { { 1, EDX, 24 }, 9 },  /* PGE, OSFXSR */
+		{ { 1, EDX, 25 }, 10 }, { { 7, ECX, 2 }, 11 },  /* OSXMMEXCPT, UMIP */
+		{ { 7, EBX, 0 }, 16 },  { { 1, ECX, 17 }, 17 }, /* FSGSBASE, PCIDE */
+		{ { 1, ECX, 26 }, 18 }, { { 7, EBX, 7 }, 20 },  /* OSXSAVE, SMEP */
+		{ { 7, EBX, 20 }, 21 },                         /* SMAP */
 	};
 
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(by_feature); i++)
@@ -527,6 +529,14 @@ void x86_cpuid_set_cpus(struct hc_vm *vm, unsigned cpus)
 
 /* --- On use --- */
 
+/* A local APIC that is off is not there (SDM Vol. 3A 10.4.3; APM Vol. 3 appendix E, in both
+ * leaves). */
+static void hide_apic(struct hc_vcpu *vcpu, uint32_t regs[4])
+{
+	if (!(atomic_load(&x86_vcpu_of(vcpu)->apic.base) & X86_APIC_BASE_EN))
+		regs[EDX] &= ~B(9);
+}
+
 /* Parts that depend on the vCPU or its registers. */
 static void fill_in(struct hc_vcpu *vcpu, const struct x86_cpuid_entry *e, uint32_t subleaf,
                     uint32_t regs[4])
@@ -538,6 +548,7 @@ static void fill_in(struct hc_vcpu *vcpu, const struct x86_cpuid_entry *e, uint3
 		hc_vcpu_need(vcpu, X86_G_CR);
 		regs[EBX] |= vcpu->id << 24;
 		regs[ECX] |= s->cr4 & X86_CR4_OSXSAVE ? B(27) : 0;
+		hide_apic(vcpu, regs);
 		break;
 	case 0xb: regs[EDX] = vcpu->id; break;
 	case 0xd:
@@ -549,6 +560,7 @@ static void fill_in(struct hc_vcpu *vcpu, const struct x86_cpuid_entry *e, uint3
 		else if (regs[EAX] & (B(1) | B(3)))
 			regs[EBX] = compacted_size(x86_vm_of(vcpu->vm), s->xcr0);
 		break;
+	case 0x80000001: hide_apic(vcpu, regs); break;
 	case 0x8000001e:
 		regs[EAX] = vcpu->id;
 		regs[EBX] = vcpu->id;

@@ -176,6 +176,11 @@ static inline void x86_skip(struct hc_vcpu *vcpu, uint64_t next_pc)
  * raises #GP(0). False if it did. */
 bool x86_write_cr(struct hc_vcpu *vcpu, unsigned number, uint64_t value);
 
+/* For backends whose exit tells no operand: sets exit->next_pc and exit->u.cr from the MOV to CR or
+ * LMSW at the guest's RIP. -ENOENT: there is another instruction by now; -EFAULT: *fault is what
+ * reading LMSW's source leads to. */
+int x86_find_cr_write(struct hc_vcpu *vcpu, struct hc_exit *exit, struct x86_fault *fault);
+
 /* --- Guest virtual memory (arch/x86_64/walk.c) --- */
 
 /* Translates gva by the guest's current page tables for access (enum hc_access) at the current
@@ -255,6 +260,25 @@ extern const unsigned x86_msr_policy_count;
 
 /* Adds size bytes of RAM (a multiple of 2 MiB, at least 16 MiB), leaving the hole below 4 GiB. */
 int x86_add_ram(struct hc_vm *vm, uint64_t size);
+
+/* What a machine boots. The strings are copied. */
+struct x86_boot {
+	const void *kernel, *initrd; /* initrd may be NULL */
+	uint64_t kernel_size, initrd_size;
+	const char *cmdline;
+	const char *initrd_name; /* the string of module 0; NULL: empty */
+};
+
+/* Kernels, by what they are recognised by, the first that holds: "HdrS" at 202h; a multiboot 1
+ * header in the first 8 KiB; an ELF file with the note of the x86/HVM direct boot ABI (PVH); a
+ * multiboot header with a wrong checksum, which is refused when it is loaded. */
+enum x86_kernel { X86_KERNEL_NONE, X86_KERNEL_LINUX, X86_KERNEL_MULTIBOOT, X86_KERNEL_PVH };
+
+enum x86_kernel x86_kernel_kind(const void *file, uint64_t size);
+
+/* Loads a kernel of any of these kinds, and sets CPU 0 to enter it. RAM and ACPI tables must be
+ * there. Errors as of x86_load_linux(). */
+int x86_load_kernel(struct hc_vm *vm, const struct x86_boot *boot);
 
 /* Loads a bzImage (64-bit boot protocol, kernel 2.6.24 and later), and sets CPU 0 to enter it.
  * initrd may be NULL; cmdline is copied. RAM and ACPI tables must be there. -ENOEXEC (not a kernel:

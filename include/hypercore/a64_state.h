@@ -87,6 +87,10 @@ enum a64_sys {
 #define A64_PSTATE_SS    HC_BIT(21)
 #define A64_PSTATE_PAN   HC_BIT(22)
 #define A64_PSTATE_UAO   HC_BIT(23)
+#define A64_PSTATE_NZCV  (UINT64_C(0xf) << 28)
+
+/* SCTLR_EL1 (Arm ARM D17.2.118): stage 1 translates. */
+#define A64_SCTLR_M HC_BIT(0)
 
 #define A64_LIST_REGISTERS 16 /* the most that a CPU can have */
 
@@ -132,6 +136,18 @@ struct a64_state {
 	uint64_t v[32][2] __attribute__((aligned(16)));
 	uint32_t fpsr, fpcr;
 };
+
+/* Register rt of a load, store, MRS or MSR: 31 is the zero register. */
+static inline uint64_t a64_get_x(const struct a64_state *s, unsigned rt)
+{
+	return rt < 31 ? s->x[rt] : 0;
+}
+
+static inline void a64_set_x(struct a64_state *s, unsigned rt, uint64_t value)
+{
+	if (rt < 31)
+		s->x[rt] = value;
+}
 
 _Static_assert(offsetof(struct a64_state, pc) == 31 * 8, "world switches rely on it");
 _Static_assert(offsetof(struct a64_state, pstate) == 32 * 8, "world switches rely on it");

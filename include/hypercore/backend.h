@@ -128,6 +128,10 @@ struct hc_backend_ops {
 	 * CPUs find out by themselves. */
 	void (*written)(struct hc_vm *vm, gpa_t gpa, uint64_t size);
 
+	/* Any CPU. The guest is to see [p, p + size), memory of the host's, for the first time:
+	 * what the caches hold of it goes to memory. NULL: guests see what the caches hold. */
+	void (*clean)(const void *p, uint64_t size);
+
 	/* The dirty log (core/dirty.h); all with the VM's memory lock held, any CPU. NULL: stage 2
 	 * alone tells what the CPU wrote, or, of a backend that keeps its own, nobody can.
 	 *

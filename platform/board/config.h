@@ -15,12 +15,13 @@
  *     [vm debian]                (a section per VM; its name)
  *     kernel = vmlinuz           (names of modules)
  *     initrd = initrd.img
- *     append = console=ttyS0 quiet
+ *     append = console=ttyS0 quiet          (or in quotes: blanks at its ends stay)
  *     memory = 512M
  *     cpus   = 2
  *     tsc-hz = 2500000000        (x86: the rate of the guest's TSC, if not the machine's)
  *     serial0 = com1             (com1..com4, log, none)
  *     serial1 = none
+ *     device = isa-debug-exit,iobase=0xf4   (or testdev; a line for each)
  *
  * The command line holds the same settings of the first part, as words (`console=com2 stats=yes`);
  * it wins over the file.
@@ -29,6 +30,8 @@
 #define PLATFORM_BOARD_CONFIG_H
 
 #include <hypercore/types.h>
+
+#include "machines/device_option.h"
 
 #define BOARD_MAX_VMS    8
 #define BOARD_MAX_APPEND 2048
@@ -52,6 +55,7 @@ struct board_vm_config {
 	uint64_t tsc_hz; /* 0: the machine's */
 	unsigned cpus;
 	enum board_serial serial[2];
+	struct machine_devices devices;
 };
 
 struct board_config {

@@ -327,6 +327,7 @@ static int create_vm(struct board_vm *v)
 		.switch_ns = config.switch_ns,
 		.dirty_ns = config.dirty_ns,
 		.exit_at = board_guest_exit_at,
+		.devices = c->devices,
 	};
 
 	if (!kernel || (c->initrd[0] && !initrd))
@@ -336,6 +337,7 @@ static int create_vm(struct board_vm *v)
 	if (initrd) {
 		machine.initrd = initrd->data;
 		machine.initrd_size = initrd->size;
+		machine.initrd_name = c->initrd;
 	}
 	for (unsigned i = 0; i < 2; i++) {
 		int err = connect_serial(v, i, &machine.serial[i]);

@@ -21,7 +21,7 @@ struct serial_ops {
 	size_t (*send)(struct serial_port *p, const uint8_t *data, size_t len);
 	/* A byte that has come in, or -1. */
 	int (*receive)(struct serial_port *p);
-	/* Lets input interrupt from now on. */
+	/* Lets input interrupt from now on; what is there already does so again. */
 	void (*enable_input)(struct serial_port *p);
 	/* The last byte has left. */
 	bool (*is_idle)(struct serial_port *p);
@@ -35,7 +35,7 @@ struct serial_port {
 	uint16_t io;            /* x86: port */
 	volatile uint8_t *regs; /* mapped; register n is at n << shift, width bytes wide */
 	uint8_t shift, width;
-	uint32_t clock_hz; /* 0: the rate is as firmware left it */
+	uint32_t clock_hz; /* 0, or too slow for the rate: that is as firmware left it */
 	unsigned irq;      /* as the architecture numbers them */
 	unsigned fifo;     /* bytes that it takes at once */
 

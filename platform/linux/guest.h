@@ -9,14 +9,17 @@
 
 struct linux_guest {
 	enum hc_isa isa;
-	const char *isa_name; /* for messages */
 	machine_create_fn create;
 	unsigned max_cpus;
 	const char *console; /* the kernel's command line if nobody gives one */
 	uint64_t exit_at;    /* where the exit device is if one is asked for; 0: at the port */
 };
 
-/* By the file's contents: an arm64 Image, or else whatever a PC makes of it. */
+/* On hosts of both kinds: of an arm64 Image, or of a program without a header. NULL: it is neither.
+ */
+const struct linux_guest *linux_guest_arm64(const void *kernel, uint64_t size);
+
+/* By the file's contents. What is no kernel at all is the host's own machine's to refuse. */
 const struct linux_guest *linux_guest_of(const void *kernel, uint64_t size);
 
 #endif

@@ -9,9 +9,6 @@
 #include "core/bus.h"
 #include "core/sched.h"
 
-#define GICD_SIZE_V2    0x1000
-#define GICD_SIZE_V3    0x10000
-#define GICR_SHIFT      17 /* RD_base and SGI_base, 64 KiB each */
 #define GICR_SGI_BASE   0x10000
 #define GICR_FRAME_MASK 0xffff
 
@@ -166,9 +163,9 @@ static struct gic_cpu *accessing(struct gic *g)
 /* -1: interrupts that the distributor does not have. */
 static int distributor_bank(struct gic *g, unsigned intid)
 {
-	if (intid < GIC_SPI_FIRST)
-		return gic_is_v2(g) ? (int)accessing(g)->index : -1;
-	return intid - GIC_SPI_FIRST < g->config.spis ? (int)(GIC_SPI_BANK + intid / 32 - 1) : -1;
+	if (intid < GIC_SPI_FIRST ? !gic_is_v2(g) : intid - GIC_SPI_FIRST >= g->config.spis)
+		return -1;
+	return (int)gic_bank_index(accessing(g)->index, intid / 32);
 }
 
 /* GICD_ITARGETSR (IHI 0048 4.3.12): for SGIs and PPIs, whose they are. */
@@ -364,7 +361,7 @@ static uint32_t read_rd(struct gic *g, const struct gic_cpu *c, uint64_t offset)
 
 static uint32_t read_redistributor(struct gic *g, uint64_t offset, bool *irq)
 {
-	unsigned index = (unsigned)(offset >> GICR_SHIFT), first;
+	unsigned index = (unsigned)(offset / GICR_SIZE), first;
 	const struct gic_row *row;
 
 	if (!(offset & GICR_SGI_BASE))
@@ -378,7 +375,7 @@ static uint32_t read_redistributor(struct gic *g, uint64_t offset, bool *irq)
 
 static void write_redistributor(struct gic *g, uint64_t offset, uint32_t value, uint32_t mask)
 {
-	unsigned index = (unsigned)(offset >> GICR_SHIFT), first;
+	unsigned index = (unsigned)(offset / GICR_SIZE), first;
 	const struct gic_row *row;
 
 	if (!(offset & GICR_SGI_BASE)) {
@@ -459,7 +456,7 @@ int gic_add_frames(struct gic *g)
 		                        .dev = g };
 	const struct hc_region redist = { .name = "gicr",
 		                          .base = g->config.redist,
-		                          .len = (uint64_t)g->dev.vm->cpu_count << GICR_SHIFT,
+		                          .len = g->dev.vm->cpu_count * GICR_SIZE,
 		                          .ops = &redistributor_ops,
 		                          .dev = g };
 	int rc = hc_bus_add(g->dev.vm, HC_SPACE_MEMORY, &dist);
