@@ -2,6 +2,7 @@
 #include "core/touch.h"
 
 #include <hypercore/errno.h>
+#include <hypercore/freestanding.h>
 
 #include "core/vm.h"
 
@@ -109,18 +110,22 @@ void hc_slot_release(struct hc_slot *slot)
 
 /* --- Mapping --- */
 
-/* A dirty log wants to tell its pages apart, of which nobody has written any. */
+/* A dirty log wants to tell its pages apart, and none has been written yet: another vCPU that finds
+ * one before it is logged must not be let write. */
 static int map_block(struct hc_vm *vm, struct hc_slot *slot, uint64_t block)
 {
 	uint64_t at = block * HC_BLOCK_SIZE, end = at + HC_BLOCK_SIZE;
 	uint64_t step = vm->s2.logging ? HC_PAGE_SIZE : HC_BLOCK_SIZE;
-	unsigned attr = S2_RWX | S2_WB | (vm->s2.logging ? S2_CLEAN : 0);
+	unsigned perm = vm->s2.logging ? S2_R | S2_X : S2_RWX;
 	int rc = 0;
 
 	hc_slot_clear_blocks(vm, slot, block, block);
 	for (; !rc && at < end; at += step)
 		rc = s2_map(&vm->s2, gpa_of(slot->gpa + at), hc_platform_to_hpa(slot->host + at),
-		            step, attr);
+		            step, perm | S2_WB);
+	if (!rc && vm->s2.logging)
+		rc = s2_protect(&vm->s2, gpa_of(slot->gpa + block * HC_BLOCK_SIZE), HC_BLOCK_SIZE,
+		                S2_RWX);
 	if (!rc)
 		slot->unmapped--;
 	return rc;
