@@ -21,11 +21,6 @@ static inline uint64_t load64(const _Atomic uint64_t *p)
 	return atomic_load_explicit(p, memory_order_relaxed);
 }
 
-static bool is_x2apic(const struct x86_apic *apic)
-{
-	return (load64(&apic->base) & X86_APIC_BASE_EXTD) != 0;
-}
-
 /* --- Priorities (10.8.3) --- */
 
 /* The highest vector of IRR or ISR, or -1. What an interrupt's sender wrote before it set the bit
@@ -184,21 +179,6 @@ static bool write_common(struct hc_vcpu *vcpu, uint32_t offset, uint32_t value)
 
 /* --- Reads --- */
 
-#define REG(offset)    HC_BIT((offset) / 16)
-#define BITMAP(offset) (UINT64_C(0xff) << (offset) / 16)
-
-/* Registers that both modes read alike, and that read as what the page holds. */
-#define COMMON                                                                                     \
-	(REG(APIC_VERSION) | REG(APIC_TPR) | REG(APIC_SVR) | BITMAP(APIC_ISR) | BITMAP(APIC_TMR) | \
-	 BITMAP(APIC_IRR) | REG(APIC_ESR) | REG(APIC_LVT_TIMER) | REG(APIC_LVT_THERMAL) |          \
-	 REG(APIC_LVT_PMC) | REG(APIC_LVT_LINT0) | REG(APIC_LVT_LINT1) | REG(APIC_LVT_ERROR) |     \
-	 REG(APIC_TIMER_ICR) | REG(APIC_TIMER_DCR))
-
-/* What either mode reads in the page. */
-#define XAPIC                                                                                      \
-	(COMMON | REG(APIC_ID) | REG(APIC_LDR) | REG(APIC_DFR) | REG(APIC_ICR) | REG(APIC_ICR_HIGH))
-#define X2APIC (COMMON | REG(APIC_ID) | REG(APIC_LDR))
-
 static inline bool is_in(uint64_t registers, uint32_t offset)
 {
 	return offset < X86_APIC_REGS * 16 && registers >> (offset / 16) & 1;
@@ -212,7 +192,7 @@ uint32_t x86_apic_mmio_read(struct hc_vcpu *vcpu, uint32_t offset)
 
 	if (offset & 15)
 		return 0;
-	if (is_in(XAPIC, offset))
+	if (is_in(X86_XAPIC_PLAIN, offset))
 		return x86_apic_get(apic, offset);
 	switch (offset) {
 	case APIC_PPR: return processor_priority(apic);
@@ -282,9 +262,9 @@ int x86_x2apic_read(struct hc_vcpu *vcpu, uint32_t msr, uint64_t *value)
 	struct x86_apic *apic = &x86_vcpu_of(vcpu)->apic;
 	uint32_t offset = (msr - 0x800) << 4;
 
-	if (!is_x2apic(apic))
+	if (!x86_apic_is_x2apic(apic))
 		return -EINVAL;
-	if (is_in(X2APIC, offset)) {
+	if (is_in(X86_X2APIC_PLAIN, offset)) {
 		*value = x86_apic_get(apic, offset);
 		return 0;
 	}
@@ -312,7 +292,7 @@ int x86_x2apic_write(struct hc_vcpu *vcpu, uint32_t msr, uint64_t value)
 	struct x86_apic *apic = &x86_vcpu_of(vcpu)->apic;
 	uint32_t offset = (msr - 0x800) << 4;
 
-	if (!is_x2apic(apic) || offset > 0xff0)
+	if (!x86_apic_is_x2apic(apic) || offset > 0xff0)
 		return -EINVAL;
 	switch (offset) {
 	case APIC_EOI:
@@ -354,8 +334,8 @@ static bool mode_change_allowed(uint64_t from, uint64_t to)
  * begins with 0 (10.4.7.1). */
 static void show_id(struct x86_apic *apic)
 {
-	x86_apic_put(apic, APIC_ID, is_x2apic(apic) ? apic->id : apic->id << 24);
-	x86_apic_put(apic, APIC_LDR, is_x2apic(apic) ? x2apic_ldr(apic) : 0);
+	x86_apic_put(apic, APIC_ID, x86_apic_is_x2apic(apic) ? apic->id : apic->id << 24);
+	x86_apic_put(apic, APIC_LDR, x86_apic_is_x2apic(apic) ? x2apic_ldr(apic) : 0);
 }
 
 int x86_apic_write_base(struct hc_vcpu *vcpu, uint64_t value)
@@ -527,8 +507,8 @@ static int post_load(void *obj)
 
 	if (!is_consistent(apic, x->vcpu.id))
 		return -EPROTO;
-	x86_apic_put(apic, APIC_ID, is_x2apic(apic) ? apic->id : apic->id << 24);
-	if (is_x2apic(apic))
+	x86_apic_put(apic, APIC_ID, x86_apic_is_x2apic(apic) ? apic->id : apic->id << 24);
+	if (x86_apic_is_x2apic(apic))
 		x86_apic_put(apic, APIC_LDR, x2apic_ldr(apic));
 	apic->timer_lvt = x86_apic_get_lvt(apic, LVT_TIMER);
 	apic->timer_icr = x86_apic_get(apic, APIC_TIMER_ICR);

@@ -81,6 +81,25 @@ enum x86_apic_lvt { LVT_TIMER, LVT_THERMAL, LVT_PMC, LVT_LINT0, LVT_LINT1, LVT_E
 
 #define X86_APIC_REGS 64
 
+/* Sets of registers: bit n is the one at 16 * n, in x2APIC mode MSR 800h + n. */
+#define X86_APIC_REG(offset)    HC_BIT((offset) / 16)
+#define X86_APIC_BITMAP(offset) (UINT64_C(0xff) << (offset) / 16)
+
+/* Those that both modes read alike, and that read as what the page holds. */
+#define X86_APIC_PLAIN                                                                             \
+	(X86_APIC_REG(APIC_VERSION) | X86_APIC_REG(APIC_TPR) | X86_APIC_REG(APIC_SVR) |            \
+	 X86_APIC_BITMAP(APIC_ISR) | X86_APIC_BITMAP(APIC_TMR) | X86_APIC_BITMAP(APIC_IRR) |       \
+	 X86_APIC_REG(APIC_ESR) | X86_APIC_REG(APIC_LVT_TIMER) | X86_APIC_REG(APIC_LVT_THERMAL) |  \
+	 X86_APIC_REG(APIC_LVT_PMC) | X86_APIC_REG(APIC_LVT_LINT0) |                               \
+	 X86_APIC_REG(APIC_LVT_LINT1) | X86_APIC_REG(APIC_LVT_ERROR) |                             \
+	 X86_APIC_REG(APIC_TIMER_ICR) | X86_APIC_REG(APIC_TIMER_DCR))
+
+/* What either mode reads in the page. */
+#define X86_XAPIC_PLAIN                                                                            \
+	(X86_APIC_PLAIN | X86_APIC_REG(APIC_ID) | X86_APIC_REG(APIC_LDR) |                         \
+	 X86_APIC_REG(APIC_DFR) | X86_APIC_REG(APIC_ICR) | X86_APIC_REG(APIC_ICR_HIGH))
+#define X86_X2APIC_PLAIN (X86_APIC_PLAIN | X86_APIC_REG(APIC_ID) | X86_APIC_REG(APIC_LDR))
+
 /* Of PPR and the timer's current count, which are made up when they are read, software keeps
  * nothing here. ID and LDR look as they do in the APIC's mode. ICR is in two halves in both. Where
  * a CPU writes to the page by itself, x86_apic_mmio_write() comes after it with what it wrote. */
@@ -204,6 +223,11 @@ void x86_apic_write_deadline(struct hc_vcpu *vcpu, uint64_t value);
 /* The task priority as CR8 shows it (10.8.6.1). */
 unsigned x86_apic_cr8(struct hc_vcpu *vcpu);
 void x86_apic_set_cr8(struct hc_vcpu *vcpu, unsigned cr8);
+
+static inline bool x86_apic_is_x2apic(const struct x86_apic *apic)
+{
+	return (atomic_load_explicit(&apic->base, memory_order_relaxed) & X86_APIC_BASE_EXTD) != 0;
+}
 
 /* Is gpa in this vCPU's xAPIC page, and does that page answer? */
 static inline bool x86_apic_has_page(const struct x86_apic *apic, uint64_t gpa)

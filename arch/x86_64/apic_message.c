@@ -220,7 +220,7 @@ static bool is_valid_combination(uint8_t mode, unsigned shorthand)
 void x86_apic_send_icr(struct hc_vcpu *vcpu)
 {
 	struct x86_apic *apic = &x86_vcpu_of(vcpu)->apic;
-	bool x2apic = (load_base(apic) & X86_APIC_BASE_EXTD) != 0;
+	bool x2apic = x86_apic_is_x2apic(apic);
 	uint64_t icr = x86_apic_icr(apic);
 	unsigned shorthand = (unsigned)hc_bits(icr, 19, 18);
 	struct x86_message m = {

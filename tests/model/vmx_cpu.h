@@ -92,6 +92,12 @@ void model_reset_registers(void);
 void model_reset_guest(void);
 uint64_t model_get(uint32_t field); /* of the current VMCS */
 void model_set(uint32_t field, uint64_t value);
+void model_set_exit(uint32_t reason, uint64_t qualification); /* all other fields are undefined */
+/* vmx_cpu_apic.c: RDMSR and WRMSR by ECX. True if the guest exits. */
+bool model_rdmsr(uint64_t *gpr);
+bool model_wrmsr(uint64_t *gpr);
+/* The exit comes after the instruction. */
+bool model_exit_is_trap(void);
 /* Enters the guest, whose state is in order, and runs it up to an exit. */
 void model_run_guest(uint64_t *gpr);
 

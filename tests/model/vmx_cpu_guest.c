@@ -34,7 +34,7 @@ void model_reset_guest(void)
 /* What an exit leaves in the fields that it does not define. */
 #define UNDEFINED UINT64_C(0xdeadbeefdeadbeef)
 
-static void set_exit(uint32_t reason, uint64_t qualification)
+void model_set_exit(uint32_t reason, uint64_t qualification)
 {
 	model_set(VMCS_EXIT_REASON, reason);
 	model_set(VMCS_EXIT_QUALIFICATION, qualification);
@@ -50,7 +50,7 @@ static void set_exit(uint32_t reason, uint64_t qualification)
 
 static void set_exit_by(const struct model_step *s)
 {
-	set_exit(s->reason, s->qualification);
+	model_set_exit(s->reason, s->qualification);
 	if (s->intr_info & VMX_INFO_V)
 		model_set(VMCS_EXIT_INTERRUPTION_INFO, s->intr_info);
 	if (s->intr_info & VMX_INFO_ERROR)
@@ -87,7 +87,7 @@ static bool timer(void)
 {
 	if (!(model_get(VMCS_PIN_BASED_CONTROLS) & VMX_PIN_PREEMPTION_TIMER) || timer_left())
 		return false;
-	set_exit(VMX_REASON_PREEMPTION_TIMER, 0);
+	model_set_exit(VMX_REASON_PREEMPTION_TIMER, 0);
 	return true;
 }
 
@@ -170,7 +170,7 @@ static bool debug_exception(uint64_t bits)
 {
 	model_set(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, 0);
 	if (model_get(VMCS_EXCEPTION_BITMAP) >> X86_VEC_DB & 1) {
-		set_exit(VMX_REASON_EXCEPTION_OR_NMI, bits);
+		model_set_exit(VMX_REASON_EXCEPTION_OR_NMI, bits);
 		model_set(VMCS_EXIT_INTERRUPTION_INFO,
 		          VMX_INFO_V | VMX_EVENT_EXCEPTION << 8 | X86_VEC_DB);
 		return true;
@@ -202,12 +202,12 @@ static bool window(void)
 	uint64_t blocking = model_get(VMCS_GUEST_INTERRUPTIBILITY);
 
 	if ((controls & VMX_CPU_NMI_WINDOW) && !(blocking & (BLOCKING_INTR | VMX_BLOCKING_NMI))) {
-		set_exit(VMX_REASON_NMI_WINDOW, 0);
+		model_set_exit(VMX_REASON_NMI_WINDOW, 0);
 		return true;
 	}
 	if ((controls & VMX_CPU_INTR_WINDOW) && !(blocking & BLOCKING_INTR) &&
 	    (model_get(VMCS_GUEST_RFLAGS) & X86_FLAG_IF)) {
-		set_exit(VMX_REASON_INTERRUPT_WINDOW, 0);
+		model_set_exit(VMX_REASON_INTERRUPT_WINDOW, 0);
 		return true;
 	}
 	return false;
@@ -237,6 +237,23 @@ static bool sti(bool trap)
 	return complete(1, trap, rflags & X86_FLAG_IF ? 0 : VMX_BLOCKING_STI);
 }
 
+static void set_msr_operands(uint64_t *gpr, const struct model_step *s)
+{
+	gpr[X86_RCX] = s->qualification;
+	gpr[X86_RAX] = (uint32_t)s->value;
+	gpr[X86_RDX] = s->value >> 32;
+}
+
+static bool access_msr(uint64_t *gpr, const struct model_step *s, bool trap)
+{
+	set_msr_operands(gpr, s);
+	if (!(s->op == OP_WRMSR ? model_wrmsr(gpr) : model_rdmsr(gpr)))
+		return complete(2, trap, 0);
+	if (model_exit_is_trap())
+		model_set(VMCS_GUEST_RIP, model_get(VMCS_GUEST_RIP) + 2);
+	return true;
+}
+
 static bool comes_first(enum model_op op)
 {
 	return op == OP_FIRST || op == OP_INTERRUPT;
@@ -254,18 +271,20 @@ static bool step(uint64_t *gpr)
 	case OP_EXIT:
 	case OP_FIRST: set_exit_by(s); return true;
 	case OP_HLT:
-		set_exit(VMX_REASON_HLT, 0);
+		model_set_exit(VMX_REASON_HLT, 0);
 		model_set(VMCS_EXIT_INSTRUCTION_LENGTH, 1);
 		return true;
 	case OP_INSN: return complete(s->len, trap, 0);
 	case OP_STI: return sti(trap);
 	case OP_MOV_SS: return complete(2, trap, VMX_BLOCKING_MOV_SS);
+	case OP_RDMSR:
+	case OP_WRMSR: return access_msr(gpr, s, trap);
 	case OP_IRET: iret(); return complete(0, trap, 0);
 	case OP_CALL: s->fn(gpr); return false;
-	case OP_TRIPLE_FAULT: set_exit(VMX_REASON_TRIPLE_FAULT, 0); return true;
+	case OP_TRIPLE_FAULT: model_set_exit(VMX_REASON_TRIPLE_FAULT, 0); return true;
 	case OP_INTERRUPT:
 	case OP_END:
-	default: set_exit(VMX_REASON_EXTERNAL_INTERRUPT, 0); return true;
+	default: model_set_exit(VMX_REASON_EXTERNAL_INTERRUPT, 0); return true;
 	}
 }
 
@@ -295,13 +314,13 @@ static void interpret(uint64_t *gpr)
 	uint8_t *page = model_first_page(model_get(VMCS_EPT_POINTER));
 	unsigned size = is_32() ? 4 : 2;
 
-	set_exit(VMX_REASON_EPT_VIOLATION, 0);
+	model_set_exit(VMX_REASON_EPT_VIOLATION, 0);
 	for (unsigned i = 0; page && i < 100; i++) {
 		const uint8_t *p = page + model_get(VMCS_GUEST_RIP) % HC_PAGE_SIZE;
 		int len = identity_mapped(page) ? model_interpret_one(page, p, gpr, size) : 0;
 
 		if (!len) {
-			set_exit(p[0] == 0xf4 ? VMX_REASON_HLT : VMX_REASON_TRIPLE_FAULT, 0);
+			model_set_exit(p[0] == 0xf4 ? VMX_REASON_HLT : VMX_REASON_TRIPLE_FAULT, 0);
 			return;
 		}
 		model_set(VMCS_GUEST_RIP, model_get(VMCS_GUEST_RIP) + (uint64_t)(int64_t)len);

@@ -50,6 +50,8 @@ enum model_op {
 	OP_INSN,         /* an instruction of len bytes */
 	OP_STI,          /* STI, one byte */
 	OP_MOV_SS,       /* VT-x: MOV SS, two bytes */
+	OP_RDMSR,        /* VT-x: RDMSR of MSR qualification, two bytes */
+	OP_WRMSR,        /* VT-x: WRMSR of value to MSR qualification, two bytes */
 	OP_IRET,         /* IRET, two bytes: back to what the last delivered event interrupted */
 	OP_CALL,         /* fn(gpr): the guest does something to itself; takes no time
 	                  * but what fn lets pass */
@@ -70,6 +72,7 @@ struct model_step {
 	uint32_t intr_info, intr_error; /* EXIT_INTERRUPTION_INFO and its error code */
 	uint32_t idt_info, idt_error;   /* IDT_VECTORING_INFO and its error code */
 	uint64_t linear, physical;      /* GUEST_LINEAR_ADDRESS, GUEST_PHYSICAL_ADDRESS */
+	uint64_t value;                 /* that the instruction writes */
 };
 
 /* What the guest does from the next entry on; ends with OP_END. NULL: guest code is interpreted

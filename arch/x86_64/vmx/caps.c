@@ -46,11 +46,17 @@ static const struct control cpu_controls[] = {
 };
 
 static const struct control cpu2_controls[] = {
-	{ VMX_CPU2_APIC_ACCESSES, WANTED, NULL },  { VMX_CPU2_EPT, NEEDED, "EPT" },
-	{ VMX_CPU2_RDTSCP, WANTED, NULL },         { VMX_CPU2_VPID, WANTED, NULL },
-	{ VMX_CPU2_WBINVD, WANTED, NULL },         { VMX_CPU2_UNRESTRICTED_GUEST, WANTED, NULL },
-	{ VMX_CPU2_APIC_REGISTERS, WANTED, NULL }, { VMX_CPU2_PAUSE_LOOP, WANTED, NULL },
-	{ VMX_CPU2_INVPCID, WANTED, NULL },        { VMX_CPU2_ENCLS, WANTED, NULL },
+	{ VMX_CPU2_APIC_ACCESSES, WANTED, NULL },
+	{ VMX_CPU2_EPT, NEEDED, "EPT" },
+	{ VMX_CPU2_RDTSCP, WANTED, NULL },
+	{ VMX_CPU2_X2APIC_MODE, WANTED, NULL },
+	{ VMX_CPU2_VPID, WANTED, NULL },
+	{ VMX_CPU2_WBINVD, WANTED, NULL },
+	{ VMX_CPU2_UNRESTRICTED_GUEST, WANTED, NULL },
+	{ VMX_CPU2_APIC_REGISTERS, WANTED, NULL },
+	{ VMX_CPU2_PAUSE_LOOP, WANTED, NULL },
+	{ VMX_CPU2_INVPCID, WANTED, NULL },
+	{ VMX_CPU2_ENCLS, WANTED, NULL },
 	{ VMX_CPU2_XSAVES, WANTED, NULL },
 };
 
@@ -177,18 +183,27 @@ static void choose_timer(struct vmx_caps *c)
 	c->exit &= ~(uint32_t)VMX_EXIT_SAVE_PREEMPTION | VMX_MUST_BE_1(c->msrs.exit);
 }
 
+/* The controls of a guest in xAPIC mode: those of x2APIC mode exclude one of them. */
+static void choose_apic(struct vmx_caps *c)
+{
+	const uint64_t xapic = VMX_CPU2_APIC_ACCESSES | VMX_CPU2_APIC_REGISTERS;
+
+	c->apic_registers = (c->cpu2 & xapic) == xapic;
+	c->x2apic_registers = c->apic_registers && c->cpu2 & VMX_CPU2_X2APIC_MODE;
+	c->cpu2 &= ~(uint32_t)VMX_CPU2_X2APIC_MODE;
+	if (!c->apic_registers)
+		c->cpu2 &= ~(uint32_t)xapic;
+}
+
 /* Without INVVPID of all contexts, VPIDs could not be handed out a second time. */
 static void set_flags(struct vmx_caps *c)
 {
 	const uint64_t all_vpids = VMX_EPT_CAP_INVVPID | VMX_EPT_CAP_INVVPID_ALL;
-	const uint64_t apic = VMX_CPU2_APIC_ACCESSES | VMX_CPU2_APIC_REGISTERS;
 	uint64_t ept = c->msrs.ept_vpid;
 
 	if ((ept & all_vpids) != all_vpids)
 		c->cpu2 &= ~(uint32_t)VMX_CPU2_VPID;
-	if ((c->cpu2 & apic) != apic)
-		c->cpu2 &= ~(uint32_t)apic;
-	c->apic_registers = c->cpu2 & VMX_CPU2_APIC_REGISTERS;
+	choose_apic(c);
 	choose_timer(c);
 	c->unrestricted_guest = c->cpu2 & VMX_CPU2_UNRESTRICTED_GUEST;
 	c->vpid = c->cpu2 & VMX_CPU2_VPID;

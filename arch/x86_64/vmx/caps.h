@@ -32,6 +32,7 @@ struct vmx_caps {
 	bool unrestricted_guest, vpid, ept_ad, invept_one, pause_loop, rdtscp, invpcid, xsaves;
 	bool preemption_timer;         /* which keeps its value over exits */
 	bool apic_registers;           /* guests read their local APICs' pages themselves */
+	bool x2apic_registers;         /* and their MSRs */
 	uint64_t cr0_fixed, cr4_fixed; /* bits that have to be 1 in the guest's */
 	uint8_t gpa_bits;
 };

@@ -29,10 +29,13 @@ struct vmx_cpu {
 };
 
 struct vmx_vm {
-	uint8_t *io_bitmap;  /* A and B, two pages */
-	uint8_t *msr_bitmap; /* one page (25.6.9) */
-	void *apic_access; /* a page that nobody reads: its address stands for the local APICs. NULL
-	                    * without vmx_caps.apic_registers */
+	uint8_t *io_bitmap;     /* A and B, two pages */
+	uint8_t *msr_bitmap;    /* one page (25.6.9) */
+	uint8_t *x2apic_bitmap; /* the same, of vCPUs in x2APIC mode; NULL without
+	                         * vmx_caps.x2apic_registers */
+	void *apic_access;  /* a page that stands for the local APICs by its address. NULL without
+	                     * vmx_caps.apic_registers */
+	unsigned unwatched; /* vCPUs in other modes than xAPIC; under the VM's memory lock */
 	struct hc_shootdown tlb;
 };
 
@@ -44,9 +47,10 @@ struct vmx_vcpu {
 	struct vmx_cpu *cpu;      /* where it ran last */
 	uint64_t vpid_generation; /* its VPID is its own while this is its CPU's generation */
 	struct hc_shootdown_vcpu tlb;
-	bool made;                   /* its VMCS was initialised: by the first load() */
-	bool loaded;                 /* between load() and put(): its VMCS is current */
-	bool launched;               /* since it was cleared */
+	bool made;      /* its VMCS was initialised: by the first load() */
+	bool loaded;    /* between load() and put(): its VMCS is current */
+	bool launched;  /* since it was cleared */
+	bool unwatched; /* its CPU does not look out for accesses to the xAPIC's page */
 	uint64_t cr0_mask, cr4_mask; /* guest/host masks, set by the first load() */
 	/* What the VMCS holds, for fields that are often written with what they hold already. */
 	uint64_t rip, rsp, rflags;
@@ -117,10 +121,19 @@ int vmx_selftest(struct vmx_cpu *c, const char **why);
  * depends on the CPU that it is to run on. */
 void vmx_vmcs_init(struct vmx_vcpu *vv);
 void vmx_vmcs_set_host(void);
-/* The local APIC may be in another mode than before. */
-void vmx_sync_apic_mode(struct hc_vcpu *vcpu);
 /* All MSRs exit but those that the policy lets pass and that are switched with the guest. */
 void vmx_msr_bitmap_init(uint8_t *bitmap, const struct x86_msr_policy *policy, unsigned count);
+
+/* Where in an MSR bitmap those for writes begin (25.6.9). */
+#define VMX_BITMAP_WRITES 0x800
+
+/* apic.c. The first two: what allocations a VM holds, 0 or -ENOMEM, with the MSR bitmap filled in;
+ * and the page that stands for the local APICs, in stage 2. */
+int vmx_apic_alloc(struct vmx_vm *vm);
+void vmx_apic_free(struct vmx_vm *vm);
+int vmx_apic_map(struct s2 *s2, const struct vmx_vm *vm);
+/* The local APIC may be in another mode than before. Between load() and put(). */
+void vmx_sync_apic_mode(struct hc_vcpu *vcpu);
 
 /* timer.c */
 bool vmx_limit(struct hc_vcpu *vcpu, uint64_t ns);

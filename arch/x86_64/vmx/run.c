@@ -90,7 +90,8 @@ void vmx_run(struct hc_vcpu *vcpu, struct hc_exit *exit)
 			return;
 		}
 		vmx_set_state(vcpu, vcpu->dirty);
-		vmx_sync_apic_mode(vcpu);
+		if (vcpu->dirty & X86_G_MSR)
+			vmx_sync_apic_mode(vcpu);
 	}
 	sync_core(vv, st);
 	sync_tpr(vcpu, vv);

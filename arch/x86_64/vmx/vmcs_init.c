@@ -117,21 +117,6 @@ void vmx_vmcs_set_host(void)
 		vmx_hw_write(fields[i].field, fields[i].value);
 }
 
-/* Only in xAPIC mode are there registers in the page. That accesses to it are virtualized stays, or
- * translations of it would have to be dropped (29.4.4). */
-void vmx_sync_apic_mode(struct hc_vcpu *vcpu)
-{
-	struct vmx_vcpu *vv = vmx_vcpu_of(vcpu);
-	uint32_t controls = vmx_caps.cpu2;
-
-	if (!x86_apic_has_page(&x86_vcpu_of(vcpu)->apic, X86_APIC_BASE))
-		controls &= ~(uint32_t)VMX_CPU2_APIC_REGISTERS;
-	if (vv->cpu2_controls == controls)
-		return;
-	vv->cpu2_controls = controls;
-	vmx_hw_write(VMCS_SECONDARY_CONTROLS, controls);
-}
-
 /* --- Permission bitmap --- */
 
 /* MSRs that entries and exits or load() and put() switch: only these may be open. */
@@ -143,15 +128,13 @@ static const struct {
 	{ 0xc0000100, 0xc0000102 }, /* FS.base, GS.base, KernelGSBase */
 };
 
-#define WRITES 0x800 /* where in the bitmap those for writes begin (25.6.9) */
-
 static void open_msr(uint8_t *bitmap, uint32_t msr)
 {
 	uint32_t byte = (msr & 0x1fff) / 8 + (msr >= 0xc0000000 ? 0x400 : 0);
 	uint8_t mask = (uint8_t)(1u << (msr % 8));
 
 	bitmap[byte] = (uint8_t)(bitmap[byte] & ~mask);
-	bitmap[WRITES + byte] = (uint8_t)(bitmap[WRITES + byte] & ~mask);
+	bitmap[VMX_BITMAP_WRITES + byte] = (uint8_t)(bitmap[VMX_BITMAP_WRITES + byte] & ~mask);
 }
 
 static bool is_direct(const struct x86_msr_policy *policy, unsigned count, uint32_t msr)

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the CPU does of the local APIC by itself (SDM Vol. 3C chapter 30). Its registers are kept in
+ * the page that is the vCPU's virtual-APIC page.
+ *
+ * In xAPIC mode the CPU tells accesses to it by the host address that they lead to; in x2APIC mode,
+ * by the numbers of MSRs that the bitmap lets pass. The two exclude each other.
+ */
+#include <hypercore/errno.h>
+#include <hypercore/freestanding.h>
+
+#include "arch/x86_64/vmx/internal.h"
+#include "mmu/stage2.h"
+
+#define MSR_X2APIC 0x800u
+
+/* Writes that the CPU knows the effects of, with the TPR shadow (30.5). */
+#define X2APIC_WRITES X86_APIC_REG(APIC_TPR)
+
+/* --- A VM's pages --- */
+
+static void open_x2apic(uint8_t *bitmap, uint64_t registers)
+{
+	uint8_t *bytes = bitmap + MSR_X2APIC / 8;
+
+	for (unsigned i = 0; i < X86_APIC_REGS / 8; i++)
+		bytes[i] = (uint8_t)(bytes[i] & ~(registers >> 8 * i));
+}
+
+/* Reads of what is not in the page exit still, as do those of registers that there are not: the CPU
+ * would give what it finds in their place. ICR is in two pieces there. */
+static int alloc_bitmap(struct vmx_vm *vm)
+{
+	vm->x2apic_bitmap = hc_platform_alloc_pages(0);
+	if (!vm->x2apic_bitmap)
+		return -ENOMEM;
+	memcpy(vm->x2apic_bitmap, vm->msr_bitmap, HC_PAGE_SIZE);
+	open_x2apic(vm->x2apic_bitmap, X86_X2APIC_PLAIN);
+	open_x2apic(vm->x2apic_bitmap + VMX_BITMAP_WRITES, X2APIC_WRITES);
+	return 0;
+}
+
+/* To guests without an APIC there, the page reads as nothing does. */
+int vmx_apic_alloc(struct vmx_vm *vm)
+{
+	if (!vmx_caps.apic_registers)
+		return 0;
+	vm->apic_access = hc_platform_alloc_pages(0);
+	if (!vm->apic_access)
+		return -ENOMEM;
+	memset(vm->apic_access, 0xff, HC_PAGE_SIZE);
+	return vmx_caps.x2apic_registers ? alloc_bitmap(vm) : 0;
+}
+
+void vmx_apic_free(struct vmx_vm *vm)
+{
+	if (vm->apic_access)
+		hc_platform_free_pages(vm->apic_access, 0);
+	if (vm->x2apic_bitmap)
+		hc_platform_free_pages(vm->x2apic_bitmap, 0);
+}
+
+/* Whatever is mapped there for the guest's reads and writes is the CPU's to watch (30.4). */
+int vmx_apic_map(struct s2 *s2, const struct vmx_vm *vm)
+{
+	if (!vm->apic_access)
+		return 0;
+	return s2_map(s2, gpa_of(X86_APIC_BASE), hc_platform_to_hpa(vm->apic_access), HC_PAGE_SIZE,
+	              S2_R | S2_W);
+}
+
+/* --- Modes --- */
+
+/* A CPU that does not watch the page must not let its guest write there; those of the VM that do
+ * then exit for writes. */
+static void count_unwatched(struct hc_vm *vm, bool more)
+{
+	struct vmx_vm *vmx = vmx_vm_of(vm);
+
+	hc_lock(&vm->memory_lock);
+	vmx->unwatched += more ? 1u : UINT32_MAX;
+	/* One small page: there is nothing to split. */
+	(void)s2_protect(&vm->s2, gpa_of(X86_APIC_BASE), HC_PAGE_SIZE,
+	                 vmx->unwatched ? S2_R : S2_R | S2_W);
+	hc_unlock(&vm->memory_lock);
+}
+
+/* A CPU that is to watch the page must not remember it from when it was not (29.4.4): what is known
+ * under this VPID is dropped. */
+static void change_watch(struct hc_vcpu *vcpu, bool watched)
+{
+	struct vmx_vcpu *vv = vmx_vcpu_of(vcpu);
+
+	vv->unwatched = !watched;
+	vv->vpid_generation = 0;
+	count_unwatched(vcpu->vm, !watched);
+}
+
+static uint32_t controls_of(const struct x86_apic *apic)
+{
+	const uint64_t xapic = VMX_CPU2_APIC_ACCESSES | VMX_CPU2_APIC_REGISTERS;
+	const uint64_t x2apic = VMX_CPU2_X2APIC_MODE | VMX_CPU2_APIC_REGISTERS;
+	uint32_t controls = vmx_caps.cpu2;
+
+	if (x86_apic_has_page(apic, X86_APIC_BASE))
+		return controls;
+	controls &= ~(uint32_t)xapic;
+	if (x86_apic_is_x2apic(apic) && vmx_caps.x2apic_registers)
+		controls |= (uint32_t)x2apic;
+	return controls;
+}
+
+void vmx_sync_apic_mode(struct hc_vcpu *vcpu)
+{
+	struct vmx_vcpu *vv = vmx_vcpu_of(vcpu);
+	uint32_t controls = controls_of(&x86_vcpu_of(vcpu)->apic);
+	bool x2apic = controls & VMX_CPU2_X2APIC_MODE;
+	bool watched = controls & VMX_CPU2_APIC_ACCESSES;
+
+	if (vv->cpu2_controls == controls)
+		return;
+	vv->cpu2_controls = controls;
+	vmx_hw_write(VMCS_SECONDARY_CONTROLS, controls);
+	vmx_hw_write(VMCS_MSR_BITMAP,
+	             hc_platform_to_hpa(x2apic ? vv->vm->x2apic_bitmap : vv->vm->msr_bitmap).v);
+	if (vv->unwatched == watched)
+		change_watch(vcpu, watched);
+}
