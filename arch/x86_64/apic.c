@@ -23,32 +23,20 @@ static inline uint64_t load64(const _Atomic uint64_t *p)
 
 /* --- Priorities (10.8.3) --- */
 
-/* The highest vector of IRR or ISR, or -1. What an interrupt's sender wrote before it set the bit
- * is seen afterwards. */
-static inline int highest(const struct x86_apic *apic, uint32_t bitmap)
-{
-	for (int i = 7; i >= 0; i--) {
-		uint32_t word = atomic_load_explicit(x86_apic_bits(apic, bitmap, (unsigned)i * 32),
-		                                     memory_order_acquire);
-
-		if (word)
-			return i * 32 + 31 - __builtin_clz(word);
-	}
-	return -1;
-}
-
 static uint32_t processor_priority(const struct x86_apic *apic)
 {
-	int in_service = highest(apic, APIC_ISR);
+	int in_service = x86_apic_highest(apic, APIC_ISR);
 	uint32_t tpr = x86_apic_get(apic, APIC_TPR);
 	uint32_t isrv = in_service < 0 ? 0 : (uint32_t)in_service;
 
 	return tpr >> 4 >= isrv >> 4 ? tpr : isrv & 0xf0;
 }
 
-int x86_apic_pending(const struct x86_apic *apic)
+int x86_apic_pending(struct x86_apic *apic)
 {
-	int vector = highest(apic, APIC_IRR);
+	if (apic->notify)
+		x86_apic_merge(apic);
+	int vector = x86_apic_highest(apic, APIC_IRR);
 
 	if (vector < 0 || !(load64(&apic->base) & X86_APIC_BASE_EN))
 		return -1;
@@ -64,9 +52,12 @@ void x86_apic_take(struct x86_apic *apic, unsigned vector)
 	atomic_fetch_or_explicit(x86_apic_bits(apic, APIC_ISR, vector), bit, memory_order_relaxed);
 }
 
+/* A CPU that works on the page by itself is to hear of every change. */
 static void recheck(struct hc_vcpu *vcpu)
 {
-	if (x86_apic_pending(&x86_vcpu_of(vcpu)->apic) >= 0)
+	struct x86_apic *apic = &x86_vcpu_of(vcpu)->apic;
+
+	if (apic->notify || x86_apic_pending(apic) >= 0)
 		x86_request_event(vcpu);
 }
 
@@ -86,24 +77,30 @@ void x86_apic_set_cr8(struct hc_vcpu *vcpu, unsigned cr8)
 	write_tpr(vcpu, (cr8 & 15) << 4);
 }
 
+void x86_apic_ended(struct hc_vcpu *vcpu, unsigned vector)
+{
+	const struct x86_apic *apic = &x86_vcpu_of(vcpu)->apic;
+	const _Atomic uint32_t *tmr = x86_apic_bits(apic, APIC_TMR, vector);
+
+	if (atomic_load_explicit(tmr, memory_order_relaxed) & x86_apic_bit(vector) &&
+	    !(x86_apic_get(apic, APIC_SVR) & APIC_SVR_NO_EOI))
+		hc_irq_broadcast_eoi(vcpu->vm, vector);
+}
+
 /* 10.8.5: the interrupt in service with the highest priority ends. */
 static void end_of_interrupt(struct hc_vcpu *vcpu)
 {
 	struct x86_apic *apic = &x86_vcpu_of(vcpu)->apic;
-	int highest_isr = highest(apic, APIC_ISR);
+	int highest_isr = x86_apic_highest(apic, APIC_ISR);
 
 	x86_apic_put(apic, APIC_EOI, 0);
 	if (highest_isr < 0)
 		return;
 	unsigned vector = (unsigned)highest_isr;
-	uint32_t bit = x86_apic_bit(vector);
 
-	atomic_fetch_and_explicit(x86_apic_bits(apic, APIC_ISR, vector), ~bit,
+	atomic_fetch_and_explicit(x86_apic_bits(apic, APIC_ISR, vector), ~x86_apic_bit(vector),
 	                          memory_order_relaxed);
-	if (atomic_load_explicit(x86_apic_bits(apic, APIC_TMR, vector), memory_order_relaxed) &
-	            bit &&
-	    !(x86_apic_get(apic, APIC_SVR) & APIC_SVR_NO_EOI))
-		hc_irq_broadcast_eoi(vcpu->vm, vector);
+	x86_apic_ended(vcpu, vector);
 	recheck(vcpu);
 }
 
@@ -413,6 +410,7 @@ void x86_apic_reset(struct hc_vcpu *vcpu, bool power_on)
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(after_reset); i++)
 		x86_apic_put(apic, after_reset[i].offset, after_reset[i].value);
 	show_id(apic);
+	x86_apic_drop_posted(apic);
 	atomic_store(&apic->esr_pending, 0);
 }
 
@@ -486,9 +484,13 @@ const struct hc_state_desc x86_apic_page_state = {
 };
 
 static const struct hc_field fields[] = {
-	HC_FIELD(struct x86_apic, base, 1),         HC_FIELD(struct x86_apic, id, 1),
-	HC_FIELD(struct x86_apic, esr_pending, 1),  HC_FIELD(struct x86_apic, timer_start_ns, 1),
+	HC_FIELD(struct x86_apic, base, 1),
+	HC_FIELD(struct x86_apic, id, 1),
+	HC_FIELD(struct x86_apic, esr_pending, 1),
+	HC_FIELD(struct x86_apic, timer_start_ns, 1),
 	HC_FIELD(struct x86_apic, tsc_deadline, 1),
+	HC_FIELD_ARRAY(struct x86_apic, posted.requests, 2),
+	HC_FIELD_ARRAY(struct x86_apic, level, 2),
 };
 
 static bool is_consistent(const struct x86_apic *apic, uint32_t id)
@@ -497,7 +499,8 @@ static bool is_consistent(const struct x86_apic *apic, uint32_t id)
 	uint64_t base = load64(&apic->base);
 
 	return apic->id == id && (base & ~(mode | X86_APIC_BASE_BSP)) == DEFAULT_BASE &&
-	       (base & mode) != X86_APIC_BASE_EXTD;
+	       (base & mode) != X86_APIC_BASE_EXTD &&
+	       !((load64(&apic->posted.requests[0]) | load64(&apic->level[0])) & 0xffff);
 }
 
 static int post_load(void *obj)
@@ -513,6 +516,10 @@ static int post_load(void *obj)
 	apic->timer_lvt = x86_apic_get_lvt(apic, LVT_TIMER);
 	apic->timer_icr = x86_apic_get(apic, APIC_TIMER_ICR);
 	apic->timer_dcr = x86_apic_get(apic, APIC_TIMER_DCR);
+	/* Where others look for them only if there is somebody who merges them. */
+	atomic_store(&apic->posted.control, X86_POSTED_ON);
+	atomic_store(&apic->level_outstanding, true);
+	x86_apic_merge_outstanding(apic);
 	x86_apic_timer_rearm(&x->vcpu);
 	x86_request_event(&x->vcpu);
 	return 0;
@@ -520,7 +527,7 @@ static int post_load(void *obj)
 
 const struct hc_state_desc x86_apic_state = {
 	.name = "local APIC",
-	.version = 1,
+	.version = 2,
 	.fields = fields,
 	.field_count = HC_ARRAY_SIZE(fields),
 	.post_load = post_load,

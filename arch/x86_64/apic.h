@@ -7,7 +7,8 @@
  *
  * A vCPU's registers belong to its own CPU. Other CPUs accept interrupts on its behalf: they set
  * bits of IRR, TMR and the pending errors, and read what decides about a message's destination; the
- * page's registers are atomic for that.
+ * page's registers are atomic for that. Some CPUs change IRR by themselves, and not atomically:
+ * interrupts for their vCPUs wait in a place of their own, struct x86_posted, for its owner.
  */
 #ifndef ARCH_X86_64_APIC_H
 #define ARCH_X86_64_APIC_H
@@ -116,6 +117,17 @@ _Static_assert(offsetof(struct x86_apic_page, reg[APIC_TPR / 16].value) == APIC_
 _Static_assert(offsetof(struct x86_apic_page, reg[APIC_SELF_IPI / 16].value) == APIC_SELF_IPI,
                "table 10-1");
 
+/* A posted-interrupt descriptor (SDM Vol. 3C 30.6). */
+struct x86_posted {
+	_Alignas(64) _Atomic uint64_t requests[4]; /* PIR: a bit for each vector */
+	_Atomic uint64_t control;                  /* X86_POSTED_ON, or nothing */
+	uint64_t reserved[3];
+};
+
+_Static_assert(sizeof(struct x86_posted) == 64, "table 30-1");
+
+#define X86_POSTED_ON HC_BIT(0) /* there are requests, and the vCPU was told */
+
 struct x86_apic {
 	struct x86_apic_page *page;
 	_Atomic uint64_t base; /* IA32_APIC_BASE: address, BSP, EXTD, EN */
@@ -125,6 +137,13 @@ struct x86_apic {
 	uint64_t timer_start_ns;
 	uint64_t tsc_deadline;
 	struct hc_timer timer;
+	/* NULL: interrupts are accepted into IRR. Otherwise, for good from when the vCPU was made,
+	 * into posted, and this makes the vCPU look, or its CPU: on any CPU. */
+	void (*notify)(struct hc_vcpu *vcpu);
+	/* Level-triggered ones are not for the CPU, which would not tell of their end. */
+	_Atomic bool level_outstanding;
+	_Atomic uint64_t level[4];
+	struct x86_posted posted;
 };
 
 /* The register at offset (a multiple of 16, below 400h). */
@@ -240,8 +259,34 @@ static inline bool x86_apic_has_page(const struct x86_apic *apic, uint64_t gpa)
 
 /* --- Interrupts --- */
 
-/* The vector that the vCPU shall take next, or negative if none is above its priority. Any CPU. */
-int x86_apic_pending(const struct x86_apic *apic);
+/* The vector that the vCPU shall take next, or negative if none is above its priority. On the
+ * vCPU's own CPU. */
+int x86_apic_pending(struct x86_apic *apic);
+
+/* Moves what is posted to IRR and TMR. On the vCPU's own CPU, out of the guest. */
+void x86_apic_merge_outstanding(struct x86_apic *apic);
+static inline void x86_apic_merge(struct x86_apic *apic)
+{
+	if (atomic_load(&apic->posted.control) || atomic_load(&apic->level_outstanding))
+		x86_apic_merge_outstanding(apic);
+}
+
+/* The highest vector of IRR or ISR, or -1. What an interrupt's sender wrote before it set the bit
+ * is seen afterwards. */
+static inline int x86_apic_highest(const struct x86_apic *apic, uint32_t bitmap)
+{
+	for (int i = 7; i >= 0; i--) {
+		uint32_t word = atomic_load_explicit(x86_apic_bits(apic, bitmap, (unsigned)i * 32),
+		                                     memory_order_acquire);
+
+		if (word)
+			return i * 32 + 31 - __builtin_clz(word);
+	}
+	return -1;
+}
+
+/* The interrupt has left ISR: level-triggered ones are told of where they came from. */
+void x86_apic_ended(struct hc_vcpu *vcpu, unsigned vector);
 
 /* It took it: IRR to ISR. */
 void x86_apic_take(struct x86_apic *apic, unsigned vector);
@@ -258,6 +303,8 @@ void x86_apic_deliver_msi(struct hc_vm *vm, uint64_t address, uint32_t data);
 /* Internal to the APIC's files. */
 void x86_apic_error(struct hc_vcpu *vcpu, uint32_t bit);
 void x86_apic_accept(struct hc_vcpu *vcpu, unsigned vector, bool level);
+void x86_apic_post(struct hc_vcpu *vcpu, unsigned vector, bool level);
+void x86_apic_drop_posted(struct x86_apic *apic);
 void x86_apic_send_icr(struct hc_vcpu *vcpu);
 void x86_apic_local(struct hc_vcpu *vcpu, enum x86_apic_lvt entry);
 void x86_apic_timer_init(struct hc_vcpu *vcpu);

@@ -32,6 +32,10 @@ void x86_apic_accept(struct hc_vcpu *vcpu, unsigned vector, bool level)
 	_Atomic uint32_t *tmr = x86_apic_bits(apic, APIC_TMR, vector);
 	uint32_t bit = x86_apic_bit(vector);
 
+	if (apic->notify) {
+		x86_apic_post(vcpu, vector, level);
+		return;
+	}
 	/* 10.8.4: TMR tells how the vector last came in; it has to be right before IRR is seen. */
 	if (level)
 		atomic_fetch_or_explicit(tmr, bit, memory_order_relaxed);

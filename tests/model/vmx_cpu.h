@@ -93,9 +93,17 @@ void model_reset_guest(void);
 uint64_t model_get(uint32_t field); /* of the current VMCS */
 void model_set(uint32_t field, uint64_t value);
 void model_set_exit(uint32_t reason, uint64_t qualification); /* all other fields are undefined */
-/* vmx_cpu_apic.c: RDMSR and WRMSR by ECX. True if the guest exits. */
+void model_deliver(uint64_t info, uint32_t error_code, uint64_t insn_len);
+/* vmx_cpu_apic.c: RDMSR and WRMSR by ECX, stores to the local APIC's page, moves to CR8. True if
+ * the guest exits. */
 bool model_rdmsr(uint64_t *gpr);
 bool model_wrmsr(uint64_t *gpr);
+bool model_apic_store(uint32_t offset, uint32_t value);
+bool model_mov_cr8(uint64_t value);
+/* What an entry looks at of the local APIC, and the delivery of a virtual interrupt before the next
+ * instruction. */
+void model_enter_apic(void);
+void model_take_virtual(void);
 /* The exit comes after the instruction. */
 bool model_exit_is_trap(void);
 /* Enters the guest, whose state is in order, and runs it up to an exit. */

@@ -15,12 +15,22 @@ static bool has_tpr_shadow(void)
 	return model_get(VMCS_PRIMARY_CONTROLS) & VMX_CPU_TPR_SHADOW;
 }
 
-bool model_exit_is_trap(void)
+static bool delivers(void)
 {
-	return model_get(VMCS_EXIT_REASON) == VMX_REASON_TPR_BELOW_THRESHOLD;
+	return has_cpu2(VMX_CPU2_VIRTUAL_INTERRUPTS);
 }
 
-/* --- The virtual-APIC page --- */
+bool model_exit_is_trap(void)
+{
+	switch (model_get(VMCS_EXIT_REASON)) {
+	case VMX_REASON_TPR_BELOW_THRESHOLD:
+	case VMX_REASON_VIRTUALIZED_EOI:
+	case VMX_REASON_APIC_WRITE: return true;
+	default: return false;
+	}
+}
+
+/* --- The virtual-APIC page (30.1.1) --- */
 
 static uint32_t *virtual_register(uint32_t offset)
 {
@@ -29,14 +39,197 @@ static uint32_t *virtual_register(uint32_t offset)
 	return (uint32_t *)(void *)(page + offset);
 }
 
-/* 30.1.2: a TPR below the threshold exits, after the instruction. */
-static bool tpr_written(void)
+static void set_bit(uint32_t bitmap, unsigned vector, bool value)
 {
+	uint32_t *word = virtual_register(bitmap + vector / 32 * 16);
+	uint32_t bit = 1u << vector % 32;
+
+	*word = value ? *word | bit : *word & ~bit;
+}
+
+/* 0 if there is none. */
+static uint8_t highest(uint32_t bitmap)
+{
+	for (unsigned v = 255; v > 0; v--)
+		if (*virtual_register(bitmap + v / 32 * 16) >> v % 32 & 1)
+			return (uint8_t)v;
+	return 0;
+}
+
+static uint8_t rvi(void)
+{
+	return VMX_RVI(model_get(VMCS_GUEST_INTERRUPT_STATUS));
+}
+
+static uint8_t svi(void)
+{
+	return VMX_SVI(model_get(VMCS_GUEST_INTERRUPT_STATUS));
+}
+
+static void set_status(uint64_t requesting, uint64_t in_service)
+{
+	model_set(VMCS_GUEST_INTERRUPT_STATUS, VMX_INTERRUPT_STATUS(requesting, in_service));
+}
+
+/* --- Virtual interrupts (30.1.3 to 30.2.2) --- */
+
+static _Thread_local bool recognized;
+
+static void virtualize_ppr(void)
+{
+	uint32_t tpr = *virtual_register(APIC_TPR) & 0xff;
+
+	*virtual_register(APIC_PPR) = tpr >> 4 >= svi() >> 4 ? tpr : svi() & 0xf0u;
+}
+
+static void evaluate(void)
+{
+	recognized = rvi() >> 4 > hc_bits(*virtual_register(APIC_PPR), 7, 4);
+}
+
+/* The manual leaves RVI and SVI to software; if they are not the highest of IRR and ISR, interrupts
+ * are lost. */
+void model_enter_apic(void)
+{
+	recognized = false;
+	if (!delivers())
+		return;
+	if (rvi() != highest(APIC_IRR) || svi() != highest(APIC_ISR))
+		model_complain("RVI %#x and SVI %#x, IRR has %#x and ISR %#x", rvi(), svi(),
+		               highest(APIC_IRR), highest(APIC_ISR));
+	virtualize_ppr();
+	evaluate();
+}
+
+void model_take_virtual(void)
+{
+	const uint64_t blocking = VMX_BLOCKING_STI | VMX_BLOCKING_MOV_SS;
+	unsigned vector = rvi();
+
+	if (!recognized || !(model_get(VMCS_GUEST_RFLAGS) & X86_FLAG_IF) ||
+	    model_get(VMCS_GUEST_INTERRUPTIBILITY) & blocking)
+		return;
+	set_bit(APIC_ISR, vector, true);
+	set_bit(APIC_IRR, vector, false);
+	*virtual_register(APIC_PPR) = vector & 0xf0;
+	set_status(highest(APIC_IRR), vector);
+	recognized = false;
+	model_deliver(VMX_INFO_V | (uint64_t)VMX_EVENT_INTR << 8 | vector, 0, 0);
+}
+
+/* True: it exits. */
+static bool virtualize_tpr(void)
+{
+	if (delivers()) {
+		virtualize_ppr();
+		evaluate();
+		return false;
+	}
 	if (hc_bits(*virtual_register(APIC_TPR), 7, 4) >=
 	    hc_bits(model_get(VMCS_TPR_THRESHOLD), 3, 0))
 		return false;
 	model_set_exit(VMX_REASON_TPR_BELOW_THRESHOLD, 0);
 	return true;
+}
+
+static bool virtualize_eoi(void)
+{
+	unsigned vector = svi();
+
+	*virtual_register(APIC_EOI) = 0;
+	set_bit(APIC_ISR, vector, false);
+	set_status(rvi(), highest(APIC_ISR));
+	virtualize_ppr();
+	if (model_get(VMCS_EOI_EXIT_BITMAP_0 + 2 * (vector / 64)) >> vector % 64 & 1) {
+		model_set_exit(VMX_REASON_VIRTUALIZED_EOI, vector);
+		return true;
+	}
+	evaluate();
+	return false;
+}
+
+static bool virtualize_self_ipi(unsigned vector)
+{
+	set_bit(APIC_IRR, vector, true);
+	set_status(hc_max(rvi(), vector), svi());
+	evaluate();
+	return false;
+}
+
+static bool apic_write_exit(uint32_t offset)
+{
+	model_set_exit(VMX_REASON_APIC_WRITE, offset);
+	return true;
+}
+
+/* --- Stores to the page (30.4.3.2) --- */
+
+/* Edge-triggered, fixed, to itself, of no vector below 16. */
+static bool is_self_ipi(uint32_t icr)
+{
+	return !(icr & 0xfff3b700u) && hc_bits(icr, 19, 18) == 1 && hc_bits(icr, 7, 4);
+}
+
+static bool stored(uint32_t offset)
+{
+	uint32_t value = *virtual_register(offset);
+
+	switch (offset) {
+	case APIC_TPR: *virtual_register(offset) &= 0xff; return virtualize_tpr();
+	case APIC_EOI: return delivers() ? virtualize_eoi() : apic_write_exit(offset);
+	case APIC_ICR:
+		return delivers() && is_self_ipi(value) ? virtualize_self_ipi(value & 0xff)
+		                                        : apic_write_exit(offset);
+	case APIC_ICR_HIGH: *virtual_register(offset) &= 0xff000000u; return false;
+	default: return apic_write_exit(offset);
+	}
+}
+
+/* 30.4.3.1: of registers that the CPU knows the page takes the store. */
+static bool takes_store(uint32_t offset)
+{
+	switch (offset) {
+	case APIC_TPR: return has_tpr_shadow();
+	case APIC_EOI:
+	case APIC_ICR: return delivers() || has_cpu2(VMX_CPU2_APIC_REGISTERS);
+	case APIC_ID:
+	case APIC_LDR:
+	case APIC_DFR:
+	case APIC_SVR:
+	case APIC_ESR:
+	case APIC_ICR_HIGH:
+	case APIC_TIMER_ICR:
+	case APIC_TIMER_DCR: return has_cpu2(VMX_CPU2_APIC_REGISTERS);
+	default:
+		return offset >= APIC_LVT_TIMER && offset <= APIC_LVT_ERROR &&
+		       has_cpu2(VMX_CPU2_APIC_REGISTERS);
+	}
+}
+
+bool model_apic_store(uint32_t offset, uint32_t value)
+{
+	if (!has_cpu2(VMX_CPU2_APIC_ACCESSES)) {
+		model_set_exit(VMX_REASON_EPT_VIOLATION, VMX_EPT_WRITE | VMX_EPT_LINEAR);
+		model_set(VMCS_GUEST_PHYSICAL_ADDRESS, X86_APIC_BASE | offset);
+		return true;
+	}
+	if (!takes_store(offset)) {
+		model_set_exit(VMX_REASON_APIC_ACCESS, (uint64_t)VMX_APIC_WRITE << 12 | offset);
+		return true;
+	}
+	*virtual_register(offset) = value;
+	return stored(offset);
+}
+
+/* 30.3 */
+bool model_mov_cr8(uint64_t value)
+{
+	if (model_get(VMCS_PRIMARY_CONTROLS) & VMX_CPU_CR8_LOAD) {
+		model_set_exit(VMX_REASON_CR_ACCESS, 8);
+		return true;
+	}
+	*virtual_register(APIC_TPR) = (uint32_t)(value & 15) << 4;
+	return virtualize_tpr();
 }
 
 /* --- MSRs (26.1.3, 30.5) --- */
@@ -55,7 +248,6 @@ static bool is_intercepted(uint32_t msr, unsigned base)
 static bool msr_exit(uint32_t reason)
 {
 	model_set_exit(reason, 0);
-	model_set(VMCS_EXIT_INSTRUCTION_LENGTH, 2);
 	return true;
 }
 
@@ -95,12 +287,28 @@ static bool general_protection(void)
 	return false;
 }
 
-static bool write_x2apic_tpr(uint64_t value)
+static bool write_self_ipi(uint64_t value)
 {
 	if (value >> 8)
 		return general_protection();
-	*virtual_register(APIC_TPR) = (uint32_t)value;
-	return tpr_written();
+	*virtual_register(APIC_SELF_IPI) = (uint32_t)value;
+	return value >> 4 ? virtualize_self_ipi((unsigned)value) : apic_write_exit(APIC_SELF_IPI);
+}
+
+static bool write_x2apic(uint32_t offset, uint64_t value)
+{
+	if (offset == APIC_TPR && has_tpr_shadow()) {
+		if (value >> 8)
+			return general_protection();
+		*virtual_register(APIC_TPR) = (uint32_t)value;
+		return virtualize_tpr();
+	}
+	if (offset == APIC_EOI && delivers())
+		return value ? general_protection() : virtualize_eoi();
+	if (offset == APIC_SELF_IPI && delivers())
+		return write_self_ipi(value);
+	model_complain("the guest writes to the host's local APIC: WRMSR of register %#x", offset);
+	return false;
 }
 
 bool model_wrmsr(uint64_t *gpr)
@@ -112,8 +320,8 @@ bool model_wrmsr(uint64_t *gpr)
 		return msr_exit(VMX_REASON_WRMSR);
 	if (!is_x2apic(msr))
 		return false;
-	if (has_cpu2(VMX_CPU2_X2APIC_MODE) && has_tpr_shadow() && msr == MSR_X2APIC + APIC_TPR / 16)
-		return write_x2apic_tpr(value);
+	if (has_cpu2(VMX_CPU2_X2APIC_MODE))
+		return write_x2apic((msr & 0xff) << 4, value);
 	model_complain("the guest writes to the host's local APIC: WRMSR %#x", msr);
 	return false;
 }

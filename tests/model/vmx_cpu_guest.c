@@ -129,7 +129,7 @@ static void push_frame(uint64_t rip)
 	frames[frame_count++].rflags = model_get(VMCS_GUEST_RFLAGS);
 }
 
-static void deliver(uint64_t info, uint32_t error_code, uint64_t insn_len)
+void model_deliver(uint64_t info, uint32_t error_code, uint64_t insn_len)
 {
 	unsigned type = (unsigned)VMX_INFO_TYPE(info);
 	uint64_t rip = model_get(VMCS_GUEST_RIP) + (software(type) ? insn_len : 0);
@@ -176,7 +176,7 @@ static bool debug_exception(uint64_t bits)
 		return true;
 	}
 	model_this()->dr6 |= bits;
-	deliver(VMX_EVENT_EXCEPTION << 8 | X86_VEC_DB, 0, 0);
+	model_deliver(VMX_EVENT_EXCEPTION << 8 | X86_VEC_DB, 0, 0);
 	return false;
 }
 
@@ -244,13 +244,25 @@ static void set_msr_operands(uint64_t *gpr, const struct model_step *s)
 	gpr[X86_RDX] = s->value >> 32;
 }
 
-static bool access_msr(uint64_t *gpr, const struct model_step *s, bool trap)
+/* An instruction that the CPU virtualizes. */
+static bool access_apic(uint64_t *gpr, const struct model_step *s)
 {
-	set_msr_operands(gpr, s);
-	if (!(s->op == OP_WRMSR ? model_wrmsr(gpr) : model_rdmsr(gpr)))
-		return complete(2, trap, 0);
+	switch (s->op) {
+	case OP_APIC_WRITE: return model_apic_store((uint32_t)s->qualification, (uint32_t)s->value);
+	case OP_MOV_CR8: return model_mov_cr8(s->value);
+	case OP_WRMSR: set_msr_operands(gpr, s); return model_wrmsr(gpr);
+	default: set_msr_operands(gpr, s); return model_rdmsr(gpr);
+	}
+}
+
+static bool access(uint64_t *gpr, const struct model_step *s, uint64_t len, bool trap)
+{
+	if (!access_apic(gpr, s))
+		return complete(len, trap, 0);
 	if (model_exit_is_trap())
-		model_set(VMCS_GUEST_RIP, model_get(VMCS_GUEST_RIP) + 2);
+		model_set(VMCS_GUEST_RIP, model_get(VMCS_GUEST_RIP) + len);
+	else
+		model_set(VMCS_EXIT_INSTRUCTION_LENGTH, len);
 	return true;
 }
 
@@ -278,13 +290,30 @@ static bool step(uint64_t *gpr)
 	case OP_STI: return sti(trap);
 	case OP_MOV_SS: return complete(2, trap, VMX_BLOCKING_MOV_SS);
 	case OP_RDMSR:
-	case OP_WRMSR: return access_msr(gpr, s, trap);
+	case OP_WRMSR:
+	case OP_APIC_WRITE: return access(gpr, s, 2, trap);
+	case OP_MOV_CR8: return access(gpr, s, 3, trap);
 	case OP_IRET: iret(); return complete(0, trap, 0);
 	case OP_CALL: s->fn(gpr); return false;
 	case OP_TRIPLE_FAULT: model_set_exit(VMX_REASON_TRIPLE_FAULT, 0); return true;
 	case OP_INTERRUPT:
 	case OP_END:
 	default: model_set_exit(VMX_REASON_EXTERNAL_INTERRUPT, 0); return true;
+	}
+}
+
+/* What the manual has before the next instruction (table 6-2, 26.2). True: an exit. */
+static bool before_step(void)
+{
+	if (timer() || window())
+		return true;
+	model_take_virtual();
+	return false;
+}
+
+static void run_script(uint64_t *gpr)
+{
+	while ((comes_first(script->op) || !before_step()) && !step(gpr)) {
 	}
 }
 
@@ -336,13 +365,12 @@ void model_run_guest(uint64_t *gpr)
 
 	entered_at = hc_platform_cycles();
 	if (injected)
-		deliver(info, (uint32_t)model_get(VMCS_ENTRY_EXCEPTION_ERROR_CODE),
-		        model_get(VMCS_ENTRY_INSTRUCTION_LENGTH));
-	if (!script) {
+		model_deliver(info, (uint32_t)model_get(VMCS_ENTRY_EXCEPTION_ERROR_CODE),
+		              model_get(VMCS_ENTRY_INSTRUCTION_LENGTH));
+	model_enter_apic();
+	if (!script)
 		interpret(gpr);
-	} else if (!pending_debug(injected)) {
-		while ((comes_first(script->op) || !(timer() || window())) && !step(gpr)) {
-		}
-	}
+	else if (!pending_debug(injected))
+		run_script(gpr);
 	save_state();
 }

@@ -52,6 +52,9 @@ enum model_op {
 	OP_MOV_SS,       /* VT-x: MOV SS, two bytes */
 	OP_RDMSR,        /* VT-x: RDMSR of MSR qualification, two bytes */
 	OP_WRMSR,        /* VT-x: WRMSR of value to MSR qualification, two bytes */
+	OP_APIC_WRITE,   /* VT-x: a store of value to the local APIC's page at offset qualification,
+	                  * two bytes, aligned and of 32 bits */
+	OP_MOV_CR8,      /* VT-x: value to CR8, three bytes */
 	OP_IRET,         /* IRET, two bytes: back to what the last delivered event interrupted */
 	OP_CALL,         /* fn(gpr): the guest does something to itself; takes no time
 	                  * but what fn lets pass */

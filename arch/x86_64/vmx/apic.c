@@ -14,8 +14,11 @@
 
 #define MSR_X2APIC 0x800u
 
-/* Writes that the CPU knows the effects of, with the TPR shadow (30.5). */
-#define X2APIC_WRITES X86_APIC_REG(APIC_TPR)
+/* MSRs whose effects the CPU knows (30.5): with the TPR shadow, and where it delivers interrupts.
+ * Then it keeps PPR in the page, too. */
+#define TPR_WRITES       X86_APIC_REG(APIC_TPR)
+#define INTERRUPT_WRITES (X86_APIC_REG(APIC_EOI) | X86_APIC_REG(APIC_SELF_IPI))
+#define INTERRUPT_READS  X86_APIC_REG(APIC_PPR)
 
 /* --- A VM's pages --- */
 
@@ -36,7 +39,11 @@ static int alloc_bitmap(struct vmx_vm *vm)
 		return -ENOMEM;
 	memcpy(vm->x2apic_bitmap, vm->msr_bitmap, HC_PAGE_SIZE);
 	open_x2apic(vm->x2apic_bitmap, X86_X2APIC_PLAIN);
-	open_x2apic(vm->x2apic_bitmap + VMX_BITMAP_WRITES, X2APIC_WRITES);
+	open_x2apic(vm->x2apic_bitmap + VMX_BITMAP_WRITES, TPR_WRITES);
+	if (vmx_caps.virtual_interrupts) {
+		open_x2apic(vm->x2apic_bitmap, INTERRUPT_READS);
+		open_x2apic(vm->x2apic_bitmap + VMX_BITMAP_WRITES, INTERRUPT_WRITES);
+	}
 	return 0;
 }
 
@@ -98,31 +105,84 @@ static void change_watch(struct hc_vcpu *vcpu, bool watched)
 
 static uint32_t controls_of(const struct x86_apic *apic)
 {
-	const uint64_t xapic = VMX_CPU2_APIC_ACCESSES | VMX_CPU2_APIC_REGISTERS;
-	const uint64_t x2apic = VMX_CPU2_X2APIC_MODE | VMX_CPU2_APIC_REGISTERS;
-	uint32_t controls = vmx_caps.cpu2;
+	const uint64_t all =
+		VMX_CPU2_APIC_ACCESSES | VMX_CPU2_APIC_REGISTERS | VMX_CPU2_VIRTUAL_INTERRUPTS;
+	const uint64_t xapic = VMX_CPU2_APIC_ACCESSES, x2apic = VMX_CPU2_X2APIC_MODE;
 
 	if (x86_apic_has_page(apic, X86_APIC_BASE))
-		return controls;
-	controls &= ~(uint32_t)xapic;
+		return vmx_caps.cpu2;
 	if (x86_apic_is_x2apic(apic) && vmx_caps.x2apic_registers)
-		controls |= (uint32_t)x2apic;
-	return controls;
+		return (vmx_caps.cpu2 & ~(uint32_t)xapic) | (uint32_t)x2apic;
+	return vmx_caps.cpu2 & ~(uint32_t)all;
 }
 
-void vmx_sync_apic_mode(struct hc_vcpu *vcpu)
+static void change_mode(struct hc_vcpu *vcpu, uint32_t controls)
 {
 	struct vmx_vcpu *vv = vmx_vcpu_of(vcpu);
-	uint32_t controls = controls_of(&x86_vcpu_of(vcpu)->apic);
 	bool x2apic = controls & VMX_CPU2_X2APIC_MODE;
 	bool watched = controls & VMX_CPU2_APIC_ACCESSES;
 
-	if (vv->cpu2_controls == controls)
-		return;
 	vv->cpu2_controls = controls;
 	vmx_hw_write(VMCS_SECONDARY_CONTROLS, controls);
 	vmx_hw_write(VMCS_MSR_BITMAP,
 	             hc_platform_to_hpa(x2apic ? vv->vm->x2apic_bitmap : vv->vm->msr_bitmap).v);
 	if (vv->unwatched == watched)
 		change_watch(vcpu, watched);
+}
+
+/* The interrupts may be other ones as well: after INIT, or a stay on another backend. */
+void vmx_sync_apic_mode(struct hc_vcpu *vcpu)
+{
+	uint32_t controls = controls_of(&x86_vcpu_of(vcpu)->apic);
+
+	if (vmx_vcpu_of(vcpu)->cpu2_controls != controls)
+		change_mode(vcpu, controls);
+	(void)vmx_show_interrupts(vcpu);
+}
+
+/* --- Interrupts --- */
+
+static uint64_t tmr_part(const struct x86_apic *apic, unsigned i)
+{
+	uint64_t high = x86_apic_get(apic, APIC_TMR + 32 * i + 16);
+
+	return high << 32 | x86_apic_get(apic, APIC_TMR + 32 * i);
+}
+
+/* Who is to hear of the end of which: those that came in level-triggered. */
+static void sync_eoi_exits(struct vmx_vcpu *vv, const struct x86_apic *apic)
+{
+	for (uint32_t i = 0; i < HC_ARRAY_SIZE(vv->eoi_exits); i++) {
+		uint64_t tmr = tmr_part(apic, i);
+
+		if (vv->eoi_exits[i] == tmr)
+			continue;
+		vv->eoi_exits[i] = tmr;
+		vmx_hw_write(VMCS_EOI_EXIT_BITMAP_0 + 2 * i, tmr);
+	}
+}
+
+static uint64_t vector_or_0(int vector)
+{
+	return vector < 0 ? 0 : (uint64_t)vector;
+}
+
+/* RVI and SVI (25.4.2) are always the highest of IRR and ISR: the CPU keeps them so. */
+bool vmx_show_interrupts(struct hc_vcpu *vcpu)
+{
+	const struct x86_apic *apic = &x86_vcpu_of(vcpu)->apic;
+	struct vmx_vcpu *vv = vmx_vcpu_of(vcpu);
+
+	if (!(vv->cpu2_controls & VMX_CPU2_VIRTUAL_INTERRUPTS))
+		return false;
+	sync_eoi_exits(vv, apic);
+	vmx_hw_write(VMCS_GUEST_INTERRUPT_STATUS,
+	             VMX_INTERRUPT_STATUS(vector_or_0(x86_apic_highest(apic, APIC_IRR)),
+	                                  vector_or_0(x86_apic_highest(apic, APIC_ISR))));
+	return true;
+}
+
+void vmx_notify(struct hc_vcpu *vcpu)
+{
+	hc_vcpu_request(vcpu, HC_REQ_EVENT);
 }

@@ -54,6 +54,7 @@ static const struct control cpu2_controls[] = {
 	{ VMX_CPU2_WBINVD, WANTED, NULL },
 	{ VMX_CPU2_UNRESTRICTED_GUEST, WANTED, NULL },
 	{ VMX_CPU2_APIC_REGISTERS, WANTED, NULL },
+	{ VMX_CPU2_VIRTUAL_INTERRUPTS, WANTED, NULL },
 	{ VMX_CPU2_PAUSE_LOOP, WANTED, NULL },
 	{ VMX_CPU2_INVPCID, WANTED, NULL },
 	{ VMX_CPU2_ENCLS, WANTED, NULL },
@@ -183,16 +184,22 @@ static void choose_timer(struct vmx_caps *c)
 	c->exit &= ~(uint32_t)VMX_EXIT_SAVE_PREEMPTION | VMX_MUST_BE_1(c->msrs.exit);
 }
 
-/* The controls of a guest in xAPIC mode: those of x2APIC mode exclude one of them. */
+/* The controls of a guest in xAPIC mode: those of x2APIC mode exclude one of them. A CPU that
+ * delivers interrupts does so in both, and then a guest may lower its TPR by CR8, too. */
 static void choose_apic(struct vmx_caps *c)
 {
 	const uint64_t xapic = VMX_CPU2_APIC_ACCESSES | VMX_CPU2_APIC_REGISTERS;
 
 	c->apic_registers = (c->cpu2 & xapic) == xapic;
 	c->x2apic_registers = c->apic_registers && c->cpu2 & VMX_CPU2_X2APIC_MODE;
+	c->virtual_interrupts = c->x2apic_registers && c->cpu2 & VMX_CPU2_VIRTUAL_INTERRUPTS;
 	c->cpu2 &= ~(uint32_t)VMX_CPU2_X2APIC_MODE;
 	if (!c->apic_registers)
 		c->cpu2 &= ~(uint32_t)xapic;
+	if (!c->virtual_interrupts)
+		c->cpu2 &= ~(uint32_t)VMX_CPU2_VIRTUAL_INTERRUPTS;
+	else
+		c->cpu &= ~(uint32_t)VMX_CPU_CR8_LOAD | VMX_MUST_BE_1(c->msrs.cpu);
 }
 
 /* Without INVVPID of all contexts, VPIDs could not be handed out a second time. */

@@ -33,6 +33,7 @@ struct vmx_caps {
 	bool preemption_timer;         /* which keeps its value over exits */
 	bool apic_registers;           /* guests read their local APICs' pages themselves */
 	bool x2apic_registers;         /* and their MSRs */
+	bool virtual_interrupts;       /* and the CPU delivers what is in IRR */
 	uint64_t cr0_fixed, cr4_fixed; /* bits that have to be 1 in the guest's */
 	uint8_t gpa_bits;
 };

@@ -90,6 +90,16 @@ static int run_selftest(const char **why)
 	return rc;
 }
 
+/* Of the steps of which each builds on those before. */
+static const char *apic_words(const struct vmx_caps *c)
+{
+	if (c->virtual_interrupts)
+		return ", virtual interrupts";
+	if (c->x2apic_registers)
+		return ", x2APIC registers";
+	return c->apic_registers ? ", APIC registers" : "";
+}
+
 static void describe(struct hc_backend_info *info)
 {
 	const struct vmx_caps *c = &vmx_caps;
@@ -97,14 +107,13 @@ static void describe(struct hc_backend_info *info)
 	info->max_vcpus = 0;
 	info->gpa_bits = c->gpa_bits;
 	info->partial = !c->unrestricted_guest;
-	hc_snprintf(info->reason, sizeof(info->reason), "VT-x, EPT%s%s%s%s%s%s%s%s%s%s",
+	hc_snprintf(info->reason, sizeof(info->reason), "VT-x, EPT%s%s%s%s%s%s%s%s%s",
 	            vmx_ept_page() == S2_PAGE_1G ? " of 1 GiB pages" : "",
 	            c->ept_ad ? ", dirty flags" : "",
 	            c->unrestricted_guest ? ", unrestricted guest" : ", paged modes only",
 	            c->vpid ? ", VPID" : "", c->pause_loop ? ", PAUSE loops" : "",
-	            c->preemption_timer ? ", preemption timer" : "", c->invpcid ? ", INVPCID" : "",
-	            c->apic_registers ? ", APIC registers" : "",
-	            c->x2apic_registers ? ", x2APIC" : "", x86_fpu_caps.xsave ? ", XSAVE" : "");
+	            c->preemption_timer ? ", timer" : "", c->invpcid ? ", INVPCID" : "",
+	            apic_words(c), x86_fpu_caps.xsave ? ", XSAVE" : "");
 }
 
 /* On CPUs that lack much, a line of the log has more room for it than the reason. */
@@ -133,6 +142,7 @@ static int detect(struct hc_backend_info *info)
 		return rc;
 	}
 	vmx_caps = caps;
+	vmx_backend.run = caps.virtual_interrupts ? vmx_run_virtual : vmx_run;
 	vmx_backend.s2_format = caps.ept_ad ? &ept_ad_format : &ept_format;
 	x86_fpu_caps = x86_fpu_detect();
 	return 0;

@@ -55,6 +55,7 @@ struct vmx_vcpu {
 	/* What the VMCS holds, for fields that are often written with what they hold already. */
 	uint64_t rip, rsp, rflags;
 	uint32_t cpu_controls, cpu2_controls, entry_controls;
+	uint64_t eoi_exits[4];     /* EOI_EXIT_BITMAP_0 to _3 */
 	uint8_t tpr;               /* as of the last entry: the TPR threshold is its upper half */
 	uint64_t apic_value;       /* of the APIC write that exited last */
 	uint32_t interruptibility; /* as of the last exit, or as written since */
@@ -134,6 +135,9 @@ void vmx_apic_free(struct vmx_vm *vm);
 int vmx_apic_map(struct s2 *s2, const struct vmx_vm *vm);
 /* The local APIC may be in another mode than before. Between load() and put(). */
 void vmx_sync_apic_mode(struct hc_vcpu *vcpu);
+bool vmx_show_interrupts(struct hc_vcpu *vcpu);
+/* struct x86_apic.notify of vCPUs on CPUs that deliver interrupts. */
+void vmx_notify(struct hc_vcpu *vcpu);
 
 /* timer.c */
 bool vmx_limit(struct hc_vcpu *vcpu, uint64_t ns);
@@ -185,8 +189,9 @@ void vmx_redeliver(struct vmx_vcpu *vv, uint32_t reason);
 #define VMX_DURING_DELIVERY                                                                        \
 	(HC_BIT(VMX_REASON_EXCEPTION_OR_NMI) | HC_BIT(VMX_REASON_TRIPLE_FAULT) |                   \
 	 HC_BIT(VMX_REASON_TASK_SWITCH) | HC_BIT(VMX_REASON_APIC_ACCESS) |                         \
-	 HC_BIT(VMX_REASON_APIC_WRITE) | HC_BIT(VMX_REASON_EPT_VIOLATION) |                        \
-	 HC_BIT(VMX_REASON_EPT_MISCONFIGURATION) | HC_BIT(VMX_REASON_PML_FULL))
+	 HC_BIT(VMX_REASON_VIRTUALIZED_EOI) | HC_BIT(VMX_REASON_APIC_WRITE) |                      \
+	 HC_BIT(VMX_REASON_EPT_VIOLATION) | HC_BIT(VMX_REASON_EPT_MISCONFIGURATION) |              \
+	 HC_BIT(VMX_REASON_PML_FULL))
 
 /* Whether an exit for this reason, EXIT_REASON as read, may have cut the delivery of an event
  * short: then vmx_redeliver() comes before it is decoded. After others nothing is left to inject.
@@ -196,8 +201,9 @@ static inline bool vmx_may_redeliver(uint32_t reason)
 	return reason >= 64 || VMX_DURING_DELIVERY >> reason & 1;
 }
 
-/* run.c */
+/* run.c: run() where interrupts are injected, and where vmx_caps.virtual_interrupts. */
 void vmx_run(struct hc_vcpu *vcpu, struct hc_exit *exit);
+void vmx_run_virtual(struct hc_vcpu *vcpu, struct hc_exit *exit);
 
 /* tlb.c */
 void vmx_invalidate(struct hc_vm *vm, gpa_t gpa, uint64_t size);

@@ -154,7 +154,7 @@ static int run_guest(struct vmx_vcpu *vv, struct vmx_cpu *c, uint8_t *page, cons
 	return rc;
 }
 
-static int with_vcpu(struct vmx_cpu *c, uint8_t *page, const char **why)
+static int with_vcpu(struct vmx_cpu *c, uint8_t *page, const void *apic, const char **why)
 {
 	struct vmx_vm vm = { 0 };
 	struct vmx_vcpu vv = { 0 };
@@ -162,8 +162,7 @@ static int with_vcpu(struct vmx_cpu *c, uint8_t *page, const char **why)
 
 	if (rc)
 		return rc;
-	/* The guest has nothing to do with CR8: any page serves as its virtual-APIC page. */
-	rc = vmx_vcpu_alloc(&vv, &vm, page);
+	rc = vmx_vcpu_alloc(&vv, &vm, apic);
 	if (!rc) {
 		rc = run_guest(&vv, c, page, why);
 		vmx_vcpu_free(&vv);
@@ -174,13 +173,13 @@ static int with_vcpu(struct vmx_cpu *c, uint8_t *page, const char **why)
 
 int vmx_selftest(struct vmx_cpu *c, const char **why)
 {
-	uint8_t *page = hc_platform_alloc_pages(0);
+	uint8_t *pages = hc_platform_alloc_pages(1);
 
 	*why = "no memory for a test guest";
-	if (!page)
+	if (!pages)
 		return -ENOMEM;
-	int rc = with_vcpu(c, page, why);
+	int rc = with_vcpu(c, pages, pages + HC_PAGE_SIZE, why);
 
-	hc_platform_free_pages(page, 0);
+	hc_platform_free_pages(pages, 1);
 	return rc;
 }

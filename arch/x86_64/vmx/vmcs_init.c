@@ -34,6 +34,10 @@ static void write_controls(struct vmx_vcpu *vv)
 	/* There are no bits in IA32_XSS to exit for. */
 	if (c->xsaves)
 		vmx_hw_write(VMCS_XSS_EXITING_BITMAP, 0);
+	for (uint32_t i = 0; c->virtual_interrupts && i < HC_ARRAY_SIZE(vv->eoi_exits); i++)
+		vmx_hw_write(VMCS_EOI_EXIT_BITMAP_0 + 2 * i, vv->eoi_exits[i]);
+	if (c->virtual_interrupts)
+		vmx_hw_write(VMCS_GUEST_INTERRUPT_STATUS, 0);
 	/* Of all leaves: a guest has no SGX. */
 	if (c->cpu2 & VMX_CPU2_ENCLS)
 		vmx_hw_write(VMCS_ENCLS_EXITING_BITMAP, UINT64_MAX);

@@ -106,6 +106,8 @@ static int vmx_vcpu_create(struct hc_vcpu *vcpu)
 		hc_platform_free(vv, sizeof(*vv));
 		return hc_error(-ENOMEM, "vmx: no memory for a VMCS of VM %s", vcpu->vm->name);
 	}
+	if (vmx_caps.virtual_interrupts)
+		x86_vcpu_of(vcpu)->apic.notify = vmx_notify;
 	vcpu->backend_data = vv;
 	return 0;
 }
@@ -157,6 +159,7 @@ struct hc_backend_ops vmx_backend = {
 	.set_state = vmx_set_state,
 	.inject = vmx_inject,
 	.request_window = vmx_request_window,
+	.show_interrupts = vmx_show_interrupts,
 	.invalidate = vmx_invalidate,
 	.explain = vmx_explain,
 };
