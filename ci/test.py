@@ -100,7 +100,9 @@ def load(path):
 
 def dev_results():
     """The tests of ./dev itself."""
-    found = unittest.defaultTestLoader.loadTestsFromModule(load(ROOT / "tests/dev/test_dev.py"))
+    names = ("test_dev", "test_conform")
+    found = [group for name in names for group in
+             unittest.defaultTestLoader.loadTestsFromModule(load(ROOT / f"tests/dev/{name}.py"))]
     for test in (test for group in found for test in group):
         result, start = unittest.TestResult(), time.monotonic()
         test.run(result)

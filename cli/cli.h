@@ -19,6 +19,7 @@ enum {
 /* The commands; argv[0] is the command's name. They return the exit status. */
 int cli_run(int argc, char **argv);
 int cli_caps(int argc, char **argv);
+int cli_conform(int argc, char **argv);
 
 /* A wrong command line: prints "hypercore COMMAND: ..." and how to get help. Returns CLI_USAGE. */
 int cli_usage_error(const char *command, const char *fmt, ...)

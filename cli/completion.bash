@@ -21,12 +21,28 @@ _hypercore_value() {
 	esac
 }
 
+_hypercore_conform() {
+	case $1 in
+	--known | --output | --images) mapfile -t COMPREPLY < <(compgen -f -- "$2") ;;
+	--only | --skip | --jobs) COMPREPLY=() ;;
+	*)
+		mapfile -t COMPREPLY < <(
+			compgen -W "--targets --only --skip --jobs --output --known --images --all --help
+				$(hypercore conform --targets 2>/dev/null | sed 's/ .*//')" -- "$2"
+			compgen -f -X '!*.toml' -- "$2"
+		)
+		;;
+	esac
+}
+
 _hypercore() {
 	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		mapfile -t COMPREPLY < <(compgen -W "run caps --help --version" -- "$word")
+		mapfile -t COMPREPLY < <(compgen -W "run caps conform --help --version" -- "$word")
 	elif [ "${COMP_WORDS[1]}" = caps ]; then
 		mapfile -t COMPREPLY < <(compgen -W "--help" -- "$word")
+	elif [ "${COMP_WORDS[1]}" = conform ]; then
+		_hypercore_conform "$before" "$word"
 	elif ! _hypercore_value "$before" "$word"; then
 		mapfile -t COMPREPLY < <(compgen -W "--kernel --initrd --append --memory --cpus
 			--backend --switch-every --serial --name --stats --trace --quiet --help" -- "$word")

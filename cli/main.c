@@ -10,6 +10,7 @@ static const char help[] = "Usage: hypercore COMMAND [OPTION...]\n"
 			   "\n"
 			   "  run     run a virtual machine on this terminal\n"
 			   "  caps    what this machine offers, and how that was found out\n"
+			   "  conform the conformance suite, on this or another hypervisor\n"
 			   "\n"
 			   "hypercore COMMAND --help says more; so does man hypercore.\n"
 			   "hypercore --version prints the version.\n";
@@ -37,7 +38,7 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		int (*run)(int argc, char **argv);
-	} commands[] = { { "run", cli_run }, { "caps", cli_caps } };
+	} commands[] = { { "run", cli_run }, { "caps", cli_caps }, { "conform", cli_conform } };
 	const char *word = argc > 1 ? argv[1] : "";
 
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(commands); i++)
@@ -50,8 +51,8 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	if (argc > 1)
-		return cli_usage_error(NULL, "there is no command %s: there are run and caps",
-		                       word);
+		return cli_usage_error(
+			NULL, "there is no command %s: there are run, caps and conform", word);
 	fputs(help, stderr);
 	return CLI_USAGE;
 }

@@ -25,12 +25,12 @@
 static const char help[] =
 	"Usage: hypercore run --kernel FILE [OPTION...]\n"
 	"\n"
-	"  -k, --kernel FILE    a Linux bzImage, or an arm64 Image\n"
-	"  -i, --initrd FILE    its initramfs\n"
-	"  -a, --append TEXT    its command line; \"console=ttyS0\" if not given (arm64:\n"
-	"                       \"console=ttyAMA0\")\n"
+	"  -k, --kernel FILE    Linux (bzImage, arm64 Image), a multiboot or PVH kernel\n"
+	"  -i, --initrd FILE    its initramfs; module 0 of a multiboot kernel\n"
+	"  -a, --append TEXT    its command line; without it Linux gets \"console=ttyS0\"\n"
+	"                       (arm64: \"console=ttyAMA0\"), others get nothing\n"
 	"  -m, --memory SIZE    512M, 2G, ...: at least 16M, in steps of 2M; 512M\n"
-	"  -c, --cpus N         1 to 32; 1\n"
+	"  -c, --cpus N         1 to 32 (arm64 Images: 8 on kvm, 1 on unicorn); 1\n"
 	"  -b, --backend NAME   what runs the guest; auto: the fastest by measurement\n"
 	"                       (hypercore caps lists them); or two, as in kvm,emu\n"
 	"      --switch-every T of two backends, take the other every 100ms, 2s, ...\n"
@@ -179,6 +179,7 @@ static int create(struct run *r)
 	c.kernel_size = r->kernel.size;
 	c.initrd = r->initrd.data;
 	c.initrd_size = r->initrd.size;
+	c.initrd_name = o->initrd;
 	c.cmdline = o->append ? o->append : linux_guest_of(r->kernel.data, r->kernel.size)->console;
 	c.switch_ns = o->switch_ns;
 	c.exit_port = CLI_EXIT_PORT;

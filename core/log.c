@@ -10,7 +10,8 @@
 
 static enum hc_log_level max_level = HC_LOG_INFO;
 
-/* The last error of each CPU; a CPU that has no struct yet (start-up) uses the first. */
+/* The last error of each CPU; one that has no struct (hc_platform_this_cpu() is NULL while start-up
+ * cannot tell which it is) uses the first. */
 static char last_error[HC_MAX_CPUS][LINE];
 
 static char *last_error_here(void)

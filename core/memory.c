@@ -131,11 +131,35 @@ static int check_range(const struct hc_vm *vm, uint64_t gpa, uint64_t size)
 	return 0;
 }
 
+/* Of a range that check_range() passed; *at: where it belongs among the slots. */
+static int find_room(const struct hc_vm *vm, uint64_t gpa, uint64_t size, unsigned *at)
+{
+	const struct hc_memory *m = &vm->memory;
+	unsigned i = 0;
+
+	while (i < m->count && m->slots[i].gpa < gpa)
+		i++;
+	*at = i;
+	if ((i < m->count && m->slots[i].gpa < gpa + size) ||
+	    (i && m->slots[i - 1].gpa + m->slots[i - 1].size > gpa))
+		return hc_error(-EEXIST, "vm %s: memory at %#llx overlaps other memory", vm->name,
+		                (unsigned long long)gpa);
+	return 0;
+}
+
 int hc_vm_map_device(struct hc_vm *vm, gpa_t gpa, uint64_t size, hpa_t hpa)
 {
+	unsigned at;
+
 	if (!vm->s2.format)
 		return hc_error(-EOPNOTSUPP, "vm %s: a device at %#llx: the backend cannot map one",
 		                vm->name, (unsigned long long)gpa.v);
+	int refused = check_range(vm, gpa.v, size);
+
+	if (!refused)
+		refused = find_room(vm, gpa.v, size, &at);
+	if (refused)
+		return refused;
 	hc_lock(&vm->memory_lock);
 	int rc = s2_map(&vm->s2, gpa, hpa, size, S2_R | S2_W | S2_UC);
 
@@ -148,17 +172,13 @@ int hc_vm_map_device(struct hc_vm *vm, gpa_t gpa, uint64_t size, hpa_t hpa)
 int hc_vm_add_slot(struct hc_vm *vm, gpa_t gpa, uint64_t size, void *host, uint32_t flags)
 {
 	struct hc_memory *m = &vm->memory;
-	unsigned at = 0;
+	unsigned at;
 	int rc = check_range(vm, gpa.v, size);
 
+	if (!rc)
+		rc = find_room(vm, gpa.v, size, &at);
 	if (rc)
 		return rc;
-	while (at < m->count && m->slots[at].gpa < gpa.v)
-		at++;
-	if ((at < m->count && m->slots[at].gpa < gpa.v + size) ||
-	    (at && m->slots[at - 1].gpa + m->slots[at - 1].size > gpa.v))
-		return hc_error(-EEXIST, "vm %s: memory at %#llx overlaps other memory", vm->name,
-		                (unsigned long long)gpa.v);
 	if (m->count == HC_MAX_SLOTS)
 		return hc_error(-ENOSPC, "vm %s: more than %d pieces of memory", vm->name,
 		                HC_MAX_SLOTS);

@@ -39,8 +39,9 @@ int hc_vm_add_slot(struct hc_vm *vm, gpa_t gpa, uint64_t size, void *host, uint3
 int hc_vm_add_ram(struct hc_vm *vm, gpa_t gpa, uint64_t size);
 
 /* Lets the guest reach a device of the physical machine's at [hpa, hpa + size), uncached, while no
- * vCPU runs. -EINVAL, -ERANGE, -ENOMEM as s2_map(); -EOPNOTSUPP if the backend keeps its own stage
- * 2. */
+ * vCPU runs. Devices come after memory: a slot that is added over one takes its place. -EINVAL
+ * (alignment, wrap, beyond the backend's gpa_bits), -EEXIST (there is memory), -ENOMEM (stage-2
+ * tables), -EOPNOTSUPP if the backend keeps its own stage 2. */
 int hc_vm_map_device(struct hc_vm *vm, gpa_t gpa, uint64_t size, hpa_t hpa);
 
 /* Internal to the core: makes the empty stage 2 (an error of s2_init); frees it, and all slots with

@@ -130,8 +130,6 @@ void hc_sched_unpark(struct hc_vcpu *vcpu)
 	struct hc_cpu *cpu = vcpu->cpu;
 	bool irq = hc_lock_irq(&cpu->lock);
 
-	/* Its timers come along. */
-	atomic_store(&cpu->retick, true);
 	/* Halted before it was parked, or not: before_entry finds out. */
 	atomic_fetch_or(&vcpu->requests, HC_REQ_EVENT);
 	make_ready_locked(cpu, vcpu, false);
@@ -180,7 +178,6 @@ void hc_sched_deadline_changed(struct hc_vcpu *vcpu)
 	if (!cpu)
 		return;
 	if (cpu != hc_platform_this_cpu()) {
-		atomic_store(&cpu->retick, true);
 		hc_platform_kick(cpu);
 		return;
 	}
@@ -243,7 +240,6 @@ static uint64_t end_slice_at(struct hc_vcpu *running, uint64_t now, uint64_t end
 void hc_sched_tick(struct hc_cpu *cpu, struct hc_vcpu *running)
 {
 	uint64_t now = hc_platform_now_ns(), end = UINT64_MAX;
-	atomic_store(&cpu->retick, false);
 	struct outlook ahead = look(cpu, running);
 	/* Each vCPU once and some: a timer that is always due must not hold the CPU here. */
 	unsigned budget = cpu->assigned + 1;
@@ -265,12 +261,11 @@ void hc_sched_tick(struct hc_cpu *cpu, struct hc_vcpu *running)
 
 /* --- The loop of a CPU --- */
 
-static struct hc_vcpu *take_next(struct hc_cpu *cpu, bool *waiting)
+static struct hc_vcpu *take_next(struct hc_cpu *cpu)
 {
 	hc_lock(&cpu->lock);
 	struct hc_vcpu *vcpu = current_policy->pick(cpu);
 
-	*waiting = !hc_list_empty(&cpu->ready);
 	if (vcpu)
 		atomic_store_explicit(&vcpu->run_state, HC_VCPU_RUNNING, memory_order_relaxed);
 	cpu->current = vcpu;
@@ -302,22 +297,13 @@ static void put_back(struct hc_cpu *cpu, struct hc_vcpu *vcpu, enum hc_vcpu_run_
 		hc_vm_vcpu_parked(vcpu->vm);
 }
 
-/* Without others that wait there is no slice to end, and the local timer is set already. Who
- * becomes ready meanwhile kicks. */
-static bool wants_tick(const struct hc_cpu *cpu, uint64_t now, bool waiting)
+/* The tick is never left out: the platform may have used the local timer up while it idled. */
+static void run_one(struct hc_cpu *cpu, struct hc_vcpu *vcpu)
 {
-	return waiting || now >= cpu->deadline_ns || atomic_load(&cpu->retick);
-}
-
-static void run_one(struct hc_cpu *cpu, struct hc_vcpu *vcpu, bool waiting)
-{
-	uint64_t now = hc_platform_now_ns();
-
-	vcpu->slice_end_ns = now + current_policy->slice_ns(vcpu);
+	vcpu->slice_end_ns = hc_platform_now_ns() + current_policy->slice_ns(vcpu);
 	vcpu->stats.slices++;
 	cpu->switches++;
-	if (wants_tick(cpu, now, waiting))
-		hc_sched_tick(cpu, vcpu);
+	hc_sched_tick(cpu, vcpu);
 	enum hc_vcpu_run_state next = hc_vcpu_run(vcpu);
 
 	if (next == HC_VCPU_HALTED)
@@ -343,11 +329,10 @@ static void sleep_until_needed(struct hc_cpu *cpu)
 void hc_sched_loop(struct hc_cpu *cpu)
 {
 	while (!atomic_load(&cpu->stop)) {
-		bool waiting;
-		struct hc_vcpu *vcpu = take_next(cpu, &waiting);
+		struct hc_vcpu *vcpu = take_next(cpu);
 
 		if (vcpu)
-			run_one(cpu, vcpu, waiting);
+			run_one(cpu, vcpu);
 		else
 			sleep_until_needed(cpu);
 	}

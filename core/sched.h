@@ -29,7 +29,6 @@ struct hc_cpu {
 	unsigned assigned; /* vCPUs whose home this is */
 
 	uint64_t deadline_ns; /* what the local timer is set to; this CPU only */
-	_Atomic bool retick;  /* another CPU made something due sooner than that */
 	_Atomic bool stop;
 	uint64_t idle_cycles, switches;
 	void *backend_data;

@@ -14,6 +14,7 @@ struct machine_config {
 	const void *kernel, *initrd; /* initrd may be NULL */
 	uint64_t kernel_size, initrd_size;
 	const char *cmdline;
+	const char *initrd_name; /* what a multiboot kernel is told of its module; NULL: nothing */
 	struct hc_chardev *serial[2];       /* NULL: the port is not there */
 	struct hc_chardev *debugcon;        /* the PC's port 0xe9; NULL: not there */
 	const struct hc_backend_ops *other; /* vCPUs move between the two; NULL: they do not */

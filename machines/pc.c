@@ -83,6 +83,20 @@ static int add_devices(struct hc_vm *vm, const struct machine_config *config)
 	return rc;
 }
 
+static int load(struct hc_vm *vm, const struct machine_config *config)
+{
+	const struct x86_boot boot = {
+		.kernel = config->kernel,
+		.kernel_size = config->kernel_size,
+		.initrd = config->initrd,
+		.initrd_size = config->initrd_size,
+		.cmdline = config->cmdline,
+		.initrd_name = config->initrd_name,
+	};
+
+	return x86_load_kernel(vm, &boot);
+}
+
 static int furnish(struct hc_vm *vm, const struct machine_config *config)
 {
 	int rc = x86_add_ram(vm, config->memory);
@@ -92,8 +106,7 @@ static int furnish(struct hc_vm *vm, const struct machine_config *config)
 	if (!rc)
 		rc = x86_acpi_build(vm);
 	if (!rc)
-		rc = x86_load_linux(vm, config->kernel, config->kernel_size, config->initrd,
-		                    config->initrd_size, config->cmdline);
+		rc = load(vm, config);
 	if (!rc)
 		hc_devices_reset(vm);
 	if (!rc && config->switch_ns)

@@ -48,6 +48,7 @@ uint64_t hc_platform_wall_clock(void);
 
 /* --- The calling CPU --- */
 
+/* NULL only while start-up cannot tell: the log alone is used then. */
 struct hc_cpu *hc_platform_this_cpu(void);
 
 /* Host interrupts off and on. Off nests by the caller keeping the value that it returned. */

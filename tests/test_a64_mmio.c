@@ -491,10 +491,12 @@ static void test_bus(void **state)
 	struct hc_vcpu *vcpu = guest();
 	struct hc_exit exit = { .reason = HC_EXIT_BUS };
 	uint64_t value = 0, want = 0;
+	bool is_missed = true;
 
 	exit.u.bus.space = HC_SPACE_MEMORY;
 	exit.u.bus.address = DEVICE + 16;
 	exit.u.bus.value = &value;
+	exit.u.bus.is_missed = &is_missed;
 	for (unsigned width = 0; width < 256; width++) {
 		bool good = width == 1 || width == 2 || width == 4 || width == 8;
 
@@ -503,6 +505,7 @@ static void test_bus(void **state)
 		if (good) {
 			memcpy(&want, cells + 16, width);
 			assert_int_equal(value, want);
+			assert_false(is_missed);
 		}
 	}
 	exit.u.bus.width = 2;
@@ -510,6 +513,16 @@ static void test_bus(void **state)
 	value = 0x1234;
 	assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
 	assert_int_equal(cells[16] | cells[17] << 8, 0x1234);
+	for (exit.u.bus.write = 0; exit.u.bus.write < 2; exit.u.bus.write++) {
+		static const uint64_t places[] = { NOWHERE, DEVICE, ROM };
+		bool missed[] = { true, false, !exit.u.bus.write };
+
+		for (unsigned i = 0; i < HC_ARRAY_SIZE(places); i++) {
+			exit.u.bus.address = places[i];
+			assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
+			assert_int_equal(is_missed, missed[i]);
+		}
+	}
 	exit.u.bus.space = HC_SPACE_IO;
 	assert_int_equal(script_exit(vcpu, &exit), -EINVAL);
 	a64_env_end(vcpu->vm);

@@ -43,7 +43,6 @@ static uint64_t call(struct hc_vcpu *vcpu, uint64_t x0, uint64_t x1, uint64_t x2
 	s->pc = PC;
 	s->pstate = A64_PSTATE_EL1H;
 	before = *s;
-	exit.u.call.is_smc = (uint8_t)(x0 & 1);
 	last_action = script_exit(vcpu, &exit);
 	s = a64_env_state(vcpu);
 	assert_int_equal(s->pc, PC + 4);

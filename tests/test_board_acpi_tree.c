@@ -7,6 +7,11 @@
 
 #include "tests/acpi_rig.h"
 
+/* Between them is room for registers: below 1 GiB, and from 1 TiB on. */
+static const struct ranges ram = {
+	.count = 2, .r = { { 0x40000000, 0x80000000 }, { 0x8000000000, 0x10000000000 } }
+};
+
 struct tables {
 	uint64_t madt, fadt, gtdt, spcr, dsdt, mcfg;
 };
@@ -196,6 +201,9 @@ static size_t spcr_body(uint8_t *b, struct board_tree *want)
 		{ 0x0e, 32, 2, BOARD_UART_SBSA, 0, 2, 0x1000 },
 		{ 0x0d, 32, 3, BOARD_UART_SBSA, 0, 4, 0x1000 },
 		{ 0x00, 8, 1, BOARD_UART_8250, 0, 1, 0x100 },
+		{ 0x00, 8, 3, BOARD_UART_8250, 0, 1, 0x100 },  /* wider than registers are apart */
+		{ 0x01, 16, 3, BOARD_UART_8250, 1, 2, 0x100 }, /* so too */
+		{ 0x03, 8, 2, BOARD_UART_PL011, 0, 2, 0x1000 },
 		{ 0x12, 32, 3, BOARD_UART_8250, 2, 4, 0x100 },
 		{ 0x12, 16, 0, BOARD_UART_8250, 1, 2, 0x100 },
 		{ 0x55, 8, 1, 0, 0, 0, 0 }, /* nothing that is known */
@@ -297,7 +305,7 @@ static void same_tree(const struct board_tree *a, const struct board_tree *b)
 	assert_string_equal(a->model, b->model);
 	assert_string_equal(a->model, b->model);
 	assert_int_equal(a->size, b->size);
-	assert_int_equal(a->memory.count, 0);
+	assert_memory_equal(&a->memory, &ram, sizeof(ram));
 	same_cpus(a, b);
 	same_gic(&a->gic, &b->gic);
 	assert_int_equal(a->psci, b->psci);
@@ -327,7 +335,7 @@ static void generated_tables(void **state)
 		struct machine *m = generate(&want, &t);
 
 		warnings = 0;
-		assert_int_equal(acpi_read_tree(&tree, m->rsdp, map, m), 0);
+		assert_int_equal(acpi_read_tree(&tree, m->rsdp, &ram, map, m), 0);
 		same_tree(&tree, &want);
 		assert_int_equal(warnings, 0);
 		free_machine(m);
@@ -348,7 +356,8 @@ static void damaged_tables(void **state)
 
 		*byte = (uint8_t)(*byte + 1 + below(255));
 		warnings = 0;
-		assert_int_equal(acpi_read_tree(&tree, m->rsdp, map, m), i % 6 < 2 ? -ENODEV : 0);
+		assert_int_equal(acpi_read_tree(&tree, m->rsdp, &ram, map, m),
+		                 i % 6 < 2 ? -ENODEV : 0);
 		if (i % 6 == 2)
 			assert_int_equal(tree.psci, BOARD_PSCI_NONE);
 		if (i % 6 == 3)
@@ -370,16 +379,103 @@ static void nonsense_with_right_checksums(void **state)
 
 		spoil(m, (uint64_t[]){ t.madt, t.gtdt, t.fadt, t.spcr, t.dsdt, t.mcfg,
 		                       m->root }[below(7)]);
-		if (acpi_read_tree(&tree, m->rsdp, map, m) == 0) {
+		if (acpi_read_tree(&tree, m->rsdp, &ram, map, m) == 0) {
 			assert_in_range(tree.cpu_count, 1, BOARD_TREE_CPUS);
 			assert_in_range(tree.gic.version, 2, 3);
 			assert_in_range(tree.gic.redist_count, 0, BOARD_TREE_REDISTS);
-			assert_in_range(tree.timer_hyp.intid, 16, 1019);
-			assert_in_range(tree.timer_virt.intid, 16, 1019);
+			assert_in_range(tree.timer_hyp.intid, 16, 31);
+			assert_in_range(tree.timer_virt.intid, 16, 31);
 			assert_in_range(tree.uart_count, 0, 1);
 			assert_in_range(tree.pci.io_size, 0, 0x10000);
 			assert_true(tree.pci.io + tree.pci.io_size >= tree.pci.io);
+			assert_int_equal(tree.gic.dist % 0x1000 | tree.gic.cpu % 0x1000 |
+			                         tree.gic.gich % 0x1000 | tree.gic.gicv % 0x1000,
+			                 0);
+			assert_false(ranges_intersect(&ram, tree.gic.dist,
+			                              tree.gic.dist + tree.gic.dist_size));
 		}
+		free_machine(m);
+	}
+}
+
+/* Accesses of 4 bytes would not be aligned, or would write to what is anyone's. */
+static void ports_at_bad_places(void **state)
+{
+	static const uint64_t places[] = { 0x9000000, 0x9000001,  0x9000002,
+		                           0x9000003, 0x50000000, UINT64_MAX - 0x103 };
+
+	struct board_tree want, tree;
+	struct tables t;
+
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(places); i++) {
+		struct machine *m = generate(&want, &t);
+		uint8_t *spcr = at_pa(m, t.spcr);
+
+		spcr[36] = 3;
+		put(spcr + 44, places[i], 8);
+		fix_table(m, t.spcr);
+		warnings = 0;
+		assert_int_equal(acpi_read_tree(&tree, m->rsdp, &ram, map, m), 0);
+		assert_int_equal(tree.uart_count, i == 0);
+		assert_int_equal(warnings, i != 0);
+		free_machine(m);
+	}
+}
+
+/* One member of one table each, to what cannot be: what a device tree would be refused for, too. */
+static void places_and_interrupts_that_cannot_be(void **state)
+{
+	enum { MADT_GICD, MADT_GICC, GTDT };
+	static const struct {
+		unsigned where, at, size;
+		uint64_t value;
+		int err;
+	} rows[] = {
+		{ MADT_GICD, 8, 8, 0x8000800, -EPROTO },
+		{ MADT_GICD, 8, 8, 0x50000000, -EPROTO },
+		{ MADT_GICD, 8, 8, 0x3ffff000, -EPROTO }, /* its end is in memory */
+		{ MADT_GICD, 8, 8, UINT64_MAX - 0xfff, -EPROTO },
+		{ MADT_GICD, 8, 8, 0, -ENODEV },
+		{ MADT_GICC, 32, 8, 0x8010400, -EPROTO },
+		{ MADT_GICC, 40, 8, 0x8040001, -EPROTO },
+		{ MADT_GICC, 40, 8, 0x7ffff000, -EPROTO },
+		{ MADT_GICC, 48, 8, 0x40000000, -EPROTO },
+		{ MADT_GICC, 56, 4, 32, -EPROTO },
+		{ MADT_GICC, 56, 4, 15, -EPROTO },
+		{ MADT_GICC, 56, 4, 0, 0 }, /* none */
+		{ MADT_GICC, 60, 8, 0x80a1800, -EPROTO },
+		{ MADT_GICC, 60, 8, 0x60000000, -EPROTO },
+		{ GTDT, 64, 4, 32, -EPROTO },
+		{ GTDT, 64, 4, 0, -ENODEV },
+		{ GTDT, 72, 4, 1019, -EPROTO },
+		{ GTDT, 72, 4, 0, -ENODEV },
+	};
+	uint8_t madt[256], gtdt[104];
+	struct board_tree want = { 0 }, tree;
+
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(rows); i++) {
+		struct machine *m = new_machine();
+		size_t n = 8;
+		uint8_t *dist, *cpu, *to[3];
+		uint64_t tables[2];
+
+		memset(madt, 0, n);
+		dist = add_entry(madt, &n, 0xc, 24);
+		put(dist + 8, 0x8000000, 8);
+		dist[20] = 3;
+		cpu = madt + n;
+		add_gicc(madt, &n, 0, true, true, &want);
+		want.cpu_count = 0;
+		gtdt_body(gtdt, &want);
+		to[MADT_GICD] = dist;
+		to[MADT_GICC] = cpu;
+		to[GTDT] = gtdt;
+		put(to[rows[i].where] + rows[i].at, rows[i].value, rows[i].size);
+		tables[0] = add_table(m, "APIC", madt, n);
+		tables[1] = add_table(m, "GTDT", gtdt + 36, sizeof(gtdt) - 36);
+		add_root(m, true, tables, 2);
+		if (acpi_read_tree(&tree, m->rsdp, &ram, map, m) != rows[i].err)
+			fail_msg("row %u is not answered by %d", i, rows[i].err);
 		free_machine(m);
 	}
 }
@@ -395,7 +491,7 @@ static int read_madt_of(const uint8_t *body, size_t len, struct board_tree *tree
 	tables[0] = add_table(m, "APIC", body, len);
 	tables[1] = add_table(m, "GTDT", gtdt + 36, gtdt_body(gtdt, &ignored));
 	add_root(m, true, tables, 2);
-	err = acpi_read_tree(tree, m->rsdp, map, m);
+	err = acpi_read_tree(tree, m->rsdp, &ram, map, m);
 	free_machine(m);
 	return err;
 }
@@ -434,7 +530,7 @@ static void refusals(void **state)
 	assert_int_equal(read_madt_of(body, n, &tree), 0);
 	assert_int_equal(tree.cpu_count, 1);
 	assert_int_equal(warnings, 2);
-	assert_int_equal(acpi_read_tree(&tree, 0, map, NULL), -ENOENT);
+	assert_int_equal(acpi_read_tree(&tree, 0, &ram, map, NULL), -ENOENT);
 }
 
 int main(void)
@@ -443,6 +539,8 @@ int main(void)
 		cmocka_unit_test(generated_tables),
 		cmocka_unit_test(damaged_tables),
 		cmocka_unit_test(nonsense_with_right_checksums),
+		cmocka_unit_test(ports_at_bad_places),
+		cmocka_unit_test(places_and_interrupts_that_cannot_be),
 		cmocka_unit_test(refusals),
 	};
 

@@ -19,13 +19,15 @@
 static struct board_tree tree;
 static uint8_t blob[ROOM] __attribute__((aligned(8)));
 
+static const struct ranges *loader_memory; /* NULL: the tree's */
+
 static int read_copy(const void *from, size_t size)
 {
 	void *copy = malloc(size ? size : 1);
 
 	memcpy(copy, from, size);
 	test_platform_init(1);
-	int rc = board_tree_read(&tree, copy, size);
+	int rc = board_tree_read(&tree, copy, size, loader_memory);
 
 	free(copy);
 	return rc;
@@ -415,6 +417,25 @@ static void set_text(const char *path, const char *name, const char *value)
 	ok(fdt_setprop(blob, node(path), name, value, (int)strlen(value) + 1));
 }
 
+/* The boot loader knows better what is RAM; registers are not in that, either. */
+static void test_memory_of_the_loader(void **state)
+{
+	static struct ranges ram;
+
+	ranges_add(&ram, 0x40000000, 0x50000000);
+	ranges_add(&ram, 0x60000000, 0x70000000);
+	loader_memory = &ram;
+	make_v3();
+	assert_int_equal(read_blob(), 0);
+	assert_int_equal(tree.memory.count, 2);
+	assert_int_equal(tree.memory.r[1].end, 0x70000000);
+	assert_int_equal(tree.reserved.count, 0);
+	ranges_add(&ram, 0x8080000, 0x80b0000);
+	assert_int_equal(read_blob(), -EPROTO);
+	assert_non_null(strstr(test_log(), "/intc@8000000: its registers at 0x80a0000"));
+	loader_memory = NULL;
+}
+
 /* Other ways to say things. */
 static void test_variants(void **state)
 {
@@ -453,6 +474,9 @@ static void test_variants(void **state)
 	set_text("/cpus/cpu@1", "status", "disabled");
 	assert_int_equal(read_blob(), 0);
 	assert_int_equal(tree.cpu_count, 2);
+	SET("/intc@8000000", "redistributor-stride", 0, 0x40000);
+	assert_int_equal(read_blob(), 0);
+	assert_int_equal(tree.gic.redist_stride, 0x40000);
 	/* The GIC's own interrupt, whatever the tree's default is. */
 	SET("/", "interrupt-parent", 9);
 	SET("/timer", "interrupt-parent", 1);
@@ -570,12 +594,25 @@ static void small_redist(void)
 	SET("/intc@8000000", "#redistributor-regions", 1);
 	SET("/intc@8000000", "reg", 0, 0x8000000, 0, 0x10000, 0, 0x80a0000, 0, 0x10000);
 }
+static void odd_stride(void)
+{
+	SET("/intc@8000000", "redistributor-stride", 0, 0x30800);
+}
+static void small_stride(void)
+{
+	SET("/intc@8000000", "redistributor-stride", 0, 0x10000);
+}
+static void large_stride(void)
+{
+	SET("/intc@8000000", "redistributor-stride", 0xffffffff, 0xffff0000);
+}
 static void gic_in_memory(void)
 {
 	SET("/intc@8000000", "reg", 0, 0x50000000, 0, 0x10000, 0, 0x80a0000, 0, 0x20000);
 }
 static void gic_in_page(void)
 {
+	SET("/intc@8000000", "#redistributor-regions", 1);
 	SET("/intc@8000000", "reg", 0, 0x8000800, 0, 0x10000, 0, 0x80a0000, 0, 0x20000);
 }
 static void gic_cells(void)
@@ -589,6 +626,23 @@ static void shared_maintenance(void)
 static void shared_timer(void)
 {
 	SET("/timer", "interrupts", 1, 13, 4, 1, 14, 4, 0, 11, 4, 1, 10, 4);
+}
+static void shared_hyp_timer(void)
+{
+	SET("/timer", "interrupts", 1, 13, 4, 1, 14, 4, 1, 11, 4, 0, 10, 4);
+}
+static void no_hyp_timer(void)
+{
+	SET("/timer", "interrupts", 1, 13, 4, 1, 14, 4, 1, 11, 4);
+}
+static void redist_in_page(void)
+{
+	SET("/intc@8000000", "#redistributor-regions", 1);
+	SET("/intc@8000000", "reg", 0, 0x8000000, 0, 0x10000, 0, 0x80a0400, 0, 0x20000);
+}
+static void small_dist(void)
+{
+	SET("/intc@8000000", "reg", 0, 0x8000000, 0, 0x1000, 0, 0x80a0000, 0, 0x20000);
 }
 static void no_such_ppi(void)
 {
@@ -605,6 +659,30 @@ static void uart_in_memory(void)
 static void uart_width(void)
 {
 	SET("/serial@9020000", "reg-io-width", 3);
+}
+static void uart_too_wide(void)
+{
+	SET("/serial@9020000", "reg-shift", 1);
+}
+static void uart_too_wide_by_default(void)
+{
+	ok(fdt_delprop(blob, node("/serial@9020000"), "reg-shift"));
+}
+static void uart_far_apart(void)
+{
+	SET("/serial@9020000", "reg-shift", 0x1f);
+}
+static void uart_short(void)
+{
+	SET("/serial@9020000", "reg", 0, 0x9020000, 0, 0x1c);
+}
+static void pl011_short(void)
+{
+	SET("/serial@9000000", "reg", 0, 0x9000000, 0, 0x44);
+}
+static void pl011_by_bytes(void)
+{
+	SET("/serial@9000000", "reg-io-width", 1);
 }
 static void initrd_outside(void)
 {
@@ -638,7 +716,7 @@ static const struct refusal {
 } refusals[] = {
 	{ -ENODEV, "interrupt controller", no_gic },
 	{ -ENODEV, "memory", no_memory },
-	{ -ENODEV, "/cpus", no_cpus },
+	{ -ENODEV, "no CPU", no_cpus },
 	{ -ENODEV, "timer", no_timer },
 	{ -EPROTO, "/memory@40000000: memory at 0x7ffff000 overlaps", memory_overlaps },
 	{ -EPROTO, "/memory@40000000", memory_wraps },
@@ -653,15 +731,28 @@ static const struct refusal {
 	{ -EPROTO, "/intc@8000000: it has no redist", no_redists },
 	{ -E2BIG, "/intc@8000000: 17", too_many_redists },
 	{ -EPROTO, "/intc@8000000: 0x10000 bytes", small_redist },
+	{ -EPROTO, "/intc@8000000: redistributor-stride is 0x30800", odd_stride },
+	{ -EPROTO, "/intc@8000000: redistributor-stride is 0x10000", small_stride },
+	{ -EPROTO, "/intc@8000000: redistributor-stride is 0xffffffffffff0000", large_stride },
 	{ -EPROTO, "/intc@8000000: its registers at 0x50000000", gic_in_memory },
-	{ -EPROTO, "/intc@8000000: registers", gic_in_page },
+	{ -EPROTO, "distributor at 0x8000800: wants", gic_in_page },
 	{ -EPROTO, "/intc@8000000: #interrupt-cells", gic_cells },
-	{ -EPROTO, "/intc@8000000: its own", shared_maintenance },
-	{ -EPROTO, "/timer: its interrupts", shared_timer },
+	{ -EPROTO, "interrupt 41 of the GIC's maintenance", shared_maintenance },
+	{ -EPROTO, "interrupt 43 of the virtual timer", shared_timer },
+	{ -EPROTO, "interrupt 42 of EL2's timer", shared_hyp_timer },
+	{ -ENODEV, "timer", no_hyp_timer },
+	{ -EPROTO, "redistributors at 0x80a0400: wants", redist_in_page },
+	{ -EPROTO, "/intc@8000000: 0x1000 bytes", small_dist },
 	{ -EPROTO, "/timer: no interrupt", no_such_ppi },
 	{ -EPROTO, "/timer: interrupts has", half_interrupt },
 	{ -EPROTO, "/serial@9000000: its registers", uart_in_memory },
 	{ -EPROTO, "/serial@9020000: no serial", uart_width },
+	{ -EPROTO, "/serial@9020000: no serial port has reg-shift 1", uart_too_wide },
+	{ -EPROTO, "/serial@9020000: no serial port has reg-shift 0", uart_too_wide_by_default },
+	{ -EPROTO, "/serial@9020000: no serial port has reg-shift 31", uart_far_apart },
+	{ -EPROTO, "/serial@9020000: 0x1c bytes of registers", uart_short },
+	{ -EPROTO, "/serial@9000000: 0x44 bytes of registers", pl011_short },
+	{ -EPROTO, "/serial@9000000: no serial port", pl011_by_bytes },
 	{ -EPROTO, "/chosen: the initrd", initrd_outside },
 	{ -EPROTO, "/chosen: the initrd", initrd_backwards },
 	{ -EPROTO, "/chosen: the initrd", half_initrd },
@@ -888,7 +979,8 @@ int main(void)
 		cmocka_unit_test(test_refusals),   cmocka_unit_test(test_uart_interrupts),
 		cmocka_unit_test(test_many_uarts), cmocka_unit_test(test_many_cpus),
 		cmocka_unit_test(test_size),       cmocka_unit_test(test_truncated),
-		cmocka_unit_test(test_mutations),  cmocka_unit_test(test_qemu),
+		cmocka_unit_test(test_mutations),  cmocka_unit_test(test_memory_of_the_loader),
+		cmocka_unit_test(test_qemu),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

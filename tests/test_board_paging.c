@@ -64,6 +64,7 @@ static void use_x86(void)
 {
 	memset(&paging_format, 0, sizeof(paging_format));
 	paging_format.address = UINT64_C(0x000ffffffffff000);
+	paging_format.limit = UINT64_C(1) << 46;
 	paging_format.table = 0x23;
 	paging_format.large_mask = paging_format.large = 0x80;
 	for (unsigned i = 0; i < PAGING_KINDS; i++) {
@@ -77,6 +78,7 @@ static void use_arm(void)
 {
 	memset(&paging_format, 0, sizeof(paging_format));
 	paging_format.address = UINT64_C(0x0000fffffffff000);
+	paging_format.limit = UINT64_C(1) << 48;
 	paging_format.table = 3;
 	paging_format.large_mask = 2;
 	for (unsigned i = 0; i < PAGING_KINDS; i++) {
@@ -294,6 +296,26 @@ static void windows_are_apart(void **state)
 	assert_null(paging_window(hpa_of(0), UINT64_C(1) << 41, PAGING_RO));
 }
 
+/* What an entry has no room for would be attributes. */
+static void windows_end_where_addresses_do(void **state)
+{
+	for (unsigned format = 0; format < 2; format++) {
+		start(format, 0);
+		paging_tables_from_allocator();
+		uint64_t limit = paging_format.limit, pa;
+		uint8_t *p = paging_window(hpa_of(limit - PAGE), PAGE, PAGING_RO);
+
+		assert_non_null(p);
+		assert_int_equal(walk((uint64_t)(uintptr_t)p, &pa), PAGING_RO);
+		assert_int_equal(pa, limit - PAGE);
+		assert_null(paging_window(hpa_of(limit - PAGE), PAGE + 1, PAGING_RO));
+		assert_null(paging_window(hpa_of(limit), 1, PAGING_RO));
+		assert_null(paging_window(hpa_of(limit + PAGE), PAGE, PAGING_RO));
+		assert_null(paging_window(hpa_of(UINT64_C(1) << 63), 8, PAGING_UNCACHED));
+		assert_null(paging_window(hpa_of(PAGE), UINT64_MAX - PAGE, PAGING_RO));
+	}
+}
+
 static void stacks_have_guards(void **state)
 {
 	uint64_t top[3], pa;
@@ -335,9 +357,13 @@ static void unmaps_single_pages(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(maps_what_it_is_told), cmocka_unit_test(uses_the_largest_pages),
-		cmocka_unit_test(tables_run_out),       cmocka_unit_test(windows_are_apart),
-		cmocka_unit_test(stacks_have_guards),   cmocka_unit_test(unmaps_single_pages),
+		cmocka_unit_test(maps_what_it_is_told),
+		cmocka_unit_test(uses_the_largest_pages),
+		cmocka_unit_test(tables_run_out),
+		cmocka_unit_test(windows_are_apart),
+		cmocka_unit_test(stacks_have_guards),
+		cmocka_unit_test(unmaps_single_pages),
+		cmocka_unit_test(windows_end_where_addresses_do),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

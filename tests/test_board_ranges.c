@@ -55,6 +55,21 @@ static uint64_t naive_take(const bool map[SPACE], uint64_t size, uint64_t align,
 	return 0;
 }
 
+static void check_questions(const struct ranges *l, const bool map[SPACE])
+{
+	uint64_t base = below(SPACE), end = base + 1 + below((uint32_t)(SPACE - base));
+	bool all = true, any = false;
+
+	for (uint64_t at = base; at < end; at++) {
+		all &= map[at];
+		any |= map[at];
+	}
+	assert_int_equal(ranges_contain(l, base, end), all);
+	assert_int_equal(ranges_intersect(l, base, end), any);
+	assert_false(ranges_contain(l, end, base));
+	assert_false(ranges_contain(l, base, UINT64_MAX));
+}
+
 static void random_use(void **state)
 {
 	struct ranges l = { 0 };
@@ -82,6 +97,7 @@ static void random_use(void **state)
 		for (uint64_t at = base; at < end; at++)
 			map[at] = add;
 		check(&l, map);
+		check_questions(&l, map);
 	}
 	assert_false(l.full);
 }

@@ -214,16 +214,33 @@ static void the_rate_is_set_if_the_clock_is_known(void **state)
 	serial_ports[0].clock_hz = 1843200;
 	serial_ports[1].clock_hz = 48000000;
 	serial_ports[2].clock_hz = 0;
+	serial_ports[3].clock_hz = UINT32_MAX;
 	memset(uarts[2].divisor, 0x5a, 2);
-	for (unsigned i = 0; i < 3; i++)
+	for (unsigned i = 0; i < SERIAL_PORTS; i++)
 		assert_non_null(serial_open(i));
 	assert_int_equal(uarts[0].divisor[0], 1);
 	assert_int_equal(uarts[0].divisor[1], 0);
 	assert_int_equal(uarts[1].divisor[0], 26);
 	assert_int_equal(uarts[2].divisor[0], 0x5a);
 	assert_int_equal(uarts[2].divisor[1], 0x5a);
-	for (unsigned i = 0; i < 3; i++)
+	assert_int_equal(uarts[3].divisor[0], 2330 & 0xff);
+	assert_int_equal(uarts[3].divisor[1], 2330 >> 8);
+	for (unsigned i = 0; i < SERIAL_PORTS; i++)
 		assert_int_equal(uarts[i].lcr, 3);
+}
+
+static void a_clock_too_slow_for_the_rate_sets_none(void **state)
+{
+	static const uint32_t clocks[SERIAL_PORTS] = { 1, 32768, 8 * 115200 - 1, 8 * 115200 };
+
+	for (unsigned i = 0; i < SERIAL_PORTS; i++) {
+		serial_ports[i].clock_hz = clocks[i];
+		memset(uarts[i].divisor, 0x5a, 2);
+		assert_non_null(serial_open(i));
+		assert_int_equal(uarts[i].lcr, 3);
+		assert_int_equal(uarts[i].divisor[0], i < 3 ? 0x5a : 1);
+		assert_int_equal(uarts[i].divisor[1], i < 3 ? 0x5a : 0);
+	}
 }
 
 static void a_stuck_port_costs_time_once(void **state)
@@ -324,6 +341,7 @@ int main(void)
 		cmocka_unit_test_setup(output_is_all_there_and_in_order, setup),
 		cmocka_unit_test_setup(a_port_that_is_not_there_is_refused, setup),
 		cmocka_unit_test_setup(the_rate_is_set_if_the_clock_is_known, setup),
+		cmocka_unit_test_setup(a_clock_too_slow_for_the_rate_sets_none, setup),
 		cmocka_unit_test_setup(a_stuck_port_costs_time_once, setup),
 		cmocka_unit_test_setup(input_arrives_in_order, setup),
 		cmocka_unit_test_setup(what_does_not_fit_is_dropped, setup),

@@ -184,6 +184,12 @@ static void memory_refuses_nonsense(void **state)
 	assert_int_equal(hc_vm_add_slot(vm, gpa_of(0), 0, rom, 0), -EINVAL);
 	assert_int_equal(hc_vm_add_slot(vm, gpa_of(HC_BIT(40)), 4096, rom, 0), -EINVAL);
 	assert_int_equal(hc_vm_add_slot(vm, gpa_of(UINT64_MAX - 4095), 8192, rom, 0), -EINVAL);
+	assert_int_equal(hc_vm_map_device(vm, gpa_of(0x11000), 4096, hpa_of(0xfe000000)), -EEXIST);
+	assert_int_equal(hc_vm_map_device(vm, gpa_of(0xf000), 8192, hpa_of(0xfe000000)), -EEXIST);
+	assert_int_equal(hc_vm_map_device(vm, gpa_of(0x800), 4096, hpa_of(0xfe000000)), -EINVAL);
+	assert_int_equal(hc_vm_map_device(vm, gpa_of(0), 0, hpa_of(0xfe000000)), -EINVAL);
+	assert_int_equal(hc_vm_map_device(vm, gpa_of(HC_BIT(40)), 4096, hpa_of(0)), -EINVAL);
+	assert_int_equal(hc_vm_map_device(vm, gpa_of(0x12000), 4096, hpa_of(0xfe000000)), 0);
 	assert_non_null(hc_mem_ptr(vm, gpa_of(0x10000), 8192, false));
 	assert_null(hc_mem_ptr(vm, gpa_of(0x10000), 1, true));
 	assert_null(hc_mem_ptr(vm, gpa_of(0x10000), 8193, false));

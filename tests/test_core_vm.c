@@ -317,6 +317,48 @@ static void a_wake_for_nothing_enters_no_guest(void **state)
 	assert_int_equal(hc_vm_destroy(vm), 0);
 }
 
+static void never(struct hc_timer *t, uint64_t now)
+{
+	fail_msg("a timer fired before its time");
+}
+
+static uint64_t deadline_in_guest;
+
+static void note_deadline(struct hc_vcpu *vcpu)
+{
+	deadline_in_guest = test_deadline_ns[0];
+}
+
+/* A process waits with the deadline as time-out, and has no timer set when it is woken early. */
+static void wake_with_timer_used_up(void)
+{
+	test_deadline_ns[0] = UINT64_MAX;
+	test_on_idle = test_stop_loop;
+	hc_vcpu_request(HC_CONTAINER_OF(hc_sched_cpu(0)->halted.next, struct hc_vcpu, link), 0);
+}
+
+static void idling_does_not_lose_deadlines(void **state)
+{
+	static const struct fake_step looks[] = {
+		{ .exit = { .reason = HC_EXIT_HALT }, .action = HC_ACT_HALT },
+		{ .exit = { .reason = HC_EXIT_CPUID }, .hook = note_deadline },
+	};
+	struct hc_vm *vm = observed_vm(1);
+	struct hc_timer timer;
+
+	hc_timer_init(&timer, vm->vcpus[0], false, never);
+	hc_timer_arm(&timer, test_now_ns + 1000);
+	fake_script(vm, 0, looks, 2);
+	assert_int_equal(hc_vm_start(vm), 0);
+	test_on_idle = wake_with_timer_used_up;
+	test_run_loop();
+	assert_int_equal(deadline_in_guest, test_now_ns + 1000);
+	hc_timer_cancel(&timer);
+	hc_vm_stop(vm, HC_STOP_REQUEST, 0);
+	fake_run_cpu(0);
+	hc_vm_destroy(vm);
+}
+
 static void bad_configurations(void **state)
 {
 	struct hc_vm_config c = { "x", &fake_arch, &fake_backend, 1, NULL };
@@ -380,6 +422,7 @@ int main(void)
 		cmocka_unit_test_setup(halted_vcpu_wakes_on_request, setup),
 		cmocka_unit_test_setup(no_lost_wakeup, setup),
 		cmocka_unit_test_setup(a_wake_for_nothing_enters_no_guest, setup),
+		cmocka_unit_test_setup(idling_does_not_lose_deadlines, setup),
 		cmocka_unit_test_setup(bad_configurations, setup),
 		cmocka_unit_test_setup(creation_survives_exhaustion, setup),
 	};

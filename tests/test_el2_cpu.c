@@ -69,10 +69,34 @@ static void test_probe_says_why_not(void **state)
 	f.broken = true;
 	assert_int_equal(probe(&f, &info), -EOPNOTSUPP);
 	assert_non_null(strstr(info.reason, "wrong result"));
-	f = rig_plain;
+	for (f = rig_v2; f.gic_version <= 3; f.gic_version++) {
+		f.preemption_bits = 4;
+		assert_int_equal(probe(&f, &info), -EOPNOTSUPP);
+		assert_non_null(strstr(info.reason, "priorities"));
+	}
 	f.gic_version = 0;
 	assert_int_equal(probe(&f, &info), 0);
 	assert_int_equal(info.gic_version, 0);
+}
+
+/* No more than preempt, and than fit into list registers and active priorities. */
+static void test_priorities(void **state)
+{
+	struct hc_backend_info info;
+
+	for (unsigned version = 2; version <= 3; version++) {
+		for (unsigned pri = 5; pri <= 8; pri++) {
+			for (unsigned pre = 5; pre <= hc_min(pri, 7); pre++) {
+				struct model_features f = version == 2 ? rig_v2 : rig_full;
+
+				f.priority_bits = pri;
+				f.preemption_bits = pre;
+				assert_int_equal(probe(&f, &info), 0);
+				assert_int_equal(info.gic_priority_bits, version == 2 ? 5 : pre);
+				assert_int_equal(el2_caps.aprs, version == 2 ? 1 : 1u << (pre - 5));
+			}
+		}
+	}
 }
 
 static void test_probe_without_memory(void **state)
@@ -353,6 +377,7 @@ int main(void)
 		cmocka_unit_test(test_probe_says_what_is_there),
 		cmocka_unit_test(test_probe_leaves_the_cpu_as_it_was),
 		cmocka_unit_test(test_probe_says_why_not),
+		cmocka_unit_test(test_priorities),
 		cmocka_unit_test(test_probe_without_memory),
 		cmocka_unit_test(test_gpa_bits_follow_parange),
 		cmocka_unit_test(test_cpu_that_differs_is_refused),

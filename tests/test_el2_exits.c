@@ -91,13 +91,11 @@ static void test_calls(void **state)
 	assert_int_equal(exit.next_pc, PC + 4);
 	assert_int_equal(rig_state(0)->pc, PC);
 	assert_int_equal(exit.u.call.immediate, 0xbeef);
-	assert_false(exit.u.call.is_smc);
 	exit = leave_by(0x17, 1);
 	assert_int_equal(exit.reason, HC_EXIT_HYPERCALL);
 	assert_int_equal(exit.pc, PC);
 	assert_int_equal(exit.next_pc, PC + 4);
 	assert_int_equal(exit.u.call.immediate, 1);
-	assert_true(exit.u.call.is_smc);
 }
 
 /* Bits 20:5 of the instruction are the number; the syndrome has them in another order. */

@@ -5,6 +5,8 @@
  */
 #include <string.h>
 
+#include "core/memory.h"
+#include "platform/platform.h"
 #include "tests/emu_rig.h"
 #include "tests/unit.h"
 
@@ -279,12 +281,34 @@ static void test_modes(void **state)
 	emu_rig_stop(&r);
 }
 
+/* What a hardware backend maps at the local APIC's page is there for its CPU alone. */
+static void test_apic_page(void **state)
+{
+	static const uint64_t bases[] = { 0, X86_APIC_BASE_EN,
+		                          X86_APIC_BASE_EN | X86_APIC_BASE_EXTD };
+	struct emu_rig r;
+
+	emu_rig_start(&r, RIG_LONG, 1);
+	assert_int_equal(hc_vm_map_device(r.vm, gpa_of(X86_APIC_BASE), HC_PAGE_SIZE,
+	                                  hc_platform_to_hpa(r.ram + RIG_DATA)),
+	                 0);
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(bases); i++) {
+		emu_rig_reset(&r, 0);
+		assert_int_equal(x86_apic_write_base(r.vcpu, X86_APIC_BASE | bases[i]), 0);
+		emu_rig_code(&r, 0xa1, 0x30, 0, 0xe0, 0xfe, 0, 0, 0, 0); /* mov fee00030h, %eax */
+		assert_int_equal(emu_rig_run(&r), HC_EXIT_STAGE2);
+		assert_int_equal(r.exit.u.stage2.gpa.v, X86_APIC_BASE + 0x30);
+	}
+	emu_rig_stop(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_single_step), cmocka_unit_test(test_breakpoints),
 		cmocka_unit_test(test_user_mode),   cmocka_unit_test(test_double_fault),
 		cmocka_unit_test(test_modes),       cmocka_unit_test(test_compatibility_mode),
+		cmocka_unit_test(test_apic_page),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -213,7 +213,7 @@ static void test_what_cannot_be_made(void **state)
 		{ { 3, 96, 4, 5, RIG_DIST, RIG_REDIST }, -EINVAL },
 		{ { 3, 32, 0, 5, RIG_DIST, RIG_REDIST }, -EINVAL },
 		{ { 3, 32, 17, 5, RIG_DIST, RIG_REDIST }, -EINVAL },
-		{ { 3, 32, 4, 3, RIG_DIST, RIG_REDIST }, -EINVAL },
+		{ { 3, 32, 4, 4, RIG_DIST, RIG_REDIST }, -EINVAL },
 		{ { 3, 32, 4, 8, RIG_DIST, RIG_REDIST }, -EINVAL },
 		{ { 3, 32, 4, 5, RIG_DIST, RIG_DIST + 0x8000 }, -EEXIST },
 	};
@@ -572,9 +572,9 @@ static const struct hc_state_desc *description(void)
 }
 
 /* vCPU 1 has interrupts listed as pending, as active and as both, and more than fit. */
-static void make_busy(void)
+static void make_busy(const struct rig_config *config)
 {
-	start(&plain_v3);
+	start(config);
 	on_cpu(1);
 	rig_write(RIG_DIST + 0x6000 + 40 * 8, 8, 1);
 	rig_write(RIG_DIST + 0x6000 + 41 * 8, 8, 1);
@@ -614,7 +614,7 @@ static void test_state_goes_along(void **state)
 	struct a64_gic_cpu interface[4];
 	size_t size;
 
-	make_busy();
+	make_busy(&plain_v3);
 	size = hc_state_save(description(), &rig.vm.gic->dev, buf, sizeof(buf));
 	assert_true(size <= sizeof(buf));
 	for (unsigned i = 0; i < 4; i++)
@@ -631,6 +631,29 @@ static void test_state_goes_along(void **state)
 	rig_stop();
 }
 
+/* A state is taken, or refused and the controller reset. */
+static bool takes(const uint8_t *buf, size_t size)
+{
+	if (hc_state_load(description(), &rig.vm.gic->dev, buf, size) >= 0)
+		return true;
+	rig.vm.gic->dev.ops->reset(&rig.vm.gic->dev);
+	return false;
+}
+
+/* What a guest may do next; all banks are looked at when a group is switched. */
+static void go_on(unsigned cpu)
+{
+	on_cpu(cpu);
+	(void)acknowledge(cpu);
+	(void)rig_read(RIG_DIST + ISACTIVER + 4, 8);
+	rig_write(RIG_DIST + 0x6000 + 8 * (32 + cpu), 8, cpu);
+	rig_write(RIG_DIST, 4, cpu & 3);
+	rig_write(RIG_DIST, 4, ~cpu & 3);
+}
+
+/* Four vCPUs and 32 of 64 SPIs: there are banks that nobody has. */
+static const struct rig_config small_v3 = { 3, 4, 4, 5, 32 };
+
 /* Bytes that are not what they were: refused, or a state in which nothing worse happens than
  * interrupts that nobody sent. */
 static void test_spoiled_states(void **state)
@@ -640,29 +663,91 @@ static void test_spoiled_states(void **state)
 	uint64_t seed = 7;
 	size_t size;
 
-	make_busy();
+	make_busy(&small_v3);
 	size = hc_state_save(description(), &rig.vm.gic->dev, good, sizeof(good));
 	rig_stop();
 	for (unsigned i = 0; i < rounds; i++) {
 		memcpy(bad, good, size);
 		for (unsigned n = 0; n < 1 + i % 4; n++)
 			bad[test_below(&seed, size)] = (uint8_t)test_random(&seed);
-		rig_start(&plain_v3);
+		rig_start(&small_v3);
 		if (hc_state_load(description(), &rig.vm.gic->dev, bad, size) < 0)
 			refused++;
 		else
 			taken++;
-		if (hc_state_load(description(), &rig.vm.gic->dev, bad, size) < 0)
-			rig.vm.gic->dev.ops->reset(&rig.vm.gic->dev);
-		for (unsigned cpu = 0; cpu < 4; cpu++) {
-			on_cpu(cpu);
-			(void)acknowledge(cpu);
-			(void)rig_read(RIG_DIST + ISACTIVER + 4, 8);
-			rig_write(RIG_DIST + 0x6000 + 8 * (32 + cpu), 8, cpu);
-		}
+		(void)takes(bad, size);
+		for (unsigned cpu = 0; cpu < 4; cpu++)
+			go_on(cpu);
 		rig_stop();
 	}
 	assert_true(refused > 10 && taken > 10);
+}
+
+/* Words of a bank that name its interrupts. */
+static uint32_t *word_of(struct gic_bank *b, unsigned n)
+{
+	uint32_t *words[] = { &b->group,  &b->enabled, &b->line,  &b->latch, &b->active,
+		              &b->linked, &b->listed,  &b->again, &b->forced };
+
+	return n < HC_ARRAY_SIZE(words) ? words[n] : NULL;
+}
+
+/* Spoils the state, and expects that it is refused and does no harm. */
+static void expect_refused(void (*spoil)(struct gic *g, unsigned n), unsigned n)
+{
+	static uint8_t buf[STATE_ROOM];
+	size_t size;
+
+	make_busy(&small_v3);
+	size = hc_state_save(description(), &rig.vm.gic->dev, buf, sizeof(buf));
+	assert_true(takes(buf, size)); /* it is for what was spoiled that it is refused */
+	spoil(rig.vm.gic, n);
+	size = hc_state_save(description(), &rig.vm.gic->dev, buf, sizeof(buf));
+	rig_stop();
+	rig_start(&small_v3);
+	assert_false(takes(buf, size));
+	for (unsigned cpu = 0; cpu < 4; cpu++)
+		go_on(cpu);
+	rig_stop();
+}
+
+static void spoil_no_vcpu(struct gic *g, unsigned n)
+{
+	*word_of(&g->bank[4 + n], n) |= 1u << (16 + n);
+}
+
+static void spoil_no_spi(struct gic *g, unsigned n)
+{
+	*word_of(&g->bank[GIC_SPI_BANK + 1], n) |= 1u << n;
+}
+
+static void spoil_holder(struct gic *g, unsigned n)
+{
+	g->holder[32 + n] = (uint8_t)n; /* vCPUs that there are, and others */
+}
+
+/* Any PPI but the virtual timer's: the backend would let the guest deactivate a physical interrupt
+ * of somebody else's. */
+static void spoil_linked(struct gic *g, unsigned n)
+{
+	g->bank[n % 4].linked |= 1u << (n == A64_PPI_VTIMER ? n + 1 : n);
+}
+
+static void spoil_forced(struct gic *g, unsigned n)
+{
+	g->bank[2].forced |= 1u << n;
+}
+
+static void test_impossible_states(void **state)
+{
+	for (unsigned n = 0; n < 9; n++) {
+		expect_refused(spoil_no_vcpu, n);
+		expect_refused(spoil_no_spi, n);
+		expect_refused(spoil_holder, n);
+	}
+	for (unsigned n = 0; n < 32; n++)
+		expect_refused(spoil_linked, n);
+	expect_refused(spoil_forced, 20);
 }
 
 /* --- Anything anywhere --- */
@@ -711,7 +796,7 @@ static void anything(const struct rig_config *c, uint64_t seed)
 static void test_anything_anywhere(void **state)
 {
 	for (unsigned i = 0; i < test_rounds(6); i++) {
-		struct rig_config c = { 2 + i % 2, 1 + i % 5, 1 + i, 4 + i % 4, 32 + 32 * (i % 2) };
+		struct rig_config c = { 2 + i % 2, 1 + i % 5, 1 + i, 5 + i % 3, 32 + 32 * (i % 2) };
 
 		c.list_registers = c.list_registers > 16 ? 16 : c.list_registers;
 		anything(&c, i + 1);
@@ -739,6 +824,7 @@ int main(void)
 		cmocka_unit_test(test_reset_of_the_interface),
 		cmocka_unit_test(test_state_goes_along),
 		cmocka_unit_test(test_spoiled_states),
+		cmocka_unit_test(test_impossible_states),
 		cmocka_unit_test(test_anything_anywhere),
 	};
 

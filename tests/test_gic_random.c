@@ -282,7 +282,7 @@ static void configure_interface(unsigned cpu)
 		if (guests[cpu].depth)
 			break;
 		model_gic_set_binary_point(rig_hw(cpu), group, point);
-		least = (group ? 8 : 7) - (config.priority_bits < 5 ? 5 : config.priority_bits);
+		least = (group ? 8 : 7) - config.priority_bits;
 		ref.cpu[cpu].bpr[group] = point < least ? least : point;
 		break;
 	default:
@@ -446,7 +446,7 @@ static void run_one(unsigned i, unsigned version, unsigned min_lrs, unsigned max
 	config = (struct rig_config){ .version = version,
 		                      .cpus = 1 + below(4),
 		                      .list_registers = min_lrs + below(max_lrs - min_lrs + 1),
-		                      .priority_bits = 4 + below(4),
+		                      .priority_bits = 5 + below(3),
 		                      .spis = 64 };
 	split_eoi = below(2);
 	run(1500);

@@ -22,6 +22,7 @@
 #define SPIS     8
 #define STEPS    30000
 #define PATIENCE 2000000 /* steps until what is left must have been handled */
+#define WANTED   200     /* SPIs raised, however seldom the device's thread gets its turn */
 #define DIST     UINT64_C(0x08000000)
 #define REDIST   UINT64_C(0x080a0000)
 
@@ -315,7 +316,8 @@ static void raise_lines(void)
 {
 	uint64_t seed = 99;
 
-	while (atomic_load(&busy)) {
+	for (unsigned late = 0; atomic_load(&busy) || (raised < WANTED && late < PATIENCE);) {
+		late += !atomic_load(&busy);
 		unsigned spi = (unsigned)test_below(&seed, SPIS);
 
 		hc_dev_lock(&vm.vm);
@@ -354,7 +356,7 @@ static void test_nothing_is_lost(void **state)
 		pthread_join(thread[i], NULL);
 	for (unsigned i = 0; i < VCPUS; i++)
 		assert_null(hw[i].complaint);
-	assert_true(raised > 100);
+	assert_true(raised >= WANTED);
 	assert_true(all);
 	gic_destroy(&vm.vm);
 }

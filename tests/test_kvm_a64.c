@@ -14,11 +14,16 @@
 #define DEVICE UINT64_C(0x0b000000)
 #define GICD   UINT64_C(0x08000000)
 #define GICC   UINT64_C(0x08010000)
+#define ROM    UINT64_C(0x0c000000)
+#define HOLE   UINT64_C(0x0d000000)
+#define VBAR   (RAM + 0x800)
 
 #define REG_X(n)   (UINT64_C(0x6030000000100000) + 2 * (n))
 #define REG_PC     UINT64_C(0x6030000000100040)
 #define REG_PSTATE UINT64_C(0x6030000000100042)
 #define REG_SCTLR  UINT64_C(0x603000000013c080)
+#define REG_ESR    UINT64_C(0x603000000013c290)
+#define REG_FAR    UINT64_C(0x603000000013c300)
 #define REG_ID_PFR UINT64_C(0x603000000013c020)
 
 static struct hc_vm *vm;
@@ -417,6 +422,104 @@ static void test_change_after_access(void **state)
 	end_read();
 }
 
+/* The exits that come most often cost no system call but KVM_RUN. */
+static void test_cost_of_exits(void **state)
+{
+	static const struct model_kvm_step steps[] = {
+		{ .kind = MODEL_KVM_READ, .address = DEVICE, .size = 4, .rt = 7 },
+		{ .kind = MODEL_KVM_WRITE, .address = DEVICE, .size = 4, .rt = 7 },
+		{ .kind = MODEL_KVM_SIGNAL },
+	};
+	const struct model_kvm_vcpu *v = &model_kvm.vcpu[0];
+
+	begin_read(); /* the first entry sets the vCPU up */
+	unsigned reads = v->reads, writes = v->writes;
+
+	model_kvm_script(0, steps, HC_ARRAY_SIZE(steps));
+	assert_int_equal(one_exit(), HC_EXIT_BUS);
+	assert_int_equal(one_exit(), HC_EXIT_BUS);
+	assert_int_equal(one_exit(), HC_EXIT_INTERRUPT);
+	assert_int_equal(v->reads, reads);
+	assert_int_equal(v->writes, writes);
+	kvm_backend.put(vm->vcpus[0]);
+	assert_int_equal(device.reads, 2);
+	end();
+}
+
+/* Where nothing answers: the same abort as from any other backend, in place of the access. */
+
+static const struct model_kvm_step misses[] = {
+	{ .kind = MODEL_KVM_READ, .address = HOLE, .size = 4, .rt = 7 },
+	{ .kind = MODEL_KVM_WRITE, .address = HOLE + 8, .size = 8, .rt = 7 },
+	{ .kind = MODEL_KVM_SIGNAL },
+};
+
+static void begin_miss(unsigned which)
+{
+	make(1);
+	kvm_backend.load(vm->vcpus[0]);
+	st->x[7] = 0x7777;
+	st->sys[A64_VBAR_EL1] = VBAR;
+	model_kvm_script(0, misses + which, HC_ARRAY_SIZE(misses) - which);
+	assert_int_equal(one_exit(), HC_EXIT_BUS);
+}
+
+static void end_miss(unsigned which)
+{
+	assert_int_equal(model_kvm_get(0, REG_PC), VBAR + 0x200);
+	assert_int_equal(model_kvm_get(0, REG_X(7)), 0x7777);
+	assert_int_equal(model_kvm_get(0, REG_ESR), 0x96000010);
+	assert_int_equal(model_kvm_get(0, REG_FAR), misses[which].address);
+	kvm_backend.put(vm->vcpus[0]);
+	assert_int_equal(device.reads + device.writes, 0);
+	end();
+}
+
+static void test_nothing_answers(void **state)
+{
+	for (unsigned which = 0; which < 2; which++) {
+		begin_miss(which);
+		(void)one_exit();
+		end_miss(which);
+	}
+}
+
+static void test_state_after_miss(void **state)
+{
+	for (unsigned which = 0; which < 2; which++) {
+		begin_miss(which);
+		hc_vcpu_need(vm->vcpus[0], A64_G_CORE | A64_G_SYS);
+		assert_int_equal(st->pc, VBAR + 0x200);
+		assert_int_equal(st->x[7], 0x7777);
+		assert_int_equal(st->sys[A64_FAR_EL1], misses[which].address);
+		assert_int_equal(model_kvm.vcpu[0].entries, 2);
+		(void)one_exit();
+		end_miss(which);
+	}
+}
+
+/* A device that is there answers after one that is not; ROM takes writes and loses them. */
+static void test_answers_after_miss(void **state)
+{
+	static const struct model_kvm_step steps[] = {
+		{ .kind = MODEL_KVM_READ, .address = HOLE, .size = 4, .rt = 7 },
+		{ .kind = MODEL_KVM_READ, .address = DEVICE, .size = 4, .rt = 7 },
+		{ .kind = MODEL_KVM_WRITE, .address = ROM, .size = 4, .rt = 7 },
+	};
+
+	static uint8_t rom[HC_PAGE_SIZE] __attribute__((aligned(4096)));
+
+	make(1);
+	assert_int_equal(hc_vm_add_slot(vm, gpa_of(ROM), sizeof(rom), rom, HC_SLOT_READONLY), 0);
+	st->sys[A64_VBAR_EL1] = VBAR;
+	device.value = 0xabcd;
+	RUN(steps);
+	expect_poweroff();
+	assert_int_equal(model_kvm_get(0, REG_X(7)), 0xabcd);
+	assert_int_equal(model_kvm_get(0, REG_PC), VBAR + 0x200 + 3 * 4);
+	end();
+}
+
 /* A CPU that is reset from outside: what its guest did to its registers is not taken for known. */
 static void test_reset_from_outside(void **state)
 {
@@ -689,6 +792,10 @@ int main(void)
 		TEST(state_after_access),
 		TEST(change_after_access),
 		TEST(kick),
+		TEST(cost_of_exits),
+		TEST(nothing_answers),
+		TEST(state_after_miss),
+		TEST(answers_after_miss),
 		TEST(reset_from_outside),
 		TEST(undescribed),
 		TEST(timer),

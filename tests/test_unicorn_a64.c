@@ -369,6 +369,42 @@ static void test_illegal_return(void **state)
 	end();
 }
 
+/* clang-format off */
+static const uint32_t jump[] = {
+	0xaa1403f5, /* mov x21, x20 */
+	0xd518c016, /* msr vbar_el1, x22 */
+	0xd5033fdf, /* isb */
+	0xd61f0000, /* br x0 */
+};
+/* clang-format on */
+
+/* A PC with low bits: whatever lies there, and before the abort where nothing does (D1.3). */
+static void test_pc_alignment(void **state)
+{
+	static const uint64_t align = (uint64_t)A64_EC_PC_ALIGN << 26 | A64_ESR_IL;
+	static const uint64_t abort = 0x21u << 26 | A64_ESR_IL | 0x10;
+	const struct {
+		uint64_t to, esr;
+	} jumps[] = {
+		{ CODE + 2, align },       { CODE + 1, align },       { CODE + 0x403, align },
+		{ RAM + SIZE - 2, align }, { RAM + SIZE - 1, align }, { RAM + SIZE + 2, align },
+		{ RAM + SIZE, abort },     { DEVICE + 1, align },     { 2 * RAM, abort },
+	};
+	static const uint32_t wfi = 0xd503207f;
+
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(jumps); i++) {
+		MAKE(jump);
+		put_code(VECTORS + 0x200, vector, sizeof(vector));
+		put_code(VECTORS + 0x200 + 6 * 4, &wfi, sizeof(wfi));
+		st->x[0] = jumps[i].to;
+		run();
+		assert_int_equal(result(0), jumps[i].esr);
+		assert_int_equal(result(1), jumps[i].to);
+		assert_int_equal(result(3), jumps[i].to);
+		end();
+	}
+}
+
 /* --- System registers, firmware --- */
 
 /* clang-format off */
@@ -644,10 +680,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_arithmetic),     cmocka_unit_test(test_device),
 		cmocka_unit_test(test_undescribed),    cmocka_unit_test(test_exceptions),
-		cmocka_unit_test(test_illegal_return), cmocka_unit_test(test_pstate),
-		cmocka_unit_test(test_firmware),       cmocka_unit_test(test_code),
-		cmocka_unit_test(test_refused),        cmocka_unit_test(test_kick),
-		cmocka_unit_test(test_anything),
+		cmocka_unit_test(test_illegal_return), cmocka_unit_test(test_pc_alignment),
+		cmocka_unit_test(test_pstate),         cmocka_unit_test(test_firmware),
+		cmocka_unit_test(test_code),           cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_kick),           cmocka_unit_test(test_anything),
 	};
 	struct hc_backend_info info;
 

@@ -578,7 +578,7 @@ static void test_tree(void **state)
 		struct hc_vm *vm = make();
 
 		read_tree(vm);
-		assert_int_equal(board_tree_read(&b, tree, sizeof(tree)), 0);
+		assert_int_equal(board_tree_read(&b, tree, sizeof(tree), NULL), 0);
 		check_machine(&b, version);
 		for (unsigned i = 0; i < config.cpus; i++)
 			assert_int_equal(b.cpus[i].mpidr,

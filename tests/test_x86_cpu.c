@@ -182,6 +182,14 @@ static void check_dynamic(struct hc_vcpu *vcpu)
 	x86_cpuid(vcpu, 0xd, 0, regs);
 	assert_int_equal(regs[EBX], x86_vm_of(vcpu->vm)->xcr0_mask ? 576 : 0);
 	s->xcr0 = 1;
+	assert_true(has(vcpu, 1, EDX, 9));
+	bool twice = has(vcpu, 0x80000001, EDX, 9);
+	assert_int_equal(x86_apic_write_base(vcpu, X86_APIC_BASE), 0);
+	assert_false(has(vcpu, 1, EDX, 9));
+	assert_false(has(vcpu, 0x80000001, EDX, 9));
+	assert_int_equal(x86_apic_write_base(vcpu, X86_APIC_BASE | X86_APIC_BASE_EN), 0);
+	assert_true(has(vcpu, 1, EDX, 9));
+	assert_int_equal(has(vcpu, 0x80000001, EDX, 9), twice);
 }
 
 static void check_host(unsigned cpus)

@@ -602,7 +602,7 @@ static int bus_access(struct hc_vcpu *vcpu, enum hc_space space, uint64_t addres
                       bool write, uint64_t *value)
 {
 	const struct hc_exit e = { .reason = HC_EXIT_BUS,
-		                   .u.bus = { address, value, (uint8_t)space, (uint8_t)width,
+		                   .u.bus = { address, value, NULL, (uint8_t)space, (uint8_t)width,
 		                              write } };
 
 	return script_exit(vcpu, &e);

@@ -28,7 +28,10 @@ enum a64_power { A64_POWER_ON, A64_POWER_OFF, A64_POWER_ON_PENDING, A64_POWER_ST
 
 #define A64_ID_AT(crm, op2) (((crm)-1) * 8 + (op2))
 
-/* Index in a64_vm.id[] of those that are looked at elsewhere. */
+/* The register's number. */
+#define A64_ID_NUMBER(index) A64_SYSREG(3, 0, 0, 1 + (index) / 8, (index) % 8)
+
+/* Index of those that are looked at elsewhere. */
 #define A64_ID_AA64PFR0  A64_ID_AT(4, 0)
 #define A64_ID_AA64PFR1  A64_ID_AT(4, 1)
 #define A64_ID_AA64DFR0  A64_ID_AT(5, 0)
@@ -189,6 +192,18 @@ const struct a64_sysreg *a64_find_sysreg(uint32_t number);
  * DCZID_EL0 too. Each image links one implementation: arch/aarch64/el2/hw.c where the CPU is one,
  * a table in the unit tests. */
 uint64_t a64_host_id(uint32_t number);
+
+/* Four bits, from bit low on, of the ID register with that index: the physical CPU's, the guest's.
+ */
+static inline unsigned a64_host_field(unsigned index, unsigned low)
+{
+	return (unsigned)hc_bits(a64_host_id(A64_ID_NUMBER(index)), low + 3, low);
+}
+
+static inline unsigned a64_id_field(struct hc_vm *vm, unsigned index, unsigned low)
+{
+	return (unsigned)hc_bits(a64_vm_of(vm)->id[index], low + 3, low);
+}
 
 /* --- Timers: interrupts of the guest's (PPIs), as Linux and QEMU's virt machine have them --- */
 

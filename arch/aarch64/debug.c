@@ -35,8 +35,7 @@ bool a64_debug_present(struct hc_vcpu *vcpu, const struct a64_sysreg *reg)
 {
 	unsigned shift = reg->value < A64_DBGWVR ? 12 : 20; /* BRPs, WRPs: less one */
 
-	return (reg->value & 15) <=
-	       hc_bits(a64_vm_of(vcpu->vm)->id[A64_ID_AA64DFR0], shift + 3, shift);
+	return (reg->value & 15) <= a64_id_field(vcpu->vm, A64_ID_AA64DFR0, shift);
 }
 
 /* What is locked out waits until the lock is released. */

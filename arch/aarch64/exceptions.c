@@ -8,8 +8,7 @@
 #define SCTLR_SPAN  HC_BIT(23)
 #define SCTLR_DSSBS HC_BIT(44)
 
-#define PSTATE_DIT  HC_BIT(24)
-#define PSTATE_NZCV (UINT64_C(0xf) << 28)
+#define PSTATE_DIT HC_BIT(24)
 
 /* D1.3.1.1: by where the exception comes from. */
 static uint64_t vector_offset(const struct a64_state *s)
@@ -23,22 +22,17 @@ static uint64_t vector_offset(const struct a64_state *s)
 	}
 }
 
-static bool has_feature(struct hc_vcpu *vcpu, unsigned id, unsigned shift)
-{
-	return hc_bits(a64_vm_of(vcpu->vm)->id[id], shift + 3, shift) != 0;
-}
-
 /* UAO, BTYPE, IL and SS become 0. */
 static uint64_t handler_pstate(struct hc_vcpu *vcpu)
 {
 	const struct a64_state *s = a64_state_of(vcpu);
 	uint64_t sctlr = s->sys[A64_SCTLR_EL1];
-	uint64_t p = s->pstate & (PSTATE_NZCV | A64_PSTATE_PAN | PSTATE_DIT);
+	uint64_t p = s->pstate & (A64_PSTATE_NZCV | A64_PSTATE_PAN | PSTATE_DIT);
 
 	p |= A64_PSTATE_EL1H | A64_PSTATE_DAIF;
-	if (!(sctlr & SCTLR_SPAN) && has_feature(vcpu, A64_ID_AA64MMFR1, 20))
+	if (!(sctlr & SCTLR_SPAN) && a64_id_field(vcpu->vm, A64_ID_AA64MMFR1, 20))
 		p |= A64_PSTATE_PAN;
-	if (sctlr & SCTLR_DSSBS && has_feature(vcpu, A64_ID_AA64PFR1, 4))
+	if (sctlr & SCTLR_DSSBS && a64_id_field(vcpu->vm, A64_ID_AA64PFR1, 4))
 		p |= A64_PSTATE_SSBS;
 	return p;
 }

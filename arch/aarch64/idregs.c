@@ -105,13 +105,6 @@ static uint64_t apply(const struct field *f, uint64_t host)
 	return hc_min(host, f->arg);
 }
 
-static uint64_t host_field(const struct field *f)
-{
-	uint64_t host = a64_host_id(A64_SYSREG(3, 0, 0, 1u + (unsigned)f->index / 8, f->index % 8));
-
-	return hc_bits(host, f->shift + 3u, f->shift);
-}
-
 static void set_field(struct hc_vm *vm, unsigned index, unsigned shift, uint64_t value)
 {
 	uint64_t *id = &a64_vm_of(vm)->id[index];
@@ -125,7 +118,7 @@ static const uint8_t parange_bits[] = { 32, 36, 40, 42, 44, 48 };
 /* Not more than stage 2 translates. */
 static void limit_parange(struct hc_vm *vm)
 {
-	unsigned range = (unsigned)hc_bits(a64_vm_of(vm)->id[MMFR0], 3, 0);
+	unsigned range = a64_id_field(vm, MMFR0, 0);
 
 	while (range && parange_bits[range] > vm->gpa_bits)
 		range--;
@@ -135,9 +128,7 @@ static void limit_parange(struct hc_vm *vm)
 /* Context-aware breakpoints are the last ones of all. */
 static void limit_ctx_cmps(struct hc_vm *vm)
 {
-	uint64_t dfr0 = a64_vm_of(vm)->id[DFR0];
-
-	set_field(vm, DFR0, 28, hc_min(hc_bits(dfr0, 31, 28), hc_bits(dfr0, 15, 12)));
+	set_field(vm, DFR0, 28, hc_min(a64_id_field(vm, DFR0, 28), a64_id_field(vm, DFR0, 12)));
 }
 
 void a64_id_init(struct hc_vm *vm)
@@ -145,7 +136,7 @@ void a64_id_init(struct hc_vm *vm)
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(fields); i++) {
 		const struct field *f = &fields[i];
 
-		set_field(vm, f->index, f->shift, apply(f, host_field(f)));
+		set_field(vm, f->index, f->shift, apply(f, a64_host_field(f->index, f->shift)));
 	}
 	limit_parange(vm);
 	limit_ctx_cmps(vm);

@@ -61,14 +61,13 @@ static const struct {
 
 static int check_flags(struct hc_vm *vm, uint64_t flags)
 {
-	uint64_t mmfr0 = a64_vm_of(vm)->id[A64_ID_AA64MMFR0];
-	unsigned pages = (unsigned)hc_bits(flags, 2, 1), low = granules[pages].low;
+	unsigned pages = (unsigned)hc_bits(flags, 2, 1);
 
 	if (flags & IMAGE_BIG_ENDIAN)
 		return hc_error(-ENOEXEC,
 		                "vm %s: the kernel is a big-endian one; wants a little-endian one",
 		                vm->name);
-	if (hc_bits(mmfr0, low + 3, low) == granules[pages].none)
+	if (a64_id_field(vm, A64_ID_AA64MMFR0, granules[pages].low) == granules[pages].none)
 		return hc_error(-ENOEXEC,
 		                "vm %s: the kernel uses pages of %u KiB, which this CPU lacks",
 		                vm->name, granules[pages].kib);

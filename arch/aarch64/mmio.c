@@ -297,7 +297,7 @@ int a64_exit_stage2(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	return HC_ACT_RESUME;
 }
 
-/* --- Accesses that the backend decoded --- */
+/* --- Accesses that the backend decoded, and aborts if nothing answers --- */
 
 int a64_exit_bus(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
@@ -306,9 +306,7 @@ int a64_exit_bus(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	if (b->space != HC_SPACE_MEMORY || !hc_bus_mask(b->width < 9 ? b->width : 0))
 		return hc_error(-EINVAL, "%s: %u bytes in space %u", vcpu->vm->name, b->width,
 		                b->space);
-	if (b->write)
-		(void)hc_bus_write(vcpu->vm, HC_SPACE_MEMORY, b->address, b->width, *b->value);
-	else
-		*b->value = hc_bus_read_value(vcpu->vm, HC_SPACE_MEMORY, b->address, b->width);
+	*b->is_missed = b->write ? !write_device(vcpu->vm, b->address, b->width, *b->value)
+	                         : !read_device(vcpu->vm, b->address, b->width, b->value);
 	return HC_ACT_RESUME;
 }

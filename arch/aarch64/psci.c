@@ -182,12 +182,11 @@ static int64_t smccc_version(struct hc_vcpu *vcpu, struct call *call)
 #define ARCH_WORKAROUND_1 0x80008000u
 #define ARCH_WORKAROUND_3 0x80003fffu
 
-/* Where the CPU says that it does not need it, the call does nothing (DEN 0028 7.5 and 7.7). */
+/* Where the CPU says that it does not need it (CSV2), the call does nothing (DEN 0028 7.5 and 7.7).
+ */
 static bool needs_no_workaround(uint32_t number)
 {
-	uint64_t csv2 = hc_bits(a64_host_id(A64_SYSREG(3, 0, 0, 4, 0)), 59, 56);
-
-	return csv2 >= (number == ARCH_WORKAROUND_1 ? 1 : 3);
+	return a64_host_field(A64_ID_AA64PFR0, 56) >= (number == ARCH_WORKAROUND_1 ? 1 : 3);
 }
 
 static int64_t workaround(struct hc_vcpu *vcpu, struct call *call)

@@ -14,7 +14,6 @@
 
 #include "arch/aarch64/internal.h"
 
-#define SCTLR_M    HC_BIT(0)
 #define SCTLR_WXN  HC_BIT(19)
 #define SCTLR_EPAN HC_BIT(57)
 
@@ -57,7 +56,7 @@ struct walk {
 
 static bool has_feature(const struct hc_vcpu *vcpu, unsigned id, unsigned shift, uint64_t least)
 {
-	return hc_bits(a64_vm_of(vcpu->vm)->id[id], shift + 3, shift) >= least;
+	return a64_id_field(vcpu->vm, id, shift) >= least;
 }
 
 /* --- The regime --- */
@@ -115,7 +114,7 @@ static bool is_in_half(const struct walk *w)
 static unsigned output_bits(const struct walk *w)
 {
 	static const uint8_t bits[8] = { 32, 36, 40, 42, 44, 48, 48, 48 };
-	uint64_t own = hc_bits(a64_vm_of(w->vcpu->vm)->id[A64_ID_AA64MMFR0], 2, 0);
+	unsigned own = a64_id_field(w->vcpu->vm, A64_ID_AA64MMFR0, 0);
 
 	return bits[hc_min(own, hc_bits(w->tcr, 34, 32))];
 }
@@ -285,7 +284,7 @@ int a64_translate(struct hc_vcpu *vcpu, gva_t gva, enum hc_access access, bool u
 		          .access = access,
 		          .user = user };
 
-	if (!(w.sctlr & SCTLR_M))
+	if (!(w.sctlr & A64_SCTLR_M))
 		return translate_flat(&w, gpa, fsc);
 	choose_half(&w, s);
 	if (w.half.disabled || w.half.el0_disabled || !is_size_ok(&w) || !is_in_half(&w))

@@ -212,7 +212,8 @@ static void ask_backends(const struct x86_vm *x, uint32_t leaf, uint32_t subleaf
 /* Leaves of which fill_in() answers a part. */
 static inline bool is_filled_in(uint32_t leaf)
 {
-	return leaf < 32 ? (B(0x1) | B(0xb) | B(0xd)) >> leaf & 1 : leaf == 0x8000001e;
+	return leaf < 32 ? (B(0x1) | B(0xb) | B(0xd)) >> leaf & 1
+	                 : leaf == 0x80000001 || leaf == 0x8000001e;
 }
 
 static void add_entry(struct x86_vm *x, const struct rule *r)
@@ -498,6 +499,14 @@ void x86_cpuid_set_cpus(struct hc_vm *vm, unsigned cpus)
 
 /* --- On use --- */
 
+/* A local APIC that is off is not there (SDM Vol. 3A 10.4.3; APM Vol. 3 appendix E, in both
+ * leaves). */
+static void hide_apic(struct hc_vcpu *vcpu, uint32_t regs[4])
+{
+	if (!(atomic_load(&x86_vcpu_of(vcpu)->apic.base) & X86_APIC_BASE_EN))
+		regs[EDX] &= ~B(9);
+}
+
 /* Parts that depend on the vCPU or its registers. */
 static void fill_in(struct hc_vcpu *vcpu, const struct x86_cpuid_entry *e, uint32_t subleaf,
                     uint32_t regs[4])
@@ -509,6 +518,7 @@ static void fill_in(struct hc_vcpu *vcpu, const struct x86_cpuid_entry *e, uint3
 		hc_vcpu_need(vcpu, X86_G_CR);
 		regs[EBX] |= vcpu->id << 24;
 		regs[ECX] |= s->cr4 & X86_CR4_OSXSAVE ? B(27) : 0;
+		hide_apic(vcpu, regs);
 		break;
 	case 0xb: regs[EDX] = vcpu->id; break;
 	case 0xd:
@@ -520,6 +530,7 @@ static void fill_in(struct hc_vcpu *vcpu, const struct x86_cpuid_entry *e, uint3
 		else if (regs[EAX] & (B(1) | B(3)))
 			regs[EBX] = compacted_size(x86_vm_of(vcpu->vm), s->xcr0);
 		break;
+	case 0x80000001: hide_apic(vcpu, regs); break;
 	case 0x8000001e:
 		regs[EAX] = vcpu->id;
 		regs[EBX] = vcpu->id;

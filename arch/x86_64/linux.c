@@ -17,18 +17,14 @@
 #include <hypercore/freestanding.h>
 
 #include "arch/kernel_file.h"
+#include "arch/x86_64/boot.h"
 #include "arch/x86_64/linux.h"
-#include "arch/x86_64/msr.h"
-#include "arch/x86_64/x86.h"
 #include "core/log.h"
 
 #define GDT_BASE         UINT64_C(0x1000)
 #define TABLES_BASE      UINT64_C(0x2000)
 #define BOOT_PARAMS_BASE UINT64_C(0x8000)
 #define CMDLINE_BASE     UINT64_C(0x20000)
-#define LOW_RAM_END      UINT64_C(0x9fc00) /* up to here without anything of ours */
-#define BIOS_AREA        UINT64_C(0xe0000)
-#define HIGH_RAM         UINT64_C(0x100000)
 
 #define CMDLINE_MAX 0x10000u
 #define SECTOR      512u
@@ -112,20 +108,9 @@ static int find_payload(struct hc_vm *vm, uint64_t size, struct image *k)
 	return 0;
 }
 
-static uint64_t low_ram(struct hc_vm *vm)
-{
-	const struct hc_memory *m = &vm->memory;
-	uint64_t end = 0;
-
-	/* Slots that follow each other without a gap, from 0. */
-	for (unsigned i = 0; i < m->count && m->slots[i].gpa == end; i++)
-		end += m->slots[i].size;
-	return hc_min(end, X86_RAM_LOW_END);
-}
-
 static bool fits(const struct image *k, uint64_t load, uint64_t end)
 {
-	return load >= HIGH_RAM && load < end && k->need <= end - load;
+	return load >= BOOT_HIGH_RAM && load < end && k->need <= end - load;
 }
 
 /* At the address that the kernel prefers; if that does not fit and it can be moved, as low as its
@@ -133,7 +118,8 @@ static bool fits(const struct image *k, uint64_t load, uint64_t end)
 static int choose_address(struct hc_vm *vm, struct image *k)
 {
 	const struct linux_setup_header *h = &k->h;
-	uint64_t end = low_ram(vm), preferred = h->version >= 0x20a ? h->pref_address : HIGH_RAM;
+	uint64_t end = x86_boot_low_ram(vm),
+		 preferred = h->version >= 0x20a ? h->pref_address : BOOT_HIGH_RAM;
 	uint64_t align = h->kernel_alignment;
 
 	/* Older kernels do not say what they need to unpack themselves. */
@@ -141,7 +127,7 @@ static int choose_address(struct hc_vm *vm, struct image *k)
 	k->need = hc_max(k->need, k->size);
 	k->load = preferred;
 	if (!fits(k, k->load, end) && h->relocatable_kernel && align && !(align & (align - 1)))
-		k->load = HC_ALIGN_UP(HIGH_RAM, align);
+		k->load = HC_ALIGN_UP(BOOT_HIGH_RAM, align);
 	if (!fits(k, k->load, end))
 		return hc_error(-ENOMEM,
 		                "vm %s: the kernel needs %llu KiB from %#llx on, RAM ends at %#llx",
@@ -193,26 +179,17 @@ static int place_cmdline(struct hc_vm *vm, const char *cmdline, struct image *k)
 
 /* --- boot_params --- */
 
-static void add_e820(struct linux_boot_params *bp, uint64_t from, uint64_t to, uint32_t type)
-{
-	if (from < to && bp->e820_entries < LINUX_E820_MAX)
-		bp->e820[bp->e820_entries++] = (struct linux_e820){ from, to - from, type };
-}
-
-enum { E820_RAM = 1, E820_RESERVED = 2 };
+_Static_assert(LINUX_E820_MAX >= BOOT_MAP_MAX, "an entry for each range");
 
 static void fill_e820(struct hc_vm *vm, struct linux_boot_params *bp)
 {
-	const struct hc_memory *m = &vm->memory;
+	struct boot_map map;
 
-	add_e820(bp, 0, LOW_RAM_END, E820_RAM);
-	add_e820(bp, LOW_RAM_END, 0xa0000, E820_RESERVED);
-	add_e820(bp, BIOS_AREA, HIGH_RAM, E820_RESERVED); /* the ACPI tables */
-	add_e820(bp, HIGH_RAM, low_ram(vm), E820_RAM);
-	for (unsigned i = 0; i < m->count; i++)
-		if (m->slots[i].gpa >= low_ram(vm))
-			add_e820(bp, m->slots[i].gpa, m->slots[i].gpa + m->slots[i].size,
-			         m->slots[i].flags & HC_SLOT_READONLY ? E820_RESERVED : E820_RAM);
+	x86_boot_map(vm, &map);
+	for (unsigned i = 0; i < map.count; i++)
+		bp->e820[i] = (struct linux_e820){ map.ranges[i].base, map.ranges[i].size,
+			                           map.ranges[i].type };
+	bp->e820_entries = (uint8_t)map.count;
 }
 
 static int place_boot_params(struct hc_vm *vm, const struct image *k)
@@ -283,10 +260,7 @@ static void set_entry_state(struct hc_vm *vm, const struct image *k)
 	s->gpr[X86_RSP] = BOOT_PARAMS_BASE; /* below it, unused; the kernel sets its own */
 	s->gpr[X86_RDX] = 0;
 	hc_vcpu_dirty(vcpu, X86_G_ALL);
-	/* What firmware would have done. */
-	for (unsigned i = 0; i < vm->cpu_count; i++)
-		x86_msr_set_boot_mtrrs(vm->vcpus[i]);
-	x86_apic_virtual_wire(vcpu);
+	x86_boot_firmware(vm);
 }
 
 int x86_load_linux(struct hc_vm *vm, const void *kernel, uint64_t kernel_size, const void *initrd,

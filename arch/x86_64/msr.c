@@ -64,7 +64,7 @@ const struct x86_msr_policy x86_msr_policy[] = {
 	{ MSR_MTRR_DEF_TYPE, MSR_MTRR_DEF_TYPE, KEPT(msr_mtrr_def_type), "MTRR_DEF_TYPE", "kept" },
 	{ MSR_TSC_DEADLINE, MSR_TSC_DEADLINE, X86_MSR_EMULATED, 0, "TSC_DEADLINE", "local APIC" },
 	{ MSR_X2APIC, 0x8ff, X86_MSR_EMULATED, 0, "x2APIC", "local APIC" },
-	{ 0xda0, 0xda0, X86_MSR_CONSTANT, 0, "XSS", "no supervisor state" },
+	{ X86_MSR_XSS, X86_MSR_XSS, X86_MSR_CONSTANT, 0, "XSS", "no supervisor state" },
 	{ MSR_EFER, MSR_EFER, X86_MSR_STATE, 0, "EFER", "SVME and modes are checked" },
 	{ MSR_STAR, MSR_SFMASK, X86_MSR_DIRECT, 0, "STAR, LSTAR, CSTAR, SFMASK", "switched" },
 	{ MSR_FS_BASE, MSR_KERNEL_GS_BASE, X86_MSR_DIRECT, 0, "FS, GS, KERNEL_GS base",

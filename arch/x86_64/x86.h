@@ -27,6 +27,7 @@ struct x86_cpuid_entry {
 };
 
 #define X86_CPUID_ENTRIES 64
+#define X86_MSR_XSS       0xda0 /* IA32_XSS: what XSAVES may save of the supervisor's */
 #define X86_MSR_LOW       0x700 /* MSRs from 0, and from C0000000h, that have a row each */
 #define X86_MSR_HIGH      0x200
 
@@ -237,6 +238,24 @@ extern const unsigned x86_msr_policy_count;
 
 /* Adds size bytes of RAM (a multiple of 2 MiB, at least 16 MiB), leaving the hole below 4 GiB. */
 int x86_add_ram(struct hc_vm *vm, uint64_t size);
+
+/* What a machine boots. The strings are copied. */
+struct x86_boot {
+	const void *kernel, *initrd; /* initrd may be NULL */
+	uint64_t kernel_size, initrd_size;
+	const char *cmdline;
+	const char *initrd_name; /* the string of module 0; NULL: empty */
+};
+
+/* Kernels, by what they are recognised by, the first that holds: "HdrS" at 202h; a multiboot 1
+ * header in the first 8 KiB; an ELF file with the note of the x86/HVM direct boot ABI (PVH). */
+enum x86_kernel { X86_KERNEL_NONE, X86_KERNEL_LINUX, X86_KERNEL_MULTIBOOT, X86_KERNEL_PVH };
+
+enum x86_kernel x86_kernel_kind(const void *file, uint64_t size);
+
+/* Loads a kernel of any of these kinds, and sets CPU 0 to enter it. RAM and ACPI tables must be
+ * there. Errors as of x86_load_linux(). */
+int x86_load_kernel(struct hc_vm *vm, const struct x86_boot *boot);
 
 /* Loads a bzImage (64-bit boot protocol, kernel 2.6.24 and later), and sets CPU 0 to enter it.
  * initrd may be NULL; cmdline is copied. RAM and ACPI tables must be there. -ENOEXEC (not a kernel:

@@ -87,6 +87,10 @@ enum a64_sys {
 #define A64_PSTATE_SS    HC_BIT(21)
 #define A64_PSTATE_PAN   HC_BIT(22)
 #define A64_PSTATE_UAO   HC_BIT(23)
+#define A64_PSTATE_NZCV  (UINT64_C(0xf) << 28)
+
+/* SCTLR_EL1 (Arm ARM D17.2.118): stage 1 translates. */
+#define A64_SCTLR_M HC_BIT(0)
 
 #define A64_LIST_REGISTERS 16 /* the most that a CPU can have */
 

@@ -74,11 +74,16 @@ struct hc_exit_stage2 {
 struct hc_exit_bus {
 	uint64_t address;
 	uint64_t *value; /* the backend's: what is written, or where what was read goes */
-	uint8_t space;   /* enum hc_space (core/bus.h) */
-	uint8_t width;   /* bytes: 1, 2 or 4 for ports; 1 to 8 for memory, at any alignment */
+	/* AArch64, the backend's: where it says whether nothing answered, which is to be an
+	 * external abort. A PC's bus has none. */
+	bool *is_missed;
+	uint8_t space; /* enum hc_space (core/bus.h) */
+	uint8_t width; /* bytes: 1, 2 or 4 for ports; 1 to 8 for memory, at any alignment */
 	uint8_t write;
 };
 
+/* Of HC_EXIT_BUS and HC_EXIT_INTERRUPT only traces show the pc: a backend that would need a system
+ * call for it leaves pc and next_pc 0. */
 struct hc_exit {
 	enum hc_exit_reason reason;
 	uint64_t pc;      /* guest RIP or PC at the exit */
@@ -105,7 +110,6 @@ struct hc_exit {
 		} sysreg;
 		struct {
 			uint16_t immediate;
-			uint8_t is_smc;
 		} call;
 		struct {
 			uint64_t syndrome; /* ESR_EL2 */

@@ -46,11 +46,12 @@ struct hypercore_config {
 	const char *backend;
 	uint64_t memory; /* bytes, a multiple of 2 MiB, 16 MiB at least; 512 MiB */
 	unsigned cpus;   /* 1 */
-	/* A Linux bzImage or arm64 Image, and an initramfs or NULL. Not needed after
-	 * hypercore_create(). */
+	/* A Linux bzImage, an ELF file with a multiboot header or a PVH note, or an arm64 Image;
+	 * and an initramfs (multiboot: module 0) or NULL. Not needed after hypercore_create(). */
 	const void *kernel, *initrd;
 	size_t kernel_size, initrd_size;
-	const char *cmdline; /* "" */
+	const char *cmdline;     /* "" */
+	const char *initrd_name; /* what multiboot and PVH kernels are told of the module; "" */
 	/* COM1 and COM2, as ttyS0 and ttyS1 of a guest; AArch64: ttyAMA0 and ttyS0. output NULL:
 	 * the port is not there. */
 	struct {

@@ -17,6 +17,12 @@
 #define PSCI_CPU_ON  0xc4000003u
 #define PSCI_CPU_OFF 0x84000002u
 
+/* Registers cannot be there, or beyond the end of addresses. */
+static bool is_memory(const struct board_tree *tree, uint64_t base, uint64_t size)
+{
+	return base + size < base || ranges_intersect(&tree->memory, base, base + size);
+}
+
 /* --- MADT (5.2.12.14 to 5.2.12.17) --- */
 
 enum { MADT_GICC = 0xb, MADT_GICD = 0xc, MADT_GICR = 0xe };
@@ -143,28 +149,30 @@ static void read_mcfg(const struct acpi_reader *r, const struct acpi_table *t)
 
 	for (uint64_t at = 44; at + MCFG_ENTRY <= t->len && !tree->pci.ecam_size;
 	     at += MCFG_ENTRY) {
-		uint64_t base = acpi_get64(t, at);
+		uint64_t base = acpi_get64(t, at), size = (acpi_get8(t, at + 11) + 1) * HC_MIB;
 		bool first = !acpi_get16(t, at + 8) && !acpi_get8(t, at + 10);
 
-		if (!first || !base || base > UINT64_MAX - 256 * HC_MIB)
+		if (!first || !base || is_memory(tree, base, size))
 			continue;
 		tree->pci.ecam = base;
-		tree->pci.ecam_size = (acpi_get8(t, at + 11) + 1) * HC_MIB;
+		tree->pci.ecam_size = size;
 	}
 }
 
 /* A DWORD or QWORD address space descriptor (6.4.3.5.2, 6.4.3.5.1) at offset at, if it is I/O space
  * from port 0 on that lies somewhere in memory: members of size bytes, from offset 6 on, are
  * granularity, least, most, translation and length. */
-static bool io_window(const struct acpi_table *t, uint64_t at, unsigned size, struct pci_host *host)
+static bool io_window(const struct acpi_table *t, uint64_t at, unsigned size,
+                      struct board_tree *tree)
 {
 	uint64_t least = acpi_get(t, at + 6 + size, size);
 	uint64_t most = acpi_get(t, at + 6 + 2 * size, size);
 	uint64_t translation = acpi_get(t, at + 6 + 3 * size, size);
 	uint64_t length = acpi_get(t, at + 6 + 4 * size, size);
+	struct pci_host *host = &tree->pci;
 
 	if (acpi_get8(t, at + 3) != 1 || acpi_get(t, at + 6, size) || least || !translation ||
-	    !length || most != length - 1 || length > UINT64_MAX - translation)
+	    !length || most != length - 1 || is_memory(tree, translation, length))
 		return false;
 	host->io = translation;
 	host->io_size = hc_min(length, 64 * HC_KIB);
@@ -184,7 +192,7 @@ static void read_dsdt(const struct acpi_reader *r, uint64_t pa)
 		                : memcmp(t.data + at, "\x8a\x2b\0", 3) == 0 ? 8
 		                                                            : 0;
 
-		if (size && io_window(&t, at, size, &tree->pci))
+		if (size && io_window(&t, at, size, tree))
 			return;
 	}
 }
@@ -238,7 +246,8 @@ static const struct {
 };
 
 /* A generic address structure (5.2.3.2) at offset 40: registers are bit-width apart, and accessed
- * by 1, 2 or 4 bytes (access size 1, 2, 3; 0: by their width). */
+ * by 1, 2 or 4 bytes (access size 1, 2, 3; 0: by their width), an 8250's by no more than they are
+ * apart: beyond its first the access would not be aligned. */
 static void spcr_access(struct board_uart *u, const struct acpi_table *t)
 {
 	unsigned width = acpi_get8(t, 41), access = acpi_get8(t, 43);
@@ -248,7 +257,9 @@ static void spcr_access(struct board_uart *u, const struct acpi_table *t)
 		access = shift + 1;
 	u->reg_shift = (uint8_t)shift;
 	u->io_width = (uint8_t)(1u << (access - 1));
-	if (u->kind != BOARD_UART_8250) {
+	if (u->kind == BOARD_UART_8250) {
+		u->io_width = (uint8_t)hc_min(u->io_width, 1u << shift);
+	} else {
 		u->reg_shift = 0;
 		u->io_width = u->io_width == 2 ? 2 : 4;
 	}
@@ -258,11 +269,19 @@ static void read_spcr(const struct acpi_reader *r, const struct acpi_table *t)
 {
 	struct board_tree *tree = r->info;
 	struct board_uart *u = &tree->uarts[0];
+	uint64_t base = acpi_get64(t, 44);
 
+	if (base % 4 || is_memory(tree, base, HC_PAGE_SIZE)) {
+		hc_log(HC_LOG_WARN,
+		       "ACPI: SPCR's port at 0x%llx is left out: wants a multiple of 4, and not in "
+		       "memory",
+		       (unsigned long long)base);
+		return;
+	}
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(uarts); i++) {
 		if (acpi_get8(t, 36) != uarts[i].type || acpi_get8(t, 40) != 0)
 			continue;
-		u->base = acpi_get64(t, 44);
+		u->base = base;
 		u->size = uarts[i].size;
 		u->kind = uarts[i].kind;
 		spcr_access(u, t);
@@ -276,32 +295,9 @@ static void read_spcr(const struct acpi_reader *r, const struct acpi_table *t)
 
 /* --- All --- */
 
-static int check_gic(const struct board_tree *tree)
-{
-	const struct board_gic *g = &tree->gic;
-	bool redists = g->redist_count || (tree->cpu_count && tree->cpus[0].redist);
-
-	if (g->redist_count > BOARD_TREE_REDISTS)
-		return hc_error(-E2BIG, "ACPI: MADT names more than %u regions of redistributors",
-		                BOARD_TREE_REDISTS);
-	if (!g->dist || g->version < 2 || g->version > 3)
-		return hc_error(-ENODEV, "ACPI: MADT names no GIC of version 2, 3 or 4");
-	if (g->version == 3 ? !redists : !g->cpu)
-		return hc_error(-ENODEV, "ACPI: MADT does not say where the GIC's %s",
-		                g->version == 3 ? "redistributors are" : "CPU interface is");
-	return 0;
-}
-
-static bool is_interrupt(const struct board_irq *irq)
-{
-	return irq->intid >= 16 && irq->intid < 1020;
-}
-
 /* Version 0 leaves it open: redistributors tell. */
 static void settle_gic(struct board_gic *g)
 {
-	if (!is_interrupt(&g->maintenance))
-		g->maintenance.intid = 0;
 	if (!g->version)
 		g->version = g->redist_count || !g->cpu ? 3 : 2;
 	if (g->version == 4)
@@ -309,7 +305,8 @@ static void settle_gic(struct board_gic *g)
 	g->dist_size = g->version == 3 ? GIC_VERSION_3_DIST : GIC_VERSION_2_DIST;
 }
 
-int acpi_read_tree(struct board_tree *tree, uint64_t rsdp, acpi_map map, void *arg)
+int acpi_read_tree(struct board_tree *tree, uint64_t rsdp, const struct ranges *memory,
+                   acpi_map map, void *arg)
 {
 	static const struct acpi_table_kind kinds[] = {
 		{ "APIC", read_madt }, { "FACP", read_fadt }, { "GTDT", read_gtdt },
@@ -319,6 +316,7 @@ int acpi_read_tree(struct board_tree *tree, uint64_t rsdp, acpi_map map, void *a
 	int err;
 
 	memset(tree, 0, sizeof(*tree));
+	tree->memory = *memory;
 	err = acpi_read_tables(&r, rsdp);
 	if (err)
 		return err;
@@ -327,14 +325,8 @@ int acpi_read_tree(struct board_tree *tree, uint64_t rsdp, acpi_map map, void *a
 	settle_gic(&tree->gic);
 	if (!tree->pci.io_size || !tree->pci.ecam_size)
 		tree->pci = (struct pci_host){ 0 };
-	err = check_gic(tree);
-	if (err)
-		return err;
-	if (!tree->cpu_count)
-		return hc_error(-ENODEV, "ACPI: MADT lists no CPU");
-	if (!is_interrupt(&tree->timer_hyp) || !is_interrupt(&tree->timer_virt))
-		return hc_error(-ENODEV,
-		                "ACPI: GTDT names no interrupt of the EL2 timer, or of the "
-		                "virtual one");
-	return 0;
+	if (tree->gic.redist_count > BOARD_TREE_REDISTS)
+		return hc_error(-E2BIG, "ACPI: MADT names more than %u regions of redistributors",
+		                BOARD_TREE_REDISTS);
+	return board_tree_check(tree);
 }

@@ -6,11 +6,12 @@
 #include "platform/board/acpi_tables.h"
 #include "platform/board/fdt.h"
 
-/* Fills *tree by the tables that the RSDP at pa leads to; its memory, initrd and bootargs are the
- * boot loader's to know and stay empty, and there is no clock, which only AML would name. -ENOENT
- * without tables; -ENODEV if they name no interrupt controller, CPU or timer that the board can
- * use, -E2BIG if there are too many redistributors; explained. On failure *tree holds what was
- * read, as with board_tree_read(). */
-int acpi_read_tree(struct board_tree *tree, uint64_t rsdp, acpi_map map, void *arg);
+/* Fills *tree by the tables that the RSDP at rsdp leads to; its memory, initrd and bootargs are the
+ * boot loader's to know: it has said that memory is RAM, and the others stay empty. There is no
+ * clock, which only AML would name. -ENOENT without tables; -E2BIG if there are too many
+ * redistributors, else as board_tree_check(); explained. On failure *tree holds what was read, as
+ * with board_tree_read(): serial ports and a PCI bridge are right then, too. */
+int acpi_read_tree(struct board_tree *tree, uint64_t rsdp, const struct ranges *memory,
+                   acpi_map map, void *arg);
 
 #endif

@@ -20,22 +20,6 @@ struct reader {
 	bool stdout_only;
 };
 
-static bool intersects(const struct ranges *l, uint64_t base, uint64_t end)
-{
-	for (unsigned i = 0; i < l->count; i++)
-		if (base < l->r[i].end && l->r[i].base < end)
-			return true;
-	return false;
-}
-
-static bool contains(const struct ranges *l, uint64_t base, uint64_t end)
-{
-	for (unsigned i = 0; i < l->count; i++)
-		if (base >= l->r[i].base && end <= l->r[i].end)
-			return true;
-	return false;
-}
-
 static bool has_name(const struct dt_walk *w, unsigned depth, const char *name)
 {
 	int len;
@@ -56,7 +40,7 @@ static int device_region(struct reader *r, unsigned n, uint64_t least, struct dt
 		                     "%#llx bytes of registers at %#llx: wants %#llx at least",
 		                     (unsigned long long)out->size, (unsigned long long)out->base,
 		                     (unsigned long long)least);
-	if (intersects(&r->out->memory, out->base, out->base + out->size))
+	if (ranges_intersect(&r->out->memory, out->base, out->base + out->size))
 		return dt_node_error(&r->w, -EPROTO, "its registers at %#llx lie in memory",
 		                     (unsigned long long)out->base);
 	return 0;
@@ -70,7 +54,7 @@ static int add_memory(struct reader *r, const struct dt_region *m)
 
 	if (!m->size)
 		return 0;
-	if (intersects(l, m->base, m->base + m->size))
+	if (ranges_intersect(l, m->base, m->base + m->size))
 		return dt_node_error(&r->w, -EPROTO, "memory at %#llx overlaps other memory",
 		                     (unsigned long long)m->base);
 	ranges_add(l, HC_ALIGN_UP(m->base, HC_PAGE_SIZE),
@@ -171,7 +155,7 @@ static int read_initrd(struct reader *r, int node)
 
 	if (!has_start && !has_end)
 		return 0;
-	if (has_start != has_end || start > end || !contains(&r->out->memory, start, end))
+	if (has_start != has_end || start > end || !ranges_contain(&r->out->memory, start, end))
 		return hc_error(-EPROTO,
 		                "device tree, node /chosen: the initrd from %#llx to %#llx does "
 		                "not lie in memory",
@@ -246,18 +230,32 @@ static uint32_t uart_clock(const struct dt_walk *w)
 	return hz;
 }
 
+#define PL011_SIZE 0x48 /* UARTICR is the last one that is used (DDI 0183, 3.2) */
+
+/* Bytes of registers. 0: none has them so, as each access has to lie within its register. */
+static uint64_t uart_size(unsigned kind, uint32_t shift, uint32_t width)
+{
+	if (width != 1 && width != 2 && width != 4)
+		return 0;
+	if (kind != BOARD_UART_8250)
+		return width == 1 ? 0 : PL011_SIZE;
+	return shift > 3 || width > 1u << shift ? 0 : (7u << shift) + width;
+}
+
 static int read_uart(struct reader *r, const struct uart_binding *binding, struct board_uart *u)
 {
 	const struct dt_walk *w = &r->w;
 	struct dt_region regs;
 	uint32_t shift = binding->reg_shift, width = binding->io_width;
-	int rc = device_region(r, 0, 8, &regs);
+
+	dt_u32(w, dt_here(w), "reg-shift", &shift);
+	dt_u32(w, dt_here(w), "reg-io-width", &width);
+	uint64_t size = uart_size(binding->kind, shift, width);
+	int rc = device_region(r, 0, size, &regs);
 
 	if (rc)
 		return rc;
-	dt_u32(w, dt_here(w), "reg-shift", &shift);
-	dt_u32(w, dt_here(w), "reg-io-width", &width);
-	if (shift > 3 || (width != 1 && width != 2 && width != 4))
+	if (!size)
 		return dt_node_error(w, -EPROTO, "no serial port has reg-shift %u, reg-io-width %u",
 		                     shift, width);
 	*u = (struct board_uart){ .base = regs.base,
@@ -419,14 +417,18 @@ static int gic_region(struct reader *r, unsigned n, uint64_t least, uint64_t *ba
 	struct dt_region regs;
 	int rc = device_region(r, n, least, &regs);
 
-	if (!rc && regs.base % HC_PAGE_SIZE)
-		rc = dt_node_error(&r->w, -EPROTO, "registers at %#llx, within a page",
-		                   (unsigned long long)regs.base);
 	if (!rc) {
 		*base = regs.base;
 		*size = regs.size;
 	}
 	return rc;
+}
+
+/* 0: none is given. Redistributors are at least two frames of 64 KiB (IHI 0069, 12.10). */
+static bool is_stride(uint64_t stride)
+{
+	return !stride ||
+	       (stride % (64 * HC_KIB) == 0 && stride >= 128 * HC_KIB && stride <= HC_GIB);
 }
 
 static int read_redists(struct reader *r, struct board_gic *gic)
@@ -440,6 +442,11 @@ static int read_redists(struct reader *r, struct board_gic *gic)
 		return dt_node_error(&r->w, -E2BIG,
 		                     "%u regions of redistributors: wants 1 to %u of them", count,
 		                     BOARD_TREE_REDISTS);
+	if (!is_stride(gic->redist_stride))
+		return dt_node_error(&r->w, -EPROTO,
+		                     "redistributor-stride is %#llx: wants a multiple of 64 KiB, "
+		                     "128 KiB to 1 GiB",
+		                     (unsigned long long)gic->redist_stride);
 	for (unsigned i = 0; !rc && i < count; i++)
 		rc = gic_region(r, 1 + i, 2 * 64 * HC_KIB, &gic->redists[i].base,
 		                &gic->redists[i].size);
@@ -447,13 +454,15 @@ static int read_redists(struct reader *r, struct board_gic *gic)
 	return rc;
 }
 
+#define GICV_SIZE 0x2000 /* with GICV_DIR in the second page (IHI 0048, 5.5) */
+
 /* What a machine without a virtual interface lacks. */
 static int gic_rest(struct reader *r, unsigned n, struct board_gic *gic)
 {
 	int rc = gic_region(r, n, HC_PAGE_SIZE, &gic->gich, &gic->gich_size);
 
 	if (!rc)
-		rc = gic_region(r, n + 1, HC_PAGE_SIZE, &gic->gicv, &gic->gicv_size);
+		rc = gic_region(r, n + 1, GICV_SIZE, &gic->gicv, &gic->gicv_size);
 	if (!rc)
 		rc = dt_interrupt(&r->w, 0, &gic->maintenance);
 	return rc == -ENOENT ? 0 : rc;
@@ -493,14 +502,12 @@ static int read_gic(struct reader *r, unsigned version)
 
 	if (dt_here(&r->w) != r->w.gic_node)
 		return 0;
-	rc = gic_region(r, 0, HC_PAGE_SIZE, &gic.dist, &gic.dist_size);
+	rc = gic_region(r, 0, version == 3 ? 64 * HC_KIB : HC_PAGE_SIZE, &gic.dist, &gic.dist_size);
 	if (rc)
 		return rc == -ENOENT ? dt_node_error(&r->w, -EPROTO,
 		                                     "the CPUs do not reach its registers")
 		                     : rc;
 	rc = version == 3 ? read_gicv3(r, &gic) : read_gicv2(r, &gic);
-	if (!rc && gic.maintenance.intid > 31)
-		rc = dt_node_error(&r->w, -EPROTO, "its own interrupt is not private to CPUs");
 	if (!rc)
 		r->out->gic = gic;
 	return rc;
@@ -519,8 +526,6 @@ static int timer_irq(struct reader *r, const char *name, unsigned n, struct boar
 		return 0;
 	int rc = dt_interrupt(w, named < 0 ? n : (unsigned)named, out);
 
-	if (!rc && out->intid > 31)
-		rc = dt_node_error(w, -EPROTO, "its interrupts are not private to CPUs");
 	return rc == -ENOENT ? 0 : rc;
 }
 
@@ -533,9 +538,6 @@ static int read_timer(struct reader *r, unsigned unused)
 		rc = timer_irq(r, "virt", 2, &t->timer_virt);
 	if (!rc)
 		rc = timer_irq(r, "hyp-phys", 3, &t->timer_hyp);
-	if (!rc && (!t->timer_virt.intid || !t->timer_hyp.intid))
-		rc = dt_node_error(&r->w, -ENODEV,
-		                   "no interrupt of the virtual timer, or of EL2's");
 	dt_u32(&r->w, dt_here(&r->w), "clock-frequency", &t->timer_hz);
 	return rc;
 }
@@ -586,7 +588,7 @@ static int read_pci(struct reader *r, unsigned unused)
 	if (rc || r->out->pci.ecam_size)
 		return rc == -ENOENT ? 0 : rc;
 	read_io_window(&r->w, &host);
-	if (!host.io_size || intersects(&r->out->memory, host.io, host.io + host.io_size))
+	if (!host.io_size || ranges_intersect(&r->out->memory, host.io, host.io + host.io_size))
 		return 0;
 	host.ecam = regs.base;
 	host.ecam_size = regs.size;
@@ -626,12 +628,8 @@ static int visit_other(struct dt_walk *w, void *arg)
 	return 0;
 }
 
-static int check_cpus(struct board_tree *t)
+static void settle_cpus(struct board_tree *t)
 {
-	if (!t->cpu_count)
-		return hc_error(-ENODEV, "device tree: node /cpus has no CPU");
-	if (!t->timer_hyp.intid)
-		return hc_error(-ENODEV, "device tree: no node is a timer (arm,armv8-timer)");
 	for (unsigned i = 0; i < t->cpu_count && !t->psci; i++) {
 		if (t->cpus[i].method != BOARD_CPU_PSCI)
 			continue;
@@ -639,7 +637,6 @@ static int check_cpus(struct board_tree *t)
 		       (unsigned long long)t->cpus[i].mpidr);
 		t->cpus[i].method = BOARD_CPU_NONE;
 	}
-	return 0;
 }
 
 static void read_model(struct reader *r)
@@ -659,7 +656,7 @@ static int read_all(struct reader *r)
 
 	read_model(r);
 	gic = dt_walk(&r->w, find_gic, NULL);
-	memory = read_memory(r);
+	memory = r->out->memory.count ? 0 : read_memory(r);
 	uarts = read_uarts(r);
 	rc = gic < 0 ? gic : memory ? memory : uarts;
 	if (!rc && !gic)
@@ -670,7 +667,10 @@ static int read_all(struct reader *r)
 		rc = read_chosen(r);
 	if (!rc)
 		rc = dt_walk(&r->w, visit_other, r);
-	return rc ? rc : check_cpus(r->out);
+	if (rc)
+		return rc;
+	settle_cpus(r->out);
+	return board_tree_check(r->out);
 }
 
 uint64_t board_tree_size(const void *header)
@@ -680,12 +680,15 @@ uint64_t board_tree_size(const void *header)
 	return magic == FDT_MAGIC && size >= BOARD_TREE_HEADER && size <= 2 * HC_MIB ? size : 0;
 }
 
-int board_tree_read(struct board_tree *tree, const void *blob, size_t size)
+int board_tree_read(struct board_tree *tree, const void *blob, size_t size,
+                    const struct ranges *memory)
 {
 	struct reader r = { .w = { .blob = blob }, .out = tree };
 	uint64_t claimed = size < BOARD_TREE_HEADER ? 0 : board_tree_size(blob);
 
 	*tree = (struct board_tree){ 0 };
+	if (memory)
+		tree->memory = *memory;
 	if (!claimed)
 		return hc_error(-EPROTO, "device tree: there is none in these %llu bytes",
 		                (unsigned long long)size);

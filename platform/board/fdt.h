@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What an AArch64 machine tells about itself: struct board_tree, filled in from its device tree
- * (Devicetree Specification 0.4) by fdt.c, or from ACPI's tables by acpi.c, so that the drivers
- * know of neither.
+ * (Devicetree Specification 0.4) by fdt.c, or from ACPI's tables by acpi_tree.c, so that the
+ * drivers know of neither.
  *
  * The tree is the boot loader's and not trusted: whatever it says is checked, and a tree that is
  * truncated or contradicts itself is refused with the name of the node.
@@ -52,7 +52,8 @@ struct board_uart {
 	uint32_t clock_hz;    /* 0: not known, the divisor is as firmware left it */
 	uint8_t kind;         /* enum board_uart_kind */
 	uint8_t reg_shift;    /* 8250: register n is at base + (n << reg_shift) ... */
-	uint8_t io_width;     /* ... and accessed with 1, 2 or 4 bytes; PL011: 2 or 4 */
+	uint8_t io_width;     /* ... and accessed with 1, 2 or 4 bytes, 1 << reg_shift at most;
+	                       * PL011: 2 or 4 */
 };
 
 struct board_gic {
@@ -63,7 +64,7 @@ struct board_gic {
 	struct {
 		uint64_t base, size;
 	} redists[BOARD_TREE_REDISTS];
-	uint64_t redist_stride; /* 0: as GICR_TYPER says */
+	uint64_t redist_stride; /* 128 KiB to 1 GiB; 0: as GICR_TYPER says */
 	/* Both: the CPU interface, the virtual interface control block and the virtual CPU
 	 * interface. base 0: there is none (version 3 needs none of them). */
 	uint64_t cpu, cpu_size;
@@ -76,8 +77,9 @@ struct board_tree {
 	char model[64];
 	uint64_t size; /* of the blob itself, bytes; 0: ACPI */
 
-	/* RAM; and what of it is not free: /memreserve/ and /reserved-memory with fixed places.
-	 * no_map: must not be mapped either. The blob itself and the initrd are in neither. */
+	/* RAM, as the tree or the boot loader says; and what of it is not free: /memreserve/ and
+	 * /reserved-memory with fixed places. no_map: must not be mapped either. The blob itself
+	 * and the initrd are in neither. */
 	struct ranges memory, reserved, no_map;
 
 	/* /chosen */
@@ -114,10 +116,18 @@ struct board_tree {
 #define BOARD_TREE_HEADER 40
 uint64_t board_tree_size(const void *header);
 
-/* Reads the blob of at most size bytes. Nothing points into it afterwards. -EPROTO for a blob that
- * is truncated or lies, -ENODEV if the machine lacks memory, a CPU, an interrupt controller or a
- * timer that the board can use, -E2BIG if it has more of something than fits; explained. On failure
- * *tree holds what was read until then: the UARTs are read first, so that a console can say why. */
-int board_tree_read(struct board_tree *tree, const void *blob, size_t size);
+/* Reads the blob of at most size bytes. Nothing points into it afterwards. memory: the RAM, if the
+ * boot loader has said what there is, else NULL: the tree has to. -EPROTO for a blob that is
+ * truncated or lies, -ENODEV if the machine lacks memory, a CPU, an interrupt controller or a timer
+ * that the board can use, -E2BIG if it has more of something than fits; explained. On failure *tree
+ * holds what was read until then: the UARTs are read first, so that a console can say why. */
+int board_tree_read(struct board_tree *tree, const void *blob, size_t size,
+                    const struct ranges *memory);
+
+/* Whether the board can use a machine like that, for those who fill a struct board_tree in: there
+ * are a CPU, a GIC with all its parts, in whole pages outside of memory, and timers, whose
+ * interrupts and the GIC's own are private to CPUs. -ENODEV: some of it is missing, -EPROTO: it
+ * cannot be so; explained. */
+int board_tree_check(const struct board_tree *tree);
 
 #endif

@@ -194,8 +194,8 @@ void *paging_window(hpa_t pa, uint64_t size, enum paging_kind kind)
 
 	/* The same place within 2 MiB, so that large pages fit. */
 	at += (first - at) & (2 * HC_MIB - 1);
-	if (pa.v + size < pa.v || len > paging_layout.window_size ||
-	    at + len > paging_layout.window_size)
+	if (pa.v > paging_format.limit || size > paging_format.limit - pa.v ||
+	    len > paging_layout.window_size || at + len > paging_layout.window_size)
 		return NULL;
 	if (paging_map(paging_layout.window_base + at, first, len, kind))
 		return NULL;

@@ -29,6 +29,7 @@ enum paging_kind {
 /* Bit 0 of an entry says that it means something; level 0 entries map pages of 4 KiB. */
 struct paging_format {
 	uint64_t address;             /* where an entry has an address */
+	uint64_t limit;               /* physical addresses are below, for the CPUs there are */
 	uint64_t table;               /* an entry that points to a table, without the address */
 	uint64_t large_mask, large;   /* how larger pages' entries differ from those */
 	uint64_t page[PAGING_KINDS];  /* entries of pages, without the address */
@@ -79,7 +80,8 @@ int paging_map(uint64_t va, uint64_t pa, uint64_t size, enum paging_kind kind);
 /* Takes a mapping of single pages away; other CPUs must not have used it, or flush themselves. */
 void paging_unmap(uint64_t va, uint64_t size);
 
-/* Maps size bytes at pa somewhere, for good, and returns the pointer to pa. NULL: no memory. */
+/* Maps size bytes at pa somewhere, for good, and returns the pointer to pa. NULL: no memory, or
+ * they reach beyond the format's limit, which may be as a firmware's table says. */
 void *paging_window(hpa_t pa, uint64_t size, enum paging_kind kind);
 
 /* Memory for a stack of size bytes (a multiple of the page size) with unmapped pages around it.

@@ -54,23 +54,24 @@ int ram_init(uint64_t lowest)
 	return 0;
 }
 
+const struct ranges *ram_ranges(void)
+{
+	return &ram;
+}
+
 uint64_t ram_total(void)
 {
 	return ranges_total(&ram);
 }
 
-static bool is_direct(uint64_t pa, uint64_t size)
+bool ram_is_ours(uint64_t pa, uint64_t size)
 {
-	for (unsigned i = 0; i < ram.count; i++)
-		if (pa >= ram.r[i].base && size <= ram.r[i].end - ram.r[i].base &&
-		    pa - ram.r[i].base <= ram.r[i].end - ram.r[i].base - size)
-			return true;
-	return false;
+	return ranges_intersect(&ram, pa, pa + size);
 }
 
 const void *board_reach(uint64_t pa, uint64_t size)
 {
-	if (is_direct(pa, size))
+	if (ranges_contain(&ram, pa, pa + size))
 		return (const void *)(uintptr_t)(pa + paging_layout.direct_base);
 	return paging_window(hpa_of(pa), size, PAGING_RO);
 }

@@ -68,6 +68,22 @@ uint64_t ranges_take(struct ranges *l, uint64_t size, uint64_t align, uint64_t l
 	return 0;
 }
 
+bool ranges_contain(const struct ranges *l, uint64_t base, uint64_t end)
+{
+	for (unsigned i = 0; i < l->count; i++)
+		if (base >= l->r[i].base && base <= end && end <= l->r[i].end)
+			return true;
+	return false;
+}
+
+bool ranges_intersect(const struct ranges *l, uint64_t base, uint64_t end)
+{
+	for (unsigned i = 0; i < l->count; i++)
+		if (base < l->r[i].end && l->r[i].base < end)
+			return true;
+	return false;
+}
+
 uint64_t ranges_total(const struct ranges *l)
 {
 	uint64_t total = 0;

@@ -28,6 +28,12 @@ void ranges_remove(struct ranges *l, uint64_t base, uint64_t end);
  * Returns the address, or 0 if there is no room. */
 uint64_t ranges_take(struct ranges *l, uint64_t size, uint64_t align, uint64_t limit);
 
+/* All of [base, end) is in one of the ranges; false if it ends before it begins. */
+bool ranges_contain(const struct ranges *l, uint64_t base, uint64_t end);
+
+/* Some of [base, end), which is not empty, is in one of them. */
+bool ranges_intersect(const struct ranges *l, uint64_t base, uint64_t end);
+
 uint64_t ranges_total(const struct ranges *l);
 
 #endif

@@ -35,7 +35,7 @@ struct serial_port {
 	uint16_t io;            /* x86: port */
 	volatile uint8_t *regs; /* mapped; register n is at n << shift, width bytes wide */
 	uint8_t shift, width;
-	uint32_t clock_hz; /* 0: the rate is as firmware left it */
+	uint32_t clock_hz; /* 0, or too slow for the rate: that is as firmware left it */
 	unsigned irq;      /* as the architecture numbers them */
 	unsigned fifo;     /* bytes that it takes at once */
 

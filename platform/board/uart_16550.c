@@ -36,10 +36,13 @@ static bool is_there(const struct serial_port *p)
 	return uart_16550_read(p, UART_SCR) == 0xa5;
 }
 
+/* By a clock that cannot make the rate, firmware's divisor stays: 0 is none (8.3). */
 static void set_rate(const struct serial_port *p)
 {
-	uint32_t divisor = (p->clock_hz + 8 * BAUD) / (16 * BAUD);
+	uint64_t divisor = (p->clock_hz + UINT64_C(8) * BAUD) / (16 * BAUD);
 
+	if (!divisor || divisor > 0xffff)
+		return;
 	uart_16550_write(p, UART_LCR, LCR_DLAB | LCR_8N1);
 	uart_16550_write(p, UART_DATA, (uint8_t)divisor);
 	uart_16550_write(p, UART_IER, (uint8_t)(divisor >> 8));
@@ -50,8 +53,7 @@ static bool open_port(struct serial_port *p)
 	if (!p->known && !is_there(p))
 		return false;
 	uart_16550_write(p, UART_IER, 0);
-	if (p->clock_hz)
-		set_rate(p);
+	set_rate(p);
 	uart_16550_write(p, UART_LCR, LCR_8N1);
 	uart_16550_write(p, UART_FCR, FCR_SETUP);
 	uart_16550_write(p, UART_MCR, MCR_ON);

@@ -9,14 +9,16 @@
 
 struct linux_guest {
 	enum hc_isa isa;
-	const char *isa_name; /* for messages */
 	machine_create_fn create;
 	unsigned max_cpus;
 	const char *console; /* the kernel's command line if nobody gives one */
 	uint64_t exit_at;    /* where the exit device is if one is asked for; 0: at the port */
 };
 
-/* By the file's contents: an arm64 Image, or else whatever a PC makes of it. */
+/* Of arm64 Images: on hosts of both kinds. */
+extern const struct linux_guest linux_guest_virt;
+
+/* By the file's contents: an arm64 Image, or else whatever the host's own machine makes of it. */
 const struct linux_guest *linux_guest_of(const void *kernel, uint64_t size);
 
 #endif

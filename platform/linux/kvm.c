@@ -118,18 +118,18 @@ void kvm_vm_destroy(struct hc_vm *vm)
 	hc_vm_set_part(vm, &kvm_backend, NULL);
 }
 
-static int map_run(struct kvm_vcpu *kv)
+static int map_run(int vcpu_fd, struct kvm_run **run, size_t *run_size)
 {
 	int size = kvm_ioctl_value(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 
-	if (size < (int)sizeof(*kv->run))
+	if (size < (int)sizeof(**run))
 		return -EPROTO;
-	void *p = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, kv->fd, 0);
+	void *p = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu_fd, 0);
 
 	if (p == MAP_FAILED)
 		return -errno;
-	kv->run = p;
-	kv->run_size = (size_t)size;
+	*run = p;
+	*run_size = (size_t)size;
 	return 0;
 }
 
@@ -138,7 +138,7 @@ static int open_vcpu(struct kvm_vcpu *kv, struct hc_vcpu *vcpu)
 	kv->fd = kvm_ioctl_value(kvm_vm_of(vcpu->vm)->fd, KVM_CREATE_VCPU, vcpu->id);
 	if (kv->fd < 0)
 		return kv->fd;
-	int rc = map_run(kv);
+	int rc = map_run(kv->fd, &kv->run, &kv->run_size);
 
 	if (rc)
 		close(kv->fd);
@@ -261,12 +261,12 @@ void kvm_refuse(struct kvm_vcpu *kv, const char *what, int err)
 	hc_snprintf(kv->failure, sizeof(kv->failure), "%s: %s", what, strerror(-err));
 }
 
-void kvm_attach(struct kvm_vcpu *kv)
+void kvm_load(struct hc_vcpu *vcpu)
 {
-	linux_cpu_set_exit_flag(&kv->run->immediate_exit);
+	linux_cpu_set_exit_flag(&kvm_vcpu_of(vcpu)->run->immediate_exit);
 }
 
-void kvm_detach(void)
+void kvm_put(struct hc_vcpu *vcpu)
 {
 	linux_cpu_set_exit_flag(NULL);
 }
@@ -277,9 +277,9 @@ static void set_immediate_exit(struct kvm_vcpu *kv, uint8_t value)
 	__atomic_store_n(&kv->run->immediate_exit, value, __ATOMIC_SEQ_CST);
 }
 
-static int run_once(struct kvm_vcpu *kv)
+static int run_once(int vcpu_fd)
 {
-	return ioctl(kv->fd, KVM_RUN, 0) < 0 ? -errno : 0;
+	return ioctl(vcpu_fd, KVM_RUN, 0) < 0 ? -errno : 0;
 }
 
 /* The flag is taken back only together with an exit that makes the core look at everything: a
@@ -290,7 +290,7 @@ int kvm_enter(struct hc_vcpu *vcpu)
 
 	if (atomic_load_explicit(&vcpu->cpu->attention, memory_order_relaxed))
 		set_immediate_exit(kv, 1);
-	int rc = run_once(kv);
+	int rc = run_once(kv->fd);
 
 	if (rc == -EINTR || rc == -EAGAIN) {
 		set_immediate_exit(kv, 0);
@@ -306,7 +306,7 @@ int kvm_finish(struct hc_vcpu *vcpu)
 	struct kvm_vcpu *kv = kvm_vcpu_of(vcpu);
 
 	set_immediate_exit(kv, 1);
-	int rc = run_once(kv);
+	int rc = run_once(kv->fd);
 
 	set_immediate_exit(kv, 0);
 	return rc;
@@ -350,7 +350,9 @@ void kvm_bus_exit(struct kvm_vcpu *kv, struct hc_exit *exit)
 	exit->reason = HC_EXIT_BUS;
 	kv->value = 0;
 	kv->pending = KVM_PENDING_BUS;
+	kv->is_missed = false;
 	exit->u.bus.value = &kv->value;
+	exit->u.bus.is_missed = &kv->is_missed;
 	if (kv->run->exit_reason == KVM_EXIT_IO)
 		io_exit(kv, &exit->u.bus);
 	else
@@ -403,4 +405,73 @@ void kvm_settle_bus(struct hc_vcpu *vcpu)
 		kvm_bus_exit(kv, &exit);
 		(void)vcpu->handlers[HC_EXIT_BUS](vcpu, &exit);
 	}
+}
+
+/* --- The guest of a probe --- */
+
+#define TEST_TRIES 64 /* of entries that signals interrupt */
+
+int kvm_test_make(struct kvm_test_guest *g, unsigned long type)
+{
+	*g = (struct kvm_test_guest){ .vcpu = -1 };
+	g->vm = kvm_ioctl_value(kvm_fd, KVM_CREATE_VM, type);
+	if (g->vm < 0)
+		return g->vm;
+	g->page = hc_platform_alloc_pages(0);
+	return g->page ? 0 : -ENOMEM;
+}
+
+int kvm_test_add_vcpu(struct kvm_test_guest *g, gpa_t gpa)
+{
+	struct kvm_userspace_memory_region region = { .guest_phys_addr = gpa.v,
+		                                      .memory_size = HC_PAGE_SIZE,
+		                                      .userspace_addr = (uintptr_t)g->page };
+	int rc = kvm_ioctl(g->vm, KVM_SET_USER_MEMORY_REGION, &region);
+
+	if (rc)
+		return rc;
+	g->vcpu = kvm_ioctl_value(g->vm, KVM_CREATE_VCPU, 0);
+	return g->vcpu < 0 ? g->vcpu : map_run(g->vcpu, &g->run, &g->run_size);
+}
+
+int kvm_test_run(const struct kvm_test_guest *g)
+{
+	int rc = -EINTR;
+
+	for (unsigned i = 0; i < TEST_TRIES && (rc == -EINTR || rc == -EAGAIN); i++)
+		rc = run_once(g->vcpu);
+	return rc;
+}
+
+void kvm_test_free(struct kvm_test_guest *g)
+{
+	if (g->run)
+		munmap(g->run, g->run_size);
+	if (g->vcpu >= 0)
+		close(g->vcpu);
+	if (g->vm >= 0)
+		close(g->vm);
+	if (g->page)
+		hc_platform_free_pages(g->page, 0);
+}
+
+/* --- Of the table, what there is little to do for --- */
+
+int kvm_cpu_enable(struct hc_cpu *cpu)
+{
+	return 0;
+}
+
+void kvm_cpu_disable(struct hc_cpu *cpu)
+{
+}
+
+/* KVM follows the process's own tables. */
+void kvm_invalidate(struct hc_vm *vm, gpa_t gpa, uint64_t size)
+{
+}
+
+void kvm_explain(struct hc_vcpu *vcpu, const struct hc_exit *exit, char *buf, size_t size)
+{
+	hc_snprintf(buf, size, "%s", kvm_vcpu_of(vcpu)->failure);
 }

@@ -11,15 +11,41 @@
 #define PSCI_SYSTEM_OFF   0x84000008u
 #define PSCI_SYSTEM_RESET 0x84000009u
 
-#define ISS_WNR (1u << 6)
-
 /* --- What the next KVM_RUN finishes --- */
+
+/* Nothing answered: the guest gets an external abort, whose address KVM still has, in place of the
+ * access. Kernels before 6.13 would finish the access nevertheless if this is still its exit. */
+static void abort_bus(struct kvm_vcpu *kv)
+{
+	struct kvm_vcpu_events e = { .exception.ext_dabt_pending = 1 };
+	int rc = kvm_ioctl(kv->fd, KVM_SET_VCPU_EVENTS, &e);
+
+	if (rc)
+		kvm_refuse(kv, "KVM_SET_VCPU_EVENTS", rc);
+	kv->run->exit_reason = KVM_EXIT_UNKNOWN;
+	kv->pending = KVM_PENDING_NONE;
+}
+
+/* The abort is in the registers only when KVM_RUN has been entered. */
+static void settle_abort(struct hc_vcpu *vcpu)
+{
+	abort_bus(kvm_vcpu_of(vcpu));
+	int rc = kvm_finish(vcpu);
+
+	if (rc != -EINTR)
+		kvm_refuse(kvm_vcpu_of(vcpu), "KVM_RUN", rc);
+}
 
 static void settle(struct hc_vcpu *vcpu)
 {
-	if (kvm_vcpu_of(vcpu)->pending != KVM_PENDING_BUS)
+	const struct kvm_vcpu *kv = kvm_vcpu_of(vcpu);
+
+	if (kv->pending != KVM_PENDING_BUS)
 		return;
-	kvm_settle_bus(vcpu);
+	if (kv->is_missed)
+		settle_abort(vcpu);
+	else
+		kvm_settle_bus(vcpu);
 	kvm_a64_of(vcpu)->core_known = false;
 }
 
@@ -30,7 +56,9 @@ static void hand_back(struct hc_vcpu *vcpu)
 
 	if (kv->pending == KVM_PENDING_BUS && vcpu->dirty & ~KVM_A64_NEUTRAL)
 		settle(vcpu);
-	if (kv->pending == KVM_PENDING_BUS)
+	if (kv->pending == KVM_PENDING_BUS && kv->is_missed)
+		abort_bus(kv);
+	else if (kv->pending == KVM_PENDING_BUS)
 		kvm_bus_return(kv);
 }
 
@@ -89,7 +117,7 @@ static void take_levels(struct hc_vcpu *vcpu)
 
 /* --- Exits --- */
 
-/* Most exits need no registers: each would be a system call. */
+/* Most exits need no registers, not even PC: each would be a system call. */
 static void need_core(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
 	hc_vcpu_need(vcpu, A64_G_CORE);
@@ -115,18 +143,17 @@ static void decode_undescribed(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	exit->reason = HC_EXIT_STAGE2;
 	memset(&exit->u.stage2, 0, sizeof(exit->u.stage2));
 	exit->u.stage2.gpa = gpa_of(run->arm_nisv.fault_ipa);
-	exit->u.stage2.access = run->arm_nisv.esr_iss & ISS_WNR ? HC_ACCESS_WRITE : HC_ACCESS_READ;
+	exit->u.stage2.access =
+		run->arm_nisv.esr_iss & A64_ISS_WNR ? HC_ACCESS_WRITE : HC_ACCESS_READ;
 }
 
-/* PC is behind the instruction, also of an SMC, which KVM has taken care of. In the headers of
- * older kernels the flags have the name of something else. */
+/* PC is behind the instruction, also of an SMC, which KVM has taken care of. */
 static void decode_call(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
 	need_core(vcpu, exit);
 	exit->reason = HC_EXIT_HYPERCALL;
 	exit->pc = exit->next_pc - 4;
 	exit->u.call.immediate = 0;
-	exit->u.call.is_smc = kvm_vcpu_of(vcpu)->run->hypercall.longmode & KVM_A64_HYPERCALL_SMC;
 }
 
 static void decode_raw(struct hc_vcpu *vcpu, struct hc_exit *exit)
@@ -195,8 +222,6 @@ static void decode(struct hc_vcpu *vcpu, struct hc_exit *exit)
 		decoders[code](vcpu, exit);
 	else
 		decode_raw(vcpu, exit);
-	if (!exit->pc)
-		exit->pc = exit->next_pc = kvm_a64_pc(vcpu);
 }
 
 /* --- Entry --- */
@@ -242,8 +267,7 @@ static void refuse(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	kvm_vcpu_of(vcpu)->is_refused = false;
 	exit->reason = HC_EXIT_ENTRY_FAILED;
 	exit->u.raw.code = exit->u.raw.info1 = exit->u.raw.info2 = 0;
-	hc_vcpu_need(vcpu, A64_G_CORE);
-	exit->pc = exit->next_pc = a64_state_of(vcpu)->pc;
+	need_core(vcpu, exit);
 }
 
 /* Also after a KVM_RUN that was interrupted: a timer may have been what did it. */
@@ -281,25 +305,11 @@ static void run(struct hc_vcpu *vcpu, struct hc_exit *exit)
 
 /* --- The rest of the table --- */
 
-static int cpu_enable(struct hc_cpu *cpu)
-{
-	return 0;
-}
-
-static void cpu_disable(struct hc_cpu *cpu)
-{
-}
-
 /* Something else may have stood in for the timers meanwhile. */
 static void load(struct hc_vcpu *vcpu)
 {
 	kvm_a64_of(vcpu)->levels_known = false;
-	kvm_attach(kvm_vcpu_of(vcpu));
-}
-
-static void put(struct hc_vcpu *vcpu)
-{
-	kvm_detach();
+	kvm_load(vcpu);
 }
 
 static void get_state(struct hc_vcpu *vcpu, uint32_t groups)
@@ -315,31 +325,15 @@ static void set_state(struct hc_vcpu *vcpu, uint32_t groups)
 	kvm_a64_store(vcpu, groups);
 }
 
-/* KVM follows the process's own tables. */
-static void invalidate(struct hc_vm *vm, gpa_t gpa, uint64_t size)
-{
-}
-
-static void explain(struct hc_vcpu *vcpu, const struct hc_exit *exit, char *buf, size_t size)
-{
-	hc_snprintf(buf, size, "%s", kvm_vcpu_of(vcpu)->failure);
-}
-
 const struct hc_backend_ops kvm_backend = {
-	.name = "kvm",
+	KVM_COMMON_OPS,
 	.isa = HC_ISA_AARCH64,
 	.probe = kvm_a64_probe,
-	.cpu_enable = cpu_enable,
-	.cpu_disable = cpu_disable,
 	.vm_create = kvm_a64_vm_create,
-	.vm_destroy = kvm_vm_destroy,
 	.vcpu_create = kvm_a64_vcpu_create,
-	.vcpu_destroy = kvm_vcpu_destroy,
 	.load = load,
-	.put = put,
+	.put = kvm_put,
 	.run = run,
 	.get_state = get_state,
 	.set_state = set_state,
-	.invalidate = invalidate,
-	.explain = explain,
 };

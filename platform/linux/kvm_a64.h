@@ -63,9 +63,6 @@ int kvm_a64_set_reg(int vcpu_fd, uint64_t id, const void *value);
 void kvm_a64_fetch(struct hc_vcpu *vcpu, uint32_t groups);
 void kvm_a64_store(struct hc_vcpu *vcpu, uint32_t groups);
 
-/* The PC alone, where the rest is not asked for. */
-uint64_t kvm_a64_pc(struct hc_vcpu *vcpu);
-
 /* --- kvm_a64_hw.c: what only the machine itself can say --- */
 
 /* DCZID_EL0. */
@@ -90,7 +87,5 @@ struct kvm_a64_counter_offset {
 };
 
 #define KVM_A64_SET_COUNTER_OFFSET _IOW(KVMIO, 0xb5, struct kvm_a64_counter_offset)
-
-#define KVM_A64_HYPERCALL_SMC 1u /* KVM_HYPERCALL_EXIT_SMC */
 
 #endif

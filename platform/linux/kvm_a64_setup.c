@@ -3,14 +3,12 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 /* after the above */
+#include "arch/aarch64/gic/gic.h"
 #include "core/log.h"
 #include "platform/linux/kvm_a64.h"
 
 #define GIC_PRIORITY_BITS 5 /* of a GICv2's virtual CPU interface (IHI 0048 5.3.4) */
-#define MAX_VCPUS         8 /* that a GICv2 can interrupt */
 #define ENOUGH_BITS       40
 
 static const struct kvm_extension needed[] = {
@@ -20,6 +18,7 @@ static const struct kvm_extension needed[] = {
 	{ KVM_CAP_ARM_PSCI_0_2, 0, "ARM_PSCI_0_2" },
 	{ KVM_CAP_ARM_USER_IRQ, 0, "ARM_USER_IRQ" },
 	{ KVM_CAP_VCPU_EVENTS, 0, "VCPU_EVENTS" },
+	{ KVM_CAP_ARM_INJECT_EXT_DABT, 0, "ARM_INJECT_EXT_DABT" },
 	{ KVM_CAP_IMMEDIATE_EXIT, 0, "IMMEDIATE_EXIT" },
 };
 
@@ -180,7 +179,6 @@ uint64_t a64_host_id(uint32_t number)
 #define CODE_AT   UINT64_C(0x40000000)
 #define DEVICE_AT UINT64_C(0x09000000) /* nothing is there: the store ends the guest */
 #define RESULT    0x1254
-#define TRIES     64 /* of entries that signals interrupt */
 
 /* With the MMU off. */
 static const uint32_t guest_code[] = {
@@ -198,14 +196,7 @@ static const uint32_t guest_code[] = {
 	0xf90000c4, /*    str x4, [x6] */
 };
 
-struct test_guest {
-	int vm, vcpu;
-	struct kvm_run *run;
-	size_t run_size;
-	void *page;
-};
-
-static int set_start(const struct test_guest *g)
+static int set_start(const struct kvm_test_guest *g)
 {
 	const uint64_t pc = CODE_AT, scratch = CODE_AT + 0x800, device = DEVICE_AT;
 	int rc = kvm_a64_set_reg(g->vcpu, KVM_A64_CORE(U64, regs.pc), &pc);
@@ -217,59 +208,25 @@ static int set_start(const struct test_guest *g)
 	return rc;
 }
 
-static int make_vcpu(struct test_guest *g)
+static int make_guest(struct kvm_test_guest *g)
 {
-	int size = kvm_ioctl_value(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	int rc = kvm_test_make(g, vm_type());
 
-	g->vcpu = kvm_ioctl_value(g->vm, KVM_CREATE_VCPU, 0);
-	if (g->vcpu < 0 || size < (int)sizeof(*g->run))
-		return -ENOMEM;
-	g->run_size = (size_t)size;
-	g->run = mmap(NULL, g->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, g->vcpu, 0);
-	if (g->run == MAP_FAILED)
-		return -ENOMEM;
-	int rc = init_vcpu(g->vm, g->vcpu, false);
-
+	if (rc)
+		return rc;
+	memcpy(g->page, guest_code, sizeof(guest_code));
+	rc = kvm_test_add_vcpu(g, gpa_of(CODE_AT));
+	if (!rc)
+		rc = init_vcpu(g->vm, g->vcpu, false);
 	return rc ? rc : set_start(g);
 }
 
-static int make_guest(struct test_guest *g)
-{
-	struct kvm_userspace_memory_region region = { .guest_phys_addr = CODE_AT,
-		                                      .memory_size = HC_PAGE_SIZE };
-
-	g->vm = kvm_ioctl_value(kvm_fd, KVM_CREATE_VM, vm_type());
-	g->page = hc_platform_alloc_pages(0);
-	if (g->vm < 0 || !g->page)
-		return -ENOMEM;
-	memcpy(g->page, guest_code, sizeof(guest_code));
-	region.userspace_addr = (uintptr_t)g->page;
-	int rc = kvm_ioctl(g->vm, KVM_SET_USER_MEMORY_REGION, &region);
-
-	return rc ? rc : make_vcpu(g);
-}
-
-static void free_guest(struct test_guest *g)
-{
-	if (g->run && g->run != MAP_FAILED)
-		munmap(g->run, g->run_size);
-	if (g->vcpu >= 0)
-		close(g->vcpu);
-	if (g->vm >= 0)
-		close(g->vm);
-	if (g->page)
-		hc_platform_free_pages(g->page, 0);
-}
-
-static int run_guest(const struct test_guest *g, const char **why)
+static int run_guest(const struct kvm_test_guest *g, const char **why)
 {
 	uint64_t value = 0;
-	int rc = -EINTR;
 
-	for (unsigned i = 0; i < TRIES && (rc == -EINTR || rc == -EAGAIN); i++)
-		rc = kvm_ioctl_value(g->vcpu, KVM_RUN, 0);
 	*why = "KVM does not run a test guest";
-	if (rc)
+	if (kvm_test_run(g))
 		return -EOPNOTSUPP;
 	*why = "KVM left a test guest for an unexpected reason";
 	if (g->run->exit_reason != KVM_EXIT_MMIO || !g->run->mmio.is_write ||
@@ -284,7 +241,7 @@ static bool own_firmware;
 
 static int test_guest(const char **why)
 {
-	struct test_guest g = { .vm = -1, .vcpu = -1 };
+	struct kvm_test_guest g;
 
 	*why = "KVM cannot make a test guest";
 	int rc = make_guest(&g);
@@ -294,7 +251,7 @@ static int test_guest(const char **why)
 	own_firmware = !rc && !set_filter(g.vm, KVM_HAS_DEVICE_ATTR, NULL);
 	if (!rc)
 		rc = run_guest(&g, why);
-	free_guest(&g);
+	kvm_test_free(&g);
 	return rc ? -EOPNOTSUPP : 0;
 }
 
@@ -324,7 +281,7 @@ static void probe_once(void)
 		return;
 	int max = kvm_ioctl_value(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
 
-	found.max_vcpus = max > 0 && max < MAX_VCPUS ? (unsigned)max : MAX_VCPUS;
+	found.max_vcpus = max > 0 && max < GIC_V2_MAX_VCPUS ? (unsigned)max : GIC_V2_MAX_VCPUS;
 	found.gpa_bits = gpa_bits();
 	found.gic_version = 2;
 	found.gic_list_registers = A64_LIST_REGISTERS;

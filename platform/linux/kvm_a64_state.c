@@ -60,14 +60,6 @@ static uint64_t x_id(unsigned n)
 	return KVM_A64_CORE(U64, regs.regs[0]) + 2 * (uint64_t)n;
 }
 
-uint64_t kvm_a64_pc(struct hc_vcpu *vcpu)
-{
-	uint64_t pc = 0;
-
-	get(vcpu, KVM_A64_CORE(U64, regs.pc), &pc);
-	return pc;
-}
-
 static void get_core(struct hc_vcpu *vcpu, struct a64_state *st)
 {
 	struct kvm_a64_vcpu *ka = kvm_a64_of(vcpu);

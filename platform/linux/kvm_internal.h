@@ -38,6 +38,7 @@ struct kvm_vcpu {
 	enum kvm_pending pending;
 	unsigned element; /* of a string instruction's exit */
 	uint64_t value;   /* of the access: struct hc_exit_bus.value */
+	bool is_missed;   /* the same */
 	bool stashed;     /* run holds an exit that came while an access was finished */
 
 	bool is_refused; /* KVM did not take a part of the state; failure says which */
@@ -97,10 +98,6 @@ void kvm_forget_tables(struct hc_vcpu *vcpu);
 /* Notes for explain() why the vCPU cannot be entered. */
 void kvm_refuse(struct kvm_vcpu *kv, const char *what, int err);
 
-/* The calling thread's signals reach kv, or do not. */
-void kvm_attach(struct kvm_vcpu *kv);
-void kvm_detach(void);
-
 /* KVM_RUN. 0 or a negative errno; -EINTR: there was a kick. */
 int kvm_enter(struct hc_vcpu *vcpu);
 
@@ -116,5 +113,42 @@ bool kvm_bus_next(struct kvm_vcpu *kv);
 
 /* Finishes a pending access, and those that the instruction goes on with: devices are called. */
 void kvm_settle_bus(struct hc_vcpu *vcpu);
+
+/* --- kvm.c: a guest of one page and one vCPU that probe() runs --- */
+
+struct kvm_test_guest {
+	int vm, vcpu;  /* files, negative: not there */
+	uint8_t *page; /* zeros at first */
+	struct kvm_run *run;
+	size_t run_size;
+};
+
+/* The VM, of KVM_CREATE_VM's type, and its page, which is not the guest's yet. Of this and the next
+ * a negative errno on failure, after which kvm_test_free() is to be called as well. */
+int kvm_test_make(struct kvm_test_guest *g, unsigned long type);
+
+/* Page and vCPU, which the caller sets up then. */
+int kvm_test_add_vcpu(struct kvm_test_guest *g, gpa_t gpa);
+
+/* KVM_RUN, some more times if signals interrupt it. */
+int kvm_test_run(const struct kvm_test_guest *g);
+
+void kvm_test_free(struct kvm_test_guest *g);
+
+/* --- The backend's functions that are the same, too --- */
+
+/* The calling thread's signals reach the vCPU, or do not. */
+void kvm_load(struct hc_vcpu *vcpu);
+void kvm_put(struct hc_vcpu *vcpu);
+int kvm_cpu_enable(struct hc_cpu *cpu);
+void kvm_cpu_disable(struct hc_cpu *cpu);
+void kvm_invalidate(struct hc_vm *vm, gpa_t gpa, uint64_t size);
+void kvm_explain(struct hc_vcpu *vcpu, const struct hc_exit *exit, char *buf, size_t size);
+
+/* Those of a struct hc_backend_ops. Architectures have more to do in load() or put(). */
+#define KVM_COMMON_OPS                                                                             \
+	.name = "kvm", .cpu_enable = kvm_cpu_enable, .cpu_disable = kvm_cpu_disable,               \
+	.vm_destroy = kvm_vm_destroy, .vcpu_destroy = kvm_vcpu_destroy,                            \
+	.invalidate = kvm_invalidate, .explain = kvm_explain
 
 #endif

@@ -326,23 +326,9 @@ static int vcpu_create(struct hc_vcpu *vcpu)
 	return kvm_vcpu_create(vcpu, sizeof(struct kvm_x86_vcpu));
 }
 
-static int cpu_enable(struct hc_cpu *cpu)
-{
-	return 0;
-}
-
-static void cpu_disable(struct hc_cpu *cpu)
-{
-}
-
-static void load(struct hc_vcpu *vcpu)
-{
-	kvm_attach(kvm_vcpu_of(vcpu));
-}
-
 static void put(struct hc_vcpu *vcpu)
 {
-	kvm_detach();
+	kvm_put(vcpu);
 	kvm_x86_take_nmi_back(vcpu);
 }
 
@@ -362,34 +348,18 @@ static void set_state(struct hc_vcpu *vcpu, uint32_t groups)
 	kvm_x86_store(vcpu, groups);
 }
 
-/* KVM follows the process's own tables. */
-static void invalidate(struct hc_vm *vm, gpa_t gpa, uint64_t size)
-{
-}
-
-static void explain(struct hc_vcpu *vcpu, const struct hc_exit *exit, char *buf, size_t size)
-{
-	hc_snprintf(buf, size, "%s", kvm_vcpu_of(vcpu)->failure);
-}
-
 const struct hc_backend_ops kvm_backend = {
-	.name = "kvm",
+	KVM_COMMON_OPS,
 	.isa = HC_ISA_X86_64,
 	.cpuid = kvm_x86_cpuid,
 	.probe = kvm_x86_probe,
-	.cpu_enable = cpu_enable,
-	.cpu_disable = cpu_disable,
 	.vm_create = vm_create,
-	.vm_destroy = kvm_vm_destroy,
 	.vcpu_create = vcpu_create,
-	.vcpu_destroy = kvm_vcpu_destroy,
-	.load = load,
+	.load = kvm_load,
 	.put = put,
 	.run = run,
 	.get_state = get_state,
 	.set_state = set_state,
 	.inject = kvm_x86_inject,
 	.request_window = kvm_x86_request_window,
-	.invalidate = invalidate,
-	.explain = explain,
 };

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 /* after the above */
 #include "arch/x86_64/cpuid.h"
@@ -178,14 +177,7 @@ int kvm_x86_prepare(int vm_fd)
 
 /* --- The test guest --- */
 
-struct test_guest {
-	int vm, vcpu;
-	uint8_t *page;
-	struct kvm_run *run;
-	size_t run_size;
-};
-
-static int start(const struct test_guest *g)
+static int start(const struct kvm_test_guest *g)
 {
 	struct kvm_regs regs = { .rip = X86_SELFTEST_RIP, .rflags = X86_FLAG_1 };
 	struct kvm_sregs sregs;
@@ -197,50 +189,25 @@ static int start(const struct test_guest *g)
 	return rc ? rc : kvm_ioctl(g->vcpu, KVM_SET_REGS, &regs);
 }
 
-static int make_guest(struct test_guest *g)
+static int make_guest(struct kvm_test_guest *g)
 {
-	struct kvm_userspace_memory_region region = { .memory_size = HC_PAGE_SIZE };
-	int size = kvm_ioctl_value(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	int rc = kvm_test_make(g, 0);
 
-	g->vm = kvm_ioctl_value(kvm_fd, KVM_CREATE_VM, 0);
-	g->page = hc_platform_alloc_pages(0);
-	if (g->vm < 0 || !g->page || size < (int)sizeof(*g->run))
-		return -ENOMEM;
-	int rc = kvm_x86_prepare(g->vm);
-
-	region.userspace_addr = (uintptr_t)g->page;
-	x86_selftest_write(g->page, false);
 	if (!rc)
-		rc = kvm_ioctl(g->vm, KVM_SET_USER_MEMORY_REGION, &region);
-	g->vcpu = rc ? rc : kvm_ioctl_value(g->vm, KVM_CREATE_VCPU, 0);
-	if (g->vcpu < 0)
-		return g->vcpu;
-	g->run_size = (size_t)size;
-	g->run = mmap(NULL, g->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, g->vcpu, 0);
-	return g->run == MAP_FAILED ? -ENOMEM : start(g);
+		rc = kvm_x86_prepare(g->vm);
+	if (rc)
+		return rc;
+	x86_selftest_write(g->page, false);
+	rc = kvm_test_add_vcpu(g, gpa_of(0));
+	return rc ? rc : start(g);
 }
 
-static void free_guest(struct test_guest *g)
-{
-	if (g->run && g->run != MAP_FAILED)
-		munmap(g->run, g->run_size);
-	if (g->vcpu >= 0)
-		close(g->vcpu);
-	if (g->vm >= 0)
-		close(g->vm);
-	if (g->page)
-		hc_platform_free_pages(g->page, 0);
-}
-
-static int run_guest(const struct test_guest *g, const char **why)
+static int run_guest(const struct kvm_test_guest *g, const char **why)
 {
 	struct kvm_regs regs = { 0 };
-	int rc = -EINTR;
 
-	for (unsigned i = 0; i < X86_SELFTEST_TRIES && (rc == -EINTR || rc == -EAGAIN); i++)
-		rc = kvm_ioctl_value(g->vcpu, KVM_RUN, 0);
 	*why = "KVM does not run a test guest";
-	if (rc || kvm_ioctl(g->vcpu, KVM_GET_REGS, &regs))
+	if (kvm_test_run(g) || kvm_ioctl(g->vcpu, KVM_GET_REGS, &regs))
 		return -EOPNOTSUPP;
 	*why = "KVM left a test guest for an unexpected reason";
 	if (g->run->exit_reason != KVM_EXIT_HLT)
@@ -251,14 +218,14 @@ static int run_guest(const struct test_guest *g, const char **why)
 
 static int test_guest(const char **why)
 {
-	struct test_guest g = { .vm = -1, .vcpu = -1 };
+	struct kvm_test_guest g;
 
 	*why = "KVM cannot make a test guest";
 	int rc = make_guest(&g);
 
 	if (!rc)
 		rc = run_guest(&g, why);
-	free_guest(&g);
+	kvm_test_free(&g);
 	return rc ? -EOPNOTSUPP : 0;
 }
 

@@ -20,7 +20,4 @@ extern const struct linux_measure_program linux_measure_program;
 
 extern const uint8_t linux_measure_guest[], linux_measure_fault[], linux_measure_end[];
 
-/* x86: instructions of a round: 1 + 250 * 5, 8 and the handler's 3. */
-#define LINUX_MEASURE_ROUND 1262
-
 #endif

@@ -8,6 +8,7 @@
 #include <unistd.h>
 /* after the above */
 #include "core/log.h"
+#include "platform/linux/program.h"
 
 struct search {
 	const char *file, *symbol;
@@ -44,25 +45,13 @@ static bool try_folder(struct search *s, const char *folder, const char *below)
 	return true;
 }
 
-/* Where this program is: the folder's path, or "" if that is not known. */
-static void program_folder(char *path, size_t size)
-{
-	ssize_t n = readlink("/proc/self/exe", path, size - 1);
-
-	path[n > 0 ? n : 0] = '\0';
-	char *slash = strrchr(path, '/');
-
-	if (slash)
-		*slash = '\0';
-}
-
 void *linux_module_find(const char *file, const char *symbol, char *why, size_t size)
 {
 	struct search s = { file, symbol, NULL, why, size };
 	const char *folder = getenv("HYPERCORE_MODULES");
 	char program[256];
 
-	program_folder(program, sizeof(program));
+	linux_program_folder(program, sizeof(program));
 	hc_snprintf(why, size, "not there: module %s not found (it needs the package libunicorn2)",
 	            file);
 	if (folder && *folder)

@@ -153,29 +153,38 @@ def arm_too_little_guest_memory():
     check_refused(el2_run("--memory", "16M"), "memory|fit")
 
 
-def tree_with(name, change):
+def tree_with(name, change, *options):
     """The machine's own device tree, changed by a function of its source; compiled."""
     where = directory(name)
     blob, source = where / "virt.dtb", where / "virt.dts"
     subprocess.run([arm.QEMU, "-machine", f"virt,virtualization=on,gic-version=3,dumpdtb={blob}",
-                    "-cpu", "cortex-a57", "-m", "768"], check=True, capture_output=True)
+                    "-cpu", "cortex-a57", "-m", "768", *options], check=True, capture_output=True)
     subprocess.run(["dtc", "-q", "-I", "dtb", "-O", "dts", "-o", source, blob], check=True)
-    source.write_text(change(source.read_text()))
+    text = source.read_text()
+    assert change(text) != text, "the tree has not got what is to be changed"
+    source.write_text(change(text))
     subprocess.run(["dtc", "-q", "-f", "-I", "dts", "-O", "dtb", "-p", "4096", "-o", blob, source], check=True)
     return blob
 
 
-def run_with_tree(name, blob):
+def verdict_with_tree(name, blob, virtualization=True, cpus=1):
     machine = machines.Machine(directory=directory(name), backend="el2", emulator="virt", boot="kernel",
-                               command=["true"], host_memory="768M", extra=("-dtb", str(blob)))
+                               command=["true"], host_memory="768M", virtualization=virtualization,
+                               host_cpus=cpus, extra=("-dtb", str(blob)))
     _, _, expired = run.execute(machines.command_line(machine), machine, timeout=30)
-    verdict = machines.read_verdict(machine.log)
-    assert not expired and verdict.ended and not verdict.ok, "it did not end as one that failed"
+    assert not expired, "it did not end"
+    return machines.read_verdict(machine.log)
+
+
+def run_with_tree(name, blob, virtualization=True):
+    verdict = verdict_with_tree(name, blob, virtualization)
+    # At EL1 there is no log, only the line that says why.
+    assert verdict.ended == virtualization and not verdict.ok, "it did not end as one that failed"
     return "\n".join(verdict.errors)
 
 
-def check_tree_refused(name, change, *words):
-    said = run_with_tree(name, tree_with(name, change))
+def check_tree_refused(name, change, *words, virtualization=True):
+    said = run_with_tree(name, tree_with(name, change), virtualization)
     for word in words:
         assert re.search(word, said), f"{said!r} does not say {word}"
     assert "panic" not in said, said
@@ -193,3 +202,23 @@ def arm_tree_with_a_device_in_memory():
     check_tree_refused("arm_tree_with_a_device_in_memory", lambda text: text.replace(
         "reg = <0x00 0x9010000 0x00 0x1000>", "reg = <0x00 0x48000000 0x00 0x1000>"),
         "/pl031@9010000", "memory")
+
+
+@boot_test
+def arm_tree_of_a_machine_without_el2():
+    """Its timer has three interrupts: none of EL2's, which the tree's reader wants."""
+    check_tree_refused("arm_tree_of_a_machine_without_el2", lambda text: re.sub(
+        r"(interrupts = <0x01 0x0d \w+ 0x01 0x0e \w+ 0x01 0x0b \w+) 0x01 0x0a \w+>", r"\1>", text),
+        "EL1", virtualization=False)
+
+
+@boot_test
+def arm_tree_with_a_spin_table_in_memory():
+    """The CPU of the table is left out; nothing is written to what may be anyone's."""
+    name = "arm_tree_with_a_spin_table_in_memory"
+    blob = tree_with(name, lambda text: re.sub(r"(cpu@1 {[^}]*enable-method = )\"psci\";",
+                                               r'\1"spin-table"; cpu-release-addr = <0x00 0x60000000>;', text),
+                     "-smp", "2")
+    verdict = verdict_with_tree(name, blob, cpus=2)
+    assert verdict.ended and verdict.ok, verdict.errors
+    assert re.search("spin table.*0x60000000", "\n".join(verdict.errors)), verdict.errors

@@ -17,6 +17,11 @@ $b echo "inner: $($b uname -m) with $($b grep -c ^processor /proc/cpuinfo) CPUs"
 $b awk 'BEGIN { for (i = 0; i < 100000; i++) s += 1 / (i + 1); printf "inner: %.9f\\n", s }'
 $b sleep 1
 $b echo "inner: woke up"
+$b mknod /dev/mem c 1 1
+$b devmem 0x0b000000 32
+$b echo "inner: a load from nowhere: $?"
+$b devmem 0x0b000000 32 1
+$b echo "inner: a store to nowhere: $?"
 $b poweroff -f
 """
 
@@ -28,6 +33,7 @@ $b mount -t sysfs sys /sys
 /bin/hypercore caps
 /bin/hypercore run -k /Image -i /initrd -m 256M -c 2 -a "console=ttyAMA0 quiet" </dev/null
 $b echo "outer: status $?"
+$b echo "outer: $($b dmesg | $b grep -c 'cut here') kernel warnings"
 $b poweroff -f
 """
 
@@ -64,7 +70,8 @@ def run_on(name, cpu, gic, cpus):
     out = done.stdout.decode(errors="replace").replace("\r", "")
     (directory(name) / "console.txt").write_text(out)
     for line in ("inner: aarch64 with 2 CPUs", "inner: 12.090146130", "inner: woke up",
-                 "vm guest: guest powered off", "outer: status 0"):
+                 "inner: a load from nowhere: 135", "inner: a store to nowhere: 135",
+                 "vm guest: guest powered off", "outer: status 0", "outer: 0 kernel warnings"):
         assert line in out, f"no {line!r} in: {out[-2000:]}"
     assert "ran a test guest" in out and "M loop instructions/s" in out, out
 

@@ -87,17 +87,23 @@ class Install(unittest.TestCase):
         manual = next(self.prefix.rglob("hypercore.1")).read_text().replace("\\-", "-")
         script = next(pathlib.Path(p) for p in glob.glob(
             f"{self.prefix}/share/bash-completion/completions/hypercore")).read_text()
-        shown = output(self.prefix / "bin/hypercore", "run", "--help")
+        shown = "".join(output(self.prefix / "bin/hypercore", command, "--help")
+                        for command in ("run", "conform"))
         for option in re.findall(r"--[a-z-]+", shown):
             self.assertIn(option, manual)
             self.assertIn(option, script)
+
+    def test_conform_finds_its_parts(self):
+        shown = output(self.prefix / "bin/hypercore", "conform", "--targets")
+        self.assertRegex(shown, r"(?m)^x86_64/emu +yes ")
 
     def test_completion(self):
         script = self.prefix / "share/bash-completion/completions/hypercore"
         path = f"{self.prefix}/bin:{os.environ['PATH']}"
         for line, wanted in (("hypercore ru", "run"), ("hypercore run --ke", "--kernel"),
                              ("hypercore run --backend em", "emu"),
-                             ("hypercore run --serial p", "pty")):
+                             ("hypercore run --serial p", "pty"),
+                             ("hypercore conform --kn", "--known")):
             words = line.split()
             out = output("bash", "-c", f"source {script}; COMP_WORDS=({' '.join(words)}); "
                          f"COMP_CWORD={len(words) - 1}; _hypercore; echo \"${{COMPREPLY[@]}}\"",

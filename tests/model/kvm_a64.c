@@ -21,6 +21,9 @@ enum { FD_KVM = 5000, FD_VM, FD_VCPU };
 #define SYSREG    UINT64_C(0x6030000000130000)
 #define REG_X0    CORE_U64
 #define REG_PC    (CORE_U64 | 0x40)
+#define ESR_EL1   (SYSREG | 0xc290)
+#define FAR_EL1   (SYSREG | 0xc300)
+#define VBAR_EL1  (SYSREG | 0xc600)
 
 struct model_kvm model_kvm;
 
@@ -118,6 +121,7 @@ static int one_reg(struct model_kvm_vcpu *v, struct kvm_one_reg *arg, bool write
 	if (!r)
 		return -ENOENT;
 	if (!write) {
+		v->reads++;
 		memcpy(user, r->bytes, size);
 		return 0;
 	}
@@ -145,11 +149,26 @@ static void move_on(struct model_kvm_vcpu *v)
 	model_kvm_set(index_of(v), REG_PC, model_kvm_get(index_of(v), REG_PC) + 4);
 }
 
+/* From EL1h. The address is the physical one, with the guest's MMU off. */
+static void take_abort(struct model_kvm_vcpu *v)
+{
+	const struct kvm_run *run = v->run;
+
+	if (run->exit_reason == KVM_EXIT_MMIO)
+		fail_msg("an access is aborted and finished");
+	v->mmio_pending = v->abort_pending = false;
+	model_kvm_set(index_of(v), ESR_EL1, 0x96000010);
+	model_kvm_set(index_of(v), FAR_EL1, run->mmio.phys_addr);
+	model_kvm_set(index_of(v), REG_PC, model_kvm_get(index_of(v), VBAR_EL1) + 0x200);
+}
+
 static void finish_mmio(struct model_kvm_vcpu *v)
 {
 	struct kvm_run *run = v->run;
 	uint64_t value = 0;
 
+	if (v->abort_pending)
+		take_abort(v);
 	if (!v->mmio_pending)
 		return;
 	v->mmio_pending = false;
@@ -192,7 +211,6 @@ static int call(struct model_kvm_vcpu *v, uint32_t number)
 	if (is_forwarded(number)) {
 		run->exit_reason = KVM_EXIT_HYPERCALL;
 		run->hypercall.nr = number;
-		run->hypercall.longmode = 0;
 		return 0;
 	}
 	if (number != 0x84000008 && number != 0x84000009)
@@ -269,6 +287,7 @@ static int extension(unsigned long number)
 	case KVM_CAP_ONE_REG:
 	case KVM_CAP_ARM_PSCI_0_2:
 	case KVM_CAP_VCPU_EVENTS:
+	case KVM_CAP_ARM_INJECT_EXT_DABT:
 	case KVM_CAP_IMMEDIATE_EXIT: return 1;
 	case KVM_CAP_ARM_USER_IRQ: return 3;
 	default: return 0;
@@ -392,12 +411,17 @@ static int init_vcpu(struct model_kvm_vcpu *v, const struct kvm_vcpu_init *init)
 	return 0;
 }
 
-/* A syndrome is taken with FEAT_RAS alone. */
+/* A syndrome is taken with FEAT_RAS alone. An external abort is taken at the next KVM_RUN, and is
+ * not among the events that are told. */
 static int set_events(struct model_kvm_vcpu *v, const struct kvm_vcpu_events *e)
 {
 	if (e->exception.serror_has_esr && !model_kvm.has_ras)
 		return -EINVAL;
+	if (e->exception.ext_dabt_pending && !v->mmio_pending)
+		fail_msg("an external abort where there was no access");
+	v->abort_pending |= e->exception.ext_dabt_pending;
 	v->events = *e;
+	v->events.exception.ext_dabt_pending = 0;
 	return 0;
 }
 

@@ -40,11 +40,11 @@ struct model_kvm_reg {
 };
 
 struct model_kvm_vcpu {
-	bool is_made, is_initialised, mmio_pending;
+	bool is_made, is_initialised, mmio_pending, abort_pending;
 	uint32_t features;
 	unsigned rt;
 	struct model_kvm_reg regs[320];
-	unsigned reg_count, writes;         /* of registers by KVM_SET_ONE_REG */
+	unsigned reg_count, reads, writes;  /* of registers by KVM_GET_ONE_REG, KVM_SET_ONE_REG */
 	const struct model_kvm_step *steps; /* then the guest switches the machine off */
 	unsigned count, at, entries;
 	bool irq, fiq;

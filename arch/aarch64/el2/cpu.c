@@ -2,10 +2,6 @@
 /* What a CPU's EL2 registers hold while it runs guests, and between two of them. */
 #include "arch/aarch64/el2/internal.h"
 
-#define ID_AA64MMFR0 A64_SYSREG(3, 0, 0, 7, 0)
-#define ID_AA64MMFR1 A64_SYSREG(3, 0, 0, 7, 1)
-#define ID_AA64PFR0  A64_SYSREG(3, 0, 0, 4, 0)
-
 void el2_set_hcr(struct el2_cpu *c, uint64_t hcr)
 {
 	if (c->hcr == hcr)
@@ -26,15 +22,15 @@ void el2_set_cptr(struct el2_cpu *c, uint64_t cptr)
  * registers say that it sees. */
 static void close_extensions(void)
 {
-	if (hc_bits(a64_host_id(ID_AA64MMFR1), 43, 40))
+	if (a64_host_field(A64_ID_AA64MMFR1, 40)) /* HCX */
 		el2_hw_write(EL2_HCRX_EL2, 0);
-	if (hc_bits(a64_host_id(ID_AA64MMFR0), 59, 56)) { /* FGT */
+	if (a64_host_field(A64_ID_AA64MMFR0, 56)) { /* FGT */
 		el2_hw_write(EL2_HFGRTR_EL2, 0);
 		el2_hw_write(EL2_HFGWTR_EL2, 0);
 		el2_hw_write(EL2_HFGITR_EL2, 0);
 		el2_hw_write(EL2_HDFGRTR_EL2, 0);
 		el2_hw_write(EL2_HDFGWTR_EL2, 0);
-		if (hc_bits(a64_host_id(ID_AA64PFR0), 47, 44)) /* AMU */
+		if (a64_host_field(A64_ID_AA64PFR0, 44)) /* AMU */
 			el2_hw_write(EL2_HAFGRTR_EL2, 0);
 	}
 }

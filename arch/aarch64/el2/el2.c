@@ -16,8 +16,7 @@ static int el2_vm_create(struct hc_vm *vm)
 
 	if (!ev)
 		return hc_error(-ENOMEM, "el2: no memory for VM %s", vm->name);
-	ev->vtcr =
-		vmsav8_vtcr(&vm->s2, el2_caps.parange) | (el2_caps.vmid_bits == 16 ? VTCR_VS : 0);
+	ev->vtcr = el2_vtcr(&vm->s2);
 	ev->root = vmsav8_vttbr(&vm->s2, 0);
 	hc_vm_set_part(vm, &el2_backend, ev);
 	return 0;

@@ -59,7 +59,6 @@ static void decode_smc(struct hc_vcpu *vcpu, uint64_t esr, struct hc_exit *exit)
 {
 	exit->u.word = 0;
 	exit->u.call.immediate = (uint16_t)esr;
-	exit->u.call.is_smc = true;
 }
 
 /* ISS: Op0 21:20, Op2 19:17, Op1 16:14, CRn 13:10, Rt 9:5, CRm 4:1; bit 0: a read. */

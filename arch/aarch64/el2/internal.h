@@ -132,7 +132,8 @@ void el2_timer_set_active(struct el2_vcpu *ev, bool active);
 /* run.c */
 void el2_run(struct hc_vcpu *vcpu, struct hc_exit *exit);
 
-/* tlb.c */
+/* tlb.c. VTCR_EL2 for a stage 2. */
+uint64_t el2_vtcr(const struct s2 *s2);
 void el2_invalidate(struct hc_vm *vm, gpa_t gpa, uint64_t size);
 void el2_written(struct hc_vm *vm, gpa_t gpa, uint64_t size);
 /* Makes vcpu's VM the one that the CPU translates for. */

@@ -7,23 +7,23 @@
 
 struct el2_caps el2_caps;
 
-#define ID_AA64PFR0  A64_SYSREG(3, 0, 0, 4, 0)
-#define ID_AA64DFR0  A64_SYSREG(3, 0, 0, 5, 0)
-#define ID_AA64MMFR0 A64_SYSREG(3, 0, 0, 7, 0)
-#define ID_AA64MMFR1 A64_SYSREG(3, 0, 0, 7, 1)
-
-/* Four bits of an ID register from bit low on. */
-static unsigned field(uint32_t reg, unsigned low)
-{
-	return (unsigned)hc_bits(a64_host_id(reg), low + 3, low);
-}
-
 /* TGran4_2, or where that refers to it TGran4. */
 static bool has_4k_stage2(void)
 {
-	unsigned two = field(ID_AA64MMFR0, 40);
+	unsigned two = a64_host_field(A64_ID_AA64MMFR0, 40);
 
-	return two ? two >= 2 : field(ID_AA64MMFR0, 28) != 0xf;
+	return two ? two >= 2 : a64_host_field(A64_ID_AA64MMFR0, 28) != 0xf;
+}
+
+static uint64_t read_vtr(void)
+{
+	return el2_host.gic_version == 3 ? el2_hw_read(EL2_ICH_VTR_EL2) : el2_gich_vtr();
+}
+
+/* Priorities have at least as many. */
+static unsigned preemption_bits(void)
+{
+	return ICH_VTR_PREBITS(read_vtr()) + 1;
 }
 
 /* 0, or an error with *why a constant. */
@@ -33,7 +33,10 @@ static int usable(const char **why)
 	if (hc_bits(el2_hw_read(EL2_CURRENTEL), 3, 2) != 2)
 		return -ENODEV;
 	*why = "EL2 without 4 KiB pages at stage 2, which are required";
-	return has_4k_stage2() ? 0 : -EOPNOTSUPP;
+	if (!has_4k_stage2())
+		return -EOPNOTSUPP;
+	*why = "the virtual CPU interface has fewer than 32 priorities that preempt";
+	return !el2_host.gic_version || preemption_bits() >= 5 ? 0 : -EOPNOTSUPP;
 }
 
 static uint64_t guest_hcr(const struct el2_caps *caps)
@@ -43,11 +46,11 @@ static uint64_t guest_hcr(const struct el2_caps *caps)
 
 	if (caps->vhe)
 		hcr |= HCR_E2H;
-	if (field(ID_AA64MMFR1, 16)) /* LO */
+	if (a64_host_field(A64_ID_AA64MMFR1, 16)) /* LO */
 		hcr |= HCR_TLOR;
 	if (caps->ras)
 		hcr |= HCR_TERR | HCR_TEA;
-	if (hc_bits(a64_host_id(A64_SYSREG(3, 0, 0, 4, 1)), 11, 8)) /* MTE */
+	if (a64_host_field(A64_ID_AA64PFR1, 8)) /* MTE */
 		hcr |= HCR_TID5;
 	return hcr;
 }
@@ -57,22 +60,22 @@ static uint64_t guest_hcr(const struct el2_caps *caps)
 static uint64_t guest_mdcr(void)
 {
 	uint64_t mdcr = MDCR_TDA | MDCR_TDOSA | MDCR_TDRA;
-	unsigned pmu = field(ID_AA64DFR0, 8);
+	unsigned pmu = a64_host_field(A64_ID_AA64DFR0, 8);
 
 	if (pmu && pmu != 0xf)
 		mdcr |= MDCR_TPM | MDCR_TPMCR |
 		        MDCR_HPMN(hc_bits(el2_hw_read(EL2_PMCR_EL0), 15, 11));
-	if (field(ID_AA64DFR0, 32)) /* PMSVer */
+	if (a64_host_field(A64_ID_AA64DFR0, 32)) /* PMSVer */
 		mdcr |= MDCR_TPMS;
-	if (field(ID_AA64DFR0, 40)) /* TraceFilt */
+	if (a64_host_field(A64_ID_AA64DFR0, 40)) /* TraceFilt */
 		mdcr |= MDCR_TTRF;
 	return mdcr;
 }
 
 static void detect_cptr(struct el2_caps *caps)
 {
-	bool trace = field(ID_AA64DFR0, 4) != 0;
-	uint64_t both = field(ID_AA64PFR0, 44) ? CPTR_TAM : 0; /* AMU */
+	bool trace = a64_host_field(A64_ID_AA64DFR0, 4) != 0;
+	uint64_t both = a64_host_field(A64_ID_AA64PFR0, 44) ? CPTR_TAM : 0; /* AMU */
 
 	if (caps->vhe) {
 		caps->cptr_trap = both | (trace ? CPTR_VHE_TTA : 0);
@@ -83,19 +86,20 @@ static void detect_cptr(struct el2_caps *caps)
 	}
 }
 
-/* ICH_VTR_EL2 and GICH_VTR have the last two fields in the same places. */
+/* Guests are offered no more priorities than preempt each other: which of them are active is known
+ * by the active priorities registers, which have a bit for each of these. GICH_LR<n> holds 5 bits.
+ */
 static void detect_gic(struct el2_caps *caps)
 {
+	bool v3 = el2_host.gic_version == 3;
+
 	caps->gic_version = (uint8_t)el2_host.gic_version;
 	if (!caps->gic_version)
 		return;
-	uint64_t vtr = caps->gic_version == 3 ? el2_hw_read(EL2_ICH_VTR_EL2) : el2_gich_vtr();
-	unsigned preemption_bits = (unsigned)hc_bits(vtr, 28, 26) + 1;
-
-	caps->list_registers = (uint8_t)hc_min(hc_bits(vtr, caps->gic_version == 3 ? 4 : 5, 0) + 1,
-	                                       A64_LIST_REGISTERS);
-	caps->priority_bits = (uint8_t)(hc_bits(vtr, 31, 29) + 1);
-	caps->aprs = preemption_bits <= 5 ? 1 : preemption_bits == 6 ? 2 : 4;
+	caps->list_registers =
+		(uint8_t)hc_min(hc_bits(read_vtr(), v3 ? 4 : 5, 0) + 1, A64_LIST_REGISTERS);
+	caps->priority_bits = (uint8_t)hc_min(preemption_bits(), v3 ? 7 : 5);
+	caps->aprs = (uint8_t)(1u << (caps->priority_bits - 5));
 }
 
 /* A guest physical address space beyond 1 TiB would cost each walk another level. */
@@ -104,15 +108,15 @@ static void detect_gic(struct el2_caps *caps)
 static void detect(struct el2_caps *caps)
 {
 	static const uint8_t widths[] = { 32, 36, 40, 42, 44, 48 };
-	unsigned parange = field(ID_AA64MMFR0, 0);
+	unsigned parange = a64_host_field(A64_ID_AA64MMFR0, 0);
 
 	caps->vhe = (el2_hw_read(EL2_HCR_EL2) & HCR_E2H) != 0;
-	caps->ras = field(ID_AA64PFR0, 28) != 0;
+	caps->ras = a64_host_field(A64_ID_AA64PFR0, 28) != 0;
 	caps->parange = (uint8_t)hc_min(parange, HC_ARRAY_SIZE(widths) - 1);
 	caps->gpa_bits = (uint8_t)hc_min(widths[caps->parange], GPA_BITS);
-	caps->vmid_bits = field(ID_AA64MMFR1, 4) == 2 ? 16 : 8;
-	caps->breakpoints = (uint8_t)(field(ID_AA64DFR0, 12) + 1);
-	caps->watchpoints = (uint8_t)(field(ID_AA64DFR0, 20) + 1);
+	caps->vmid_bits = a64_host_field(A64_ID_AA64MMFR1, 4) == 2 ? 16 : 8;
+	caps->breakpoints = (uint8_t)(a64_host_field(A64_ID_AA64DFR0, 12) + 1);
+	caps->watchpoints = (uint8_t)(a64_host_field(A64_ID_AA64DFR0, 20) + 1);
 	caps->hcr = guest_hcr(caps);
 	caps->mdcr = guest_mdcr();
 	detect_cptr(caps);

@@ -5,6 +5,8 @@
 
 #include <hypercore/a64_state.h>
 
+#include "arch/aarch64/ich.h"
+
 /* Those that el2_hw_read() and el2_hw_write() know: X(name, op0, op1, CRn, CRm, op2). */
 #define EL2_REGISTERS(X)                                                                           \
 	X(CURRENTEL, 3, 0, 4, 2, 2)                                                                \
@@ -94,18 +96,6 @@ enum el2_register {
 
 #define ICC_SRE_SRE    HC_BIT(0)
 #define ICC_SRE_ENABLE HC_BIT(3)
-
-/* ICH_HCR_EL2, ICH_LR<n>_EL2 (IHI 0069 12.4). */
-#define ICH_HCR_EN          1u
-#define ICH_LR_PENDING      HC_BIT(62)
-#define ICH_LR_ACTIVE       HC_BIT(63)
-#define ICH_LR_STATE        (ICH_LR_PENDING | ICH_LR_ACTIVE)
-#define ICH_LR_HW           HC_BIT(61)
-#define ICH_LR_GROUP        HC_BIT(60)
-#define ICH_LR_EOI          HC_BIT(41) /* HW clear */
-#define ICH_LR_PINTID       (UINT64_C(0x1fff) << 32)
-#define ICH_LR_PINTID_OF(n) ((uint64_t)(n) << 32)
-#define ICH_LR_VINTID(lr)   ((uint32_t)(lr))
 
 /* ESR_EL2 (D17.2.37). */
 #define ESR_EC(esr)  ((unsigned)hc_bits(esr, 31, 26))

@@ -48,8 +48,7 @@ static uint64_t enter(struct a64_state *st, const struct s2 *s2)
 	bool irq = hc_platform_irq_disable();
 	uint64_t left = 0;
 
-	el2_hw_write(EL2_VTCR_EL2,
-	             vmsav8_vtcr(s2, el2_caps.parange) | (el2_caps.vmid_bits == 16 ? VTCR_VS : 0));
+	el2_hw_write(EL2_VTCR_EL2, el2_vtcr(s2));
 	el2_hw_write(EL2_VTTBR_EL2, vmsav8_vttbr(s2, 0));
 	el2_hw_isb();
 	el2_hw_tlbi_vmall();

@@ -34,6 +34,16 @@ static struct {
 	uint32_t next;
 } vmids = { .generation = GENERATION, .next = 1 };
 
+uint64_t el2_vtcr(const struct s2 *s2)
+{
+	return vmsav8_vtcr(s2, el2_caps.parange) | (el2_caps.vmid_bits == 16 ? VTCR_VS : 0);
+}
+
+static uint64_t vttbr_of(const struct el2_vm *vm, uint64_t tag)
+{
+	return vm->root | (uint64_t)VMID_OF(tag) << 48;
+}
+
 static bool is_current(uint64_t tag)
 {
 	return tag && !((tag ^ atomic_load(&vmids.generation)) & ~(GENERATION - 1));
@@ -148,7 +158,7 @@ static void forget_other_vcpu(struct el2_vcpu *vcpu, struct el2_vm *vm, unsigned
 void el2_tlb_load(struct hc_vcpu *vcpu, struct el2_cpu *cpu)
 {
 	struct el2_vm *vm = el2_vcpu_of(vcpu)->vm;
-	uint64_t vttbr = vm->root | (uint64_t)VMID_OF(use_vmid(vm, cpu)) << 48;
+	uint64_t vttbr = vttbr_of(vm, use_vmid(vm, cpu));
 
 	if (!atomic_load_explicit(&vm->clean, memory_order_relaxed) &&
 	    !atomic_exchange(&vm->clean, true))
@@ -183,7 +193,7 @@ void el2_invalidate(struct hc_vm *vm, gpa_t gpa, uint64_t size)
 	if (is_current(tag) || (tag && rename_reserved(tag, tag))) {
 		uint64_t before = el2_hw_read(EL2_VTTBR_EL2);
 
-		el2_hw_write(EL2_VTTBR_EL2, vmsav8_vttbr(&vm->s2, VMID_OF(tag)));
+		el2_hw_write(EL2_VTTBR_EL2, vttbr_of(ev, tag));
 		el2_hw_isb();
 		invalidate_now(gpa, size);
 		el2_hw_write(EL2_VTTBR_EL2, before);

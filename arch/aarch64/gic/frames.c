@@ -166,9 +166,9 @@ static struct gic_cpu *accessing(struct gic *g)
 /* -1: interrupts that the distributor does not have. */
 static int distributor_bank(struct gic *g, unsigned intid)
 {
-	if (intid < GIC_SPI_FIRST)
-		return gic_is_v2(g) ? (int)accessing(g)->index : -1;
-	return intid - GIC_SPI_FIRST < g->config.spis ? (int)(GIC_SPI_BANK + intid / 32 - 1) : -1;
+	if (intid < GIC_SPI_FIRST ? !gic_is_v2(g) : intid - GIC_SPI_FIRST >= g->config.spis)
+		return -1;
+	return (int)gic_bank_index(accessing(g)->index, intid / 32);
 }
 
 /* GICD_ITARGETSR (IHI 0048 4.3.12): for SGIs and PPIs, whose they are. */

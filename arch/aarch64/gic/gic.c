@@ -9,9 +9,8 @@
 #include "core/irq.h"
 #include "core/log.h"
 
-#define V2_MAX_VCPUS 8
-#define SGI_EDGES    UINT32_C(0xffff)
-#define PPIS         UINT32_C(0xffff0000)
+#define SGI_EDGES UINT32_C(0xffff)
+#define LINKABLE  (UINT32_C(1) << A64_PPI_VTIMER) /* to the physical one */
 
 /* MPIDR_EL1 (Arm ARM D17.2.101): Aff3 lies above the others. */
 static uint32_t affinity_of(uint64_t mpidr)
@@ -23,11 +22,11 @@ static uint32_t affinity_of(uint64_t mpidr)
  * priority mask, groups off. Group 0 is FIQ where there are system registers for it. */
 static void reset_interface(const struct gic *g, struct a64_gic_cpu *s)
 {
-	unsigned preempting = g->config.priority_bits > 5 ? g->config.priority_bits : 5;
+	unsigned bits = g->config.priority_bits;
 
 	*s = (struct a64_gic_cpu){ .hcr = ICH_HCR_EN };
-	s->vmcr = (7 - preempting) << ICH_VMCR_VBPR0_SHIFT |
-	          (8 - preempting) << ICH_VMCR_VBPR1_SHIFT | (gic_is_v2(g) ? 0 : ICH_VMCR_VFIQEN);
+	s->vmcr = (7 - bits) << ICH_VMCR_VBPR0_SHIFT | (8 - bits) << ICH_VMCR_VBPR1_SHIFT |
+	          (gic_is_v2(g) ? 0 : ICH_VMCR_VFIQEN);
 }
 
 static void reset_cpu_locked(struct gic *g, struct gic_cpu *c)
@@ -51,13 +50,16 @@ void gic_reset_cpu(struct hc_vcpu *vcpu)
 	hc_unlock_irq(&g->lock, irq);
 }
 
-/* Lines stay as their devices drive them. */
-static void reset_bank(struct gic_bank *b, bool private)
+/* Lines stay as their devices drive them, which are not those of a bank that does not exist. */
+static void reset_bank(struct gic *g, unsigned i)
 {
-	uint32_t linked = private ? b->linked & PPIS : 0;
+	struct gic_bank *b = &g->bank[i];
+	bool private = i < GIC_SPI_BANK;
+
+	uint32_t linked = private ? b->linked & LINKABLE : 0;
 
 	*b = (struct gic_bank){ .edge = private ? SGI_EDGES : 0,
-		                .line = b->line,
+		                .line = gic_bank_exists(g, i) ? b->line : 0,
 		                .linked = linked };
 }
 
@@ -78,7 +80,7 @@ static void reset_locked(struct gic *g)
 	g->ctlr = g->next = 0;
 	forget_holders(g);
 	for (unsigned i = 0; i < GIC_BANKS; i++)
-		reset_bank(&g->bank[i], i < GIC_SPI_BANK);
+		reset_bank(g, i);
 	for (unsigned spi = 0; spi < g->config.spis; spi++) {
 		g->irouter[spi] = 0;
 		g->targets[spi] = 0;
@@ -129,15 +131,16 @@ static bool is_private_valid(const struct gic *g, const struct gic_private *own)
 		if ((own->lr_used >> i & 1) && own->lr_intid[i] >= limit)
 			return false;
 	for (unsigned i = 0; i < GIC_SGIS; i++)
-		if (own->source_listed[i] >= V2_MAX_VCPUS)
+		if (own->source_listed[i] >= GIC_V2_MAX_VCPUS)
 			return false;
 	return own->asleep <= 1;
 }
 
-/* An SPI's holder: a vCPU, or nobody if it is neither listed nor active. */
+/* An SPI's holder: a vCPU, or nobody if it is neither listed nor active. SPIs that there are none
+ * of are neither. */
 static bool is_spi_valid(struct gic *g, unsigned spi)
 {
-	const struct gic_bank *b = gic_spi_bank(g, spi);
+	const struct gic_bank *b = &g->bank[gic_spi_bank_index(spi)];
 	bool held = (b->listed | b->active) >> spi % 32 & 1;
 	unsigned holder = g->holder[spi], n = g->dev.vm->cpu_count;
 
@@ -150,7 +153,7 @@ static bool is_listed_valid(struct gic *g, uint32_t listed[GIC_BANKS])
 	for (unsigned i = 0; i < g->dev.vm->cpu_count; i++) {
 		for (unsigned used = g->own[i].lr_used; used; used &= used - 1) {
 			unsigned intid = g->own[i].lr_intid[__builtin_ctz(used)];
-			unsigned bank = intid < 32 ? i : GIC_SPI_BANK + intid / 32 - 1;
+			unsigned bank = gic_bank_index(i, intid / 32);
 
 			if (listed[bank] >> intid % 32 & 1)
 				return false;
@@ -165,11 +168,21 @@ static bool is_listed_valid(struct gic *g, uint32_t listed[GIC_BANKS])
 	return true;
 }
 
+/* Whatever looks at all banks takes it that these concern nobody. */
+static bool is_bank_idle(const struct gic_bank *b)
+{
+	return !(b->group | b->enabled | b->line | b->latch | b->active | b->linked | b->listed |
+	         b->again | b->forced);
+}
+
 static bool is_bank_valid(const struct gic *g, unsigned i)
 {
 	const struct gic_bank *b = &g->bank[i];
 
-	return !(b->linked & ~(i < GIC_SPI_BANK ? PPIS : 0)) && !(b->again & ~b->listed);
+	if (!gic_bank_exists(g, i))
+		return is_bank_idle(b);
+	return !(b->linked & ~(i < GIC_SPI_BANK ? LINKABLE : 0)) &&
+	       !((b->again | b->forced) & ~b->listed);
 }
 
 static int check_loaded(struct gic *g)
@@ -186,7 +199,7 @@ static int check_loaded(struct gic *g)
 	for (unsigned i = 0; i < g->dev.vm->cpu_count; i++)
 		if (!is_private_valid(g, &g->own[i]))
 			return -EPROTO;
-	for (unsigned spi = 0; spi < g->config.spis; spi++)
+	for (unsigned spi = 0; spi < HC_IRQ_LINES; spi++)
 		if (!is_spi_valid(g, spi))
 			return -EPROTO;
 	return is_listed_valid(g, listed) ? 0 : -EPROTO;
@@ -251,7 +264,7 @@ static const struct hc_device_ops device = {
 
 static int check_config(const struct hc_vm *vm, const struct gic_config *c)
 {
-	unsigned most = c->version == 2 ? V2_MAX_VCPUS : A64_MAX_VCPUS;
+	unsigned most = c->version == 2 ? GIC_V2_MAX_VCPUS : A64_MAX_VCPUS;
 
 	if (c->version != 2 && c->version != 3)
 		return hc_error(-EINVAL, "GIC: version %u, there are 2 and 3", c->version);
@@ -264,8 +277,8 @@ static int check_config(const struct hc_vm *vm, const struct gic_config *c)
 	if (!c->list_registers || c->list_registers > A64_LIST_REGISTERS)
 		return hc_error(-EINVAL, "GIC: %u list registers, CPUs have 1 to %d",
 		                c->list_registers, A64_LIST_REGISTERS);
-	if (c->priority_bits < 4 || c->priority_bits > 7)
-		return hc_error(-EINVAL, "GIC: %u bits of priority, CPUs have 4 to 7",
+	if (c->priority_bits < 5 || c->priority_bits > 7)
+		return hc_error(-EINVAL, "GIC: %u bits of priority, CPUs have 5 to 7",
 		                c->priority_bits);
 	return 0;
 }

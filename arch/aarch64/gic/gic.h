@@ -24,16 +24,19 @@
 
 #include "arch/aarch64/a64.h"
 
-#define GIC_SPI_FIRST 32 /* INTID of the first shared interrupt; device line n is SPI n */
-#define GIC_SPURIOUS  1023
+#define GIC_SPI_FIRST    32 /* INTID of the first shared interrupt; device line n is SPI n */
+#define GIC_SPURIOUS     1023
+#define GIC_V2_MAX_VCPUS 8 /* that a GICv2 can interrupt (IHI 0048) */
 
 struct gic_config {
 	unsigned version;        /* 2 or 3 */
 	unsigned spis;           /* shared interrupts, a multiple of 32, at most HC_IRQ_LINES */
 	unsigned list_registers; /* that the backend's CPUs have, 1 .. 16 */
-	unsigned priority_bits;  /* that its virtual interface has, 4 .. 7 */
-	uint64_t dist;           /* GICD, 64 KiB (v2: 4 KiB) */
-	uint64_t redist;         /* v3: the first redistributor, 128 KiB each */
+	/* Bits of priority that preempt on its virtual interface, 5 .. 7 (IHI 0069,
+	 * ICH_VTR_EL2.PREbits). The distributor keeps as many. */
+	unsigned priority_bits;
+	uint64_t dist;   /* GICD, 64 KiB (v2: 4 KiB) */
+	uint64_t redist; /* v3: the first redistributor, 128 KiB each */
 };
 
 /* Makes the VM's interrupt controller, adds its regions, and becomes the sink of device lines.

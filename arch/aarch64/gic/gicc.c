@@ -66,7 +66,7 @@ static void write_mask(const struct access *a, uint32_t value)
 /* Below the least value there is, it is that (4.4.3). */
 static void write_binary_point(const struct access *a, bool group1, uint32_t value)
 {
-	uint32_t least = (group1 ? 8 : 7) - gic_preemption_bits(a->g);
+	uint32_t least = (group1 ? 8 : 7) - a->g->config.priority_bits;
 
 	set_field(a->s, group1 ? ICH_VMCR_VBPR1_SHIFT : ICH_VMCR_VBPR0_SHIFT, 7,
 	          (uint32_t)hc_max(value & 7, least));
@@ -80,8 +80,8 @@ static uint32_t *active_priorities(struct a64_gic_cpu *s, bool group1)
 static void raise_priority(const struct access *a, uint64_t lr)
 {
 	bool group1 = lr & ICH_LR_GROUP;
-	unsigned priority = (unsigned)hc_bits(lr, 55, 48) & gic_group_mask(a->s, group1);
-	unsigned n = priority >> (8 - gic_preemption_bits(a->g));
+	unsigned priority = ICH_LR_PRIORITY(lr) & gic_group_mask(a->s, group1);
+	unsigned n = gic_group_number(a->g, priority);
 
 	active_priorities(a->s, group1)[n / 32] |= 1u << n % 32;
 }
@@ -131,7 +131,7 @@ static uint32_t acknowledge(const struct access *a, bool alias)
 	if (number == GIC_SPURIOUS || number == OTHER_GROUP)
 		return number;
 	raise_priority(a, a->s->lr[i]);
-	a->s->lr[i] ^= ICH_LR_PENDING | ICH_LR_ACTIVE;
+	a->s->lr[i] ^= ICH_LR_STATE;
 	return number;
 }
 
@@ -189,7 +189,7 @@ static bool wants_maintenance(const struct access *a)
 	is |= s->vmcr & ICH_VMCR_VENG1 ? ICH_HCR_VGRP1EIE : ICH_HCR_VGRP1DIE;
 	is |= s->hcr >> ICH_HCR_EOICOUNT_SHIFT ? ICH_HCR_LRENPIE : 0;
 	for (unsigned i = 0; i < a->g->config.list_registers; i++) {
-		uint64_t state = s->lr[i] & (ICH_LR_PENDING | ICH_LR_ACTIVE);
+		uint64_t state = s->lr[i] & ICH_LR_STATE;
 
 		if (!state && s->lr[i] & ICH_LR_EOI && !(s->lr[i] & ICH_LR_HW))
 			return true;

@@ -12,6 +12,7 @@
 #define ARCH_AARCH64_GIC_INTERNAL_H
 
 #include "arch/aarch64/gic/gic.h"
+#include "arch/aarch64/ich.h"
 #include "core/device.h"
 
 #define GIC_SPI_BANK  A64_MAX_VCPUS
@@ -90,39 +91,6 @@ struct gic {
 #define GICD_CTLR_E1NWF       UINT32_C(0x80)
 #define GICD_CTLR_RWP         UINT32_C(0x80000000)
 
-/* ICH_LR<n>_EL2 (IHI 0069 12.4.9). Version 2's source of an SGI is in vINTID[12:10], where the
- * guest reads it from GICV_IAR. */
-#define ICH_LR_SOURCE_SHIFT   10
-#define ICH_LR_PINTID_SHIFT   32
-#define ICH_LR_EOI            HC_BIT(41)
-#define ICH_LR_PRIORITY_SHIFT 48
-#define ICH_LR_GROUP          HC_BIT(60)
-#define ICH_LR_HW             HC_BIT(61)
-#define ICH_LR_PENDING        HC_BIT(62)
-#define ICH_LR_ACTIVE         HC_BIT(63)
-
-/* ICH_HCR_EL2 (12.4.5) */
-#define ICH_HCR_EN             UINT32_C(0x1)
-#define ICH_HCR_LRENPIE        UINT32_C(0x4)
-#define ICH_HCR_NPIE           UINT32_C(0x8)
-#define ICH_HCR_VGRP0EIE       UINT32_C(0x10)
-#define ICH_HCR_VGRP0DIE       UINT32_C(0x20)
-#define ICH_HCR_VGRP1EIE       UINT32_C(0x40)
-#define ICH_HCR_VGRP1DIE       UINT32_C(0x80)
-#define ICH_HCR_TDIR           UINT32_C(0x4000)
-#define ICH_HCR_EOICOUNT_SHIFT 27
-
-/* ICH_VMCR_EL2 (12.4.8) */
-#define ICH_VMCR_VENG0       UINT32_C(0x1)
-#define ICH_VMCR_VENG1       UINT32_C(0x2)
-#define ICH_VMCR_VACKCTL     UINT32_C(0x4)
-#define ICH_VMCR_VFIQEN      UINT32_C(0x8)
-#define ICH_VMCR_VCBPR       UINT32_C(0x10)
-#define ICH_VMCR_VEOIM       UINT32_C(0x200)
-#define ICH_VMCR_VBPR1_SHIFT 18
-#define ICH_VMCR_VBPR0_SHIFT 21
-#define ICH_VMCR_VPMR_SHIFT  24
-
 static inline struct gic *gic_of(const struct hc_vcpu *vcpu)
 {
 	return a64_vm_of(vcpu->vm)->gic;
@@ -138,9 +106,22 @@ static inline unsigned gic_spi_banks(const struct gic *g)
 	return g->config.spis / 32;
 }
 
-static inline struct gic_bank *gic_spi_bank(struct gic *g, unsigned spi)
+/* The others have neither a vCPU nor SPIs: nothing in them is ever pending, active or enabled. */
+static inline bool gic_bank_exists(const struct gic *g, unsigned bank)
 {
-	return &g->bank[GIC_SPI_BANK + spi / 32];
+	return bank < GIC_SPI_BANK ? bank < g->dev.vm->cpu_count
+	                           : bank - GIC_SPI_BANK < gic_spi_banks(g);
+}
+
+/* The bank of INTIDs from 32 k on, as the vCPU of that index sees them. */
+static inline unsigned gic_bank_index(unsigned vcpu, unsigned k)
+{
+	return k ? GIC_SPI_BANK + k - 1 : vcpu;
+}
+
+static inline unsigned gic_spi_bank_index(unsigned spi)
+{
+	return GIC_SPI_BANK + spi / 32;
 }
 
 /* The vCPU of this VM that the calling CPU handles an exit of, or NULL. */
@@ -182,14 +163,14 @@ bool gic_sync_stopped(struct gic *g, struct gic_cpu *c);
  * what preempts what (IHI 0069 4.8.6). */
 unsigned gic_group_mask(const struct a64_gic_cpu *s, bool group1);
 
-/* How many bits that can be: there are 32, 64 or 128 group priorities. */
-static inline unsigned gic_preemption_bits(const struct gic *g)
+/* The number of a group priority, of which there are 32, 64 or 128: its bit in the active
+ * priorities (12.4.3). */
+static inline unsigned gic_group_number(const struct gic *g, unsigned priority)
 {
-	return g->config.priority_bits > 5 ? g->config.priority_bits : 5;
+	return priority >> (8 - g->config.priority_bits);
 }
 
-/* The priority of what the guest handles now, by the active priorities (12.4.3): bit n is that of
- * group priority n. 256: nothing. */
+/* The priority of what the guest handles now, by the active priorities. 256: nothing. */
 unsigned gic_running_priority(const struct gic *g, const struct a64_gic_cpu *s);
 
 /* The list register of the most urgent pending interrupt of an enabled group, which is the only one

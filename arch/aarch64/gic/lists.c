@@ -38,7 +38,7 @@ static struct a64_gic_cpu *state_of(struct gic_cpu *c)
 
 static struct gic_bank *bank_of(struct gic *g, struct gic_cpu *c, unsigned k)
 {
-	return k ? &g->bank[GIC_SPI_BANK + k - 1] : &g->bank[c->index];
+	return &g->bank[gic_bank_index(c->index, k)];
 }
 
 static unsigned banks_of(const struct gic *g)
@@ -112,7 +112,7 @@ static void active_ones(struct gic *g, struct gic_cpu *c, uint32_t set[BANKS])
 {
 	set[0] = g->bank[c->index].active;
 	for (unsigned k = 1; k < BANKS; k++)
-		set[k] = g->bank[GIC_SPI_BANK + k - 1].active & c->held[k - 1];
+		set[k] = bank_of(g, c, k)->active & c->held[k - 1];
 }
 
 /* EOIs that found no list register. If all that was active had one, they were of what was not. */
@@ -159,11 +159,6 @@ static void take_line(struct gic_bank *b, uint32_t bit, bool valid)
 	b->again &= ~bit;
 }
 
-static unsigned lr_priority(uint64_t lr)
-{
-	return (unsigned)hc_bits(lr, 55, 48);
-}
-
 static void take_active(struct gic *g, struct gic_cpu *c, struct gic_bank *b, unsigned intid,
                         uint64_t lr)
 {
@@ -177,7 +172,7 @@ static void take_active(struct gic *g, struct gic_cpu *c, struct gic_bank *b, un
 	} else if (!(b->active & bit)) {
 		b->active |= bit;
 		b->running[intid % 32] =
-			(uint8_t)(lr_priority(lr) & gic_group_mask(s, lr & ICH_LR_GROUP));
+			(uint8_t)(ICH_LR_PRIORITY(lr) & gic_group_mask(s, lr & ICH_LR_GROUP));
 	}
 }
 
@@ -197,7 +192,7 @@ static void take_one(struct gic *g, struct gic_cpu *c, unsigned i, uint64_t lr)
 	if (acknowledged)
 		b->latch &= ~bit;
 	if (b->linked & bit)
-		take_line(b, bit, (lr & (ICH_LR_PENDING | ICH_LR_ACTIVE)) != 0);
+		take_line(b, bit, (lr & ICH_LR_STATE) != 0);
 	b->latch |= b->again & bit;
 	b->again &= ~bit;
 	if (intid >= GIC_SPI_FIRST && !(b->active & bit))
@@ -277,7 +272,7 @@ static uint64_t make_lr(struct filler *f, const struct gic_bank *b, unsigned int
 	if (b->group & bit)
 		lr |= ICH_LR_GROUP;
 	if (b->linked & bit)
-		lr |= ICH_LR_HW | (uint64_t)intid << ICH_LR_PINTID_SHIFT;
+		lr |= ICH_LR_HW | ICH_LR_PINTID_OF(intid);
 	else if (wants_eoi(f, b, intid, pending))
 		lr |= ICH_LR_EOI;
 	return lr | (pending ? ICH_LR_PENDING : 0) | (active ? ICH_LR_ACTIVE : 0);
@@ -320,7 +315,7 @@ static void make_plan(struct gic *g, struct gic_cpu *c, struct plan *p)
 	for (unsigned k = 1; k < banks_of(g); k++) {
 		uint32_t held = c->held[k - 1], elsewhere = g->held[k - 1] & ~held;
 
-		b = &g->bank[GIC_SPI_BANK + k - 1];
+		b = bank_of(g, c, k);
 		p->active[k] = b->active & held;
 		p->pending[k] = gic_pending(b) & c->routed[k - 1] & ~elsewhere;
 		if (p->pending[k])
@@ -420,7 +415,7 @@ static void fill(struct gic *g, struct gic_cpu *c, struct a64_gic_cpu *state)
 
 unsigned gic_running_priority(const struct gic *g, const struct a64_gic_cpu *s)
 {
-	unsigned shift = 8 - gic_preemption_bits(g);
+	unsigned shift = 8 - g->config.priority_bits;
 
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(s->ap0r); i++) {
 		uint32_t active = s->ap0r[i] | s->ap1r[i];
@@ -433,7 +428,7 @@ unsigned gic_running_priority(const struct gic *g, const struct a64_gic_cpu *s)
 
 static bool is_candidate(const struct a64_gic_cpu *s, uint64_t lr)
 {
-	if ((lr & (ICH_LR_PENDING | ICH_LR_ACTIVE)) != ICH_LR_PENDING)
+	if ((lr & ICH_LR_STATE) != ICH_LR_PENDING)
 		return false;
 	return (s->vmcr & (lr & ICH_LR_GROUP ? ICH_VMCR_VENG1 : ICH_VMCR_VENG0)) != 0;
 }
@@ -444,7 +439,7 @@ int gic_highest_pending(const struct gic *g, const struct a64_gic_cpu *s)
 
 	for (unsigned i = 0; i < g->config.list_registers; i++)
 		if (is_candidate(s, s->lr[i]) &&
-		    (best < 0 || lr_priority(s->lr[i]) < lr_priority(s->lr[best])))
+		    (best < 0 || ICH_LR_PRIORITY(s->lr[i]) < ICH_LR_PRIORITY(s->lr[best])))
 			best = (int)i;
 	return best;
 }
@@ -455,7 +450,7 @@ int gic_signalled(const struct gic *g, const struct a64_gic_cpu *s)
 
 	if (i < 0)
 		return -1;
-	unsigned priority = lr_priority(s->lr[i]);
+	unsigned priority = ICH_LR_PRIORITY(s->lr[i]);
 	bool preempts = priority < s->vmcr >> ICH_VMCR_VPMR_SHIFT &&
 	                (priority & gic_group_mask(s, s->lr[i] & ICH_LR_GROUP)) <
 	                        gic_running_priority(g, s);

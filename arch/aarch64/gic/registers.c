@@ -240,7 +240,7 @@ void gic_deactivate(struct hc_vcpu *vcpu, uint64_t value)
 
 	if (!c || intid >= GIC_SPI_FIRST + g->config.spis)
 		return;
-	unsigned bank = intid < GIC_SPI_FIRST ? c->index : GIC_SPI_BANK + intid / 32 - 1;
+	unsigned bank = gic_bank_index(c->index, intid / 32);
 	uint32_t bit = 1u << intid % 32;
 	bool irq = hc_lock_irq(&g->lock);
 

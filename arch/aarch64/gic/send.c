@@ -83,7 +83,7 @@ static unsigned choose_route(struct gic *g, unsigned spi)
 void gic_reroute(struct gic *g, unsigned spi)
 {
 	set_route(g, spi, choose_route(g, spi));
-	gic_touch(g, GIC_SPI_BANK + spi / 32, 1u << spi % 32);
+	gic_touch(g, gic_spi_bank_index(spi), 1u << spi % 32);
 }
 
 void gic_hold(struct gic *g, struct gic_cpu *c, unsigned spi)
@@ -110,7 +110,7 @@ void gic_release(struct gic *g, unsigned spi)
 	 */
 	if (g->route[spi] != holder ||
 	    (is_one_of_several(g, spi) && !(participants(g, spi) >> holder & 1)))
-		gic_touch(g, GIC_SPI_BANK + spi / 32, bit);
+		gic_touch(g, gic_spi_bank_index(spi), bit);
 }
 
 /* --- Whom a change concerns --- */
@@ -200,7 +200,7 @@ void gic_device_line(void *dev, unsigned line, bool level)
 		return;
 	bool irq = hc_lock_irq(&g->lock);
 
-	set_line(g, GIC_SPI_BANK + line / 32, 1u << line % 32, level);
+	set_line(g, gic_spi_bank_index(line), 1u << line % 32, level);
 	hc_unlock_irq(&g->lock, irq);
 }
 

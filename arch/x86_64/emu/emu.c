@@ -29,7 +29,8 @@ static void lock_memory(struct hc_vcpu *vcpu)
 		emu_answer_while_waiting(cpu_of(vcpu));
 }
 
-/* Stage 2 of a page. The local APIC's page hides what is below it. */
+/* Stage 2 of a page. The local APIC's page is never memory: what hardware backends map there is for
+ * the CPU that virtualizes APIC registers, whether or not the guest's local APIC shows a page. */
 static void find_memory(struct hc_vcpu *vcpu, struct emu_page *page)
 {
 	struct s2_mapping m;
@@ -37,7 +38,7 @@ static void find_memory(struct hc_vcpu *vcpu, struct emu_page *page)
 
 	page->host = NULL;
 	page->host_writable = false;
-	if (x86_apic_has_page(&x86_vcpu_of(vcpu)->apic, page->gpa.v))
+	if (page->gpa.v >> HC_PAGE_SHIFT == X86_APIC_BASE >> HC_PAGE_SHIFT)
 		return;
 	lock_memory(vcpu);
 	rc = s2_walk(&vcpu->vm->s2, page->gpa, &m);

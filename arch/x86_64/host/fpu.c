@@ -4,8 +4,7 @@
 #include <hypercore/freestanding.h>
 
 #include "arch/x86_64/host/cpu.h"
-
-#define MSR_IA32_XSS 0xda0u
+#include "arch/x86_64/x86.h"
 
 struct x86_fpu_caps x86_fpu_caps;
 
@@ -64,7 +63,7 @@ struct x86_fpu_caps x86_fpu_detect(void)
 void x86_fpu_enable(void)
 {
 	if (x86_fpu_caps.xsaves)
-		x86_host_wrmsr(MSR_IA32_XSS, 0);
+		x86_host_wrmsr(X86_MSR_XSS, 0);
 }
 
 /* --- In and out --- */

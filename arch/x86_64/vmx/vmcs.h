@@ -394,10 +394,13 @@ enum vmx_exit_reason { VMX_EXIT_REASONS(VMX_REASON_ENUM) VMX_REASON_COUNT };
 enum vmx_cr_access { VMX_CR_TO, VMX_CR_FROM, VMX_CR_CLTS, VMX_CR_LMSW };
 
 /* of I/O instructions (table 28-5), and EXIT_INSTRUCTION_INFO for INS and OUTS (table 28-8) */
-#define VMX_IO_SIZE(q) ((uint8_t)(((q)&7u) + 1u))
-#define VMX_IO_IN      HC_BIT(3)
-#define VMX_IO_STRING  HC_BIT(4)
-#define VMX_IO_REP     HC_BIT(5)
+#define VMX_IO_SIZE(q)     ((uint8_t)(((q)&7u) + 1u))
+#define VMX_IO_IN          HC_BIT(3)
+#define VMX_IO_STRING      HC_BIT(4)
+#define VMX_IO_REP         HC_BIT(5)
+#define VMX_IO_PORT(q)     ((uint16_t)((q) >> 16))
+#define VMX_INS_ADDRESS(i) (((i) >> 7) & 7u) /* 0: 16 bits, 1: 32, 2: 64 */
+#define VMX_INS_SEGMENT(i) (((i) >> 15) & 7u)
 
 /* GUEST_INTERRUPT_STATUS (25.4.2): the vectors to be delivered next, and in service. */
 #define VMX_INTERRUPT_STATUS(rvi, svi) ((rvi) | (svi) << 8)
@@ -412,10 +415,6 @@ enum {
 	VMX_APIC_WRITE,
 	VMX_APIC_FETCH
 }; /* others are parts of an event's delivery */
-
-#define VMX_IO_PORT(q)     ((uint16_t)((q) >> 16))
-#define VMX_INS_ADDRESS(i) (((i) >> 7) & 7u) /* 0: 16 bits, 1: 32, 2: 64 */
-#define VMX_INS_SEGMENT(i) (((i) >> 15) & 7u)
 
 /* of EPT violations (table 28-7) */
 #define VMX_EPT_READ        HC_BIT(0)

@@ -37,6 +37,10 @@ static inline struct board_cpu *this_cpu(void)
 /* Boot CPU, first of all: what its struct has to have before there is memory. */
 void cpu_init_boot(void);
 
+/* The boot CPU is at EL1, where it has no struct that it could find: it only says why it ends.
+ * Output locks must be broken. */
+void cpu_set_at_el1(void);
+
 /* Allocates c's stacks. -ENOMEM. */
 int cpu_alloc_stacks(struct board_cpu *c);
 

@@ -11,6 +11,7 @@
 #include "platform/board/fdt.h"
 #include "platform/board/image.h"
 #include "platform/board/paging.h"
+#include "platform/board/ram.h"
 #include "platform/board/work.h"
 #include "platform/platform.h"
 
@@ -65,8 +66,14 @@ static void offer(uint64_t mpidr, const struct board_cpu *c)
 /* Devicetree Specification 3.8.1: the address to go to, little-endian; SEV wakes the poller. */
 static int release(const struct board_tree_cpu *t, const struct board_cpu *c)
 {
-	volatile uint64_t *slot = paging_window(hpa_of(t->release), sizeof(*slot), PAGING_RW);
+	volatile uint64_t *slot;
 
+	if (ram_is_ours(t->release, sizeof(*slot)))
+		return hc_error(-EPROTO,
+		                "the spin table of the CPU 0x%llx, at 0x%llx, is in memory that is "
+		                "not reserved",
+		                (unsigned long long)t->mpidr, (unsigned long long)t->release);
+	slot = paging_window(hpa_of(t->release), sizeof(*slot), PAGING_RW);
 	if (!slot)
 		return hc_error(-ENOMEM, "no memory to map the spin table of the CPU 0x%llx",
 		                (unsigned long long)t->mpidr);

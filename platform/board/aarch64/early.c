@@ -86,7 +86,7 @@ static uint64_t tree_size(uint64_t pa)
 	return header ? board_tree_size(header) : 0;
 }
 
-static int read_tree(uint64_t pa)
+static int read_tree(uint64_t pa, const struct ranges *memory)
 {
 	uint64_t size = tree_size(pa);
 	const void *blob = size ? window(pa, size) : NULL;
@@ -95,7 +95,7 @@ static int read_tree(uint64_t pa)
 	if (!blob)
 		return hc_error(-EPROTO, "there is no device tree at 0x%llx",
 		                (unsigned long long)pa);
-	err = board_tree_read(&machine_tree, blob, size);
+	err = board_tree_read(&machine_tree, blob, size, memory);
 	/* Even if it is no good: there may be a console. */
 	serial_find(&machine_tree);
 	return err;
@@ -103,7 +103,7 @@ static int read_tree(uint64_t pa)
 
 static int read_acpi(uint64_t rsdp)
 {
-	int err = acpi_read_tree(&machine_tree, rsdp, ram_reach_table, NULL);
+	int err = acpi_read_tree(&machine_tree, rsdp, ram_ranges(), ram_reach_table, NULL);
 
 	serial_find(&machine_tree);
 	return err;
@@ -112,7 +112,7 @@ static int read_acpi(uint64_t rsdp)
 /* By the arm64 boot protocol: the device tree says it all. */
 static int start_by_tree(uint64_t tree)
 {
-	int err = read_tree(tree);
+	int err = read_tree(tree, NULL);
 
 	/* Even if the rest is no good: it says how to end. */
 	memcpy(board_boot_info.cmdline, machine_tree.bootargs, sizeof(board_boot_info.cmdline));
@@ -142,7 +142,7 @@ static int start_by_info(const struct board_boot_info *given, uint64_t image_bas
 	err = ram_init(HC_PAGE_SIZE);
 	if (err)
 		return err;
-	return size ? read_tree(info->dtb) : read_acpi(info->rsdp);
+	return size ? read_tree(info->dtb, ram_ranges()) : read_acpi(info->rsdp);
 }
 
 /* The boot loader's struct, or NULL if that is something else. */
@@ -172,7 +172,8 @@ static void power_off_from_el1(enum board_psci conduit)
 		__asm__ volatile("smc #0" : "+r"(x0) : : "x1", "x2", "x3", "memory");
 }
 
-/* The log needs TPIDR_EL2: the line goes straight to the port. */
+/* The line goes straight to the port; what was wrong with the tables stays in the log, which nobody
+ * has attached: the machine would not do with right ones either. */
 static _Noreturn void refuse_el1(uint64_t start)
 {
 	static const char line[] = "hypercore: error: entered at EL1: needs EL2, that is a machine "
@@ -180,6 +181,7 @@ static _Noreturn void refuse_el1(uint64_t start)
 	struct serial_port *console;
 
 	output_break_locks();
+	cpu_set_at_el1();
 	read_all(start, board_boot_info.image_base);
 	console = serial_open(0);
 	if (console) {

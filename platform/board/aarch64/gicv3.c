@@ -91,7 +91,7 @@ static uint32_t packed_affinity(uint64_t mpidr)
 
 static volatile uint8_t *find_in(volatile uint8_t *base, uint64_t size, uint32_t affinity)
 {
-	for (uint64_t at = 0; at + 2 * FRAME <= size;) {
+	for (uint64_t at = 0; size >= 2 * FRAME && at <= size - 2 * FRAME;) {
 		uint64_t typer = mmio_read64(base + at + GICR_TYPER);
 
 		if (typer >> 32 == affinity)

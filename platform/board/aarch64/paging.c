@@ -62,6 +62,15 @@ static uint64_t for_one_range(uint64_t entry, enum paging_kind kind)
 	return entry | PTE_AP1 | (kind == PAGING_RX ? 0 : PTE_UXN);
 }
 
+/* ID_AA64MMFR0_EL1.PARange (Arm ARM D17.2.64); tables of 4 KiB have no more than 48 bits of it. */
+static unsigned address_bits(void)
+{
+	static const uint8_t bits[] = { 32, 36, 40, 42, 44, 48 };
+	uint64_t range = hc_bits(READ_SYSREG(id_aa64mmfr0_el1), 3, 0);
+
+	return bits[hc_min(range, HC_ARRAY_SIZE(bits) - 1)];
+}
+
 void paging_init(void)
 {
 	bool one = current_el() == 2 && !(READ_SYSREG(hcr_el2) & HCR_E2H);
@@ -75,6 +84,7 @@ void paging_init(void)
 			*e = for_one_range(*e, i);
 		paging_format.page[i] = *e | PTE_PAGE;
 	}
+	paging_format.limit = HC_BIT(address_bits());
 	paging_tables_from(pool, sizeof(pool));
 }
 

@@ -6,9 +6,17 @@
 #include "platform/board/aarch64/gic.h"
 #include "platform/board/idle.h"
 
+static bool at_el1;
+
+void cpu_set_at_el1(void)
+{
+	at_el1 = true;
+}
+
+/* TPIDR_EL2 is undefined at EL1 (Arm ARM D17.2.140). */
 struct hc_cpu *hc_platform_this_cpu(void)
 {
-	return &this_cpu()->cpu;
+	return __builtin_expect(at_el1, false) ? NULL : &this_cpu()->cpu;
 }
 
 bool hc_platform_irq_disable(void)

@@ -106,10 +106,21 @@ static int map_image(void)
 	return 0;
 }
 
+/* SDM Vol. 3A 4.1.4: 36 where CPUID does not say. */
+static uint64_t address_bits(void)
+{
+	uint64_t bits = 36;
+
+	if (cpuid(0x80000000, 0).eax >= 0x80000008)
+		bits = cpuid(0x80000008, 0).eax & 0xff;
+	return hc_min(bits, 52);
+}
+
 static void choose_format(void)
 {
 	uint32_t features = cpuid(0x80000001, 0).edx;
 
+	paging_format.limit = HC_BIT(address_bits());
 	if (features & HC_BIT(26))
 		paging_format.largest_level = 2;
 	if (features & HC_BIT(20))

@@ -25,29 +25,38 @@ static void stop(struct unicorn_a64 *v, enum unicorn_a64_stop why)
 	(void)uc_emu_stop(v->u.uc);
 }
 
+static bool holds(const struct hc_slot *slot, uint64_t pc)
+{
+	uint64_t offset = pc - slot->gpa;
+
+	return offset < slot->size && slot->size - offset >= sizeof(uint32_t);
+}
+
 static bool find_word(struct unicorn_a64 *v, uint64_t pc)
 {
 	const struct hc_memory *m = &v->u.vcpu->vm->memory;
 
-	for (unsigned i = 0; i < m->count && !(v->code && pc - v->code->gpa < v->code->size); i++)
+	for (unsigned i = 0; i < m->count && !(v->code && holds(v->code, pc)); i++)
 		v->code = &m->slots[i];
-	if (!v->code || pc - v->code->gpa >= v->code->size)
+	if (!v->code || !holds(v->code, pc))
 		return false;
 	memcpy(&v->word, v->code->host + (pc - v->code->gpa), sizeof(v->word));
 	return true;
 }
 
+/* Unicorn does not check PC's alignment (Arm ARM D1.3): prepare() does. */
 static void on_code(uc_engine *uc, uint64_t pc, uint32_t size, void *opaque)
 {
 	struct unicorn_a64 *v = opaque;
 
 	v->pc = pc;
-	if (atomic_load_explicit(&v->u.vcpu->cpu->attention, memory_order_relaxed))
+	if (pc & 3 || atomic_load_explicit(&v->u.vcpu->cpu->attention, memory_order_relaxed))
 		stop(v, UNICORN_A64_KICK);
 	else if (!find_word(v, pc) || unicorn_a64_is_ours(v, v->word))
 		stop(v, UNICORN_A64_INSTRUCTION);
 }
 
+/* Fetched is what PC points to, but of a word across the end of a slot the address is the end. */
 static bool on_memory(uc_engine *uc, uc_mem_type type, uint64_t address, int size, int64_t value,
                       void *opaque)
 {
@@ -56,8 +65,11 @@ static bool on_memory(uc_engine *uc, uc_mem_type type, uint64_t address, int siz
 	v->stop = UNICORN_A64_MEMORY;
 	v->address = address;
 	v->access = unicorn_access_of(type);
-	if (v->access == HC_ACCESS_EXEC)
-		v->pc = address;
+	if (v->access != HC_ACCESS_EXEC)
+		return false;
+	(void)uc_reg_read(uc, UC_ARM64_REG_PC, &v->pc);
+	if (v->pc & 3)
+		v->stop = UNICORN_A64_KICK;
 	return false;
 }
 
@@ -144,7 +156,6 @@ static enum unicorn_step on_stop(struct unicorn_a64 *v, struct hc_exit *exit)
 
 /* --- Entry --- */
 
-#define SCTLR_M  HC_BIT(0)
 #define SCTLR_EE HC_BIT(25)
 
 static const char *find_obstacle(const struct a64_state *s)
@@ -155,7 +166,7 @@ static const char *find_obstacle(const struct a64_state *s)
 		return "the guest is in user mode (EL0), which the backend unicorn does not run";
 	if (mode != A64_PSTATE_EL1T && mode != A64_PSTATE_EL1H)
 		return "the guest is not at EL1 in AArch64 state";
-	if (s->sys[A64_SCTLR_EL1] & SCTLR_M)
+	if (s->sys[A64_SCTLR_EL1] & A64_SCTLR_M)
 		return "the guest's MMU is on; the backend unicorn runs guests without";
 	if (s->sys[A64_SCTLR_EL1] & SCTLR_EE)
 		return "the guest is big-endian, which the backend unicorn does not run";

@@ -8,11 +8,9 @@
 #define EC_SVC 0x15u
 #define EC_BRK 0x3cu
 
-#define PSTATE_NZCV (UINT64_C(0xf) << 28)
-
 /* What SPSR_EL1 gives back to PSTATE (Arm ARM C5.2.18, of Armv8.0). */
 #define PSTATE_RETURNED                                                                            \
-	(PSTATE_NZCV | A64_PSTATE_SS | A64_PSTATE_IL | A64_PSTATE_DAIF | A64_PSTATE_M)
+	(A64_PSTATE_NZCV | A64_PSTATE_SS | A64_PSTATE_IL | A64_PSTATE_DAIF | A64_PSTATE_M)
 
 static struct a64_state *state_of(struct unicorn_a64 *v)
 {
@@ -51,7 +49,7 @@ static const struct {
 	uint32_t number;
 	uint64_t bits;
 } pstate_registers[] = {
-	{ NUMBER(3, 4, 2, 0), PSTATE_NZCV },
+	{ NUMBER(3, 4, 2, 0), A64_PSTATE_NZCV },
 	{ NUMBER(3, 4, 2, 1), A64_PSTATE_DAIF },
 };
 
@@ -198,10 +196,9 @@ static enum unicorn_step system_instruction(struct unicorn_a64 *v, struct hc_exi
 
 /* --- Exceptions --- */
 
-static enum unicorn_step call(struct unicorn_a64 *v, struct hc_exit *exit, bool is_smc)
+static enum unicorn_step call(struct unicorn_a64 *v, struct hc_exit *exit)
 {
 	exit->u.call.immediate = (uint16_t)(v->word >> 5);
-	exit->u.call.is_smc = is_smc;
 	return leave(exit, HC_EXIT_HYPERCALL);
 }
 
@@ -215,8 +212,8 @@ static enum unicorn_step exception(struct unicorn_a64 *v, struct hc_exit *exit)
 		state_of(v)->pc += 4;
 		unicorn_a64_host()->raise(v->u.vcpu, EC_SVC, imm);
 		return UNICORN_GOES_ON;
-	case 0xd4000002: return call(v, exit, false);
-	case 0xd4000003: return call(v, exit, true);
+	case 0xd4000002:
+	case 0xd4000003: return call(v, exit);
 	case 0xd4200000: unicorn_a64_host()->raise(v->u.vcpu, EC_BRK, imm); return UNICORN_GOES_ON;
 	default: return undefined(v);
 	}

@@ -14,7 +14,7 @@
 
 /* Why Unicorn came back. */
 enum unicorn_a64_stop {
-	UNICORN_A64_KICK,        /* hc_cpu.attention */
+	UNICORN_A64_KICK,        /* hc_cpu.attention, or a PC with low bits */
 	UNICORN_A64_INSTRUCTION, /* the next one, word, is not Unicorn's */
 	UNICORN_A64_MEMORY,      /* memory it does not have: access, address */
 	UNICORN_A64_UNDEFINED,   /* word is */

@@ -4,8 +4,7 @@
 
 #include "platform/linux/unicorn/a64_internal.h"
 
-#define PSTATE_NZCV (UINT64_C(0xf) << 28)
-#define CPACR_FPEN  (UINT64_C(3) << 20)
+#define CPACR_FPEN (UINT64_C(3) << 20)
 
 static int x_register(unsigned n)
 {
@@ -91,7 +90,7 @@ void unicorn_a64_store(struct unicorn_a64 *v)
 		for (unsigned i = 0; i < 31; i++)
 			set(v, x_register(i), s->x[i]);
 		set(v, UC_ARM64_REG_SP, *stack_pointer(s));
-		set(v, UC_ARM64_REG_NZCV, s->pstate & PSTATE_NZCV);
+		set(v, UC_ARM64_REG_NZCV, s->pstate & A64_PSTATE_NZCV);
 		set(v, UC_ARM64_REG_CPACR_EL1, CPACR_FPEN);
 	}
 	if (dirty & A64_G_FP)
@@ -107,7 +106,7 @@ void unicorn_a64_fetch(struct unicorn_a64 *v)
 	for (unsigned i = 0; i < 31; i++)
 		s->x[i] = get(v, x_register(i));
 	*stack_pointer(s) = get(v, UC_ARM64_REG_SP);
-	s->pstate = (s->pstate & ~PSTATE_NZCV) | (get(v, UC_ARM64_REG_NZCV) & PSTATE_NZCV);
+	s->pstate = (s->pstate & ~A64_PSTATE_NZCV) | (get(v, UC_ARM64_REG_NZCV) & A64_PSTATE_NZCV);
 	s->pc = v->pc;
 }
 

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The kernel's command line: which cases to run. conformance/README.md describes it. */
+#ifndef CONFORMANCE_GUEST_OPTIONS_H
+#define CONFORMANCE_GUEST_OPTIONS_H
+
+#include <stdbool.h>
+
+struct options {
+	const char *only; /* patterns with commas between, ended by a space or NUL; or NULL */
+	const char *skip;
+	const char *after;
+	bool list;
+};
+
+/* The options point into the line, which has to stay. */
+struct options options_read(const char *line);
+/* Whether a case is among those selected. after is not looked at. */
+bool options_select(const struct options *options, const char *name);
+/* Whether a name, "SUBJECT.CASE", matches one of the patterns. A subject alone means all of its
+ * cases. */
+bool options_match(const char *patterns, const char *name);
+
+#endif

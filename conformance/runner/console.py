@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A started target: its process, and its console's lines as they come."""
+import os
+import queue
+import re
+import signal
+import subprocess
+import threading
+import time
+
+from target import Refused
+
+ESCAPES = re.compile(rb"\x1b(?:\[[0-9;?=]*[A-Za-z]|[()][0-9A-B]|[=>])|[\x00-\x08\x0b-\x1f]")
+POLL = 0.05  # seconds between two looks at a console that is a file
+GRACE = 5  # seconds that a target may take to end by itself, and to end when told to
+PREPARE_SECONDS = 300
+CHUNK = 65536
+LONGEST = 4096  # characters of a line that are of use
+
+
+class Console:
+    """Runs a target once. lines: a queue of texts, None after the last one."""
+
+    def __init__(self, target, values, directory):
+        self.lines = queue.Queue()
+        self.directory = directory
+        self.raw = open(directory / "console", "wb")
+        self._write_files(target, values)
+        self._prepare(target, values)
+        self.is_file = target.console.startswith("file:")
+        self.path = directory / target.console.removeprefix("file:") if self.is_file else None
+        if self.path:
+            self.path.unlink(missing_ok=True)
+        self._start(target.expand(target.command, values))
+        self.reader = threading.Thread(target=self._follow, daemon=True)
+        self.reader.start()
+
+    def _write_files(self, target, values):
+        for name, text in target.files.items():
+            (self.directory / name).write_text(target.expand([text], values)[0], encoding="utf-8")
+
+    def _prepare(self, target, values):
+        for line in target.prepare:
+            words = target.expand(line, values)
+            try:
+                done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                                      timeout=PREPARE_SECONDS, check=False, cwd=self.directory)
+            except (OSError, subprocess.TimeoutExpired) as error:
+                raise Refused(f"{target.key}: {words[0]}: {error}") from error
+            if done.returncode:
+                raise Refused(f"{target.key}: {' '.join(words)}: status {done.returncode}: "
+                              f"{(done.stderr or done.stdout).strip()[-1000:]}")
+
+    def _start(self, line):
+        (self.directory / "command").write_text(" ".join(line) + "\n", encoding="utf-8")
+        errors = open(self.directory / "stderr", "wb")
+        out = subprocess.DEVNULL if self.is_file else subprocess.PIPE
+        try:
+            # A group of its own: whatever the target started ends with it.
+            self.process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=out, stderr=errors,
+                                            start_new_session=True, cwd=self.directory)
+        except OSError as error:
+            raise Refused(f"{line[0]}: {error.strerror}") from error
+        finally:
+            errors.close()
+
+    def _chunks(self):
+        """The console's bytes until the target has ended."""
+        if not self.is_file:
+            while data := os.read(self.process.stdout.fileno(), CHUNK):
+                yield data
+            return
+        while not self.path.exists():
+            if self.process.poll() is not None:
+                return
+            time.sleep(POLL)
+        with open(self.path, "rb") as file:
+            while True:
+                ended = self.process.poll() is not None
+                while data := file.read(CHUNK):
+                    yield data
+                if ended:
+                    return
+                time.sleep(POLL)
+
+    def _follow(self):
+        rest = b""
+        for data in self._chunks():
+            self.raw.write(data)
+            *whole, rest = (rest + data).split(b"\n")
+            for line in whole:
+                self.lines.put(_clean(line))
+            rest = rest[-LONGEST:]
+        if rest:
+            self.lines.put(_clean(rest))
+        self.raw.close()
+        self.lines.put(None)
+
+    def next(self, seconds):
+        """The next line; None: the target has ended. queue.Empty: none came."""
+        return self.lines.get(timeout=max(seconds, 0.001))
+
+    def stderr(self):
+        """The end of what the target's process complained of."""
+        text = (self.directory / "stderr").read_text(encoding="utf-8", errors="replace")
+        return [line for line in text.splitlines() if line.strip()][-20:]
+
+    def end(self, at_once=False):
+        """Ends the target for certain; its process' status."""
+        if not at_once:
+            try:
+                self.process.wait(GRACE)
+            except subprocess.TimeoutExpired:
+                pass
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if self.process.poll() is not None:
+                break
+            self._signal(number)
+            try:
+                self.process.wait(GRACE)
+            except subprocess.TimeoutExpired:
+                pass
+        self._signal(signal.SIGKILL)  # what it left behind
+        self.reader.join(GRACE)
+        return self.process.wait()
+
+    def _signal(self, number):
+        try:
+            os.killpg(self.process.pid, number)
+        except (ProcessLookupError, PermissionError):
+            pass
+
+
+def _clean(line):
+    """A line as text without what moves cursors."""
+    return ESCAPES.sub(b"", line.rstrip(b"\r")).decode(errors="replace")[-LONGEST:]

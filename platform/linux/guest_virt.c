@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "arch/aarch64/a64.h"
+#include "machines/virt.h"
+#include "platform/linux/guest.h"
+
+const struct linux_guest linux_guest_virt = {
+	.isa = HC_ISA_AARCH64,
+	.create = virt_create,
+	.max_cpus = A64_MAX_VCPUS,
+	.console = "console=ttyAMA0",
+	.exit_at = VIRT_EXIT,
+};
