@@ -25,6 +25,15 @@ static struct hc_exit exit_by(struct model_step step)
 
 /* --- The local APIC's page --- */
 
+/* rig_full without posted interrupts. */
+static struct model_features features_unposted(void)
+{
+	struct model_features f = rig_full;
+
+	f.caps.pin &= ~((uint64_t)VMX_PIN_POSTED_INTR << 32);
+	return f;
+}
+
 /* rig_full without some of its secondary controls. */
 static struct model_features features_without(uint64_t cpu2)
 {
@@ -106,6 +115,8 @@ static void assert_controls(unsigned cpu, unsigned mode, bool has_x2apic)
 	assert_int_equal(has_cpu2(cpu, VMX_CPU2_APIC_REGISTERS), mode == 1 || x2apic);
 	assert_int_equal(has_cpu2(cpu, VMX_CPU2_VIRTUAL_INTERRUPTS),
 	                 has_x2apic && (mode == 1 || x2apic));
+	assert_int_equal(!(rig_get(cpu, VMCS_PIN_BASED_CONTROLS) & VMX_PIN_POSTED_INTR),
+	                 !has_cpu2(cpu, VMX_CPU2_VIRTUAL_INTERRUPTS));
 	assert_int_equal(rig_get(cpu, VMCS_MSR_BITMAP),
 	                 hc_platform_to_hpa(x2apic ? rig_vmx(cpu)->vm->x2apic_bitmap
 	                                           : rig_vmx(cpu)->vm->msr_bitmap)
@@ -341,7 +352,7 @@ static void plain_take(void)
 	plain.last = v;
 }
 
-/* What others send; the vCPU's CPU then looks, as before_entry() does. */
+/* What others send between exits; the vCPU's CPU then looks, as before_entry() does. */
 static void send_some(void)
 {
 	struct x86_apic *apic = &rig_vcpus[0].apic;
@@ -379,6 +390,31 @@ static struct model_step access_register(bool x2apic, uint32_t offset, uint64_t 
 	return (struct model_step){ .op = x2apic ? OP_WRMSR : OP_APIC_WRITE,
 		                    .qualification = x2apic ? 0x800 + offset / 16 : offset,
 		                    .value = value };
+}
+
+/* What others send while the guest runs, for the CPU to merge if it is told. */
+static struct {
+	unsigned vector[4], count;
+} on_the_way;
+
+static void send_meanwhile(uint64_t *gpr)
+{
+	for (unsigned i = 0; i < on_the_way.count; i++)
+		x86_apic_post(vcpu, on_the_way.vector[i], false);
+}
+
+/* Of a vector that was level-triggered before, the end exits once more. */
+static void choose_meanwhile(void)
+{
+	on_the_way.count = 0;
+	for (unsigned n = (unsigned)test_below(&seed, 4); n; n--) {
+		unsigned vector = 16 + (unsigned)test_below(&seed, 240);
+
+		if (plain.tmr[vector])
+			continue;
+		on_the_way.vector[on_the_way.count++] = vector;
+		plain.irr[vector] = true;
+	}
 }
 
 /* One thing that a guest does to its APIC, and how it ends. */
@@ -429,9 +465,13 @@ static void compare(void)
 	assert_int_equal((rig_state(0)->rflags & X86_FLAG_IF) != 0, plain.interrupts_on);
 }
 
-static void one_round(bool x2apic)
+static void one_round(bool x2apic, bool posted)
 {
-	static struct model_step steps[] = { { 0 }, { .op = OP_HLT }, { 0 } };
+	static struct model_step steps[] = { { .op = OP_CALL, .fn = send_meanwhile },
+		                             { .op = OP_POSTED },
+		                             { 0 },
+		                             { .op = OP_HLT },
+		                             { 0 } };
 	enum hc_exit_reason reason;
 	unsigned vector = 0;
 
@@ -439,8 +479,11 @@ static void one_round(bool x2apic)
 	plain.taken = 0;
 	send_some();
 	plain_take();
-	steps[0] = guest_does(x2apic, &reason, &vector);
-	struct hc_exit exit = rig_run_script(0, steps);
+	if (posted)
+		choose_meanwhile();
+	plain_take();
+	steps[2] = guest_does(x2apic, &reason, &vector);
+	struct hc_exit exit = rig_run_script(0, posted ? steps : steps + 2);
 
 	assert_int_equal(exit.reason, reason);
 	if (reason == HC_EXIT_EOI)
@@ -448,18 +491,19 @@ static void one_round(bool x2apic)
 	else
 		plain_take();
 	compare();
+	assert_int_equal(atomic_load(&vcpu->requests), 0);
 	/* What the guest could take now, and does at the next entry. */
 	assert_int_equal(rig_get(0, VMCS_PRIMARY_CONTROLS) & VMX_CPU_INTR_WINDOW, 0);
 }
 
-static void deliver_random(bool x2apic)
+static void deliver_random(const struct model_features *features, bool x2apic, bool posted)
 {
 	memset(&plain, 0, sizeof(plain));
-	rig_start(&rig_full);
+	rig_start(features);
 	set_mode(0, x2apic ? 2 : 1);
 	rig_run_script(0, rig_one_exit);
 	for (unsigned n = 0; n < test_rounds(3000); n++) {
-		one_round(x2apic);
+		one_round(x2apic, posted);
 		/* Elsewhere, and back. */
 		if (test_below(&seed, 16) == 0) {
 			rig_put(0);
@@ -471,8 +515,133 @@ static void deliver_random(bool x2apic)
 
 static void test_virtual_interrupts(void **state)
 {
-	deliver_random(false);
-	deliver_random(true);
+	const struct model_features unposted = features_unposted();
+
+	deliver_random(&unposted, false, false);
+	deliver_random(&unposted, true, false);
+	deliver_random(&rig_full, false, true);
+	deliver_random(&rig_full, true, true);
+}
+
+/* --- Posting --- */
+
+static bool is_asked(void)
+{
+	return atomic_exchange(&vcpu->requests, 0) & HC_REQ_EVENT;
+}
+
+static unsigned posts_to(unsigned cpu)
+{
+	return model_cpus[cpu].posts;
+}
+
+/* The CPU is told while its vCPU is in the guest, and once; otherwise the vCPU is asked to look.
+ * What the CPU was told too late, the vCPU finds when it leaves. */
+static void test_notifications(void **state)
+{
+	static const struct model_step late[] = { { .op = OP_CALL, .fn = send_meanwhile },
+		                                  { .op = OP_HLT },
+		                                  { 0 } };
+	static const struct model_step in_time[] = { { .op = OP_POSTED }, { .op = OP_HLT }, { 0 } };
+
+	rig_start(&rig_full);
+	on_the_way.count = 2;
+	on_the_way.vector[0] = 0x51;
+	on_the_way.vector[1] = 0x62;
+	set_mode(0, 1);
+	for (unsigned n = 0; n < 20; n++) {
+		bool leaves = n % 2;
+
+		rig_run_script(0, late);
+		assert_int_equal(posts_to(0), 1);
+		assert_false(is_asked());
+		if (leaves) {
+			rig_put(0);
+			assert_true(is_asked());
+			x86_apic_merge(&rig_vcpus[0].apic);
+			model_cpus[0].posts = 0;
+			rig_load(0, 0);
+			assert_true(vmx_backend.show_interrupts(vcpu));
+		}
+		rig_run_script(0, in_time);
+		assert_int_equal(rig_get(0, VMCS_GUEST_INTERRUPT_STATUS), 0x62);
+		assert_int_equal(x86_apic_get(&rig_vcpus[0].apic, APIC_IRR + 0x20), 1u << 0x11);
+		assert_int_equal(x86_apic_get(&rig_vcpus[0].apic, APIC_IRR + 0x30), 1u << 2);
+		send_meanwhile(NULL);
+		assert_true(is_asked());
+		assert_int_equal(posts_to(0), 0);
+		x86_apic_merge(&rig_vcpus[0].apic);
+	}
+	rig_stop();
+}
+
+/* The end of one that came in level-triggered is told of, also if the next comes as an edge. */
+static void test_posted_edge_after_level(void **state)
+{
+	static const struct model_step steps[] = {
+		{ .op = OP_CALL, .fn = send_meanwhile },
+		{ .op = OP_POSTED },
+		{ .op = OP_CALL, .fn = switch_on },
+		{ .op = OP_APIC_WRITE, .qualification = APIC_EOI },
+		{ .op = OP_HLT },
+		{ 0 },
+	};
+	const struct x86_apic *apic = &rig_vcpus[0].apic;
+
+	rig_start(&rig_full);
+	set_mode(0, 1);
+	on_the_way.count = 1;
+	on_the_way.vector[0] = 0x51;
+	x86_apic_post(vcpu, 0x51, true);
+	x86_apic_merge(&rig_vcpus[0].apic);
+	assert_int_equal(x86_apic_get(apic, APIC_TMR + 0x20), 1u << 0x11);
+	struct hc_exit exit = rig_run_script(0, steps);
+
+	assert_int_equal(exit.reason, HC_EXIT_EOI);
+	assert_int_equal(exit.u.eoi.vector, 0x51);
+	assert_int_equal(x86_apic_get(apic, APIC_TMR + 0x20), 0);
+	rig_stop();
+}
+
+/* Some that deliver interrupts do so to guests that have them off: these are not used. */
+static void test_cpu_that_unmasks(void **state)
+{
+	struct model_features features = rig_full;
+
+	rig_start(&features);
+	assert_true(vmx_caps.virtual_interrupts && vmx_caps.posted_interrupts);
+	assert_ptr_equal(vmx_backend.run, vmx_run_virtual);
+	rig_stop();
+	features.unmasks = true;
+	rig_start(&features);
+	assert_false(vmx_caps.virtual_interrupts || vmx_caps.posted_interrupts);
+	assert_ptr_equal(vmx_backend.run, vmx_run);
+	assert_null(rig_vcpus[0].apic.notify);
+	assert_int_equal(rig_run_script(0, rig_one_exit).reason, HC_EXIT_HALT);
+	assert_false(rig_get(0, VMCS_SECONDARY_CONTROLS) & VMX_CPU2_VIRTUAL_INTERRUPTS);
+	assert_false(rig_get(0, VMCS_PIN_BASED_CONTROLS) & VMX_PIN_POSTED_INTR);
+	assert_true(rig_get(0, VMCS_PRIMARY_CONTROLS) & VMX_CPU_CR8_LOAD);
+	rig_stop();
+}
+
+/* What an exit acknowledged is the host's; what it did not, is pending still. */
+static void test_acknowledged_interrupts(void **state)
+{
+	static const struct model_step steps[] = { { .op = OP_INTERRUPT }, { 0 } };
+	const struct model_features unposted = features_unposted();
+
+	rig_start(&rig_full);
+	unsigned before = model_this()->interrupts;
+
+	for (unsigned n = 1; n < 10; n++) {
+		assert_int_equal(rig_run_script(0, steps).reason, HC_EXIT_INTERRUPT);
+		assert_int_equal(model_this()->interrupts, before + n);
+	}
+	rig_stop();
+	rig_start(&unposted);
+	assert_int_equal(rig_run_script(0, steps).reason, HC_EXIT_INTERRUPT);
+	assert_int_equal(model_this()->interrupts, 0);
+	rig_stop();
 }
 
 /* After INIT, or a stay on another backend, IRR and ISR are other ones. */
@@ -507,7 +676,7 @@ static void test_virtual_interrupts_anew(void **state)
 
 	rig_start(&without);
 	assert_null(apic->notify);
-	assert_false(vmx_backend.show_interrupts(vcpu));
+	assert_null(vmx_backend.show_interrupts);
 	rig_stop();
 }
 
@@ -524,6 +693,10 @@ int main(void)
 		cmocka_unit_test(test_tpr_threshold),
 		cmocka_unit_test(test_virtual_interrupts),
 		cmocka_unit_test(test_virtual_interrupts_anew),
+		cmocka_unit_test(test_notifications),
+		cmocka_unit_test(test_posted_edge_after_level),
+		cmocka_unit_test(test_acknowledged_interrupts),
+		cmocka_unit_test(test_cpu_that_unmasks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

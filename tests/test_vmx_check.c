@@ -571,7 +571,12 @@ static void random_word(uint64_t *seed, struct vmx_cap_msrs *m, unsigned word)
 /* What is asked for of CPUs that lack something else only. */
 static uint32_t asked_of_others(unsigned word)
 {
-	return word == CPU_WORD ? (uint32_t)VMX_CPU_CR8_LOAD : 0;
+	switch (word) {
+	case CPU_WORD: return (uint32_t)VMX_CPU_CR8_LOAD;
+	case PIN_WORD: return (uint32_t)VMX_PIN_POSTED_INTR;
+	case EXIT_WORD: return (uint32_t)VMX_EXIT_ACK_INTR;
+	default: return 0;
+	}
 }
 
 /* full: what is chosen of a CPU that has everything. */
@@ -612,6 +617,11 @@ static void check_apic(const struct vmx_caps *caps)
 	assert_true(caps->apic_registers || !caps->x2apic_registers);
 	assert_true(caps->x2apic_registers || !caps->virtual_interrupts);
 	assert_true(caps->cpu & VMX_CPU_CR8_LOAD || caps->virtual_interrupts);
+	assert_true(caps->virtual_interrupts || !caps->posted_interrupts);
+	if (caps->posted_interrupts)
+		assert_true(caps->pin & VMX_PIN_POSTED_INTR && caps->exit & VMX_EXIT_ACK_INTR);
+	else
+		assert_false((caps->pin & ~VMX_MUST_BE_1(caps->msrs.pin)) & VMX_PIN_POSTED_INTR);
 }
 
 static void test_caps_random(void **state)

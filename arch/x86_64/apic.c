@@ -34,7 +34,7 @@ static uint32_t processor_priority(const struct x86_apic *apic)
 
 int x86_apic_pending(struct x86_apic *apic)
 {
-	if (apic->notify)
+	if (__builtin_expect(apic->notify != NULL, 0))
 		x86_apic_merge(apic);
 	int vector = x86_apic_highest(apic, APIC_IRR);
 
@@ -484,13 +484,9 @@ const struct hc_state_desc x86_apic_page_state = {
 };
 
 static const struct hc_field fields[] = {
-	HC_FIELD(struct x86_apic, base, 1),
-	HC_FIELD(struct x86_apic, id, 1),
-	HC_FIELD(struct x86_apic, esr_pending, 1),
-	HC_FIELD(struct x86_apic, timer_start_ns, 1),
+	HC_FIELD(struct x86_apic, base, 1),         HC_FIELD(struct x86_apic, id, 1),
+	HC_FIELD(struct x86_apic, esr_pending, 1),  HC_FIELD(struct x86_apic, timer_start_ns, 1),
 	HC_FIELD(struct x86_apic, tsc_deadline, 1),
-	HC_FIELD_ARRAY(struct x86_apic, posted.requests, 2),
-	HC_FIELD_ARRAY(struct x86_apic, level, 2),
 };
 
 static bool is_consistent(const struct x86_apic *apic, uint32_t id)
@@ -499,8 +495,7 @@ static bool is_consistent(const struct x86_apic *apic, uint32_t id)
 	uint64_t base = load64(&apic->base);
 
 	return apic->id == id && (base & ~(mode | X86_APIC_BASE_BSP)) == DEFAULT_BASE &&
-	       (base & mode) != X86_APIC_BASE_EXTD &&
-	       !((load64(&apic->posted.requests[0]) | load64(&apic->level[0])) & 0xffff);
+	       (base & mode) != X86_APIC_BASE_EXTD;
 }
 
 static int post_load(void *obj)
@@ -516,10 +511,6 @@ static int post_load(void *obj)
 	apic->timer_lvt = x86_apic_get_lvt(apic, LVT_TIMER);
 	apic->timer_icr = x86_apic_get(apic, APIC_TIMER_ICR);
 	apic->timer_dcr = x86_apic_get(apic, APIC_TIMER_DCR);
-	/* Where others look for them only if there is somebody who merges them. */
-	atomic_store(&apic->posted.control, X86_POSTED_ON);
-	atomic_store(&apic->level_outstanding, true);
-	x86_apic_merge_outstanding(apic);
 	x86_apic_timer_rearm(&x->vcpu);
 	x86_request_event(&x->vcpu);
 	return 0;
@@ -527,7 +518,7 @@ static int post_load(void *obj)
 
 const struct hc_state_desc x86_apic_state = {
 	.name = "local APIC",
-	.version = 2,
+	.version = 1,
 	.fields = fields,
 	.field_count = HC_ARRAY_SIZE(fields),
 	.post_load = post_load,

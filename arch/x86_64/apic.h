@@ -119,8 +119,8 @@ _Static_assert(offsetof(struct x86_apic_page, reg[APIC_SELF_IPI / 16].value) == 
 
 /* A posted-interrupt descriptor (SDM Vol. 3C 30.6). */
 struct x86_posted {
-	_Alignas(64) _Atomic uint64_t requests[4]; /* PIR: a bit for each vector */
-	_Atomic uint64_t control;                  /* X86_POSTED_ON, or nothing */
+	_Atomic uint64_t requests[4]; /* PIR: a bit for each vector */
+	_Atomic uint64_t control;     /* X86_POSTED_ON, or nothing */
 	uint64_t reserved[3];
 };
 
@@ -137,13 +137,13 @@ struct x86_apic {
 	uint64_t timer_start_ns;
 	uint64_t tsc_deadline;
 	struct hc_timer timer;
-	/* NULL: interrupts are accepted into IRR. Otherwise, for good from when the vCPU was made,
-	 * into posted, and this makes the vCPU look, or its CPU: on any CPU. */
+	/* NULL: interrupts are accepted into IRR. Otherwise, from when the vCPU is made to its end,
+	 * into posted, and this makes the vCPU look, or its CPU: on any CPU. Both the backend's. */
 	void (*notify)(struct hc_vcpu *vcpu);
+	struct x86_posted *posted;
 	/* Level-triggered ones are not for the CPU, which would not tell of their end. */
 	_Atomic bool level_outstanding;
 	_Atomic uint64_t level[4];
-	struct x86_posted posted;
 };
 
 /* The register at offset (a multiple of 16, below 400h). */
@@ -219,7 +219,8 @@ void x86_apic_reset(struct hc_vcpu *vcpu, bool power_on);
  * (MultiProcessor Specification 3.6.2.2). */
 void x86_apic_virtual_wire(struct hc_vcpu *vcpu);
 
-/* Of struct x86_apic_page, and of struct x86_apic, which is loaded after its page. */
+/* Of struct x86_apic_page, and of struct x86_apic, which is loaded after its page. What is posted
+ * is merged before they are saved. */
 extern const struct hc_state_desc x86_apic_page_state;
 extern const struct hc_state_desc x86_apic_state;
 
@@ -263,11 +264,12 @@ static inline bool x86_apic_has_page(const struct x86_apic *apic, uint64_t gpa)
  * vCPU's own CPU. */
 int x86_apic_pending(struct x86_apic *apic);
 
-/* Moves what is posted to IRR and TMR. On the vCPU's own CPU, out of the guest. */
+/* Moves what is posted, where interrupts are, to IRR and TMR. On the vCPU's own CPU, out of the
+ * guest, or while the VM does not run. */
 void x86_apic_merge_outstanding(struct x86_apic *apic);
 static inline void x86_apic_merge(struct x86_apic *apic)
 {
-	if (atomic_load(&apic->posted.control) || atomic_load(&apic->level_outstanding))
+	if (atomic_load(&apic->posted->control) || atomic_load(&apic->level_outstanding))
 		x86_apic_merge_outstanding(apic);
 }
 

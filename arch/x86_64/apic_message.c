@@ -32,7 +32,7 @@ void x86_apic_accept(struct hc_vcpu *vcpu, unsigned vector, bool level)
 	_Atomic uint32_t *tmr = x86_apic_bits(apic, APIC_TMR, vector);
 	uint32_t bit = x86_apic_bit(vector);
 
-	if (apic->notify) {
+	if (__builtin_expect(apic->notify != NULL, 0)) {
 		x86_apic_post(vcpu, vector, level);
 		return;
 	}

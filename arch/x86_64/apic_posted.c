@@ -8,28 +8,29 @@
 void x86_apic_post(struct hc_vcpu *vcpu, unsigned vector, bool level)
 {
 	struct x86_apic *apic = &x86_vcpu_of(vcpu)->apic;
-	_Atomic uint64_t *words = level ? apic->level : apic->posted.requests;
+	_Atomic uint64_t *words = level ? apic->level : apic->posted->requests;
+	_Atomic uint32_t *tmr = x86_apic_bits(apic, APIC_TMR, vector);
 
+	/* It may come in without more ado (10.8.4). No CPU changes TMR. */
+	if (!level && atomic_load_explicit(tmr, memory_order_relaxed) & x86_apic_bit(vector))
+		atomic_fetch_and(tmr, ~x86_apic_bit(vector));
 	atomic_fetch_or(&words[vector / 64], HC_BIT(vector % 64));
 	if (level) {
 		atomic_store(&apic->level_outstanding, true);
 		hc_vcpu_request(vcpu, HC_REQ_EVENT);
-	} else if (!(atomic_fetch_or(&apic->posted.control, X86_POSTED_ON) & X86_POSTED_ON)) {
+	} else if (!(atomic_fetch_or(&apic->posted->control, X86_POSTED_ON) & X86_POSTED_ON)) {
 		apic->notify(vcpu);
 	}
 }
 
-static void change(_Atomic uint32_t *word, uint32_t set, uint32_t clear)
-{
-	uint32_t old = atomic_load_explicit(word, memory_order_relaxed);
-
-	atomic_store_explicit(word, (old & ~clear) | set, memory_order_relaxed);
-}
-
 static void merge_half(struct x86_apic *apic, unsigned first, uint32_t bits, bool level)
 {
-	change(x86_apic_bits(apic, APIC_TMR, first), level ? bits : 0, level ? 0 : bits);
-	change(x86_apic_bits(apic, APIC_IRR, first), bits, 0);
+	_Atomic uint32_t *irr = x86_apic_bits(apic, APIC_IRR, first);
+
+	if (level)
+		atomic_fetch_or(x86_apic_bits(apic, APIC_TMR, first), bits);
+	atomic_store_explicit(irr, atomic_load_explicit(irr, memory_order_relaxed) | bits,
+	                      memory_order_relaxed);
 }
 
 static void merge_words(struct x86_apic *apic, _Atomic uint64_t words[4], bool level)
@@ -47,18 +48,20 @@ static void merge_words(struct x86_apic *apic, _Atomic uint64_t words[4], bool l
 /* The flags first: what comes after is announced anew. */
 void x86_apic_merge_outstanding(struct x86_apic *apic)
 {
-	if (atomic_exchange(&apic->posted.control, 0) & X86_POSTED_ON)
-		merge_words(apic, apic->posted.requests, false);
+	if (atomic_exchange(&apic->posted->control, 0) & X86_POSTED_ON)
+		merge_words(apic, apic->posted->requests, false);
 	if (atomic_exchange(&apic->level_outstanding, false))
 		merge_words(apic, apic->level, true);
 }
 
 void x86_apic_drop_posted(struct x86_apic *apic)
 {
-	atomic_store(&apic->posted.control, 0);
+	if (!apic->notify)
+		return;
+	atomic_store(&apic->posted->control, 0);
 	atomic_store(&apic->level_outstanding, false);
 	for (unsigned i = 0; i < 4; i++) {
-		atomic_store(&apic->posted.requests[i], 0);
+		atomic_store(&apic->posted->requests[i], 0);
 		atomic_store(&apic->level[i], 0);
 	}
 }

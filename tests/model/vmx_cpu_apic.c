@@ -92,6 +92,9 @@ static void evaluate(void)
 void model_enter_apic(void)
 {
 	recognized = false;
+	if (model_this()->holds_vector)
+		model_complain("vector %#x was acknowledged, and nobody handled it",
+		               model_this()->vector);
 	if (!delivers())
 		return;
 	if (rvi() != highest(APIC_IRR) || svi() != highest(APIC_ISR))
@@ -101,20 +104,25 @@ void model_enter_apic(void)
 	evaluate();
 }
 
-void model_take_virtual(void)
+static void take_recognized(void)
 {
-	const uint64_t blocking = VMX_BLOCKING_STI | VMX_BLOCKING_MOV_SS;
 	unsigned vector = rvi();
 
-	if (!recognized || !(model_get(VMCS_GUEST_RFLAGS) & X86_FLAG_IF) ||
-	    model_get(VMCS_GUEST_INTERRUPTIBILITY) & blocking)
-		return;
 	set_bit(APIC_ISR, vector, true);
 	set_bit(APIC_IRR, vector, false);
 	*virtual_register(APIC_PPR) = vector & 0xf0;
 	set_status(highest(APIC_IRR), vector);
 	recognized = false;
 	model_deliver(VMX_INFO_V | (uint64_t)VMX_EVENT_INTR << 8 | vector, 0, 0);
+}
+
+void model_take_virtual(void)
+{
+	const uint64_t blocking = VMX_BLOCKING_STI | VMX_BLOCKING_MOV_SS;
+
+	if (recognized && model_get(VMCS_GUEST_RFLAGS) & X86_FLAG_IF &&
+	    !(model_get(VMCS_GUEST_INTERRUPTIBILITY) & blocking))
+		take_recognized();
 }
 
 /* True: it exits. */
@@ -159,6 +167,59 @@ static bool virtualize_self_ipi(unsigned vector)
 static bool apic_write_exit(uint32_t offset)
 {
 	model_set_exit(VMX_REASON_APIC_WRITE, offset);
+	return true;
+}
+
+/* --- Interrupts of the host (28.2.2, 30.6) --- */
+
+/* The descriptor is also others', who work on it with a lock. */
+static void take_posted(void)
+{
+	struct x86_posted *p =
+		(struct x86_posted *)(uintptr_t)model_get(VMCS_POSTED_INTR_DESCRIPTOR_ADDRESS);
+
+	atomic_fetch_and(&p->control, ~(uint64_t)X86_POSTED_ON);
+	for (unsigned v = 0; v < 256; v++) {
+		uint64_t bit = HC_BIT(v % 64);
+
+		if (!(atomic_fetch_and(&p->requests[v / 64], ~bit) & bit))
+			continue;
+		set_bit(APIC_IRR, v, true);
+		set_status(hc_max(rvi(), v), svi());
+	}
+	evaluate();
+}
+
+static bool is_posting(uint8_t vector)
+{
+	return model_get(VMCS_PIN_BASED_CONTROLS) & VMX_PIN_POSTED_INTR &&
+	       vector == model_get(VMCS_POSTED_INTR_NOTIFICATION_VECTOR);
+}
+
+void model_acknowledge(uint64_t info)
+{
+	if (!(model_get(VMCS_EXIT_CONTROLS) & VMX_EXIT_ACK_INTR) || !(info & VMX_INFO_V) ||
+	    VMX_INFO_TYPE(info) != VMX_EVENT_INTR)
+		return;
+	model_this()->holds_vector = true;
+	model_this()->vector = VMX_INFO_VECTOR(info);
+}
+
+bool model_host_interrupt(uint8_t vector)
+{
+	if (recognized && model_features.unmasks)
+		take_recognized();
+	if (is_posting(vector)) {
+		take_posted();
+		return false;
+	}
+	model_set_exit(VMX_REASON_EXTERNAL_INTERRUPT, 0);
+	if (model_get(VMCS_EXIT_CONTROLS) & VMX_EXIT_ACK_INTR) {
+		uint64_t info = VMX_INFO_V | (uint64_t)VMX_EVENT_INTR << 8 | vector;
+
+		model_set(VMCS_EXIT_INTERRUPTION_INFO, info);
+		model_acknowledge(info);
+	}
 	return true;
 }
 

@@ -53,6 +53,8 @@ static void set_exit_by(const struct model_step *s)
 	model_set_exit(s->reason, s->qualification);
 	if (s->intr_info & VMX_INFO_V)
 		model_set(VMCS_EXIT_INTERRUPTION_INFO, s->intr_info);
+	if (s->reason == VMX_REASON_EXTERNAL_INTERRUPT)
+		model_acknowledge(s->intr_info);
 	if (s->intr_info & VMX_INFO_ERROR)
 		model_set(VMCS_EXIT_INTERRUPTION_ERROR_CODE, s->intr_error);
 	if (s->idt_info & VMX_INFO_V)
@@ -271,6 +273,17 @@ static bool comes_first(enum model_op op)
 	return op == OP_FIRST || op == OP_INTERRUPT;
 }
 
+#define TIMER_VECTOR 0xe7 /* some interrupt of the host's */
+
+/* Those that were sent while another one waited are one. */
+static bool posted(void)
+{
+	if (!model_this()->posts)
+		return false;
+	model_this()->posts = 0;
+	return model_host_interrupt(hc_platform_posting_vector());
+}
+
 /* One step; true if the guest exits. */
 static bool step(uint64_t *gpr)
 {
@@ -296,9 +309,10 @@ static bool step(uint64_t *gpr)
 	case OP_IRET: iret(); return complete(0, trap, 0);
 	case OP_CALL: s->fn(gpr); return false;
 	case OP_TRIPLE_FAULT: model_set_exit(VMX_REASON_TRIPLE_FAULT, 0); return true;
+	case OP_POSTED: return posted();
 	case OP_INTERRUPT:
 	case OP_END:
-	default: model_set_exit(VMX_REASON_EXTERNAL_INTERRUPT, 0); return true;
+	default: return model_host_interrupt(TIMER_VECTOR);
 	}
 }
 
@@ -368,7 +382,9 @@ void model_run_guest(uint64_t *gpr)
 		model_deliver(info, (uint32_t)model_get(VMCS_ENTRY_EXCEPTION_ERROR_CODE),
 		              model_get(VMCS_ENTRY_INSTRUCTION_LENGTH));
 	model_enter_apic();
-	if (!script)
+	if (!script && model_this()->posts)
+		(void)posted();
+	else if (!script)
 		interpret(gpr);
 	else if (!pending_debug(injected))
 		run_script(gpr);

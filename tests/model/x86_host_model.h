@@ -46,6 +46,7 @@ enum model_op {
 	OP_HLT,          /* HLT, one byte: exits */
 	OP_TRIPLE_FAULT, /* exits */
 	OP_INTERRUPT,    /* a host interrupt, before a window that is open is noticed */
+	OP_POSTED,       /* VT-x: the interrupt of hc_platform_post(), if it was sent here */
 	OP_FIRST,        /* an exit before that, or in the middle of an event's delivery */
 	OP_INSN,         /* an instruction of len bytes */
 	OP_STI,          /* STI, one byte */

@@ -122,6 +122,11 @@ static void change_mode(struct hc_vcpu *vcpu, uint32_t controls)
 	bool x2apic = controls & VMX_CPU2_X2APIC_MODE;
 	bool watched = controls & VMX_CPU2_APIC_ACCESSES;
 
+	if (vmx_caps.posted_interrupts)
+		vmx_hw_write(VMCS_PIN_BASED_CONTROLS,
+		             controls & VMX_CPU2_VIRTUAL_INTERRUPTS
+		                     ? vmx_caps.pin
+		                     : vmx_caps.pin & ~(uint32_t)VMX_PIN_POSTED_INTR);
 	vv->cpu2_controls = controls;
 	vmx_hw_write(VMCS_SECONDARY_CONTROLS, controls);
 	vmx_hw_write(VMCS_MSR_BITMAP,
@@ -182,7 +187,53 @@ bool vmx_show_interrupts(struct hc_vcpu *vcpu)
 	return true;
 }
 
-void vmx_notify(struct hc_vcpu *vcpu)
+static void notify(struct hc_vcpu *vcpu)
 {
 	hc_vcpu_request(vcpu, HC_REQ_EVENT);
+}
+
+/* The CPU of a vCPU that is in the guest merges what is posted, without an exit. An interrupt that
+ * comes too late for that stays pending until the next entry; or the host takes it, and the vCPU
+ * looks (hc_platform_post()); or the vCPU has left its CPU, which put() has found out. */
+static void notify_cpu(struct hc_vcpu *vcpu)
+{
+	const struct vmx_vcpu *vv = hc_vcpu_part(vcpu, &vmx_backend);
+
+	if (atomic_load(&vv->tlb.in_guest))
+		hc_platform_post(vcpu->cpu);
+	else
+		hc_vcpu_request(vcpu, HC_REQ_EVENT);
+}
+
+/* A page for 64 bytes: Bochs refuses descriptors that do not begin one. */
+int vmx_apic_start(struct x86_apic *apic)
+{
+	if (!vmx_caps.virtual_interrupts)
+		return 0;
+	apic->posted = hc_platform_alloc_pages(0);
+	if (!apic->posted)
+		return -ENOMEM;
+	apic->notify = vmx_caps.posted_interrupts ? notify_cpu : notify;
+	return 0;
+}
+
+void vmx_apic_end(struct x86_apic *apic)
+{
+	apic->notify = NULL;
+	if (apic->posted)
+		hc_platform_free_pages(apic->posted, 0);
+	apic->posted = NULL;
+}
+
+/* Who posts, looks after that whether the vCPU is in the guest; it has left the guest, and looks
+ * after that whether something is posted: one sees the other. */
+void vmx_apic_put(struct hc_vcpu *vcpu)
+{
+	const struct x86_apic *apic = &x86_vcpu_of(vcpu)->apic;
+
+	if (!vmx_caps.posted_interrupts)
+		return;
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load(&apic->posted->control))
+		x86_request_event(vcpu);
 }

@@ -86,6 +86,8 @@ static int run_selftest(const char **why)
 	if (rc)
 		return rc;
 	rc = vmx_selftest(&c, why);
+	vmx_backend.run = vmx_caps.virtual_interrupts ? vmx_run_virtual : vmx_run;
+	vmx_backend.show_interrupts = vmx_caps.virtual_interrupts ? vmx_show_interrupts : NULL;
 	vmx_cpu_switch_off(&c);
 	return rc;
 }
@@ -93,6 +95,8 @@ static int run_selftest(const char **why)
 /* Of the steps of which each builds on those before. */
 static const char *apic_words(const struct vmx_caps *c)
 {
+	if (c->posted_interrupts)
+		return ", posted interrupts";
 	if (c->virtual_interrupts)
 		return ", virtual interrupts";
 	if (c->x2apic_registers)
@@ -142,7 +146,6 @@ static int detect(struct hc_backend_info *info)
 		return rc;
 	}
 	vmx_caps = caps;
-	vmx_backend.run = caps.virtual_interrupts ? vmx_run_virtual : vmx_run;
 	vmx_backend.s2_format = caps.ept_ad ? &ept_ad_format : &ept_format;
 	x86_fpu_caps = x86_fpu_detect();
 	return 0;

@@ -60,6 +60,22 @@ static void decode_nmi_window(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	vmx_close_window(vmx_vcpu_of(vcpu), true);
 }
 
+/* Others are still pending, and taken when the host opens its window. */
+void vmx_take_acknowledged(void)
+{
+	if (!(vmx_caps.exit & VMX_EXIT_ACK_INTR))
+		return;
+	uint32_t info = (uint32_t)vmx_hw_read(VMCS_EXIT_INTERRUPTION_INFO);
+
+	if (info & VMX_INFO_V && VMX_INFO_TYPE(info) == VMX_EVENT_INTR)
+		x86_host_interrupt(VMX_INFO_VECTOR(info));
+}
+
+static void decode_interrupt(struct hc_vcpu *vcpu, struct hc_exit *exit)
+{
+	vmx_take_acknowledged();
+}
+
 static void decode_pause(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
 	atomic_fetch_or(&vcpu->requests, HC_REQ_YIELD);
@@ -311,7 +327,7 @@ static void decode_eoi(struct hc_vcpu *vcpu, struct hc_exit *exit)
 
 static const struct exit_row rows[VMX_REASON_COUNT] = {
 	ROW(EXCEPTION_OR_NMI,   EXCEPTION,   decode_exception),
-	ROW(EXTERNAL_INTERRUPT, INTERRUPT,   decode_nothing),
+	ROW(EXTERNAL_INTERRUPT, INTERRUPT,   decode_interrupt),
 	ROW(TRIPLE_FAULT,       SHUTDOWN,    decode_nothing),
 	ROW(INIT,               INTERRUPT,   decode_nothing),
 	ROW(INTERRUPT_WINDOW,   WINDOW,      decode_window),

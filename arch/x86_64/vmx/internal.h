@@ -42,6 +42,7 @@ struct vmx_vm {
 struct vmx_vcpu {
 	struct vmx_region *vmcs;
 	hpa_t vmcs_pa;
+	hpa_t posted;       /* struct x86_posted */
 	hpa_t virtual_apic; /* the local APIC's page, where TPR shadow reads VTPR (30.1.1) */
 	struct vmx_vm *vm;
 	struct vmx_cpu *cpu;      /* where it ran last */
@@ -93,10 +94,11 @@ static inline struct vmx_cpu *vmx_cpu_of(struct hc_cpu *cpu)
 }
 
 /* What allocations a VM and a vCPU hold, of a VMCS in the state clear. 0, or -ENOMEM; nothing is
- * held then. virtual_apic is a page of the caller's. */
+ * held then. virtual_apic is a page of the caller's, as is posted, at its start, or NULL. */
 int vmx_vm_alloc(struct vmx_vm *vm);
 void vmx_vm_free(struct vmx_vm *vm);
-int vmx_vcpu_alloc(struct vmx_vcpu *vv, struct vmx_vm *vm, const void *virtual_apic);
+int vmx_vcpu_alloc(struct vmx_vcpu *vv, struct vmx_vm *vm, const void *virtual_apic,
+                   const void *posted);
 void vmx_vcpu_free(struct vmx_vcpu *vv);
 
 /* caps.c */
@@ -136,8 +138,12 @@ int vmx_apic_map(struct s2 *s2, const struct vmx_vm *vm);
 /* The local APIC may be in another mode than before. Between load() and put(). */
 void vmx_sync_apic_mode(struct hc_vcpu *vcpu);
 bool vmx_show_interrupts(struct hc_vcpu *vcpu);
-/* struct x86_apic.notify of vCPUs on CPUs that deliver interrupts. */
-void vmx_notify(struct hc_vcpu *vcpu);
+/* Has interrupts posted, where the CPU delivers them: 0, or -ENOMEM. The other is harmless if that
+ * failed. */
+int vmx_apic_start(struct x86_apic *apic);
+void vmx_apic_end(struct x86_apic *apic);
+/* Part of put(): looks for notifications that may have met somebody else. */
+void vmx_apic_put(struct hc_vcpu *vcpu);
 
 /* timer.c */
 bool vmx_limit(struct hc_vcpu *vcpu, uint64_t ns);
@@ -216,6 +222,8 @@ void vmx_decode_exit(struct hc_vcpu *vcpu, uint32_t reason, struct hc_exit *exit
 /* The entry itself failed: error is vmx_hw_enter()'s. */
 void vmx_decode_failure(struct hc_vcpu *vcpu, int error, struct hc_exit *exit);
 const char *vmx_exit_name(uint32_t reason);
+/* After an exit for an external interrupt: has the host handle it, if the exit acknowledged it. */
+void vmx_take_acknowledged(void);
 void vmx_explain(struct hc_vcpu *vcpu, const struct hc_exit *exit, char *buf, size_t size);
 
 #endif

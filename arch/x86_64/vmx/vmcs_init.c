@@ -38,6 +38,8 @@ static void write_controls(struct vmx_vcpu *vv)
 		vmx_hw_write(VMCS_EOI_EXIT_BITMAP_0 + 2 * i, vv->eoi_exits[i]);
 	if (c->virtual_interrupts)
 		vmx_hw_write(VMCS_GUEST_INTERRUPT_STATUS, 0);
+	if (c->posted_interrupts)
+		vmx_hw_write(VMCS_POSTED_INTR_NOTIFICATION_VECTOR, hc_platform_posting_vector());
 	/* Of all leaves: a guest has no SGX. */
 	if (c->cpu2 & VMX_CPU2_ENCLS)
 		vmx_hw_write(VMCS_ENCLS_EXITING_BITMAP, UINT64_MAX);
@@ -51,6 +53,8 @@ static void write_addresses(const struct vmx_vcpu *vv)
 	vmx_hw_write(VMCS_IO_BITMAP_B, io.v + HC_PAGE_SIZE);
 	vmx_hw_write(VMCS_MSR_BITMAP, hc_platform_to_hpa(vv->vm->msr_bitmap).v);
 	vmx_hw_write(VMCS_VIRTUAL_APIC_ADDRESS, vv->virtual_apic.v);
+	if (vmx_caps.posted_interrupts)
+		vmx_hw_write(VMCS_POSTED_INTR_DESCRIPTOR_ADDRESS, vv->posted.v);
 	if (vmx_caps.apic_registers)
 		vmx_hw_write(VMCS_APIC_ACCESS_ADDRESS, hc_platform_to_hpa(vv->vm->apic_access).v);
 }

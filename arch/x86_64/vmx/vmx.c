@@ -78,13 +78,16 @@ static void vmx_vm_destroy(struct hc_vm *vm)
 
 /* --- vCPUs --- */
 
-int vmx_vcpu_alloc(struct vmx_vcpu *vv, struct vmx_vm *vm, const void *virtual_apic)
+int vmx_vcpu_alloc(struct vmx_vcpu *vv, struct vmx_vm *vm, const void *virtual_apic,
+                   const void *posted)
 {
 	vv->vmcs = hc_platform_alloc_pages(0);
 	if (!vv->vmcs)
 		return -ENOMEM;
 	vv->vmcs->revision = VMX_BASIC_REVISION(vmx_caps.msrs.basic);
 	vv->vmcs_pa = hc_platform_to_hpa(vv->vmcs);
+	if (posted)
+		vv->posted = hc_platform_to_hpa(posted);
 	vv->virtual_apic = hc_platform_to_hpa(virtual_apic);
 	vv->vm = vm;
 	vv->limit = VMX_NO_LIMIT;
@@ -99,15 +102,16 @@ void vmx_vcpu_free(struct vmx_vcpu *vv)
 static int vmx_vcpu_create(struct hc_vcpu *vcpu)
 {
 	struct vmx_vcpu *vv = hc_platform_alloc(sizeof(*vv));
+	struct x86_apic *apic = &x86_vcpu_of(vcpu)->apic;
 
 	if (!vv)
 		return hc_error(-ENOMEM, "vmx: no memory for a vCPU of VM %s", vcpu->vm->name);
-	if (vmx_vcpu_alloc(vv, vmx_vm_of(vcpu->vm), x86_vcpu_of(vcpu)->apic.page)) {
+	if (vmx_apic_start(apic) ||
+	    vmx_vcpu_alloc(vv, vmx_vm_of(vcpu->vm), apic->page, apic->posted)) {
+		vmx_apic_end(apic);
 		hc_platform_free(vv, sizeof(*vv));
 		return hc_error(-ENOMEM, "vmx: no memory for a VMCS of VM %s", vcpu->vm->name);
 	}
-	if (vmx_caps.virtual_interrupts)
-		x86_vcpu_of(vcpu)->apic.notify = vmx_notify;
 	vcpu->backend_data = vv;
 	return 0;
 }
@@ -118,6 +122,7 @@ static void vmx_vcpu_destroy(struct hc_vcpu *vcpu)
 
 	if (!vv)
 		return;
+	vmx_apic_end(&x86_vcpu_of(vcpu)->apic);
 	vmx_vcpu_free(vv);
 	hc_platform_free(vv, sizeof(*vv));
 	vcpu->backend_data = NULL;
@@ -159,7 +164,6 @@ struct hc_backend_ops vmx_backend = {
 	.set_state = vmx_set_state,
 	.inject = vmx_inject,
 	.request_window = vmx_request_window,
-	.show_interrupts = vmx_show_interrupts,
 	.invalidate = vmx_invalidate,
 	.explain = vmx_explain,
 };
