@@ -49,7 +49,7 @@ static bool is_zero(const uint8_t *p, uint64_t size)
 	return true;
 }
 
-const char *hc_kernel_file_kind(const void *file, uint64_t size)
+static const char *kind_of(const void *file, uint64_t size)
 {
 	const uint8_t *p = file;
 
@@ -65,5 +65,17 @@ const char *hc_kernel_file_kind(const void *file, uint64_t size)
 		return "all zeros";
 	if (size >= SECTOR && p[510] == 0x55 && p[511] == 0xaa)
 		return "a boot sector without a Linux header";
-	return "of no known format";
+	return NULL;
+}
+
+const char *hc_kernel_file_kind(const void *file, uint64_t size)
+{
+	const char *kind = kind_of(file, size);
+
+	return kind ? kind : "of no known format";
+}
+
+bool hc_kernel_file_is_unknown(const void *file, uint64_t size)
+{
+	return !kind_of(file, size);
 }

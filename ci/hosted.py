@@ -28,10 +28,13 @@ class Process:
     initrd: str = ""
     append: str = ""
     switch_every: str = ""
+    dirty_stats: str = ""
     stats: bool = False
     quiet: bool = False
     command: list = None  # None: interactive
     serials: tuple = ()  # where ttyS0 and ttyS1 go, if not the usual places
+    plain: bool = False  # not Debian: nothing is added to the command line or as initrd
+    devices: tuple = ()  # as hypercore run's --device
 
     @property
     def log(self):
@@ -45,13 +48,13 @@ class Process:
 def _serials(process):
     if process.serials:
         return process.serials
-    if process.command is None:
+    if process.command is None or process.plain:
         return ("stdio",)
     return f"file:{process.console}", "stdio"
 
 
 def _initrd(process):
-    if process.initrd == "none":
+    if not machine.has_initrd(process):
         return []
     if not process.command:
         return ["--initrd", process.initrd or str(guest.initramfs())]
@@ -69,17 +72,21 @@ def command_line(process):
     """Makes all files and gives the command."""
     build_preset(PRESET, "hypercore")
     process.directory.mkdir(parents=True, exist_ok=True)
-    line = [str(binary()), "run", "--name", "debian", "--backend", process.backend,
+    line = [str(binary()), "run", "--name", machine.guest_name(process), "--backend", process.backend,
             "--cpus", process.cpus, "--memory", process.memory,
             "--kernel", process.kernel or str(guest.kernel()), *_initrd(process),
             "--append", machine.guest_append(process, "debian")]
+    for device in process.devices:
+        line += ["--device", device]
     for serial in _serials(process):
         line += ["--serial", serial]
     if process.switch_every:
         line += ["--switch-every", process.switch_every]
+    if process.dirty_stats:
+        line += ["--dirty-stats", process.dirty_stats]
     if process.stats:
         line.append("--stats")
-    if process.command is None and not process.stats:
+    if process.command is None and not process.stats and not process.dirty_stats:
         line.append("--quiet")
     return line
 

@@ -48,16 +48,20 @@ class Machine:
     append: str = ""
     board_append: str = ""
     switch_every: str = ""
+    dirty_stats: str = ""
     gic: str = ""  # virt: version of its interrupt controller; empty: 3
     virtualization: bool = True  # virt: it has EL2
     stats: bool = False
     quiet: bool = False
     command: list = None  # None: interactive; empty: none, COM2 is still our standard output
     serials: tuple = ()  # the other ends of the VM's serial ports, if not the usual ones
+    plain: bool = False  # not Debian: nothing is added to the command line or as initrd
+    devices: tuple = ()  # as hypercore.conf's device
     extra: tuple = ()  # QEMU's options, or lines of Bochs' configuration
 
     def vm_names(self):
-        return ["debian"] if self.vms == 1 else [f"debian{n + 1}" for n in range(self.vms)]
+        name = guest_name(self)
+        return [name] if self.vms == 1 else [f"{name}{n + 1}" for n in range(self.vms)]
 
     @property
     def architecture(self):
@@ -132,8 +136,24 @@ def default_emulator(backend):
     return {"vmx": "bochs", "el2": "virt"}.get(backend.split(",")[0], "qemu")
 
 
+def is_linux(path):
+    """Whether a kernel file is a bzImage or an arm64 Image."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(0x206)
+    except OSError as error:
+        raise Failure(f"{path}: {error.strerror}", 2)
+    return head[0x202:] == b"HdrS" or head[56:60] == b"ARM\x64"
+
+
+def guest_name(machine):
+    return "guest" if machine.plain else "debian"
+
+
 def guest_append(machine, name):
     """The guest kernel's command line."""
+    if machine.plain:
+        return machine.append
     # no_timer_check: Linux else counts timer ticks in a delay loop, which an emulated machine that
     # does not get its share of the processor fails, bare or in a VM.
     words = ["console=ttyS0", "panic=-1", "no_timer_check", f"hostname={name}"]
@@ -154,7 +174,13 @@ def _serials(machine, index):
         return machine.serials
     if machine.command is None:
         return ("com1", "none") if index == 0 else ("log", "none")
+    if machine.plain:
+        return f"com{machine.first_output + index}", "none"
     return "log", f"com{machine.first_output + index}"
+
+
+def has_initrd(machine):
+    return bool(machine.initrd) if machine.plain else machine.initrd != "none"
 
 
 def config_text(machine):
@@ -162,13 +188,16 @@ def config_text(machine):
     lines = [f"backend = {machine.backend}",
              f"console = {'com2' if machine.command is None else 'com1'}",
              *([f"switch-every = {machine.switch_every}"] if machine.switch_every else []),
+             *([f"dirty-stats = {machine.dirty_stats}"] if machine.dirty_stats else []),
              "end = poweroff", f"stats = {'yes' if machine.stats else 'no'}"]
     for index, name in enumerate(machine.vm_names()):
         serial0, serial1 = _serials(machine, index)
         lines += ["", f"[vm {name}]", "kernel = vmlinuz"]
-        if machine.initrd != "none":
+        if has_initrd(machine):
             lines.append("initrd = initrd.img")
-        lines += [f"append = {guest_append(machine, name)}", f"memory = {machine.memory}",
+        lines += [f"device = {device}" for device in machine.devices]
+        append = guest_append(machine, name)
+        lines += [f'append = "{append}"' if machine.plain else f"append = {append}", f"memory = {machine.memory}",
                   f"cpus = {machine.cpus}", f"serial0 = {serial0}", f"serial1 = {serial1}"]
     return "\n".join(lines) + "\n"
 
@@ -188,7 +217,7 @@ def _files(machine):
     files = [machine.directory / "hypercore.conf",
              copy(machine.kernel or guest.kernel(machine.architecture), machine.directory / "vmlinuz")]
     files[0].write_text(config_text(machine))
-    if machine.initrd != "none":
+    if has_initrd(machine):
         files.append(copy(machine.initrd or guest.initramfs(machine.architecture),
                           machine.directory / "initrd.img"))
         if machine.command:

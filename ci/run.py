@@ -26,6 +26,10 @@ guest powers it off. The hypervisor's log is build/run/hypercore.log.
 With COMMAND (one word: a shell script; several: a command and its arguments) only its output
 appears and its exit status is ours; 125: it could not be run, and why is on standard error;
 124: it took longer than --timeout. The guest's boot messages are in the log.
+
+A --kernel that is not Linux (ELF by multiboot or PVH, arm64 programs), or any with --no-initrd, gets
+nothing but what the options say: --append as it is, --initrd if there is one. Its console is the
+terminal or, if standard input is none, standard output; its exit status is ours.
 """
 GRACE = 5  # seconds that a machine which has said its last line may take to switch off
 
@@ -44,9 +48,14 @@ def parse(words):
         help="with two backends: how often the guest moves to the other, 100ms for example")
     add("--verbose", action="store_true", help="the log on standard error; the guest boots verbosely")
     add("--append", default="", metavar="WORDS", help="more for the guest kernel's command line")
-    add("--kernel", default="", metavar="FILE", help="another guest kernel (bzImage; el2: Image)")
-    add("--initrd", default="", metavar="FILE", help="another initramfs")
+    add("--kernel", default="", metavar="FILE", help="another guest kernel (bzImage, multiboot, PVH; el2: Image, program)")
+    add("--initrd", default="", metavar="FILE", help="another initramfs, or module 0; none: without")
+    add("--no-initrd", action="store_true", help="the kernel is not Debian's: it gets what is given only")
+    add("--device", action="append", default=[], metavar="NAME",
+        help="a PC's device: isa-debug-exit[,iobase=0xf4][,iosize=4] or testdev")
     add("--stats", action="store_true", help="statistics in the log when the guest ends")
+    add("--dirty-stats", default="", metavar="TIME",
+        help="how often the log is to say how much of its memory the guest wrote, 1s for example")
     add("--timeout", type=float, default=0, metavar="SECONDS", help="give up after so long")
     add("--directory", default=str(BUILD / "run"), metavar="DIR", help="for the files made (build/run)")
     add = parser.add_argument_group("on the board image, under an emulator").add_argument
@@ -78,7 +87,22 @@ def parse(words):
                       f"{' of the board image' if options.board else ''}; known: {', '.join(names)}", 2)
     if options.vms < 1:
         raise Failure(f"--vms {options.vms}: at least 1", 2)
-    return options, command
+    return options, plain_command(options, command)
+
+
+def plain_command(options, command):
+    """Notes whether the kernel is one that gets only what is given. The command then: none, or the
+    terminal."""
+    options.plain = options.no_initrd or bool(options.kernel and not machines.is_linux(options.kernel))
+    options.devices = tuple(options.device)
+    if not options.plain:
+        return command
+    if command is not None:
+        raise Failure("COMMAND: only Debian's Linux runs one, not a kernel that gets nothing added", 2)
+    if not options.kernel:
+        raise Failure("--no-initrd: wants a --kernel FILE", 2)
+    options.initrd = "" if options.initrd == "none" else options.initrd
+    return None if sys.stdin.isatty() and options.vms == 1 else []
 
 
 def wants_board(options):
@@ -91,7 +115,8 @@ def wants_board(options):
 
 def make_machine(options, command):
     keys = ("backend", "cpus", "memory", "vms", "host_cpus", "host_memory", "cpu_model", "kernel",
-            "initrd", "append", "board_append", "stats", "switch_every", "gic")
+            "initrd", "append", "board_append", "stats", "switch_every", "dirty_stats", "gic", "plain",
+            "devices")
     emulator = options.machine or machines.default_emulator(options.backend)
     # There a character takes its time on the wire, by the machine's clocks.
     slow_console = emulator == "bochs"
@@ -103,7 +128,8 @@ def make_machine(options, command):
 
 
 def make_process(options, command):
-    keys = ("backend", "cpus", "memory", "kernel", "initrd", "append", "stats", "switch_every")
+    keys = ("backend", "cpus", "memory", "kernel", "initrd", "append", "stats", "switch_every",
+            "dirty_stats", "plain", "devices")
     return hosted.Process(directory=common.ROOT.joinpath(options.directory), command=command,
                           quiet=command is None and not options.verbose,
                           **{key: getattr(options, key) for key in keys})

@@ -12,6 +12,7 @@ import unittest
 import xml.etree.ElementTree as xml
 
 import common
+import conform
 import guest
 from common import ALL_PRESETS, BUILD, HOSTED_PRESETS, JOBS, ROOT, Failure, Progress, build_preset, \
     colour
@@ -151,7 +152,8 @@ def boot_tests():
     """Those of QEMU's machine first."""
     folder = ROOT / "tests/boot"
     sys.path.insert(0, str(folder))
-    for name in ("boot_tests.py", "bochs_tests.py", "arm_tests.py", "kvm_tests.py"):
+    for name in ("boot_tests.py", "bochs_tests.py", "arm_tests.py", "kernel_tests.py", "dirty_tests.py",
+                 "kvm_tests.py"):
         load(folder / name)
     return sys.modules["rig"].TESTS
 
@@ -173,6 +175,18 @@ def prepare_boot():
     for arch in (guest.X86_64, guest.AARCH64):
         build_preset(f"board-{arch.name}")
         guest.initramfs(arch)
+
+
+def conformance(report, _):
+    """The test kernels on all backends and on bare emulators: no unexplained difference."""
+    if not report.run("conformance", "kernels and board images", conform.prepare):
+        return
+    with Progress("conformance"):
+        found, printed = conform.run_suite()
+    for result in conform.results(found):
+        report.add(Result("conformance", *result))
+    if not found["ok"]:
+        print(printed, flush=True)
 
 
 def lint(report, _):
@@ -264,8 +278,8 @@ def stress(report, _):
     report.run("stress", f"{STRESS_CPUS} CPUs, the same output as QEMU", same)
 
 
-SUITES = {"build": build, "unit": unit, "oracle": oracle, "boot": boot, "stress": stress,
-          "lint": lint}
+SUITES = {"build": build, "unit": unit, "oracle": oracle, "boot": boot, "conformance": conformance,
+          "stress": stress, "lint": lint}
 
 
 def main(words):

@@ -13,10 +13,13 @@ _hypercore_value() {
 	-b | --backend)
 		mapfile -t COMPREPLY < <(compgen -W "auto $(_hypercore_backends)" -- "$2")
 		;;
+	--device)
+		mapfile -t COMPREPLY < <(compgen -W "isa-debug-exit,iobase=0xf4,iosize=4 testdev" -- "$2")
+		;;
 	--serial) mapfile -t COMPREPLY < <(compgen -W "stdio pty null file:" -- "$2") ;;
 	-m | --memory) mapfile -t COMPREPLY < <(compgen -W "256M 512M 1G 2G 4G" -- "$2") ;;
 	-c | --cpus) mapfile -t COMPREPLY < <(compgen -W "1 2 4 8" -- "$2") ;;
-	-a | --append | --name | --switch-every) COMPREPLY=() ;;
+	-a | --append | --name | --switch-every | --dirty-stats) COMPREPLY=() ;;
 	*) return 1 ;;
 	esac
 }
@@ -45,7 +48,8 @@ _hypercore() {
 		_hypercore_conform "$before" "$word"
 	elif ! _hypercore_value "$before" "$word"; then
 		mapfile -t COMPREPLY < <(compgen -W "--kernel --initrd --append --memory --cpus
-			--backend --switch-every --serial --name --stats --trace --quiet --help" -- "$word")
+			--backend --switch-every --serial --device --name --stats --dirty-stats --trace --quiet
+			--help" -- "$word")
 	fi
 }
 

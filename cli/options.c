@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "machines/device_option.h"
 
 #define NAME "run"
 
@@ -51,16 +52,16 @@ static int take_cpus(struct run_options *o, const char *text)
 	return 0;
 }
 
-static int take_period(struct run_options *o, const char *text)
+static int take_period(uint64_t *ns, const char *option, const char *text)
 {
 	char *end;
 	unsigned long n = isdigit((unsigned char)*text) ? strtoul(text, &end, 10) : 0;
 	uint64_t unit = !n ? 0 : !strcmp(end, "ms") ? 1000000 : !strcmp(end, "s") ? 1000000000 : 0;
 
 	if (!unit || n > 1000000)
-		return cli_usage_error(NAME, "--switch-every %s: wants a time such as 100ms or 2s",
+		return cli_usage_error(NAME, "%s %s: wants a time such as 100ms or 2s", option,
 		                       text);
-	o->switch_ns = n * unit;
+	*ns = n * unit;
 	return 0;
 }
 
@@ -82,6 +83,23 @@ static int take_serial(struct run_options *o, unsigned *count, const char *text)
 	return 0;
 }
 
+static int take_device(struct run_options *o, const char *text)
+{
+	struct machine_devices devices = { 0 };
+	const char *wrong = NULL;
+	unsigned n = 0;
+
+	for (; !wrong && n < HC_ARRAY_SIZE(o->devices) && o->devices[n]; n++)
+		wrong = machine_add_device(&devices, o->devices[n]);
+	wrong = machine_add_device(&devices, text);
+	if (!wrong && n == HC_ARRAY_SIZE(o->devices))
+		wrong = "too many devices";
+	if (wrong)
+		return cli_usage_error(NAME, "--device %s: %s", text, wrong);
+	o->devices[n] = text;
+	return 0;
+}
+
 static const struct option options[] = {
 	{ "kernel", required_argument, NULL, 'k' },
 	{ "initrd", required_argument, NULL, 'i' },
@@ -90,11 +108,13 @@ static const struct option options[] = {
 	{ "cpus", required_argument, NULL, 'c' },
 	{ "backend", required_argument, NULL, 'b' },
 	{ "serial", required_argument, NULL, 's' },
+	{ "device", required_argument, NULL, 'd' },
 	{ "trace", required_argument, NULL, 't' },
 	{ "name", required_argument, NULL, 'n' },
 	{ "stats", no_argument, NULL, 'S' },
 	{ "quiet", no_argument, NULL, 'q' },
 	{ "switch-every", required_argument, NULL, 'w' },
+	{ "dirty-stats", required_argument, NULL, 'D' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
@@ -112,8 +132,10 @@ static int take(struct run_options *o, int option, const char *value, unsigned *
 	case 'h': o->help = true; return 0;
 	case 'm': return take_memory(o, value);
 	case 'c': return take_cpus(o, value);
+	case 'd': return take_device(o, value);
 	case 's': return take_serial(o, serials, value);
-	case 'w': return take_period(o, value);
+	case 'w': return take_period(&o->switch_ns, "--switch-every", value);
+	case 'D': return take_period(&o->dirty_ns, "--dirty-stats", value);
 	case 'n':
 		o->name = value;
 		if (!*value || strlen(value) > 31)

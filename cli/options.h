@@ -7,10 +7,11 @@
 
 struct run_options {
 	const char *name, *kernel, *initrd, *backend, *trace;
-	const char *append;    /* NULL: the machine's */
-	const char *serial[2]; /* NULL: the port is not there */
+	const char *append;     /* NULL: the machine's */
+	const char *serial[2];  /* NULL: the port is not there */
+	const char *devices[4]; /* as hypercore_config.devices */
 	uint64_t memory;
-	uint64_t switch_ns; /* 0: never */
+	uint64_t switch_ns, dirty_ns; /* 0: never */
 	unsigned cpus;
 	bool stats, quiet;
 	bool help; /* was asked for; nothing else matters then */

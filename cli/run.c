@@ -34,14 +34,14 @@ static const char help[] =
 	"  -b, --backend NAME   what runs the guest; auto: the fastest by measurement\n"
 	"                       (hypercore caps lists them); or two, as in kvm,emu\n"
 	"      --switch-every T of two backends, take the other every 100ms, 2s, ...\n"
-	"      --serial WHERE   stdio, pty, null or file:FILE; the first one is ttyS0,\n"
-	"                       a second one ttyS1; stdio\n"
+	"      --serial WHERE   ttyS0 is stdio, pty, null or file:FILE; again: ttyS1\n"
+	"      --device NAME    isa-debug-exit[,iobase=N][,iosize=N], or testdev\n"
 	"      --name TEXT      for messages; guest\n"
 	"      --stats          print statistics at the end\n"
+	"      --dirty-stats T  say every 500ms, 1s, ... how much memory the guest wrote\n"
 	"      --trace FILE     write the last events of each CPU there at the end\n"
 	"  -q, --quiet          only warnings and errors\n"
-	"Keys on a terminal: Ctrl-a x ends the machine, Ctrl-a s prints statistics,\n"
-	"Ctrl-a h lists the keys, Ctrl-a Ctrl-a sends Ctrl-a.\n"
+	"Keys on a terminal: Ctrl-a x ends the machine, Ctrl-a h lists all.\n"
 	"\n"
 	"Exit status: 0 the guest powered off or was ended by Ctrl-a x, else what it\n"
 	"wrote to port 0xf4 (arm64: address 0x9050000); 2 wrong options; 125 it could\n"
@@ -182,7 +182,9 @@ static int create(struct run *r)
 	c.initrd_name = o->initrd;
 	c.cmdline = o->append ? o->append : linux_guest_of(r->kernel.data, r->kernel.size)->console;
 	c.switch_ns = o->switch_ns;
+	c.dirty_ns = o->dirty_ns;
 	c.exit_port = CLI_EXIT_PORT;
+	memcpy(c.devices, o->devices, sizeof(c.devices));
 	for (unsigned i = 0; !rc && i < HC_ARRAY_SIZE(o->serial) && o->serial[i]; i++)
 		rc = serial_open(&r->serial[i], o->serial[i], i, &c);
 	if (!rc)

@@ -5,6 +5,7 @@
 #include <hypercore/freestanding.h>
 
 #include "core/log.h"
+#include "core/touch.h"
 #include "core/vm.h"
 
 /* --- How the stage-2 engine reaches the platform's memory and the backend's TLBs --- */
@@ -88,32 +89,41 @@ static const struct s2_format *choose_format(const struct hc_vm *vm)
 	return format;
 }
 
-int hc_vm_init_memory(struct hc_vm *vm, unsigned gpa_bits)
+int hc_vm_init_memory(struct hc_vm *vm)
 {
 	const struct s2_format *format = choose_format(vm);
 
-	vm->gpa_bits = gpa_bits;
 	if (!format)
 		return 0;
-	int rc = s2_init(&vm->s2, format, &stage2_ops, vm, gpa_bits);
+	int rc = s2_init(&vm->s2, format, &stage2_ops, vm, vm->info.gpa_bits);
 
 	return rc ? hc_error(rc, "vm %s: no stage-2 tables for %u-bit addresses", vm->name,
-	                     gpa_bits)
+	                     vm->info.gpa_bits)
 	          : 0;
 }
 
 /* --- Slots --- */
 
-static int map_slot(struct hc_vm *vm, const struct hc_slot *slot)
+/* All of it at once. Memory lock held. */
+static int map_now(struct hc_vm *vm, const struct hc_slot *slot)
 {
 	unsigned attr = slot->flags & HC_SLOT_READONLY ? S2_R | S2_X : S2_RWX;
 
-	if (!vm->s2.format)
-		return 0;
-	hc_lock(&vm->memory_lock);
-	int rc = s2_map(&vm->s2, gpa_of(slot->gpa), hc_platform_to_hpa(slot->host), slot->size,
-	                attr | S2_WB);
+	if (slot->flags & HC_SLOT_RAW)
+		hc_platform_clear(slot->host, slot->size);
+	hc_mem_clean(vm, slot->host, slot->size);
+	return vm->s2.format ? s2_map(&vm->s2, gpa_of(slot->gpa), hc_platform_to_hpa(slot->host),
+	                              slot->size, attr | S2_WB)
+	                     : 0;
+}
 
+static int map_slot(struct hc_vm *vm, struct hc_slot *slot)
+{
+	hc_lock(&vm->memory_lock);
+	int rc = slot->flags & HC_SLOT_RAW ? hc_slot_defer(vm, slot) : -EOPNOTSUPP;
+
+	if (rc == -EOPNOTSUPP)
+		rc = map_now(vm, slot);
 	hc_unlock(&vm->memory_lock);
 	return rc;
 }
@@ -122,12 +132,12 @@ static int check_range(const struct hc_vm *vm, uint64_t gpa, uint64_t size)
 {
 	uint64_t last = gpa + (size - 1);
 
-	if (!size || (gpa | size) % HC_PAGE_SIZE || last < gpa || last >> vm->gpa_bits)
+	if (!size || (gpa | size) % HC_PAGE_SIZE || last < gpa || last >> vm->info.gpa_bits)
 		return hc_error(
 			-EINVAL,
 			"vm %s: memory of %#llx bytes at %#llx: wants whole pages below %#llx",
 			vm->name, (unsigned long long)size, (unsigned long long)gpa,
-			(unsigned long long)HC_BIT(vm->gpa_bits));
+			(unsigned long long)HC_BIT(vm->info.gpa_bits));
 	return 0;
 }
 
@@ -179,10 +189,13 @@ int hc_vm_add_slot(struct hc_vm *vm, gpa_t gpa, uint64_t size, void *host, uint3
 		rc = find_room(vm, gpa.v, size, &at);
 	if (rc)
 		return rc;
+	if (atomic_load(&vm->dirty.on))
+		return hc_error(-EBUSY, "vm %s: memory at %#llx: not while writes are logged",
+		                vm->name, (unsigned long long)gpa.v);
 	if (m->count == HC_MAX_SLOTS)
 		return hc_error(-ENOSPC, "vm %s: more than %d pieces of memory", vm->name,
 		                HC_MAX_SLOTS);
-	const struct hc_slot slot = { gpa.v, size, host, flags };
+	struct hc_slot slot = { .gpa = gpa.v, .size = size, .host = host, .flags = flags };
 
 	rc = map_slot(vm, &slot);
 	if (rc)
@@ -215,7 +228,7 @@ static void *take_piece(uint64_t gpa, uint64_t size, unsigned *order)
 	while (o > 0 && gpa & ((HC_PAGE_SIZE << o) - 1))
 		o--;
 	for (;; o--) {
-		void *p = hc_platform_alloc_pages(o);
+		void *p = hc_platform_alloc_raw(o);
 
 		*order = o;
 		if (p || !o)
@@ -239,7 +252,7 @@ int hc_vm_add_ram(struct hc_vm *vm, gpa_t gpa, uint64_t size)
 				"vm %s: the machine has %llu MiB free for it, it wants %llu",
 				vm->name, (unsigned long long)(vm->memory.total / HC_MIB),
 				(unsigned long long)(size / HC_MIB));
-		rc = hc_vm_add_slot(vm, gpa_of(at), piece, host, HC_SLOT_OWNED);
+		rc = hc_vm_add_slot(vm, gpa_of(at), piece, host, HC_SLOT_OWNED | HC_SLOT_RAW);
 		if (rc)
 			hc_platform_free_pages(host, order);
 		at += piece;
@@ -253,15 +266,18 @@ void hc_vm_free_memory(struct hc_vm *vm)
 
 	if (vm->s2.root.v)
 		s2_destroy(&vm->s2);
-	for (unsigned i = 0; i < m->count; i++)
+	hc_dirty_free(vm);
+	for (unsigned i = 0; i < m->count; i++) {
+		hc_slot_release(&m->slots[i]);
 		if (m->slots[i].flags & HC_SLOT_OWNED)
 			hc_platform_free_pages(m->slots[i].host, order_of(m->slots[i].size));
+	}
 	*m = (struct hc_memory){ 0 };
 }
 
 /* --- Access --- */
 
-static struct hc_slot *find_slot(struct hc_memory *m, uint64_t gpa)
+struct hc_slot *hc_mem_slot(struct hc_memory *m, uint64_t gpa)
 {
 	unsigned low = 0, high = m->count;
 
@@ -279,24 +295,33 @@ static struct hc_slot *find_slot(struct hc_memory *m, uint64_t gpa)
 	return NULL;
 }
 
+static uint8_t *ptr_in(struct hc_vm *vm, struct hc_slot *s, uint64_t gpa, uint64_t len)
+{
+	if (len)
+		hc_slot_touch(vm, s, gpa - s->gpa, len);
+	return s->host + (gpa - s->gpa);
+}
+
 void *hc_mem_ptr(struct hc_vm *vm, gpa_t gpa, uint64_t len, bool want_write)
 {
-	struct hc_slot *s = find_slot(&vm->memory, gpa.v);
+	struct hc_slot *s = hc_mem_slot(&vm->memory, gpa.v);
 
 	if (!s || len > s->size - (gpa.v - s->gpa) || (want_write && s->flags & HC_SLOT_READONLY))
 		return NULL;
-	return s->host + (gpa.v - s->gpa);
+	return ptr_in(vm, s, gpa.v, len);
 }
 
-/* The part of [gpa, gpa + len) that lies in one slot. NULL if there is none. */
-static uint8_t *chunk(struct hc_vm *vm, uint64_t gpa, uint64_t len, bool want_write, uint64_t *n)
+/* The slot of the beginning of [gpa, gpa + len), of which *n bytes lie in it. NULL: there is none.
+ */
+static struct hc_slot *chunk(struct hc_vm *vm, uint64_t gpa, uint64_t len, bool want_write,
+                             uint64_t *n)
 {
-	struct hc_slot *s = find_slot(&vm->memory, gpa);
+	struct hc_slot *s = hc_mem_slot(&vm->memory, gpa);
 
 	if (!s || (want_write && s->flags & HC_SLOT_READONLY))
 		return NULL;
 	*n = hc_min(len, s->size - (gpa - s->gpa));
-	return s->host + (gpa - s->gpa);
+	return s;
 }
 
 static bool all_there(struct hc_vm *vm, uint64_t gpa, uint64_t len, bool want_write)
@@ -318,15 +343,16 @@ int hc_mem_read(struct hc_vm *vm, gpa_t gpa, void *buf, uint64_t len)
 	if (!all_there(vm, gpa.v, len, false))
 		return -EFAULT;
 	for (uint64_t done = 0; done < len; done += n) {
-		const uint8_t *p = chunk(vm, gpa.v + done, len - done, false, &n);
+		struct hc_slot *s = chunk(vm, gpa.v + done, len - done, false, &n);
 
-		memcpy((uint8_t *)buf + done, p, n);
+		memcpy((uint8_t *)buf + done, ptr_in(vm, s, gpa.v + done, n), n);
 	}
 	return 0;
 }
 
 void hc_mem_wrote(struct hc_vm *vm, gpa_t gpa, uint64_t len)
 {
+	hc_dirty_mark(vm, gpa, len);
 	for (unsigned i = 0; i < HC_VM_BACKENDS && vm->parts[i].ops; i++)
 		if (vm->parts[i].ops->written)
 			vm->parts[i].ops->written(vm, gpa, len);
@@ -339,9 +365,9 @@ int hc_mem_write(struct hc_vm *vm, gpa_t gpa, const void *buf, uint64_t len)
 	if (!all_there(vm, gpa.v, len, true))
 		return -EFAULT;
 	for (uint64_t done = 0; done < len; done += n) {
-		uint8_t *p = chunk(vm, gpa.v + done, len - done, true, &n);
+		struct hc_slot *s = chunk(vm, gpa.v + done, len - done, true, &n);
 
-		memcpy(p, (const uint8_t *)buf + done, n);
+		memcpy(ptr_in(vm, s, gpa.v + done, n), (const uint8_t *)buf + done, n);
 	}
 	hc_mem_wrote(vm, gpa, len);
 	return 0;

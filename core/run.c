@@ -48,6 +48,11 @@ static int handle_mode(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	return rc ? rc : HC_ACT_YIELD;
 }
 
+static int handle_log(struct hc_vcpu *vcpu, struct hc_exit *exit)
+{
+	return HC_ACT_RESUME;
+}
+
 static int handle_nothing(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
 	return -ENOSYS;
@@ -60,6 +65,7 @@ void hc_vcpu_set_handlers(struct hc_vcpu *vcpu, const hc_exit_handler *handlers)
 	vcpu->handlers[HC_EXIT_INTERRUPT] = handle_interrupt;
 	vcpu->handlers[HC_EXIT_SLICE] = handle_slice;
 	vcpu->handlers[HC_EXIT_MODE] = handle_mode;
+	vcpu->handlers[HC_EXIT_LOG] = handle_log;
 }
 
 /* HC_ACT_RESUME: on to the guest. Otherwise *next says what becomes of the vCPU. */

@@ -88,5 +88,6 @@ void hc_vm_log_stats(struct hc_vm *vm)
 	hc_snprintf(who, sizeof(who), "vm %s", vm->name);
 	log_one(who, &sum);
 	log_buses(vm);
+	hc_dirty_log_stats(vm);
 	log_states(vm);
 }

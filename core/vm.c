@@ -254,52 +254,72 @@ static int create_vcpu(struct hc_vm *vm, unsigned id)
 	return rc ? rc : hc_sched_place(vcpu);
 }
 
-/* What all of the VM's backends can do. */
 static int probe_backend(const struct hc_vm_config *c, const struct hc_backend_ops *backend,
-                         struct hc_backend_info *all)
+                         struct hc_backend_info *info)
 {
-	struct hc_backend_info info = { 0 };
-	int rc = backend->probe(&info);
+	int rc = backend->probe(info);
 
 	if (rc)
-		return hc_error(rc, "backend %s: %s", backend->name, info.reason);
+		return hc_error(rc, "backend %s: %s", backend->name, info->reason);
 	if (c->arch->isa != backend->isa)
 		return hc_error(-EINVAL, "vm %s: backend %s does not run %s guests", c->name,
 		                backend->name, c->arch->name);
-	if (info.max_vcpus && info.max_vcpus < all->max_vcpus)
-		all->max_vcpus = info.max_vcpus;
-	if (info.gpa_bits < all->gpa_bits)
-		all->gpa_bits = info.gpa_bits;
+	if (!info->max_vcpus)
+		info->max_vcpus = HC_MAX_VCPUS;
+	return 0;
+}
+
+static unsigned least(unsigned a, unsigned b)
+{
+	return a < b ? a : b;
+}
+
+/* What both of the VM's backends can do. */
+static int probe_other(const struct hc_vm_config *c, struct hc_backend_info *all)
+{
+	struct hc_backend_info info = { 0 };
+	int rc = probe_backend(c, c->other, &info);
+
+	if (rc)
+		return rc;
+	if (info.gic_version != all->gic_version)
+		return hc_error(-EOPNOTSUPP,
+		                "vm %s: backend %s has a GICv%u for guests, %s has a GICv%u: "
+		                "vCPUs cannot move between them",
+		                c->name, c->backend->name, all->gic_version, c->other->name,
+		                info.gic_version);
+	all->max_vcpus = least(all->max_vcpus, info.max_vcpus);
+	all->gpa_bits = least(all->gpa_bits, info.gpa_bits);
+	all->gic_list_registers = least(all->gic_list_registers, info.gic_list_registers);
+	all->gic_priority_bits = least(all->gic_priority_bits, info.gic_priority_bits);
 	return 0;
 }
 
 static int check_config(const struct hc_vm_config *c, struct hc_backend_info *all)
 {
-	unsigned max = c->arch->max_vcpus;
-	int rc;
-
 	if (!c->name || !*c->name || strlen(c->name) > 31)
 		return hc_error(-EINVAL, "a VM's name has 1 to 31 characters");
-	all->max_vcpus = max < HC_MAX_VCPUS ? max : HC_MAX_VCPUS;
-	all->gpa_bits = 64;
-	rc = probe_backend(c, c->backend, all);
+	int rc = probe_backend(c, c->backend, all);
+
 	if (!rc && c->other)
-		rc = probe_backend(c, c->other, all);
+		rc = probe_other(c, all);
 	if (rc)
 		return rc;
-	max = all->max_vcpus;
-	if (!c->cpus || c->cpus > max)
+	all->max_vcpus = least(all->max_vcpus, least(c->arch->max_vcpus, HC_MAX_VCPUS));
+	if (!c->cpus || c->cpus > all->max_vcpus)
 		return hc_error(-ERANGE, "vm %s: %u vCPUs asked for, 1 to %u are supported",
-		                c->name, c->cpus, max);
+		                c->name, c->cpus, all->max_vcpus);
 	return 0;
 }
 
-static void init_vm(struct hc_vm *vm, const struct hc_vm_config *config)
+static void init_vm(struct hc_vm *vm, const struct hc_vm_config *config,
+                    const struct hc_backend_info *info)
 {
 	hc_snprintf(vm->name, sizeof(vm->name), "%s", config->name);
 	vm->arch = config->arch;
 	vm->parts[0].ops = config->backend;
 	vm->parts[1].ops = config->other;
+	vm->info = *info;
 	vm->entered_ns = hc_platform_now_ns();
 	vm->state_entries[HC_VM_CREATED] = 1;
 	hc_list_init(&vm->devices);
@@ -324,9 +344,9 @@ static void free_vm(struct hc_vm *vm)
 	hc_platform_free(vm, vm->arch->vm_size);
 }
 
-static int build(struct hc_vm *vm, unsigned cpus, const struct hc_backend_info *info)
+static int build(struct hc_vm *vm, unsigned cpus)
 {
-	int rc = hc_vm_init_memory(vm, info->gpa_bits);
+	int rc = hc_vm_init_memory(vm);
 
 	for (unsigned i = 0; !rc && i < HC_VM_BACKENDS; i++)
 		if (vm->parts[i].ops)
@@ -347,13 +367,13 @@ int hc_vm_create(struct hc_vm **out, const struct hc_vm_config *config)
 
 	if (!vm)
 		return hc_error(-ENOMEM, "vm %s: no memory for it", config->name);
-	init_vm(vm, config);
+	init_vm(vm, config, &info);
 	rc = vm->arch->vm_init(vm);
 	if (rc) {
 		hc_platform_free(vm, config->arch->vm_size);
 		return rc;
 	}
-	rc = build(vm, config->cpus, &info);
+	rc = build(vm, config->cpus);
 	if (rc) {
 		free_vm(vm);
 		return rc;

@@ -7,6 +7,7 @@
 
 #include "core/arch.h"
 #include "core/bus.h"
+#include "core/dirty.h"
 #include "core/irq.h"
 #include "core/list.h"
 #include "core/lock.h"
@@ -63,8 +64,10 @@ struct hc_vm {
 	/* Memory. */
 	struct hc_lock memory_lock;
 	struct hc_memory memory;
-	unsigned gpa_bits;
 	struct s2 s2; /* if s2.format */
+	struct hc_dirty dirty;
+
+	struct hc_backend_info info; /* what all of its backends have; reason: the first one's */
 };
 
 /* What a backend keeps for the VM, or NULL. */

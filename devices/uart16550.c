@@ -18,7 +18,6 @@
 #define UART_NEVER UINT64_MAX
 
 /* The input clock; one bit lasts 16 * divisor of its cycles. */
-#define UART_CLOCK_HZ UINT64_C(1843200)
 
 /* Register offsets; DLL and DLM replace the first two while LCR.DLAB is set. */
 enum {
@@ -150,7 +149,7 @@ static uint64_t timeout_ns(const struct uart16550 *u)
 
 	if (!divisor)
 		divisor = 1;
-	return hc_ticks_to_ns(UINT64_C(4) * 16 * bits * divisor, UART_CLOCK_HZ);
+	return hc_ticks_to_ns(UINT64_C(4) * 16 * bits * divisor, UART16550_CLOCK_HZ);
 }
 
 /* Every arrival and every read restarts the timeout, which matters while data waits below the

@@ -7,6 +7,8 @@
 #include "core/bus.h"
 #include "core/chardev.h"
 
+#define UART16550_CLOCK_HZ UINT64_C(1843200)
+
 struct uart16550;
 
 struct uart16550_config {

@@ -6,6 +6,7 @@
 #include <hypercore/vm.h>
 
 #include "core/chardev.h"
+#include "machines/device_option.h"
 
 struct machine_config {
 	const char *name;
@@ -19,9 +20,12 @@ struct machine_config {
 	struct hc_chardev *debugcon;        /* the PC's port 0xe9; NULL: not there */
 	const struct hc_backend_ops *other; /* vCPUs move between the two; NULL: they do not */
 	uint64_t switch_ns;                 /* every so many nanoseconds; 0: when asked to */
+	uint64_t dirty_ns; /* count the pages written in so many nanoseconds; 0: do not */
 	/* A byte written here stops the VM with it as status: the PC's port, another machine's
 	 * guest physical address; 0: there is no such device. */
 	uint64_t exit_at;
+	/* The PC's. With isa-debug-exit there is no device at exit_at. */
+	struct machine_devices devices;
 };
 
 /* Creates the VM, ready for hc_vm_start(). On failure everything is undone and the error has been

@@ -5,6 +5,7 @@
 #include "core/device.h"
 #include "core/log.h"
 #include "devices/acpi_pm.h"
+#include "devices/debug_exit.h"
 #include "devices/debugcon.h"
 #include "devices/exit_port.h"
 #include "devices/i8042.h"
@@ -12,6 +13,8 @@
 #include "devices/i8259.h"
 #include "devices/ioapic.h"
 #include "devices/mc146818.h"
+#include "devices/pc_testdev.h"
+#include "devices/shutdown_port.h"
 #include "devices/uart16550.h"
 
 /* Where a PC has its serial ports (ISA). */
@@ -59,6 +62,21 @@ static int add_power(struct hc_vm *vm)
 	return acpi_pm_create(vm, &c, NULL);
 }
 
+/* What test kernels know. */
+static int add_test_devices(struct hc_vm *vm, const struct machine_config *config)
+{
+	const struct machine_devices *d = &config->devices;
+	int rc = shutdown_port_create(vm);
+
+	if (!rc && d->debug_exit_size)
+		rc = debug_exit_create(vm, d->debug_exit, d->debug_exit_size);
+	else if (!rc && config->exit_at)
+		rc = exit_port_create(vm, HC_SPACE_IO, config->exit_at);
+	if (!rc && d->testdev)
+		rc = pc_testdev_create(vm);
+	return rc;
+}
+
 static int add_devices(struct hc_vm *vm, const struct machine_config *config)
 {
 	const struct ioapic_config ioapic = { X86_IOAPIC_BASE, X86_IOAPIC_ID };
@@ -78,9 +96,7 @@ static int add_devices(struct hc_vm *vm, const struct machine_config *config)
 		rc = add_serial(vm, config);
 	if (!rc && config->debugcon)
 		rc = debugcon_create(vm, config->debugcon);
-	if (!rc && config->exit_at)
-		rc = exit_port_create(vm, HC_SPACE_IO, config->exit_at);
-	return rc;
+	return rc ? rc : add_test_devices(vm, config);
 }
 
 static int load(struct hc_vm *vm, const struct machine_config *config)
@@ -111,6 +127,8 @@ static int furnish(struct hc_vm *vm, const struct machine_config *config)
 		hc_devices_reset(vm);
 	if (!rc && config->switch_ns)
 		rc = hc_vm_switch_every(vm, config->switch_ns);
+	if (!rc && config->dirty_ns)
+		rc = hc_vm_dirty_every(vm, config->dirty_ns);
 	return rc;
 }
 

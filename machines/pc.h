@@ -2,7 +2,7 @@
 /*
  * The PC that x86 guests see, put together from arch/x86_64 and devices/: RAM, local APICs, IOAPIC,
  * 8259 pair, 8254, MC146818, two 16550s (0x3f8 and 0x2f8), ACPI power management, i8042 reset, port
- * 0xe9. It boots a bzImage, or an ELF file by multiboot or PVH.
+ * 0xe9, and what test kernels know. It boots a bzImage, or an ELF file by multiboot or PVH.
  */
 #ifndef MACHINES_PC_H
 #define MACHINES_PC_H

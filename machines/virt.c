@@ -12,35 +12,10 @@
 #include "devices/uart16550.h"
 #include "machines/virt_tree.h"
 
-#define GICC_SIZE UINT64_C(0x2000)
-
-/* What both backends have of it. */
-static int probe_gic(const struct machine_config *config, const struct hc_backend_ops *backend,
-                     struct hc_backend_info *info)
-{
-	struct hc_backend_info other = { 0 };
-	int rc = backend->probe(info);
-
-	if (!rc && config->other)
-		rc = config->other->probe(&other);
-	if (rc || !config->other)
-		return rc;
-	if (other.gic_version != info->gic_version)
-		return hc_error(-EOPNOTSUPP,
-		                "vm %s: backend %s has a GICv%u for guests, %s has a GICv%u: "
-		                "vCPUs cannot move between them",
-		                config->name, backend->name, info->gic_version, config->other->name,
-		                other.gic_version);
-	if (other.gic_list_registers < info->gic_list_registers)
-		info->gic_list_registers = other.gic_list_registers;
-	if (other.gic_priority_bits < info->gic_priority_bits)
-		info->gic_priority_bits = other.gic_priority_bits;
-	return 0;
-}
-
 /* A backend may have none: its guests poll. */
-static int add_gic(struct hc_vm *vm, const struct hc_backend_info *info)
+static int add_gic(struct hc_vm *vm)
 {
+	const struct hc_backend_info *info = &vm->info;
 	const struct gic_config c = {
 		.version = info->gic_version,
 		.spis = HC_IRQ_LINES,
@@ -72,11 +47,23 @@ static int add_serial(struct hc_vm *vm, const struct machine_config *config)
 	return rc;
 }
 
+static int check_devices(const struct hc_vm *vm, const struct machine_devices *d)
+{
+	if (!d->debug_exit_size && !d->testdev)
+		return 0;
+	return hc_error(-EINVAL,
+	                "vm %s: %s is a device of PCs; the kernel is for AArch64, whose exit "
+	                "device is always there",
+	                vm->name, d->testdev ? "testdev" : "isa-debug-exit");
+}
+
 static int add_devices(struct hc_vm *vm, const struct machine_config *config)
 {
 	const struct pl031_config clock = { VIRT_PL031, VIRT_PL031_SPI };
-	int rc = add_serial(vm, config);
+	int rc = check_devices(vm, &config->devices);
 
+	if (!rc)
+		rc = add_serial(vm, config);
 	if (!rc)
 		rc = pl031_create(vm, &clock);
 	if (!rc && config->exit_at)
@@ -84,14 +71,9 @@ static int add_devices(struct hc_vm *vm, const struct machine_config *config)
 	return rc;
 }
 
-static int make_tree(void *arg, gpa_t initrd, uint64_t initrd_size, void *buf, size_t room)
+static int load(struct hc_vm *vm, const struct machine_config *config)
 {
-	return virt_tree_write(arg, initrd, initrd_size, buf, room);
-}
-
-static int load(struct hc_vm *vm, const struct machine_config *config, unsigned gic_version)
-{
-	struct virt_tree tree = { vm, config, gic_version };
+	struct virt_tree tree = { vm, config };
 	const struct a64_boot boot = {
 		.ram = gpa_of(VIRT_RAM),
 		.ram_size = config->memory,
@@ -99,28 +81,29 @@ static int load(struct hc_vm *vm, const struct machine_config *config, unsigned 
 		.kernel_size = config->kernel_size,
 		.initrd = config->initrd,
 		.initrd_size = config->initrd_size,
-		.make_tree = make_tree,
+		.make_tree = virt_tree_write,
 		.arg = &tree,
 	};
 
 	return a64_load_linux(vm, &boot);
 }
 
-static int furnish(struct hc_vm *vm, const struct machine_config *config,
-                   const struct hc_backend_info *info)
+static int furnish(struct hc_vm *vm, const struct machine_config *config)
 {
 	int rc = a64_add_ram(vm, gpa_of(VIRT_RAM), config->memory);
 
 	if (!rc)
-		rc = add_gic(vm, info);
+		rc = add_gic(vm);
 	if (!rc)
 		rc = add_devices(vm, config);
 	if (!rc)
-		rc = load(vm, config, info->gic_version);
+		rc = load(vm, config);
 	if (!rc)
 		hc_devices_reset(vm);
 	if (!rc && config->switch_ns)
 		rc = hc_vm_switch_every(vm, config->switch_ns);
+	if (!rc && config->dirty_ns)
+		rc = hc_vm_dirty_every(vm, config->dirty_ns);
 	return rc;
 }
 
@@ -134,15 +117,12 @@ int virt_create(struct hc_vm **out, const struct hc_backend_ops *backend,
 		.cpus = config->cpus,
 		.other = config->other,
 	};
-	struct hc_backend_info info = { 0 };
 	struct hc_vm *vm;
 	int rc = hc_vm_create(&vm, &c);
 
 	if (rc)
 		return rc;
-	rc = probe_gic(config, backend, &info);
-	if (!rc)
-		rc = furnish(vm, config, &info);
+	rc = furnish(vm, config);
 	if (rc) {
 		hc_vm_destroy(vm);
 		return rc;

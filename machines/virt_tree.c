@@ -4,9 +4,10 @@
 #include <hypercore/errno.h>
 #include <libfdt.h> /* mem*() and str*() as well, of the build's kind */
 
-#include "arch/aarch64/a64.h"
+#include "arch/aarch64/gic/gic.h"
 #include "core/log.h"
 #include "devices/pl011.h"
+#include "devices/uart16550.h"
 #include "machines/virt.h"
 
 /* Phandles. */
@@ -17,8 +18,6 @@
 #define SPI        0u
 #define PPI        1u
 #define LEVEL_HIGH 4u
-
-#define UART_CLOCK_HZ 1843200u
 
 /* What arm64 kernels keep of the command line, with its end: COMMAND_LINE_SIZE. */
 #define CMDLINE_MAX 2048u
@@ -125,7 +124,7 @@ static void cpus(struct writer *w)
 static void timer(struct writer *w)
 {
 	/* GICv2: which CPUs have it. */
-	uint32_t mask = w->t->gic_version == 2 ? (1u << w->t->vm->cpu_count) - 1 : 0;
+	uint32_t mask = w->t->vm->info.gic_version == 2 ? (1u << w->t->vm->cpu_count) - 1 : 0;
 	uint32_t flags = LEVEL_HIGH | (mask & 0xff) << 8;
 
 	begin(w, "timer");
@@ -139,14 +138,14 @@ static void timer(struct writer *w)
 static void gic(struct writer *w)
 {
 	begin_at(w, "intc", VIRT_GICD);
-	if (w->t->gic_version == 3) {
+	if (w->t->vm->info.gic_version == 3) {
 		text(w, "compatible", "arm,gic-v3");
-		CELLS(w, "reg", CELLS_64(VIRT_GICD), CELLS_64(0x10000), CELLS_64(VIRT_GICR),
-		      CELLS_64(w->t->vm->cpu_count * UINT64_C(0x20000)));
+		CELLS(w, "reg", CELLS_64(VIRT_GICD), CELLS_64(GICD_SIZE_V3), CELLS_64(VIRT_GICR),
+		      CELLS_64(w->t->vm->cpu_count * GICR_SIZE));
 	} else {
 		text(w, "compatible", "arm,cortex-a15-gic");
-		CELLS(w, "reg", CELLS_64(VIRT_GICD), CELLS_64(0x1000), CELLS_64(VIRT_GICC),
-		      CELLS_64(0x2000));
+		CELLS(w, "reg", CELLS_64(VIRT_GICD), CELLS_64(GICD_SIZE_V2), CELLS_64(VIRT_GICC),
+		      CELLS_64(GICC_SIZE));
 	}
 	flag(w, "interrupt-controller");
 	CELLS(w, "#interrupt-cells", 3);
@@ -159,7 +158,7 @@ static void gic(struct writer *w)
 
 static void interrupt(struct writer *w, uint32_t spi)
 {
-	if (w->t->gic_version)
+	if (w->t->vm->info.gic_version)
 		CELLS(w, "interrupts", SPI, spi, LEVEL_HIGH);
 }
 
@@ -191,7 +190,7 @@ static void uart(struct writer *w)
 	text(w, "compatible", "ns16550a");
 	reg(w, VIRT_UART, 8);
 	interrupt(w, VIRT_UART_SPI);
-	CELLS(w, "clock-frequency", UART_CLOCK_HZ);
+	CELLS(w, "clock-frequency", (uint32_t)UART16550_CLOCK_HZ);
 	end(w);
 }
 
@@ -271,13 +270,13 @@ static void root(struct writer *w, uint64_t initrd, uint64_t initrd_size)
 	STRINGS(w, "compatible", "hypercore,virt\0linux,dummy-virt");
 	CELLS(w, "#address-cells", 2);
 	CELLS(w, "#size-cells", 2);
-	if (w->t->gic_version)
+	if (w->t->vm->info.gic_version)
 		CELLS(w, "interrupt-parent", GIC);
 	chosen(w, initrd, initrd_size);
 	memory(w);
 	psci(w);
 	cpus(w);
-	if (w->t->gic_version) {
+	if (w->t->vm->info.gic_version) {
 		gic(w);
 		timer(w);
 	}
@@ -285,9 +284,9 @@ static void root(struct writer *w, uint64_t initrd, uint64_t initrd_size)
 	end(w);
 }
 
-int virt_tree_write(const struct virt_tree *t, gpa_t initrd, uint64_t initrd_size, void *buf,
-                    size_t room)
+int virt_tree_write(void *tree, gpa_t initrd, uint64_t initrd_size, void *buf, size_t room)
 {
+	const struct virt_tree *t = tree;
 	struct writer w = { .t = t, .fdt = buf };
 
 	if (strnlen(t->config->cmdline, CMDLINE_MAX) == CMDLINE_MAX)

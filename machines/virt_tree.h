@@ -9,11 +9,10 @@
 struct virt_tree {
 	struct hc_vm *vm;
 	const struct machine_config *config;
-	unsigned gic_version; /* 2, 3; 0: there is no interrupt controller */
 };
 
-/* Writes it into buf, of room bytes. -E2BIG: the command line is too long. */
-int virt_tree_write(const struct virt_tree *t, gpa_t initrd, uint64_t initrd_size, void *buf,
-                    size_t room);
+/* a64_boot.make_tree, whose argument is a struct virt_tree: writes it into buf, of room bytes.
+ * -E2BIG: the command line is too long. */
+int virt_tree_write(void *tree, gpa_t initrd, uint64_t initrd_size, void *buf, size_t room);
 
 #endif

@@ -13,14 +13,6 @@
 #include "mmu/walk.h"
 #include <hypercore/errno.h>
 
-static uint64_t clean_leaf(const struct s2_format *f, uint64_t leaf)
-{
-	leaf &= ~f->dirty;
-	if (!f->hw_dirty && (leaf & f->write))
-		leaf ^= f->write | f->may_write;
-	return leaf;
-}
-
 static uint64_t dirty_leaf(const struct s2_format *f, uint64_t leaf)
 {
 	return (leaf & ~f->may_write) | f->write | f->dirty;
@@ -45,7 +37,7 @@ static enum s2_verdict start_decide(struct s2_op *op, const struct s2_slot *slot
 		return S2_SKIP;
 	if (!s2_is_leaf(f, *entry, slot->level) || (slot->level > 0 && s2_is_writable(f, *entry)))
 		return S2_DESCEND;
-	return set_if_new(entry, clean_leaf(f, *entry));
+	return set_if_new(entry, s2_clean_leaf(f, *entry));
 }
 
 int s2_log_start(struct s2 *s2, gpa_t gpa, uint64_t size)
@@ -139,7 +131,16 @@ static enum s2_verdict collect_decide(struct s2_op *op, const struct s2_slot *sl
 		return S2_SKIP;
 	report(op, slot);
 	/* The rest of a large page would be forgotten. */
-	return s2_is_whole(slot) ? set_if_new(entry, clean_leaf(f, *entry)) : S2_SKIP;
+	return s2_is_whole(slot) ? set_if_new(entry, s2_clean_leaf(f, *entry)) : S2_SKIP;
+}
+
+int s2_check_logged(const struct s2 *s2, gpa_t gpa, uint64_t size)
+{
+	int err = s2_check_range(s2, gpa, size);
+
+	if (err)
+		return err;
+	return s2->logging && gpa.v >= s2->log_from && gpa.v + size <= s2->log_to ? 0 : -EINVAL;
 }
 
 int64_t s2_log_collect(struct s2 *s2, gpa_t gpa, uint64_t size, uint64_t *bitmap)
@@ -149,12 +150,54 @@ int64_t s2_log_collect(struct s2 *s2, gpa_t gpa, uint64_t size, uint64_t *bitmap
 		            .decide = collect_decide,
 		            .from = gpa.v,
 		            .bitmap = bitmap };
-	int err = s2_check_range(s2, gpa, size);
+	int err = s2_check_logged(s2, gpa, size);
 
 	if (err)
 		return err;
-	if (!s2->logging || gpa.v < s2->log_from || gpa.v + size > s2->log_to)
-		return -EINVAL;
 	s2_commit(&op, gpa.v, gpa.v + size);
 	return op.count;
+}
+
+/* ---- Clean what is known ---- */
+
+static enum s2_verdict clean_decide(struct s2_op *op, const struct s2_slot *slot, uint64_t *entry)
+{
+	const struct s2_format *f = op->format;
+
+	if (!s2_is_valid(f, *entry))
+		return S2_SKIP;
+	if (!s2_is_leaf(f, *entry, slot->level))
+		return S2_DESCEND;
+	return s2_is_whole(slot) ? set_if_new(entry, s2_clean_leaf(f, *entry)) : S2_SKIP;
+}
+
+/* The first page from page on whose bit is `set`, or pages. */
+static uint64_t next_page(const uint64_t *bitmap, uint64_t page, uint64_t pages, bool set)
+{
+	while (page < pages) {
+		uint64_t word = (set ? bitmap[page / 64] : ~bitmap[page / 64]) >> page % 64;
+
+		if (word)
+			return hc_min(page + (unsigned)__builtin_ctzll(word), pages);
+		page = (page / 64 + 1) * 64;
+	}
+	return pages;
+}
+
+int s2_log_clean(struct s2 *s2, gpa_t gpa, uint64_t size, const uint64_t *bitmap)
+{
+	struct s2_op op = { .s2 = s2, .format = s2->format, .decide = clean_decide };
+	uint64_t pages = size / HC_PAGE_SIZE, page = 0;
+	int err = s2_check_logged(s2, gpa, size);
+
+	if (err)
+		return err;
+	while ((page = next_page(bitmap, page, pages, true)) < pages) {
+		uint64_t end = next_page(bitmap, page, pages, false);
+
+		s2_visit(&op, gpa.v + page * HC_PAGE_SIZE, gpa.v + end * HC_PAGE_SIZE);
+		page = end;
+	}
+	s2_finish(&op);
+	return 0;
 }

@@ -43,15 +43,24 @@ int s2_init(struct s2 *s2, const struct s2_format *format, const struct mm_ops *
 	return 0;
 }
 
+/* S2_LEAF_LEVELS: there are no such pages. */
+static unsigned level_of(uint64_t page)
+{
+	unsigned level = 0;
+
+	while (level < S2_LEAF_LEVELS && s2_span(level) != page)
+		level++;
+	return level;
+}
+
 int s2_limit_page(struct s2 *s2, uint64_t size)
 {
-	for (unsigned level = 0; level < S2_LEAF_LEVELS; level++) {
-		if (s2_span(level) == size) {
-			s2->max_leaf = (uint8_t)level;
-			return 0;
-		}
-	}
-	return -EINVAL;
+	unsigned level = level_of(size);
+
+	if (level == S2_LEAF_LEVELS)
+		return -EINVAL;
+	s2->max_leaf = (uint8_t)level;
+	return 0;
 }
 
 int s2_check_range(const struct s2 *s2, gpa_t gpa, uint64_t size)
@@ -72,6 +81,8 @@ static enum s2_verdict map_decide(struct s2_op *op, const struct s2_slot *slot, 
 	if (slot->level > op->s2->max_leaf || !s2_is_whole(slot) || hpa % s2_span(slot->level))
 		return S2_DESCEND;
 	*entry = s2_encode_leaf(op->format, hpa, op->attr, slot->level);
+	if (op->attr & S2_CLEAN)
+		*entry = s2_clean_leaf(op->format, *entry);
 	return S2_SET;
 }
 
@@ -106,15 +117,36 @@ int s2_map(struct s2 *s2, gpa_t gpa, hpa_t hpa, uint64_t size, unsigned attr)
 		            .attr = attr,
 		            .delta = hpa.v - gpa.v };
 	uint64_t limit = UINT64_C(1) << s2->format->oa_bits;
-	int err = s2_check_range(s2, gpa, size);
+	int err = attr & S2_CLEAN ? s2_check_logged(s2, gpa, size) : s2_check_range(s2, gpa, size);
 
 	if (err)
 		return err;
-	if (hpa.v % HC_PAGE_SIZE || hpa.v + size < hpa.v || !attr_is_valid(attr))
+	if (hpa.v % HC_PAGE_SIZE || hpa.v + size < hpa.v || !attr_is_valid(attr & ~S2_CLEAN))
 		return -EINVAL;
 	if (hpa.v >= limit || size > limit - hpa.v)
 		return -ERANGE;
 	err = s2_prepare(&op, gpa.v, gpa.v + size);
+	if (!err)
+		s2_commit(&op, gpa.v, gpa.v + size);
+	return err;
+}
+
+/* ---- Reserve ---- */
+
+static enum s2_verdict reserve_decide(struct s2_op *op, const struct s2_slot *slot, uint64_t *entry)
+{
+	return slot->level > op->leaf_level ? S2_DESCEND : S2_SKIP;
+}
+
+int s2_reserve(struct s2 *s2, gpa_t gpa, uint64_t size, uint64_t page)
+{
+	struct s2_op op = { .s2 = s2, .format = s2->format, .decide = reserve_decide };
+	unsigned level = level_of(page);
+	int err = level < S2_LEAF_LEVELS ? s2_check_range(s2, gpa, size) : -EINVAL;
+
+	op.leaf_level = (unsigned)hc_min(level, s2->max_leaf);
+	if (!err)
+		err = s2_prepare(&op, gpa.v, gpa.v + size);
 	if (!err)
 		s2_commit(&op, gpa.v, gpa.v + size);
 	return err;

@@ -77,6 +77,9 @@ struct mm_ops {
 #define S2_WC   (2u << 3) /* uncached, writes may be combined: frame buffers */
 #define S2_TYPE (3u << 3) /* the field */
 
+/* For s2_map() of a range that is logged: nobody has written to what is mapped. */
+#define S2_CLEAN (1u << 5)
+
 #define S2_PAGE_4K HC_PAGE_SIZE
 #define S2_PAGE_2M (UINT64_C(2) * HC_MIB)
 #define S2_PAGE_1G HC_GIB
@@ -132,9 +135,18 @@ static inline hpa_t s2_root(const struct s2 *s2)
 
 /*
  * Maps [gpa, gpa + size) to [hpa, hpa + size) with the largest pages that alignment permits, and
- * replaces what was mapped there. In a logged range, a writable page starts out dirty.
+ * replaces what was mapped there. In a logged range, a writable page starts out dirty, unless attr
+ * has S2_CLEAN. -EINVAL also for S2_CLEAN in a range that is not logged.
  */
 int s2_map(struct s2 *s2, gpa_t gpa, hpa_t hpa, uint64_t size, unsigned attr);
+
+/*
+ * Makes the tables that lead to pages of page (S2_PAGE_*) bytes in the range, and splits larger
+ * pages: from now on s2_map() of whole such pages, to addresses that are aligned alike, allocates
+ * nothing, until the range is unmapped or merged. What is mapped stays so. -EINVAL also for any
+ * other page.
+ */
+int s2_reserve(struct s2 *s2, gpa_t gpa, uint64_t size, uint64_t page);
 
 /* Unmaps the range; holes in it are left. Dirty state is lost: collect it before. */
 int s2_unmap(struct s2 *s2, gpa_t gpa, uint64_t size);
@@ -179,6 +191,14 @@ int s2_log_fault(struct s2 *s2, gpa_t gpa);
  * nothing.
  */
 int64_t s2_log_collect(struct s2 *s2, gpa_t gpa, uint64_t size, uint64_t *bitmap);
+
+/*
+ * For who knows by itself what was written, such as from a list that the hardware keeps: makes page
+ * n of the range clean again for each bit n of bitmap that is set, looks at no other, and
+ * invalidates once. Pages of more than 4 KiB stay as they are. Errors as of s2_log_collect().
+ * Allocates nothing.
+ */
+int s2_log_clean(struct s2 *s2, gpa_t gpa, uint64_t size, const uint64_t *bitmap);
 
 /* Ends the log, and forgets what was not collected. Large pages come back by s2_merge. */
 void s2_log_stop(struct s2 *s2);

@@ -278,10 +278,15 @@ static void visit(struct s2_op *op, const struct s2_table *t, uint64_t gpa, uint
 		settle(op);
 }
 
-void s2_commit(struct s2_op *op, uint64_t gpa, uint64_t end)
+void s2_visit(struct s2_op *op, uint64_t gpa, uint64_t end)
 {
 	struct s2_table root = s2_root_table(op->s2);
 
 	visit(op, &root, gpa, end);
+}
+
+void s2_commit(struct s2_op *op, uint64_t gpa, uint64_t end)
+{
+	s2_visit(op, gpa, end);
 	s2_finish(op);
 }

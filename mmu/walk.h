@@ -55,6 +55,8 @@ struct s2_op {
 	int64_t count;    /* log_collect: bits set; merge: pages formed */
 	int err;          /* log_fault */
 
+	unsigned leaf_level; /* reserve: of the tables that pages will be in */
+
 	/* Tables allocated and not yet used, linked by their first entries. */
 	hpa_t spare;
 	size_t spares;
@@ -123,7 +125,10 @@ static inline s2_entry_t *s2_entry(const struct s2 *s2, const struct s2_table *t
 /* Allocates what commit will want, or fails with the allocator's error and changes nothing. */
 int s2_prepare(struct s2_op *op, uint64_t gpa, uint64_t end);
 
-/* Walks the range and does what op->decide says, and all that has to follow. Cannot fail. */
+/* Walks the range and does what op->decide says; s2_finish() has to follow. Cannot fail. */
+void s2_visit(struct s2_op *op, uint64_t gpa, uint64_t end);
+
+/* The same with all that has to follow. */
 void s2_commit(struct s2_op *op, uint64_t gpa, uint64_t end);
 
 /*
@@ -142,5 +147,8 @@ void s2_free_tree(struct s2 *s2, uint64_t table, unsigned level, unsigned order)
 
 /* 0 for a range of whole pages inside the guest's address space, -EINVAL or -ERANGE. */
 int s2_check_range(const struct s2 *s2, gpa_t gpa, uint64_t size);
+
+/* The same, and -EINVAL if the range is not within the log's. */
+int s2_check_logged(const struct s2 *s2, gpa_t gpa, uint64_t size);
 
 #endif

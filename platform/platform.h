@@ -19,6 +19,11 @@ struct hc_cpu;
 void *hc_platform_alloc_pages(unsigned order);
 void hc_platform_free_pages(void *p, unsigned order);
 
+/* The same, but with anything in them until hc_platform_clear() was called, which zeroes size bytes
+ * from p, in whole pages. They must not be written before. */
+void *hc_platform_alloc_raw(unsigned order);
+void hc_platform_clear(void *p, uint64_t size);
+
 /* size bytes, zeroed, aligned to 64. NULL when there are none. size must be passed to free. */
 void *hc_platform_alloc(size_t size);
 void hc_platform_free(void *p, size_t size);

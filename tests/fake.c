@@ -10,6 +10,7 @@
 
 int fake_probe_rc;
 unsigned fake_invalidations;
+void (*fake_on_clean)(const void *p, uint64_t size);
 
 /* --- Backend --- */
 
@@ -82,6 +83,12 @@ static void invalidate(struct hc_vm *vm, gpa_t gpa, uint64_t size)
 	fake_invalidations++;
 }
 
+static void clean(const void *p, uint64_t size)
+{
+	if (fake_on_clean)
+		fake_on_clean(p, size);
+}
+
 static void explain(struct hc_vcpu *vcpu, const struct hc_exit *exit, char *buf, size_t size)
 {
 	snprintf(buf, size, "scripted");
@@ -106,6 +113,7 @@ const struct hc_backend_ops fake_backend = {
 	.inject = inject,
 	.request_window = request_window,
 	.invalidate = invalidate,
+	.clean = clean,
 	.explain = explain,
 };
 

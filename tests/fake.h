@@ -47,4 +47,7 @@ void fake_run_cpu(unsigned cpu);
 
 extern unsigned fake_invalidations;
 
+/* The backend's clean(), if set. Any thread. */
+extern void (*fake_on_clean)(const void *p, uint64_t size);
+
 #endif

@@ -90,6 +90,18 @@ void *hc_platform_alloc_pages(unsigned order)
 	return get(HC_PAGE_SIZE << order, HC_PAGE_SIZE << order);
 }
 
+void *hc_platform_alloc_raw(unsigned order)
+{
+	void *p = hc_platform_alloc_pages(order);
+
+	return p ? memset(p, 0xe5, HC_PAGE_SIZE << order) : NULL;
+}
+
+void hc_platform_clear(void *p, uint64_t size)
+{
+	memset(p, 0, size);
+}
+
 void hc_platform_free_pages(void *p, unsigned order)
 {
 	test_allocated -= HC_PAGE_SIZE << order;

@@ -116,14 +116,19 @@ void script_set(struct hc_vcpu *vcpu, const struct script_step *steps, unsigned 
 	s->at = 0;
 }
 
+void script_round(struct hc_vcpu *vcpu, struct hc_exit *exit)
+{
+	if (atomic_fetch_and(&vcpu->requests, ~(uint32_t)HC_REQ_EVENT) & HC_REQ_EVENT)
+		(void)vcpu->vm->arch->before_entry(vcpu);
+	script_isa.enter(vcpu);
+	script_leave(vcpu, exit);
+}
+
 int script_exit(struct hc_vcpu *vcpu, const struct hc_exit *exit)
 {
 	struct hc_exit e = *exit;
 
-	if (atomic_fetch_and(&vcpu->requests, ~(uint32_t)HC_REQ_EVENT) & HC_REQ_EVENT)
-		(void)vcpu->vm->arch->before_entry(vcpu);
-	script_isa.enter(vcpu);
-	script_leave(vcpu, &e);
+	script_round(vcpu, &e);
 	return vcpu->vm->arch->handlers[e.reason](vcpu, &e);
 }
 

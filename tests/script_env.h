@@ -86,6 +86,9 @@ void script_set(struct hc_vcpu *vcpu, const struct script_step *steps, unsigned 
  * the handler is called. Returns what the handler did. */
 int script_exit(struct hc_vcpu *vcpu, const struct hc_exit *exit);
 
+/* The same without the handler. */
+void script_round(struct hc_vcpu *vcpu, struct hc_exit *exit);
+
 /* Puts the hardware's registers into the neutral state, all groups, for the test to look at. */
 void *script_state(struct hc_vcpu *vcpu);
 

@@ -257,7 +257,7 @@ static void test_exceptions(void **state)
 	for (unsigned h = 0; h < 2; h++) {
 		struct hc_vm *vm = vm_on(hosts[h], 1);
 		struct hc_vcpu *vcpu = vm->vcpus[0];
-		const struct hc_exit nothing = { .reason = HC_EXIT_WINDOW };
+		struct hc_exit nothing = { .reason = HC_EXIT_INTERRUPT };
 
 		for (unsigned n = 0; n < 2000; n++) {
 			struct a64_state want = random_state(modes[n % 4]);
@@ -266,14 +266,14 @@ static void test_exceptions(void **state)
 			s->pc = want.pc;
 			s->pstate = want.pstate;
 			memcpy(s->sys, want.sys, sizeof(s->sys));
-			script_exit(vcpu, &nothing); /* SYS is rubbish now */
+			script_round(vcpu, &nothing); /* SYS is rubbish now */
 			reference_entry(&want, hosts[h] == A64_HOST_N1, hosts[h] == A64_HOST_N1);
 			uint64_t pstate = want.pstate;
 
 			want.pstate = want.sys[A64_SPSR_EL1];
 			raise(vcpu, n / 4 % HOWS, &want);
 			want.pstate = pstate;
-			script_exit(vcpu, &nothing); /* and goes to the hardware and back */
+			script_round(vcpu, &nothing); /* and goes to the hardware and back */
 			s = a64_env_state(vcpu);
 			assert_int_equal(s->pc, want.pc);
 			assert_int_equal(s->pstate, want.pstate);
@@ -293,11 +293,9 @@ static void test_serror(void **state)
 		a64_env_set(vcpu)->serror = false;
 		assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
 		vcpu->stats.exits[HC_EXIT_SERROR].count++;
-		exit.reason = HC_EXIT_WINDOW;
-		script_exit(vcpu, &exit);
+		script_round(vcpu, &exit);
 		assert_true(a64_env_state(vcpu)->serror);
 		assert_int_equal(a64_env_state(vcpu)->vsesr, 0x123456);
-		exit.reason = HC_EXIT_SERROR;
 	}
 	/* Told once. */
 	assert_non_null(strstr(test_log(), "SError 0xbe123456"));
@@ -310,7 +308,9 @@ static void test_skip(void **state)
 {
 	struct hc_vm *vm = vm_on(A64_HOST_A57, 1);
 	struct hc_vcpu *vcpu = vm->vcpus[0];
-	struct hc_exit exit = { .reason = HC_EXIT_CACHE, .next_pc = 0x1004 };
+	const struct hc_exit exit = { .reason = HC_EXIT_SYSREG,
+		                      .next_pc = 0x1004,
+		                      .u.sysreg = { A64_SYSREG(3, 0, 0, 0, 0), 31, 0 } };
 
 	a64_env_set(vcpu)->pstate = A64_PSTATE_EL1H | A64_PSTATE_SS | 3 << 10 | 1u << 30;
 	assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
@@ -344,8 +344,10 @@ static void test_refused(void **state)
 /* Reasons that are none of an AArch64 guest's end its VM, and nothing else. */
 static void test_foreign_reasons(void **state)
 {
-	static const enum hc_exit_reason reasons[] = { HC_EXIT_IO, HC_EXIT_CPUID, HC_EXIT_MSR_READ,
-		                                       HC_EXIT_XSETBV, HC_EXIT_SHUTDOWN };
+	static const enum hc_exit_reason reasons[] = { HC_EXIT_IO,       HC_EXIT_CPUID,
+		                                       HC_EXIT_MSR_READ, HC_EXIT_XSETBV,
+		                                       HC_EXIT_SHUTDOWN, HC_EXIT_WINDOW,
+		                                       HC_EXIT_CACHE };
 
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(reasons); i++) {
 		struct hc_vm *vm = vm_on(A64_HOST_A57, 1);

@@ -231,7 +231,13 @@ static void test_ram(void **state)
 	struct hc_vm *vm = vcpu->vm;
 	uint64_t bitmap[MEMORY / HC_PAGE_SIZE / 64] = { 0 };
 	struct hc_exit exit = access_at(A64_ENV_RAM + 0x5008, HC_ACCESS_READ);
+	struct s2_mapping m;
 
+	/* The first access of all is what maps it. */
+	assert_int_equal(s2_walk(&vm->s2, gpa_of(A64_ENV_RAM + 0x5008), &m), -EFAULT);
+	prepare(vcpu);
+	assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
+	assert_int_equal(s2_walk(&vm->s2, gpa_of(A64_ENV_RAM + 0x5008), &m), 0);
 	assert_int_equal(s2_log_start(&vm->s2, gpa_of(A64_ENV_RAM), MEMORY), 0);
 	for (unsigned i = 0; i < 4; i++) {
 		struct a64_state before = *prepare(vcpu);
@@ -307,7 +313,7 @@ static void test_pairs(void **state)
 		uint64_t at = el1h ? 0x50 : 0x40;
 
 		run_insn(vcpu, 0xb81fc7e3, DEVICE + at, HC_ACCESS_WRITE);
-		script_exit(vcpu, &(struct hc_exit){ .reason = HC_EXIT_WINDOW });
+		script_round(vcpu, &(struct hc_exit){ .reason = HC_EXIT_INTERRUPT });
 		s = a64_env_state(vcpu);
 		assert_int_equal(s->pc, PC + 4);
 		assert_memory_equal(cells + at, &stored, 4);
@@ -326,7 +332,7 @@ static void test_pairs(void **state)
 	memset(s->v, 0, sizeof(s->v));
 	s->x[2] = DEVICE;
 	run_insn(vcpu, 0x3dc00043, DEVICE, HC_ACCESS_READ);
-	script_exit(vcpu, &(struct hc_exit){ .reason = HC_EXIT_WINDOW });
+	script_round(vcpu, &(struct hc_exit){ .reason = HC_EXIT_INTERRUPT });
 	assert_int_equal(a64_env_state(vcpu)->v[3][1], UINT64_C(0x4242424242424242));
 	a64_env_end(vcpu->vm);
 }

@@ -286,7 +286,7 @@ static struct query any_query(const struct features *f, const struct hc_vm *vm, 
 
 static void check(struct hc_vcpu *vcpu, const struct query *q, unsigned *good)
 {
-	const struct hc_exit nothing = { .reason = HC_EXIT_WINDOW };
+	struct hc_exit nothing = { .reason = HC_EXIT_INTERRUPT };
 	struct a64_state *s = a64_env_set(vcpu);
 	struct result want = reference(q);
 	bool changes = !want.rc && want.leaf_at && peek(want.leaf_at) != want.leaf;
@@ -298,7 +298,7 @@ static void check(struct hc_vcpu *vcpu, const struct query *q, unsigned *good)
 	s->sys[A64_TTBR0_EL1] = q->ttbr[0];
 	s->sys[A64_TTBR1_EL1] = q->ttbr[1];
 	s->pstate = A64_PSTATE_EL1H | (q->pan ? A64_PSTATE_PAN : 0);
-	script_exit(vcpu, &nothing);
+	script_round(vcpu, &nothing);
 	a64_env_written = 0;
 	int rc = a64_translate(vcpu, gva_of(q->va), q->access, q->user, &gpa, &fsc);
 

@@ -14,6 +14,8 @@ enum { DATA, IER, FCR, LCR, MCR, LSR, MSR, SCR };
 /* PC16550D data sheet, 8.0, as far as the driver goes. */
 struct uart {
 	bool absent, no_fifo, deaf; /* deaf: never sends again */
+	bool gone;                  /* all registers read as ones, but it was there */
+	unsigned edges;             /* of its interrupt, by IER */
 	uint8_t ier, lcr, fcr, mcr, scr, divisor[2];
 	unsigned fifo;
 	uint8_t queue[16];
@@ -58,7 +60,9 @@ uint8_t uart_16550_read(const struct serial_port *p, unsigned reg)
 {
 	struct uart *u = uart_of(p);
 
-	if (u->absent)
+	if (u->gone)
+		u->looks++;
+	if (u->absent || u->gone)
 		return 0xff;
 	switch (reg) {
 	case DATA: assert_true(u->coming_from < u->coming_to); return u->coming[u->coming_from++];
@@ -89,7 +93,10 @@ void uart_16550_write(const struct serial_port *p, unsigned reg, uint8_t value)
 	}
 	switch (reg) {
 	case DATA: write_data(u, value); break;
-	case IER: u->ier = value; break;
+	case IER:
+		u->edges += !(u->ier & 1) && value & 1;
+		u->ier = value;
+		break;
 	case FCR: u->fcr = value; break;
 	case LCR: u->lcr = value; break;
 	case MCR: u->mcr = value; break;
@@ -319,6 +326,32 @@ static void what_does_not_fit_is_dropped(void **state)
 	assert_memory_equal(got, uarts[0].coming, len);
 }
 
+/* As a card that is pulled out. */
+static void a_port_that_always_has_input_is_left(void **state)
+{
+	static uint8_t got[WIRE];
+	struct hc_chardev *chr = board_serial_chardev(BOARD_SERIAL_COM1);
+	size_t len = 0;
+
+	uarts[0].gone = true;
+	uarts[0].looks = 0;
+	serial_interrupt();
+	assert_in_range(uarts[0].looks, SERIAL_RING, 5 * SERIAL_RING);
+	assert_int_equal(uarts[0].edges, 2);
+	assert_true(serial_poll());
+	take_all(chr, got, &len);
+	assert_int_equal(len, SERIAL_RING);
+	/* It was only fast. */
+	uarts[0].gone = false;
+	come_in(&uarts[0], 3);
+	serial_interrupt();
+	assert_true(serial_poll());
+	len = 0;
+	take_all(chr, got, &len);
+	assert_int_equal(len, 3);
+	assert_memory_equal(got, uarts[0].coming, 3);
+}
+
 static void without_an_interrupt_there_is_output_only(void **state)
 {
 	struct hc_chardev *chr;
@@ -345,6 +378,7 @@ int main(void)
 		cmocka_unit_test_setup(a_stuck_port_costs_time_once, setup),
 		cmocka_unit_test_setup(input_arrives_in_order, setup),
 		cmocka_unit_test_setup(what_does_not_fit_is_dropped, setup),
+		cmocka_unit_test_setup(a_port_that_always_has_input_is_left, setup),
 		cmocka_unit_test_setup(without_an_interrupt_there_is_output_only, setup),
 	};
 

@@ -121,6 +121,29 @@ static void add_memory(struct text *t, uint64_t memory)
 	add_setting(t, "memory", value);
 }
 
+/* What begins or ends with a blank or looks quoted has to be quoted; all else may be. */
+static void add_append(struct text *t, const char *append)
+{
+	char value[BOARD_MAX_APPEND + 2];
+	size_t len = strlen(append);
+	bool must = len && (strchr(" \t\"", append[0]) || strchr(" \t\"", append[len - 1]));
+
+	snprintf(value, sizeof(value), "\"%s\"", append);
+	add_setting(t, "append", must || below(2) ? value : append);
+}
+
+static void add_devices(struct text *t, const struct machine_devices *d)
+{
+	char value[64];
+
+	if (d->testdev)
+		add_setting(t, "device", below(2) ? "testdev" : "pc-testdev");
+	snprintf(value, sizeof(value), "isa-debug-exit,iosize=%u,iobase=%#x", d->debug_exit_size,
+	         d->debug_exit);
+	if (d->debug_exit_size)
+		add_setting(t, "device", value);
+}
+
 static void add_vm(struct text *t, const struct board_vm_config *vm)
 {
 	char cpus[16];
@@ -129,11 +152,12 @@ static void add_vm(struct text *t, const struct board_vm_config *vm)
 	add(t, "%s[%svm %s%s%s]%s\n", space(), space(), space(), vm->name, space(), space());
 	add_memory(t, vm->memory);
 	add_setting(t, "cpus", cpus);
-	add_setting(t, "append", vm->append);
+	add_append(t, vm->append);
 	add_setting(t, "serial1", serial_words[vm->serial[1]]);
 	add_setting(t, "serial0", serial_words[vm->serial[0]]);
 	if (vm->initrd[0])
 		add_setting(t, "initrd", vm->initrd);
+	add_devices(t, &vm->devices);
 	add_setting(t, "kernel", vm->kernel);
 }
 
@@ -175,6 +199,8 @@ static void random_append(char *out, size_t room)
 		out[i] = (char)('!' + below(94));
 	if (len > 4)
 		out[len / 2] = ' ';
+	if (len > 4 && below(2))
+		out[0] = out[len - 1] = below(2) ? ' ' : '"';
 	out[len] = '\0';
 }
 
@@ -191,6 +217,11 @@ static void random_vm(struct board_vm_config *vm, unsigned index)
 	vm->cpus = 1 + below(255);
 	vm->serial[0] = (enum board_serial)below(6);
 	vm->serial[1] = (enum board_serial)below(6);
+	vm->devices.testdev = below(2);
+	if (below(2)) {
+		vm->devices.debug_exit_size = (uint8_t)(1u << below(3));
+		vm->devices.debug_exit = (uint16_t)below(0xfff0);
+	}
 }
 
 static void random_config(struct board_config *c)
@@ -224,6 +255,10 @@ static void assert_same(const struct board_config *a, const struct board_config 
 		assert_int_equal(a->vms[i].cpus, b->vms[i].cpus);
 		assert_int_equal(a->vms[i].serial[0], b->vms[i].serial[0]);
 		assert_int_equal(a->vms[i].serial[1], b->vms[i].serial[1]);
+		assert_int_equal(a->vms[i].devices.testdev, b->vms[i].devices.testdev);
+		assert_int_equal(a->vms[i].devices.debug_exit, b->vms[i].devices.debug_exit);
+		assert_int_equal(a->vms[i].devices.debug_exit_size,
+		                 b->vms[i].devices.debug_exit_size);
 	}
 }
 
@@ -305,6 +340,8 @@ static void mistakes_are_named(void **state)
 		{ "backend = auto,emu", -EPROTO, 1, "backend" },
 		{ "backend = svm,", -EPROTO, 1, "backend" },
 		{ "switch-every = 0ms", -EPROTO, 1, "100ms or 2s" },
+		{ "dirty-stats = 0s", -EPROTO, 1, "500ms or 1s" },
+		{ "dirty-stats = yes", -EPROTO, 1, "500ms or 1s" },
 		{ "switch-every = 100", -EPROTO, 1, "100ms or 2s" },
 		{ "switch-every = 3601s", -EPROTO, 1, "100ms or 2s" },
 		{ "# x\nwhat", -EPROTO, 2, "KEY = VALUE" },
@@ -337,6 +374,8 @@ static void mistakes_are_named(void **state)
 		{ "[vm a]\ncpus = 2 2", -EPROTO, 2, "1 to 255" },
 		{ "[vm a]\ncpus = 4294967297", -EPROTO, 2, "1 to 255" },
 		{ "[vm a]\nserial0 = com5", -EPROTO, 2, "com1, com2" },
+		{ "[vm a]\ndevice = pci", -EPROTO, 2, "isa-debug-exit" },
+		{ "[vm a]\ndevice = testdev\ndevice = testdev", -EPROTO, 3, "each once" },
 		{ "[vm a]\nappend = a\x01", -EPROTO, 2, "control character" },
 	};
 	static struct board_config c;
@@ -487,12 +526,13 @@ static void noise_is_refused_or_harmless(void **state)
 static void two_backends_and_a_period(void **state)
 {
 	static struct board_config c;
-	static const char text[] = "backend = svm , emu\nswitch-every = 2s";
+	static const char text[] = "backend = svm , emu\nswitch-every = 2s\ndirty-stats = 500ms";
 
 	assert_int_equal(parse(&c, text, sizeof(text) - 1), 0);
 	assert_string_equal(c.backend, "svm");
 	assert_string_equal(c.other, "emu");
 	assert_int_equal(c.switch_ns, 2000000000);
+	assert_int_equal(c.dirty_ns, 500000000);
 	assert_int_equal(board_config_cmdline(&c, "backend=emu switch-every=150ms"), 0);
 	assert_string_equal(c.backend, "emu");
 	assert_string_equal(c.other, "");

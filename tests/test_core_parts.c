@@ -6,6 +6,7 @@
 #include "core/bus_access.h"
 #include "core/chardev.h"
 #include "core/device.h"
+#include "core/touch.h"
 #include "tests/fake.h"
 #include "tests/platform.h"
 #include "tests/unit.h"
@@ -159,13 +160,14 @@ static void memory_reads_what_was_written(void **state)
 	free(image);
 }
 
-/* Stage 2 maps each slot's pages to where the host has them. */
+/* Stage 2 maps each slot's pages to where the host has them, when they are touched. */
 static void slots_are_mapped(void **state)
 {
 	assert_int_equal(hc_vm_add_ram(vm, gpa_of(0), 6 * HC_MIB), 0);
 	for (uint64_t a = 0; a < 6 * HC_MIB; a += HC_PAGE_SIZE) {
 		struct s2_mapping m;
 
+		hc_mem_fault(vm, gpa_of(a));
 		assert_int_equal(s2_walk(&vm->s2, gpa_of(a), &m), 0);
 		assert_ptr_equal(hc_platform_from_hpa(m.hpa),
 		                 hc_mem_ptr(vm, gpa_of(a), HC_PAGE_SIZE, true));

@@ -334,19 +334,15 @@ static void test_nothing_to_invalidate_before_and_after(void **state)
 
 /* --- Caches --- */
 
-static void test_memory_is_cleaned_before_the_guest_sees_it(void **state)
+/* When a vCPU comes to a CPU, nothing is left to be done that others would have to wait for. */
+static void test_memory_is_cleaned_when_it_is_added(void **state)
 {
 	static char ram[4 * HC_PAGE_SIZE] __attribute__((aligned(4096)));
 	struct hc_vm *vm = &rig_vms[1].vm;
 
 	rig_start(&rig_plain);
-	struct hc_vcpu *vcpu = rig_add_vm(1);
-
-	vm->memory.slots[0] = (struct hc_slot){ 0, sizeof(ram), (uint8_t *)ram, 0 };
-	vm->memory.count = 1;
-	el2_backend.written(vm, gpa_of(0), 8);
-	assert_false(model_was_cleaned(ram));
-	rig_load_vcpu(vcpu, 1);
+	rig_add_vm(1);
+	assert_int_equal(hc_vm_add_slot(vm, gpa_of(0), sizeof(ram), ram, 0), 0);
 	assert_true(model_was_cleaned(ram) && model_was_cleaned(ram + sizeof(ram) - 1));
 	rig_remove_vm(1);
 	model_be(0);
@@ -354,17 +350,27 @@ static void test_memory_is_cleaned_before_the_guest_sees_it(void **state)
 	rig_stop();
 }
 
-static void test_later_writes_are_cleaned(void **state)
+static void test_writes_are_cleaned(void **state)
 {
 	static char ram[4 * HC_PAGE_SIZE] __attribute__((aligned(4096)));
 	struct hc_vm *vm = &rig_vms[0].vm;
 
 	rig_start(&rig_plain);
-	vm->memory.slots[0] = (struct hc_slot){ 0x10000, sizeof(ram), (uint8_t *)ram, 0 };
+	vm->memory.slots[0] =
+		(struct hc_slot){ .gpa = 0x10000, .size = sizeof(ram), .host = (uint8_t *)ram };
 	vm->memory.count = 1;
 	el2_backend.written(vm, gpa_of(0x10ff8), 16);
 	assert_true(model_was_cleaned(ram + 0xff8) && model_was_cleaned(ram + 0x1007));
 	assert_false(model_was_cleaned(ram + 0xff0) || model_was_cleaned(ram + 0x1008));
+	/* Across slots. */
+	vm->memory.slots[0].size = HC_PAGE_SIZE;
+	vm->memory.slots[1] = (struct hc_slot){ .gpa = 0x11000,
+		                                .size = HC_PAGE_SIZE,
+		                                .host = (uint8_t *)ram + 0x3000 };
+	vm->memory.count = 2;
+	el2_backend.written(vm, gpa_of(0x10ff0), 0x20);
+	assert_true(model_was_cleaned(ram + 0xff0) && model_was_cleaned(ram + 0x300f));
+	assert_false(model_was_cleaned(ram + 0x1008) || model_was_cleaned(ram + 0x3010));
 	/* What is not there is not touched. */
 	el2_backend.written(vm, gpa_of(0x20000), 16);
 	rig_put(0);
@@ -388,8 +394,8 @@ int main(void)
 		cmocka_unit_test(test_changes_reach_all_cpus),
 		cmocka_unit_test(test_missing_invalidate_is_noticed),
 		cmocka_unit_test(test_nothing_to_invalidate_before_and_after),
-		cmocka_unit_test(test_memory_is_cleaned_before_the_guest_sees_it),
-		cmocka_unit_test(test_later_writes_are_cleaned),
+		cmocka_unit_test(test_memory_is_cleaned_when_it_is_added),
+		cmocka_unit_test(test_writes_are_cleaned),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

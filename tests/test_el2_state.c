@@ -108,8 +108,13 @@ static void test_vectors_are_moved_only_when_used(void **state)
 		                                  { .op = OP_END } };
 
 	rig_start(&rig_plain);
+	/* New ones are there from the start. */
 	rig_run_script(0, ends);
-	assert_int_equal(model_this()->fp_loads, 0);
+	assert_int_equal(model_this()->fp_loads, 1);
+	rig_load(1, 1);
+	rig_run_script(1, ends);
+	rig_put(1);
+	model_be(0);
 	assert_int_equal(rig_run_script(0, uses).reason, HC_EXIT_INTERRUPT);
 	assert_int_equal(model_this()->fp_loads, 1);
 	rig_run_script(0, uses);
@@ -136,6 +141,13 @@ static void test_vectors_are_moved_only_when_used(void **state)
 	rig_load(0, 0);
 	rig_run_script(0, uses);
 	assert_int_equal(model_this()->fp_loads, 3);
+	/* Changed from outside. */
+	hc_vcpu_need(vcpu_of(0), A64_G_FP);
+	rig_state(0)->v[1][1] = 5;
+	hc_vcpu_dirty(vcpu_of(0), A64_G_FP);
+	rig_run_script(0, ends);
+	assert_int_equal(model_this()->fp_loads, 4);
+	assert_int_equal(model_this()->v[1][1], 5);
 	end_all(0);
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/sched.h"
+#include "core/touch.h"
 #include "emu/x86_64/engine/engine.h"
 #include "tests/platform.h"
 #include "tests/unit.h"
@@ -49,6 +50,27 @@ static void test_leaves(void **state)
 	assert_int_equal(r.exit.reason, HC_EXIT_INTERRUPT);
 	assert_in_range(r.s->gpr[X86_RAX], 1, 2); /* it gets somewhere, but not far */
 	assert_false(atomic_load(&r.vcpu->cpu->attention));
+	emu_rig_stop(&r);
+}
+
+/* Also one that exits all the time: interrupts of the machine are to be seen meanwhile. */
+static void test_leaves_among_exits(void **state)
+{
+	struct emu_rig r;
+	unsigned exits = 0;
+
+	emu_rig_start(&r, RIG_LONG, 1);
+	/* 1: in al, 80h; jmp 1b */
+	emu_rig_code(&r, 0xe4, 0x80, 0xeb, 0xfc);
+	for (;; exits++) {
+		r.vcpu->backend->run(r.vcpu, &r.exit);
+		if (r.exit.reason == HC_EXIT_INTERRUPT)
+			break;
+		assert_int_equal(r.exit.reason, HC_EXIT_IO);
+		r.s->rip = r.exit.next_pc;
+		assert_true(exits < 100000);
+	}
+	assert_true(exits > 100);
 	emu_rig_stop(&r);
 }
 
@@ -730,6 +752,8 @@ static void test_dirty_log(void **state)
 	emu_rig_start(&r, RIG_LONG, 1);
 	/* mov [rbx], al; hlt */
 	emu_rig_code(&r, 0x88, 0x03, 0xf4);
+	r.s->gpr[X86_RBX] = 0x100 * HC_PAGE_SIZE;
+	assert_int_equal(emu_rig_run(&r), HC_EXIT_HALT);
 	assert_int_equal(s2_log_start(&r.vm->s2, gpa_of(0), RIG_RAM), 0);
 	for (unsigned n = 0; n < 300; n++) {
 		uint64_t page = 0x100 + test_below(&seed, 16);
@@ -742,6 +766,25 @@ static void test_dirty_log(void **state)
 		assert_int_equal(s2_log_collect(&r.vm->s2, gpa_of(0), RIG_RAM, bitmap), 1);
 		assert_int_equal(bitmap[page / 64], HC_BIT(page % 64));
 	}
+	s2_log_stop(&r.vm->s2);
+	emu_rig_stop(&r);
+}
+
+/* Memory that is first touched while there is a log. */
+static void test_dirty_log_of_new_memory(void **state)
+{
+	struct emu_rig r;
+	uint64_t bitmap[RIG_RAM / HC_PAGE_SIZE / 64] = { 0 };
+
+	emu_rig_start(&r, RIG_LONG, 1);
+	/* mov al, [rbx]; mov [rbx+4096], al; hlt */
+	emu_rig_code(&r, 0x8a, 0x03, 0x88, 0x83, 0, 0x10, 0, 0, 0xf4);
+	assert_int_equal(hc_mem_reserve_pages(r.vm), 0);
+	assert_int_equal(s2_log_start(&r.vm->s2, gpa_of(0), RIG_RAM), 0);
+	r.s->gpr[X86_RBX] = RIG_RAM - 2 * HC_PAGE_SIZE;
+	assert_int_equal(emu_rig_run(&r), HC_EXIT_HALT);
+	assert_true(s2_log_collect(&r.vm->s2, gpa_of(0), RIG_RAM, bitmap) > 0);
+	assert_int_equal(bitmap[HC_ARRAY_SIZE(bitmap) - 1], HC_BIT(63));
 	s2_log_stop(&r.vm->s2);
 	emu_rig_stop(&r);
 }
@@ -934,6 +977,7 @@ int main(void)
 		cmocka_unit_test(test_xsaves_in_programs),
 		cmocka_unit_test(test_loop),
 		cmocka_unit_test(test_leaves),
+		cmocka_unit_test(test_leaves_among_exits),
 		cmocka_unit_test(test_flags),
 		cmocka_unit_test(test_window),
 		cmocka_unit_test(test_single_step),
@@ -953,6 +997,7 @@ int main(void)
 		cmocka_unit_test(test_data_beside_code),
 		cmocka_unit_test(test_full_cache),
 		cmocka_unit_test(test_dirty_log),
+		cmocka_unit_test(test_dirty_log_of_new_memory),
 		cmocka_unit_test(test_device),
 		cmocka_unit_test(test_locked),
 		cmocka_unit_test(test_cross_modifying),

@@ -9,6 +9,7 @@
  */
 #include "tests/emu_rig.h"
 
+#include "arch/x86_64/cpuid.h"
 #include "emu/x86_64/alu.h"
 #include "emu/x86_64/engine/engine_api.h"
 
@@ -480,13 +481,60 @@ static void test_random_numbers(void **state)
 	emu_rig_stop(&rig);
 }
 
+/* --- What CPUID does not show --- */
+
+/* The register's bits as CPUID answers them. */
+static uint32_t *shown(uint32_t leaf, unsigned reg)
+{
+	struct x86_vm *x = x86_vm_of(rig.vm);
+	struct x86_cpuid_entry *e = &x->cpuid[x86_cpuid_first(x, leaf)];
+	uint32_t *regs[] = { &e->eax, &e->ebx, &e->ecx, &e->edx };
+
+	return regs[reg];
+}
+
+static void test_needs_cpuid(void **state)
+{
+	static const struct {
+		uint8_t code[8], len;
+		uint32_t leaf;
+		uint8_t reg, bit;
+	} rows[] = {
+		{ { 0xf2, 0x0f, 0x38, 0xf1, 0xc8 }, 5, 1, 2, 20 },      /* CRC32 */
+		{ { 0x0f, 0x38, 0xf0, 0x06 }, 4, 1, 2, 22 },            /* MOVBE */
+		{ { 0xf3, 0x0f, 0xb8, 0xc8 }, 4, 1, 2, 23 },            /* POPCNT */
+		{ { 0xc4, 0xe2, 0x78, 0xf2, 0xc8 }, 5, 7, 1, 3 },       /* ANDN */
+		{ { 0xc4, 0xe2, 0x7b, 0xf5, 0xc8 }, 5, 7, 1, 8 },       /* PDEP */
+		{ { 0xc4, 0xe3, 0x7b, 0xf0, 0xc8, 0x01 }, 6, 7, 1, 8 }, /* RORX */
+		{ { 0x66, 0x0f, 0x38, 0xf6, 0xc8 }, 5, 7, 1, 19 },      /* ADCX */
+		{ { 0x0f, 0x01, 0xcb }, 3, 7, 1, 20 },                  /* STAC */
+		{ { 0x66, 0x0f, 0xae, 0x36 }, 4, 7, 1, 24 },            /* CLWB */
+		{ { 0xf3, 0x0f, 0xc7, 0xf8 }, 4, 7, 2, 22 },            /* RDPID */
+		{ { 0x0f, 0x01, 0xf9 }, 3, 0x80000001, 3, 27 },         /* RDTSCP */
+		{ { 0x0f, 0x01, 0xfc }, 3, 0x80000008, 1, 0 },          /* CLZERO */
+	};
+
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(rows); i++)
+		for (unsigned on = 0; on < 2; on++) {
+			emu_rig_start(&rig, RIG_LONG, 1);
+			uint32_t *reg = shown(rows[i].leaf, rows[i].reg), bit = 1u << rows[i].bit;
+
+			*reg = on ? *reg | bit : *reg & ~bit;
+			emu_rig_poke(&rig, RIG_CODE, rows[i].code, rows[i].len);
+			rig.ram[RIG_CODE + rows[i].len] = 0xf4;
+			rig.s->gpr[X86_RSI] = rig.s->gpr[X86_RAX] = RIG_DATA;
+			/* There is no IDT: #UD ends in a triple fault. */
+			assert_int_equal(emu_rig_run(&rig), on ? HC_EXIT_HALT : HC_EXIT_SHUTDOWN);
+			emu_rig_stop(&rig);
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_long),
-		cmocka_unit_test(test_flat),
-		cmocka_unit_test(test_real),
-		cmocka_unit_test(test_random_numbers),
+		cmocka_unit_test(test_long),        cmocka_unit_test(test_flat),
+		cmocka_unit_test(test_real),        cmocka_unit_test(test_random_numbers),
+		cmocka_unit_test(test_needs_cpuid),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

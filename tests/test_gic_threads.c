@@ -104,6 +104,15 @@ void *hc_platform_alloc_pages(unsigned order)
 	return NULL;
 }
 
+void *hc_platform_alloc_raw(unsigned order)
+{
+	return NULL;
+}
+
+void hc_platform_clear(void *p, uint64_t size)
+{
+}
+
 void hc_platform_free_pages(void *p, unsigned order)
 {
 }

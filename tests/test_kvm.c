@@ -109,6 +109,47 @@ static void test_memory_64(void **state)
 	guest_end();
 }
 
+/* --- The dirty log --- */
+
+GUEST(dirty_64, "64",
+      "mov $0x500, %edx; movb $1, 0x6000; movl $1, 0x9ffe; out %al, %dx;"
+      "movb $2, 0xb000; out %al, %dx; out %al, %dx; movb $3, 0x6000; hlt");
+
+#define QUIET 0xffac /* pages that nobody but the guest's own stores writes: 2, 3, 5, 7 to 15 */
+
+static uint64_t dirty_bits[3];
+static unsigned collections;
+
+static void look(void *arg, gpa_t gpa, const uint64_t *bitmap, uint64_t pages)
+{
+	assert_int_equal(gpa.v, 0);
+	assert_int_equal(pages, RAM_SIZE / HC_PAGE_SIZE);
+	dirty_bits[collections++] = bitmap[0];
+}
+
+static void collects(void)
+{
+	assert_true(hc_vm_dirty_collect(guest.vm, look, NULL) >= 0);
+}
+
+static void test_dirty_log(void **state)
+{
+	guest_make(dirty_64, dirty_64_end);
+	guest_long_mode();
+	guest.on_access = collects;
+	collections = 0;
+	assert_int_equal(hc_vm_dirty_start(guest.vm), 0);
+	guest_run();
+	assert_int_equal(collections, 3);
+	assert_int_equal(dirty_bits[0] & (QUIET | 0x40), 0x640);
+	assert_int_equal(dirty_bits[1] & (QUIET | 0x40), 0x800);
+	assert_int_equal(dirty_bits[2] & (QUIET | 0x40), 0);
+	collections = 0;
+	collects();
+	assert_int_equal(dirty_bits[0] & (QUIET | 0x40), 0x40);
+	guest_end();
+}
+
 /* --- CPUID and MSRs --- */
 
 GUEST(cpuid_64, "64",
@@ -275,6 +316,7 @@ int main(void)
 		cmocka_unit_test(test_ports),
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_memory_64),
+		cmocka_unit_test(test_dirty_log),
 		cmocka_unit_test(test_cpuid),
 		cmocka_unit_test(test_msrs),
 		cmocka_unit_test(test_exceptions),

@@ -229,6 +229,81 @@ static void test_id_registers(void **state)
 	check_id_registers(false);
 }
 
+/* --- The dirty log --- */
+
+static uint64_t dirty_bits; /* of the first 64 pages */
+
+static void look(void *arg, gpa_t gpa, const uint64_t *bitmap, uint64_t pages)
+{
+	dirty_bits = bitmap[0];
+	assert_int_equal(gpa.v, RAM);
+	assert_int_equal(pages, 2 * HC_MIB / HC_PAGE_SIZE);
+}
+
+static uint64_t collected(int64_t pages)
+{
+	assert_int_equal(hc_vm_dirty_collect(vm, look, NULL), pages);
+	return dirty_bits;
+}
+
+static void stores(void)
+{
+	model_kvm_store(RAM + 0x3000);
+	model_kvm_store(RAM + 0x3fff);
+	model_kvm_store(RAM + 0x8000);
+}
+
+static void collects(void)
+{
+	const uint8_t byte = 1;
+
+	assert_int_equal(hc_mem_write(vm, gpa_of(RAM + 0x5000), &byte, 1), 0);
+	assert_int_equal(collected(3), 0x128);
+	assert_int_equal(collected(0), 0);
+	model_kvm_store(RAM + 0x8000);
+}
+
+static void stops_the_log(void)
+{
+	assert_int_equal(collected(1), 0x100);
+	hc_vm_dirty_stop(vm);
+	assert_int_equal(model_kvm.slots[0].flags, 0);
+	model_kvm_store(RAM + 0x1000);
+	assert_int_equal(hc_vm_dirty_start(vm), 0); /* of slots that KVM has */
+	model_kvm_store(RAM + 0x2000);
+}
+
+static void test_dirty_log(void **state)
+{
+	static const struct model_kvm_step steps[] = {
+		{ .kind = MODEL_KVM_SIGNAL, .before = stores },
+		{ .kind = MODEL_KVM_SIGNAL, .before = collects },
+		{ .kind = MODEL_KVM_SIGNAL, .before = stops_the_log },
+	};
+
+	make(1);
+	assert_int_equal(hc_vm_dirty_start(vm), 0); /* of slots that KVM gets later */
+	RUN(steps);
+	assert_int_equal(collected(1), 4);
+	end();
+}
+
+/* KVM can refuse to log, and to tell. */
+static void test_dirty_log_fails(void **state)
+{
+	make(1);
+	assert_int_equal(hc_vm_dirty_start(vm), 0);
+	run();
+	model_kvm.slots[0].flags = 0;
+	assert_int_equal(hc_vm_dirty_collect(vm, NULL, NULL), -ENOENT);
+	assert_non_null(strstr(test_log(), "KVM_GET_DIRTY_LOG"));
+	hc_vm_dirty_stop(vm);
+	model_kvm.slots[0].userspace_addr ^= 0x1000;
+	assert_int_equal(hc_vm_dirty_start(vm), -EINVAL);
+	assert_non_null(strstr(test_log(), "KVM_MEM_LOG_DIRTY_PAGES"));
+	end();
+}
+
 /* --- State --- */
 
 static uint64_t seed = 3;
@@ -785,6 +860,8 @@ int main(void)
 		TEST(narrow_addresses),
 		TEST(old_counter),
 		TEST(id_registers),
+		TEST(dirty_log),
+		TEST(dirty_log_fails),
 		TEST(state),
 		TEST(serror),
 		TEST(few_writes),

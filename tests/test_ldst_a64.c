@@ -305,7 +305,7 @@ static void choices_and_flags(void **state)
 	assert_int_equal(s.x[2], memory64(s.x[3]));
 	one(0xf8400862, A64_ACCESS_USER);   /* ldtr x2, [x3] */
 	one(0xf8220064, A64_ACCESS_ATOMIC); /* ldadd x2, x4, [x3] */
-	one(0xd50b7423, A64_ACCESS_ZERO);   /* dc zva, x3 */
+	one(0xd50b7423, 0);                 /* dc zva, x3 */
 	one(0xf9800060, 0);                 /* prfm pldl1keep, [x3] */
 	s = one(0xf8408463, 0);             /* ldr x3, [x3], #8 */
 	assert_int_equal(s.x[3], memory64(DATA + 64 * 3));

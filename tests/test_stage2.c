@@ -96,6 +96,7 @@ static void refuse(struct rig *rig)
 			continue;
 		assert_int_equal(s2_unmap(&rig->s2, gpa, bad[i].size), err);
 		assert_int_equal(s2_protect(&rig->s2, gpa, bad[i].size, S2_R), err);
+		assert_int_equal(s2_reserve(&rig->s2, gpa, bad[i].size, M2), err);
 		assert_int_equal(s2_merge(&rig->s2, gpa, bad[i].size), err);
 		assert_int_equal(s2_log_start(&rig->s2, gpa, bad[i].size), err);
 		assert_int_equal(s2_log_collect(&rig->s2, gpa, bad[i].size, &bitmap), err);
@@ -104,6 +105,7 @@ static void refuse(struct rig *rig)
 	assert_int_equal(s2_protect(&rig->s2, gpa_of(0), K4, 0), -EINVAL);
 	assert_int_equal(s2_log_fault(&rig->s2, gpa_of(top)), -ERANGE);
 	assert_int_equal(s2_log_fault(&rig->s2, gpa_of(0)), -EFAULT);
+	assert_int_equal(s2_reserve(&rig->s2, gpa_of(0), M2, M2 + K4), -EINVAL);
 	assert_int_equal(s2_limit_page(&rig->s2, 0), -EINVAL);
 	assert_int_equal(s2_limit_page(&rig->s2, G1 * 512), -EINVAL);
 	assert_int_equal(s2_limit_page(&rig->s2, M2 + 1), -EINVAL);
@@ -201,6 +203,34 @@ static void largest_pages_are_used(void **state)
 {
 	(void)state;
 	with_bits(sizes, 40);
+}
+
+/* Tables, and nothing in them; of small pages where large ones must not be. */
+static void reserve(struct rig *rig)
+{
+	struct s2_mapping m;
+
+	assert_int_equal(s2_reserve(&rig->s2, gpa_of(G1), G1, M2), 0);
+	assert_int_equal(s2_walk(&rig->s2, gpa_of(G1), &m), -EFAULT);
+	assert_int_equal(m.level, 1);
+	assert_int_equal(rig->tlb->invalidations, 0);
+	rig->tlb->fail_after = 0;
+	assert_int_equal(map(rig, G1 + M2, 4 * M2, M2, RAM), 0);
+	assert_lands(rig, G1 + M2, 4 * M2);
+	assert_int_equal(map(rig, G1, K4, K4, RAM), -ENOMEM);
+	rig->tlb->fail_after = -1;
+	assert_int_equal(s2_limit_page(&rig->s2, K4), 0);
+	assert_int_equal(s2_reserve(&rig->s2, gpa_of(2 * G1), 2 * M2, M2), 0);
+	rig->tlb->fail_after = 0;
+	assert_int_equal(map(rig, 2 * G1 + M2, 8 * M2, M2, RAM), 0);
+	assert_lands(rig, 2 * G1 + M2, 8 * M2);
+	rig->tlb->fail_after = -1;
+}
+
+static void tables_can_be_reserved(void **state)
+{
+	(void)state;
+	with_bits(reserve, 40);
 }
 
 static void split_and_merge(struct rig *rig)
@@ -643,6 +673,7 @@ int main(void)
 		cmocka_unit_test(every_address_width_works),
 		cmocka_unit_test(impossible_widths_are_refused),
 		cmocka_unit_test(largest_pages_are_used),
+		cmocka_unit_test(tables_can_be_reserved),
 		cmocka_unit_test(pages_split_and_merge),
 		cmocka_unit_test(holes_have_sizes),
 		cmocka_unit_test(invalidations_are_few),

@@ -190,9 +190,10 @@ static uint64_t fingerprint(const struct world *w)
 }
 
 struct call {
-	enum { MAP, UNMAP, PROTECT, LOG_START } what;
+	enum { MAP, UNMAP, PROTECT, LOG_START, RESERVE } what;
 	uint64_t gpa, hpa, size;
 	unsigned attr;
+	uint64_t page; /* RESERVE */
 };
 
 static int make(struct s2 *s2, const struct call *c)
@@ -202,6 +203,7 @@ static int make(struct s2 *s2, const struct call *c)
 	case UNMAP: return s2_unmap(s2, gpa_of(c->gpa), c->size);
 	case PROTECT: return s2_protect(s2, gpa_of(c->gpa), c->size, c->attr);
 	case LOG_START: return s2_log_start(s2, gpa_of(c->gpa), c->size);
+	case RESERVE: return s2_reserve(s2, gpa_of(c->gpa), c->size, c->page);
 	default: return -EINVAL;
 	}
 }
@@ -243,20 +245,47 @@ static void run_call(struct world *w, struct call c)
 	}
 }
 
+static void map_to(struct world *w, uint64_t page, uint64_t count, uint64_t hpa)
+{
+	unsigned attr = pick_attr(w);
+	bool logged =
+		w->logging && page >= w->log_from && page + count <= w->log_from + w->log_pages;
+	bool clean = logged && below(w, 2);
+
+	run_call(w, (struct call){ MAP, gpa_at(w, page), hpa, count * HC_PAGE_SIZE,
+	                           attr | (clean ? S2_CLEAN : 0), 0 });
+	for (uint64_t i = 0; i < count; i++)
+		w->pages[page + i] = (struct page){ hpa + i * HC_PAGE_SIZE, (uint8_t)attr,
+			                            (attr & S2_W) && !clean };
+}
+
 static void op_map(struct world *w, uint64_t page, uint64_t count)
 {
-	uint64_t gpa = gpa_at(w, page), hpa = pick_hpa(w, gpa);
-	unsigned attr = pick_attr(w);
+	map_to(w, page, count, pick_hpa(w, gpa_at(w, page)));
+}
 
-	run_call(w, (struct call){ MAP, gpa, hpa, count * HC_PAGE_SIZE, attr });
-	for (uint64_t i = 0; i < count; i++)
-		w->pages[page + i] =
-			(struct page){ hpa + i * HC_PAGE_SIZE, (uint8_t)attr, (attr & S2_W) != 0 };
+/* Then some of the pages of that size are mapped, without memory for tables. */
+static void op_reserve(struct world *w, uint64_t page, uint64_t count)
+{
+	static const unsigned lengths[] = { 1, 512, 512, 512, 262144 };
+	unsigned length = lengths[below(w, HC_ARRAY_SIZE(lengths))];
+	uint64_t from = (page + length - 1) / length * length;
+	uint64_t to = (page + count) / length * length;
+
+	run_call(w, (struct call){ RESERVE, gpa_at(w, page), 0, count * HC_PAGE_SIZE, 0,
+	                           length * HC_PAGE_SIZE });
+	for (unsigned n = 0; n < 4 && from < to; n++) {
+		uint64_t at = from + below(w, (to - from) / length) * length;
+
+		w->rig.tlb->fail_after = 0;
+		map_to(w, at, length, 16 * HC_GIB + below(w, 8) * 4 * HC_GIB);
+	}
+	w->rig.tlb->fail_after = -1;
 }
 
 static void op_unmap(struct world *w, uint64_t page, uint64_t count)
 {
-	run_call(w, (struct call){ UNMAP, gpa_at(w, page), 0, count * HC_PAGE_SIZE, 0 });
+	run_call(w, (struct call){ UNMAP, gpa_at(w, page), 0, count * HC_PAGE_SIZE, 0, 0 });
 	memset(&w->pages[page], 0, count * sizeof(w->pages[0]));
 }
 
@@ -264,7 +293,7 @@ static void op_protect(struct world *w, uint64_t page, uint64_t count)
 {
 	unsigned perm = pick_perm(w);
 
-	run_call(w, (struct call){ PROTECT, gpa_at(w, page), 0, count * HC_PAGE_SIZE, perm });
+	run_call(w, (struct call){ PROTECT, gpa_at(w, page), 0, count * HC_PAGE_SIZE, perm, 0 });
 	for (uint64_t i = 0; i < count; i++) {
 		struct page *p = &w->pages[page + i];
 
@@ -290,7 +319,7 @@ static void op_merge(struct world *w, uint64_t page, uint64_t count)
 
 static void op_log_start(struct world *w, uint64_t page, uint64_t count)
 {
-	struct call c = { LOG_START, gpa_at(w, page), 0, count * HC_PAGE_SIZE, 0 };
+	struct call c = { LOG_START, gpa_at(w, page), 0, count * HC_PAGE_SIZE, 0, 0 };
 
 	if (w->logging) {
 		assert_int_equal(make(&w->rig.s2, &c), -EBUSY);
@@ -334,6 +363,43 @@ static void op_log_collect(struct world *w, uint64_t page, uint64_t count)
 	assert_true(n == set);
 }
 
+/* A bitmap of chance: nothing, single pages, runs. */
+static void fill_bitmap(struct world *w, uint64_t count)
+{
+	for (uint64_t i = 0; i < (count + 63) / 64; i++) {
+		uint64_t kind = below(w, 4);
+
+		w->bitmap[i] = kind == 0 ? 0 : kind == 1 ? UINT64_MAX : rnd(w);
+		if (kind == 3)
+			w->bitmap[i] &= rnd(w) & rnd(w);
+	}
+}
+
+/* What is cleaned was written as far as somebody else knows: it need not be collected, but what is
+ * written from then on has to be. */
+static void op_log_clean(struct world *w, uint64_t page, uint64_t count)
+{
+	int rc;
+
+	if (w->logging) {
+		page = w->log_from + below(w, w->log_pages);
+		count = 1 + below(w, w->log_from + w->log_pages - page);
+	}
+	fill_bitmap(w, count);
+	for (uint64_t i = 0; w->logging && i < count; i++) {
+		struct s2_mapping m;
+		struct page *p = &w->pages[page + i];
+
+		if (!(w->bitmap[i / 64] >> i % 64 & 1) || !p->attr)
+			continue;
+		assert_int_equal(s2_walk(&w->rig.s2, gpa_of(gpa_at(w, page + i)), &m), 0);
+		if (!m.level)
+			p->dirty = false;
+	}
+	rc = s2_log_clean(&w->rig.s2, gpa_of(gpa_at(w, page)), count * HC_PAGE_SIZE, w->bitmap);
+	assert_int_equal(rc, w->logging ? 0 : -EINVAL);
+}
+
 static void op_log_stop(struct world *w, uint64_t page, uint64_t count)
 {
 	(void)page;
@@ -346,8 +412,9 @@ static const struct {
 	void (*op)(struct world *w, uint64_t page, uint64_t count);
 	unsigned weight;
 } ops[] = {
-	{ op_map, 8 },       { op_unmap, 4 },       { op_protect, 6 },  { op_merge, 3 },
-	{ op_log_start, 2 }, { op_log_collect, 4 }, { op_log_stop, 1 },
+	{ op_map, 8 },       { op_unmap, 4 },     { op_protect, 6 },
+	{ op_merge, 3 },     { op_log_start, 2 }, { op_log_collect, 4 },
+	{ op_log_clean, 3 }, { op_log_stop, 1 },  { op_reserve, 3 },
 };
 
 static void step(struct world *w)

@@ -63,6 +63,29 @@ static void test_interrupt_put_off(void **state)
 	assert_int_equal(model_delivered, 1);
 }
 
+/* A fault in its delivery takes its place: it does not come again. */
+static void test_interrupt_that_faults(void **state)
+{
+	static const struct model_step steps[] = {
+		{ .op = OP_NOT_PRESENT },
+		{ .op = OP_EXIT, .code = SVM_EXIT_CPUID, .len = 2 },
+		{ .op = OP_END },
+	};
+
+	if (!model_features.tcg)
+		return;
+	rig_state(0)->rflags |= X86_FLAG_IF;
+	assert_int_equal(rig_inject(&rig_intr), 0);
+	model_script(steps);
+	assert_int_equal(rig_run(0).reason, HC_EXIT_CPUID);
+	rig_assert_delivered(1, X86_VEC_NP);
+	hc_vcpu_need(&rig_vcpus[0].vcpu, X86_G_EVENT);
+	assert_int_equal(rig_state(0)->events.reinject.valid, 0);
+	rig_state(0)->rflags |= X86_FLAG_IF;
+	rig_run(0);
+	assert_int_equal(model_delivered, 1);
+}
+
 /* It is over with its delivery: V_IRQ is a later window's. */
 static void test_window_after_an_interrupt(void **state)
 {
@@ -309,6 +332,7 @@ int main(void)
 		T(test_window_ignores_tpr),
 		T(test_interrupt_put_off),
 		T(test_window_after_an_interrupt),
+		T(test_interrupt_that_faults),
 		T(test_window_behind_eventinj),
 		T(test_window_overtaken),
 		T(test_delivery_interrupted),

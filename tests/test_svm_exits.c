@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Every exit code normalised, and values that no hardware should give. */
+#include <hypercore/errno.h>
+
 #include "tests/model/svm_rig.h"
 #include "tests/platform.h"
 #include "tests/unit.h"
@@ -105,8 +107,8 @@ static void test_all_codes(void **state)
 
 	rig_start(&rig_full);
 	for (uint64_t code = 0; code < 0x500; code++) {
-		/* IRET changes the state of NMIs; CR8 and IOIO need their info. */
-		if (code == 0x18 || code == 0x74 || code == 0x7b)
+		/* IRET changes the state of NMIs; CR writes and IOIO need their info. */
+		if (code == 0x14 || code == 0x18 || code == 0x65 || code == 0x74 || code == 0x7b)
 			continue;
 		struct hc_exit exit = exit_with(code, 0, 0, 2);
 
@@ -169,6 +171,9 @@ static void test_io(void **state)
 	rig_start(&rig_full);
 	for (unsigned i = 0; i < 5000; i++) {
 		struct hc_exit_io io = rig_random_io(&seed);
+
+		rig_state(0)->dr7 = io.watched ? 0x20401 : 0x400;
+		hc_vcpu_dirty(&rig_vcpus[0].vcpu, X86_G_DR);
 		uint64_t next = test_random(&seed);
 		struct hc_exit exit = exit_with(SVM_EXIT_IOIO, encode_io(&io), next, 0);
 
@@ -177,7 +182,8 @@ static void test_io(void **state)
 		assert_int_equal(exit.reason, HC_EXIT_IO);
 		assert_int_equal(exit.next_pc, next);
 		assert_memory_equal(&exit.u.io, &io,
-		                    io.string ? sizeof(io) : offsetof(struct hc_exit_io, rep));
+		                    io.string ? offsetof(struct hc_exit_io, addr_size) + 1
+		                              : offsetof(struct hc_exit_io, rep));
 	}
 	rig_stop();
 }
@@ -265,6 +271,56 @@ static void test_cr8(void **state)
 	rig_code_len = -EFAULT;
 	assert_int_equal(exit_with(SVM_EXIT_CR8_WRITE, 0, 0, 0).reason, HC_EXIT_INTERRUPT);
 	rig_stop();
+}
+
+/* --- CR0 and CR4 --- */
+
+static void test_control_registers(void **state)
+{
+	static const uint64_t codes[] = { SVM_EXIT_CR0_WRITE + 4, SVM_EXIT_CR0_SEL_WRITE };
+
+	rig_start(&rig_plain);
+	assert_int_equal(rig_vmcb(0)->cr_write, 1u << 4 | 1u << 8);
+	assert_true(rig_vmcb(0)->intercept[0] & SVM_INTERCEPT_MASK(SVM_I_CR0_SEL_WRITE));
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(codes); i++) {
+		rig_state(0)->gpr[X86_RBX] = 0x1234;
+		rig_code_len = 3;
+		rig_cr = 4;
+		struct hc_exit exit = exit_with(codes[i], 0, 0, 0);
+
+		assert_int_equal(exit.reason, HC_EXIT_CR_WRITE);
+		assert_int_equal(exit.u.cr.number, 4);
+		assert_int_equal(exit.u.cr.value, 0x1234);
+		assert_int_equal(exit.next_pc, exit.pc + 3);
+		rig_code_len = -ENOENT;
+		assert_int_equal(exit_with(codes[i], 0, 0, 0).reason, HC_EXIT_INTERRUPT);
+		rig_code_len = -EFAULT;
+		exit = exit_with(codes[i], 0, 0, 0);
+		assert_int_equal(exit.reason, HC_EXIT_EXCEPTION);
+		assert_int_equal(exit.u.exception.vector, X86_VEC_SS);
+		assert_true(exit.u.exception.has_error_code);
+	}
+	rig_stop();
+}
+
+/* QEMU leaves the guest as if VMRUN were refused. */
+static void test_refused_cr3(void **state)
+{
+	for (unsigned tcg = 0; tcg < 2; tcg++) {
+		struct model_features features = rig_plain;
+
+		features.tcg = tcg;
+		rig_start(&features);
+		rig_code_len = 3;
+		for (rig_cr = 0; rig_cr < 5; rig_cr++)
+			assert_int_equal(exit_with(UINT32_MAX, 0, 0, 0).reason,
+			                 tcg && rig_cr == 3 ? HC_EXIT_CR_WRITE
+			                                    : HC_EXIT_ENTRY_FAILED);
+		rig_code_len = -EFAULT;
+		rig_cr = 3;
+		assert_int_equal(exit_with(UINT32_MAX, 0, 0, 0).reason, HC_EXIT_ENTRY_FAILED);
+		rig_stop();
+	}
 }
 
 static void read_cr8(uint64_t *gpr)
@@ -408,6 +464,8 @@ int main(void)
 		cmocka_unit_test(test_io_of_no_width),
 		cmocka_unit_test(test_next_pc_is_decoded),
 		cmocka_unit_test(test_cr8),
+		cmocka_unit_test(test_control_registers),
+		cmocka_unit_test(test_refused_cr3),
 		cmocka_unit_test(test_cr8_reads_the_local_apic),
 		cmocka_unit_test(test_npf),
 		cmocka_unit_test(test_exceptions),

@@ -346,6 +346,16 @@ static void test_crash(void **state)
 	test_arithmetic(state);
 }
 
+/* Its memory is written where nobody sees it. */
+static void test_no_dirty_log(void **state)
+{
+	guest_make(sum, sum_end);
+	guest_long_mode();
+	assert_int_equal(hc_vm_dirty_start(guest.vm), -EOPNOTSUPP);
+	guest_run();
+	guest_end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -359,6 +369,7 @@ int main(void)
 		cmocka_unit_test(test_tables),
 		cmocka_unit_test(guest_test_interrupts),
 		cmocka_unit_test(guest_test_nmi),
+		cmocka_unit_test(test_no_dirty_log),
 		cmocka_unit_test(test_kick),
 		cmocka_unit_test(test_refused_instructions),
 		cmocka_unit_test(test_refused_states),

@@ -238,6 +238,37 @@ static void test_text_offset(void **state)
 	destroy(vm);
 }
 
+/* A program without a header is where it was linked to be, the tree far behind it. */
+static void test_program(void **state)
+{
+	static const uint32_t code[] = { 0xd2800000, 0x14000000 }; /* mov x0, #0; b . */
+	static uint8_t ram[sizeof(image)];
+
+	make_config();
+	memset(image, 0xab, sizeof(image));
+	memcpy(image, code, sizeof(code));
+	config.kernel_size = 0x1234;
+	config.cmdline = "  verbatim   ";
+	assert_true(a64_is_program(image, config.kernel_size));
+	struct hc_vm *vm = make();
+	const struct a64_state *s = a64_state_of(vm->vcpus[0]);
+
+	assert_int_equal(s->pc, VIRT_RAM + 0x80000);
+	assert_int_equal(s->pstate & 0xf, 5); /* EL1h */
+	assert_int_equal(read_tree(vm), VIRT_RAM + MEMORY / 2);
+	assert_string_equal(fdt_getprop(tree, fdt_path_offset(tree, "/chosen"), "bootargs", NULL),
+	                    "  verbatim   ");
+	assert_int_equal(hc_mem_read(vm, gpa_of(s->pc), ram, 0x1234), 0);
+	assert_memory_equal(ram, image, 0x1234);
+	destroy(vm);
+	/* Not what cannot be an instruction, nor what has a known beginning. */
+	put(0, 0);
+	assert_false(a64_is_program(image, 0x1234));
+	put(0, 0x464c457f); /* ELF */
+	assert_false(a64_is_program(image, 0x1234));
+	assert_false(a64_is_program(code, 3));
+}
+
 /* --- Refusals: the error, and a word that the message must have --- */
 
 static void foreign(const char *magic, size_t len)
@@ -349,6 +380,11 @@ static void exit_in_uart(void)
 	config.exit_at = VIRT_UART + 4;
 }
 
+static void pc_devices(void)
+{
+	config.devices = (struct machine_devices){ 0xf4, 4, true };
+}
+
 static const struct refusal {
 	int error;
 	const char *word;
@@ -383,6 +419,7 @@ static const struct refusal {
 	{ -EINVAL, "2 MiB", no_memory, 0 },
 	{ -ERANGE, "32", many_cpus, 0 },
 	{ -EEXIST, "exit", exit_in_uart, 0 },
+	{ -EINVAL, "testdev is a device of PCs", pc_devices, 0 },
 };
 
 static void test_refusals(void **state)
@@ -532,6 +569,23 @@ static void check_with_dtc(void)
 	assert_int_equal(rc, 0);
 }
 
+static uint32_t cell(const char *path, const char *name, int at)
+{
+	int len;
+	const fdt32_t *p = fdt_getprop(tree, fdt_path_offset(tree, path), name, &len);
+
+	assert_true(p && len >= 4 * (at + 1));
+	return fdt32_ld(p + at);
+}
+
+static bool has_stdout(void)
+{
+	int len;
+	const char *path = fdt_getprop(tree, fdt_path_offset(tree, "/chosen"), "stdout-path", &len);
+
+	return path && fdt_path_offset(tree, path) >= 0;
+}
+
 static void check_machine(const struct board_tree *b, unsigned version)
 {
 	assert_string_equal(b->model, "Hypercore virt");
@@ -546,10 +600,10 @@ static void check_machine(const struct board_tree *b, unsigned version)
 	assert_int_equal(b->gic.version, version);
 	assert_int_equal(b->gic.dist, VIRT_GICD);
 	assert_int_equal(b->timer_virt.intid, A64_PPI_VTIMER);
-	assert_int_equal(b->timer_phys.intid, A64_PPI_PTIMER);
+	assert_int_equal(cell("/timer", "interrupts", 4), A64_PPI_PTIMER - 16); /* the second's */
 	assert_int_equal(b->pl031, VIRT_PL031);
 	assert_int_equal(b->uart_count, !!config.serial[0] + !!config.serial[1]);
-	assert_int_equal(b->has_stdout, b->uart_count > 0);
+	assert_int_equal(has_stdout(), b->uart_count > 0);
 	if (config.serial[0]) {
 		assert_int_equal(b->uarts[0].base, VIRT_PL011);
 		assert_int_equal(b->uarts[0].irq.intid, 32 + VIRT_PL011_SPI);
@@ -715,21 +769,35 @@ static void test_two_backends(void **state)
 	assert_int_equal(virt_create(&vm, &backend, &config), -EOPNOTSUPP);
 	assert_non_null(strstr(test_log(), "GICv2"));
 	second_offer = offer;
+	offer.gic_list_registers = 7;
+	second_offer.gic_priority_bits = 6;
+	second_offer.gpa_bits = 36;
 	config.switch_ns = 1000;
 	vm = make();
 	assert_int_equal(vm->switch_ns, 1000);
+	assert_int_equal(vm->info.gic_version, 3);
+	assert_int_equal(vm->info.gic_list_registers, 4);
+	assert_int_equal(vm->info.gic_priority_bits, 5);
+	assert_int_equal(vm->info.gpa_bits, 36);
 	destroy(vm);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_loads),     cmocka_unit_test(test_text_offset),
-		cmocka_unit_test(test_refusals),  cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_mutations), cmocka_unit_test(test_out_of_memory),
-		cmocka_unit_test(test_tree),      cmocka_unit_test(test_devices),
-		cmocka_unit_test(test_gicv2),     cmocka_unit_test(test_gicv2_without_gicv),
-		cmocka_unit_test(test_no_gic),    cmocka_unit_test(test_two_backends),
+		cmocka_unit_test(test_loads),
+		cmocka_unit_test(test_text_offset),
+		cmocka_unit_test(test_program),
+		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_mutations),
+		cmocka_unit_test(test_out_of_memory),
+		cmocka_unit_test(test_tree),
+		cmocka_unit_test(test_devices),
+		cmocka_unit_test(test_gicv2),
+		cmocka_unit_test(test_gicv2_without_gicv),
+		cmocka_unit_test(test_no_gic),
+		cmocka_unit_test(test_two_backends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

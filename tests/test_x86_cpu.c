@@ -205,6 +205,8 @@ static void check_host(unsigned cpus)
 	check_subset(vm->vcpus[0]);
 	check_dynamic(vm->vcpus[0]);
 	assert_int_equal(x->cr4_mask >> 20 & 1, has(vm->vcpus[0], 7, EBX, 7));
+	assert_int_equal(x->cr4_mask & 3, has(vm->vcpus[0], 1, EDX, 1) ? 3 : 0);
+	assert_int_equal(x->cr4_mask >> 10 & 1, has(vm->vcpus[0], 1, EDX, 25));
 	assert_int_equal(x->cr4_mask >> 13 & 1, 0); /* VMXE */
 	assert_int_equal(x->efer_mask & X86_EFER_SVME, 0);
 	hc_vm_destroy(vm);

@@ -574,6 +574,32 @@ static void test_real_mode_and_rom_tables(void **state)
 	hc_vm_destroy(vm);
 }
 
+/* RAM that nobody touched yet: the exit maps it, and the access is made again. */
+static void test_untouched_memory(void **state)
+{
+	struct hc_vm *vm = script_vm(1, MEMORY);
+	struct hc_vcpu *vcpu = vm->vcpus[0];
+	uint64_t rip = x86_state_of(vcpu)->rip;
+	struct s2_mapping m;
+
+	for (unsigned i = 0; i < 4; i++) {
+		struct hc_exit e = { .reason = HC_EXIT_STAGE2, .pc = rip };
+		struct hc_exit_stage2 *a = &e.u.stage2;
+
+		/* A read, a write, a walk, a fetch. */
+		a->gpa = gpa_of((4 + i * 2) * HC_MIB + 0x1238);
+		a->access = i == 1 ? HC_ACCESS_WRITE : i == 3 ? HC_ACCESS_EXEC : HC_ACCESS_READ;
+		a->in_walk = i == 2;
+		assert_int_equal(s2_walk(&vm->s2, a->gpa, &m), -EFAULT);
+		assert_int_equal(script_exit(vcpu, &e), HC_ACT_RESUME);
+		assert_int_equal(s2_walk(&vm->s2, a->gpa, &m), 0);
+		assert_int_equal(*(uint64_t *)hc_platform_from_hpa(m.hpa), 0);
+		assert_int_equal(x86_state_of(vcpu)->rip, rip);
+	}
+	assert_int_equal(hc_vm_state(vm), HC_VM_CREATED);
+	assert_int_equal(hc_vm_destroy(vm), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -582,6 +608,7 @@ int main(void)
 		cmocka_unit_test(test_cache_follows_tables),
 		cmocka_unit_test(test_remembered_code),
 		cmocka_unit_test(test_real_mode_and_rom_tables),
+		cmocka_unit_test(test_untouched_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,10 +43,10 @@ struct a64_vm {
 	struct hc_vm vm;           /* first */
 	uint64_t id[A64_ID_COUNT]; /* the policy of idregs.c, applied to the physical CPU's */
 	struct gic *gic;           /* NULL until a machine has made it */
-	unsigned gic_version;      /* 2, 3; 0: none. a64_set_gic_version() */
 	uint64_t cntvoff;          /* CNTPCT at creation: all vCPUs' virtual counters begin at 0 */
-	_Atomic uint64_t undefined_sysregs; /* accesses to registers that the guest does not have */
-	_Atomic bool refused_access; /* one to a device that is not emulated, which was told */
+	/* Was told: an access to a register that the guest does not have, and one to a device that
+	 * is not emulated. */
+	_Atomic bool undefined_sysreg, refused_access;
 };
 
 struct a64_vcpu {
@@ -98,24 +98,20 @@ static inline uint64_t a64_affinity(unsigned id)
 	return (uint64_t)(id / 16) << 8 | id % 16;
 }
 
-/* Which GIC the guest has, before the VM starts: ID_AA64PFR0_EL1 and ICC_* follow. */
+/* Which GIC the guest has, 2 or 3, or none (0), before the VM starts: ID_AA64PFR0_EL1 and ICC_*
+ * follow. */
 void a64_set_gic_version(struct hc_vm *vm, unsigned version);
 
 /* Ends an instruction that an exit handler carried out: moves PC on, and takes the step trap of
  * MDSCR_EL1.SS by clearing PSTATE.SS (Arm ARM D2.12). BTYPE goes too: it is of the instruction
  * before. */
-void a64_skip(struct hc_vcpu *vcpu, uint64_t next_pc);
-
-/* Register rt of a load, store, MRS or MSR: 31 is the zero register. */
-static inline uint64_t a64_get_x(const struct a64_state *s, unsigned rt)
+static inline void a64_skip(struct hc_vcpu *vcpu, uint64_t next_pc)
 {
-	return rt < 31 ? s->x[rt] : 0;
-}
+	struct a64_state *s = a64_state_of(vcpu);
 
-static inline void a64_set_x(struct a64_state *s, unsigned rt, uint64_t value)
-{
-	if (rt < 31)
-		s->x[rt] = value;
+	s->pc = next_pc;
+	s->pstate &= ~(A64_PSTATE_SS | A64_PSTATE_BTYPE);
+	hc_vcpu_dirty(vcpu, A64_G_CORE);
 }
 
 /* --- Exceptions, taken to EL1 at once in the neutral state (Arm ARM D1.3.2, D1.3.6) --- */
@@ -158,35 +154,7 @@ void a64_raise_external(struct hc_vcpu *vcpu, gva_t far, bool fetch, bool write)
 /* A virtual SError with this ISS is to be taken. */
 void a64_raise_serror(struct hc_vcpu *vcpu, uint32_t iss);
 
-/* --- Policies that backends program into the hardware --- */
-
-enum a64_sysreg_kind {
-	A64_SYS_DIRECT,   /* guest and hardware share it: no exit. Functions for backends that do */
-	A64_SYS_EMULATED, /* read and write functions */
-	A64_SYS_CONSTANT, /* reads give the row's value; read only: writes are UNDEFINED */
-	A64_SYS_IGNORED   /* reads give the row's value, writes are dropped */
-};
-
-struct a64_sysreg {
-	uint32_t number; /* A64_SYSREG() */
-	enum a64_sysreg_kind kind;
-	const char *name;
-	uint64_t value;
-	uint64_t (*read)(struct hc_vcpu *vcpu, const struct a64_sysreg *reg); /* NULL: see is_wo */
-	/* NULL: read only. */
-	void (*write)(struct hc_vcpu *vcpu, const struct a64_sysreg *reg, uint64_t value);
-	/* Whether this guest has it; NULL: all have. */
-	bool (*present)(struct hc_vcpu *vcpu, const struct a64_sysreg *reg);
-	bool el0;   /* EL0 may access it */
-	bool is_wo; /* write only: reads are UNDEFINED */
-};
-
-/* All that the guest has, sorted by number. What is not in it is UNDEFINED to the guest. */
-extern const struct a64_sysreg a64_sysregs[];
-extern const unsigned a64_sysreg_count;
-
-/* The register's row, or NULL. */
-const struct a64_sysreg *a64_find_sysreg(uint32_t number);
+/* --- What the CPU is, of which the guest's ID registers show what they may --- */
 
 /* The physical CPU's ID register of that number: Op0 3, Op1 0, CRn 0. MIDR_EL1, CTR_EL0 and
  * DCZID_EL0 too. Each image links one implementation: arch/aarch64/el2/hw.c where the CPU is one,
@@ -209,11 +177,6 @@ static inline unsigned a64_id_field(struct hc_vm *vm, unsigned index, unsigned l
 
 #define A64_PPI_PTIMER 30 /* EL1 physical timer */
 #define A64_PPI_VTIMER 27 /* EL1 virtual timer */
-#define A64_PPI_PMU    23
-
-/* The virtual timer's output as the hardware shows it: CNTV_CTL_EL0 enabled, not masked, and due.
- * Makes group TIMER valid. */
-bool a64_vtimer_output(struct hc_vcpu *vcpu);
 
 /* The vCPU is about to sleep / runs again: a timer of the core stands in for CNTV. True: its
  * interrupt is there already. */
@@ -225,11 +188,16 @@ void a64_timers_wake(struct hc_vcpu *vcpu);
 /* Adds size bytes of RAM (a multiple of 2 MiB) at base. */
 int a64_add_ram(struct hc_vm *vm, gpa_t base, uint64_t size);
 
+/* An arm64 Image; a file that nothing is known of and that begins with what may be an A64
+ * instruction. */
+bool a64_is_image(const void *file, uint64_t size);
+bool a64_is_program(const void *file, uint64_t size);
+
 /* Loads an arm64 Image (Documentation/arm64/booting.rst of Linux; also 4.x kernels with
- * text_offset), puts the device tree and initrd behind it, and sets CPU 0 to enter it at EL1 with
- * x0 = the device tree. ram: where the RAM is. -ENOEXEC (not an Image: says what it looks like),
- * -EPROTO (truncated or inconsistent), -ENOMEM (the guest's RAM is too small: says how much is
- * needed). */
+ * text_offset) or a program without a header, puts the device tree and initrd behind it, and sets
+ * CPU 0 to enter it at EL1 with x0 = the device tree. ram: where the RAM is. -ENOEXEC (neither:
+ * says what it looks like), -EPROTO (truncated or inconsistent), -ENOMEM (the guest's RAM is too
+ * small: says how much is needed). */
 struct a64_boot {
 	gpa_t ram;
 	uint64_t ram_size;

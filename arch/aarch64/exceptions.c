@@ -83,8 +83,3 @@ void a64_raise_serror(struct hc_vcpu *vcpu, uint32_t iss)
 	s->vsesr = iss;
 	hc_vcpu_dirty(vcpu, A64_G_EVENT);
 }
-
-void a64_skip(struct hc_vcpu *vcpu, uint64_t next_pc)
-{
-	a64_advance(vcpu, next_pc);
-}

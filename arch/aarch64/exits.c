@@ -73,15 +73,8 @@ int a64_before_entry(struct hc_vcpu *vcpu)
 
 static int exit_halt(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
-	a64_advance(vcpu, exit->next_pc);
+	a64_skip(vcpu, exit->next_pc);
 	return a64_halt(vcpu);
-}
-
-/* Caches are coherent, and a guest's memory is cached whatever it thinks of it. */
-static int exit_cache(struct hc_vcpu *vcpu, struct hc_exit *exit)
-{
-	a64_advance(vcpu, exit->next_pc);
-	return HC_ACT_RESUME;
 }
 
 static int exit_undefined(struct hc_vcpu *vcpu, struct hc_exit *exit)
@@ -105,12 +98,6 @@ static int exit_serror(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	return HC_ACT_RESUME;
 }
 
-static int exit_window(struct hc_vcpu *vcpu, struct hc_exit *exit)
-{
-	hc_vcpu_request(vcpu, HC_REQ_EVENT);
-	return HC_ACT_RESUME;
-}
-
 static int exit_refused(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
 	char why[128] = "";
@@ -123,10 +110,13 @@ static int exit_refused(struct hc_vcpu *vcpu, struct hc_exit *exit)
 }
 
 const hc_exit_handler a64_exit_handlers[HC_EXIT_REASON_COUNT] = {
-	[HC_EXIT_WINDOW] = exit_window,     [HC_EXIT_HALT] = exit_halt,
-	[HC_EXIT_STAGE2] = a64_exit_stage2, [HC_EXIT_BUS] = a64_exit_bus,
-	[HC_EXIT_SYSREG] = a64_exit_sysreg, [HC_EXIT_HYPERCALL] = a64_exit_hypercall,
-	[HC_EXIT_CACHE] = exit_cache,       [HC_EXIT_UNDEFINED] = exit_undefined,
-	[HC_EXIT_SERROR] = exit_serror,     [HC_EXIT_ENTRY_FAILED] = exit_refused,
+	[HC_EXIT_HALT] = exit_halt,
+	[HC_EXIT_STAGE2] = a64_exit_stage2,
+	[HC_EXIT_BUS] = a64_exit_bus,
+	[HC_EXIT_SYSREG] = a64_exit_sysreg,
+	[HC_EXIT_HYPERCALL] = a64_exit_hypercall,
+	[HC_EXIT_UNDEFINED] = exit_undefined,
+	[HC_EXIT_SERROR] = exit_serror,
+	[HC_EXIT_ENTRY_FAILED] = exit_refused,
 	[HC_EXIT_UNKNOWN] = exit_refused,
 };

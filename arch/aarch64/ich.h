@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The fields of ICH_* (IHI 0069 12.4), which the neutral state of the virtual CPU interface is in. */
+/* The fields of ICH_* (IHI 0069 12.4), which the neutral state of the virtual CPU interface is in.
+ */
 #ifndef ARCH_AARCH64_ICH_H
 #define ARCH_AARCH64_ICH_H
 
@@ -43,6 +44,6 @@
 #define ICH_VMCR_VPMR_SHIFT  24
 
 /* ICH_VTR_EL2 (12.4.10), less one; GICH_VTR has it in the same place. */
-#define ICH_VTR_PREBITS(vtr)  ((unsigned)hc_bits(vtr, 28, 26))
+#define ICH_VTR_PREBITS(vtr) ((unsigned)hc_bits(vtr, 28, 26))
 
 #endif

@@ -120,7 +120,7 @@ static void limit_parange(struct hc_vm *vm)
 {
 	unsigned range = a64_id_field(vm, MMFR0, 0);
 
-	while (range && parange_bits[range] > vm->gpa_bits)
+	while (range && parange_bits[range] > vm->info.gpa_bits)
 		range--;
 	set_field(vm, MMFR0, 0, range);
 }
@@ -140,11 +140,9 @@ void a64_id_init(struct hc_vm *vm)
 	}
 	limit_parange(vm);
 	limit_ctx_cmps(vm);
-	a64_set_gic_version(vm, a64_vm_of(vm)->gic_version);
 }
 
 void a64_set_gic_version(struct hc_vm *vm, unsigned version)
 {
-	a64_vm_of(vm)->gic_version = version;
 	set_field(vm, PFR0, 24, version == 3); /* GIC: the CPU interface's registers */
 }

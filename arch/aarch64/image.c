@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Loads an arm64 Image and enters it (Linux: Documentation/arch/arm64/booting.rst).
+ * Loads an arm64 Image and enters it (Linux: Documentation/arch/arm64/booting.rst), or a program
+ * without a header.
  *
  * Guest memory as the kernel finds it, from the first multiple of 2 MiB in RAM on:
  *
@@ -10,6 +11,10 @@
  *
  * So all of it lies within the 512 MiB that old kernels want the tree in. The file is not trusted:
  * every field of its header is checked before it is used.
+ *
+ * A program without a header does not say how much memory it takes behind its end, for zeroed data
+ * and stacks. It is loaded 512 KiB into RAM, where QEMU loads it and where those that are not
+ * position-independent were linked to be; the device tree is as far from it as QEMU's initrd.
  */
 #include <hypercore/errno.h>
 #include <hypercore/freestanding.h>
@@ -24,6 +29,10 @@
 /* Kernels before 3.17 do not say how large they are, nor, reliably, where they want to be. */
 #define OLD_TEXT_OFFSET 0x80000u
 #define OLD_BSS         (16 * HC_MIB)
+
+/* Programs without a header. */
+#define PROGRAM_OFFSET (512 * HC_KIB)
+#define FAR_TREE       (128 * HC_MIB)
 
 struct image_header {
 	uint32_t code[2];
@@ -42,15 +51,17 @@ _Static_assert(sizeof(struct image_header) == 64, "booting.rst, section 4");
 /* What was found to be right of it. */
 struct image {
 	uint64_t offset;             /* from a multiple of 2 MiB */
-	uint64_t size, need;         /* bytes of the file; bytes that it takes of memory */
+	uint64_t need;               /* bytes that it takes of memory */
 	uint64_t load, tree, initrd; /* guest physical addresses */
 };
 
 static int foreign_file(const struct hc_vm *vm, const struct a64_boot *boot)
 {
-	return hc_error(-ENOEXEC,
-	                "vm %s: the kernel file is %s; wants an uncompressed Linux Image for arm64",
-	                vm->name, hc_kernel_file_kind(boot->kernel, boot->kernel_size));
+	return hc_error(
+		-ENOEXEC,
+		"vm %s: the kernel file is %s; wants an uncompressed Linux Image for arm64, "
+		"or a program without a header",
+		vm->name, hc_kernel_file_kind(boot->kernel, boot->kernel_size));
 }
 
 /* By bits 2:1 of the flags: the field of ID_AA64MMFR0_EL1 that tells whether the CPU has pages of
@@ -105,15 +116,47 @@ static uint64_t pe_size(const uint8_t *file, uint64_t size, const struct image_h
 	return end;
 }
 
+bool a64_is_image(const void *file, uint64_t size)
+{
+	const uint8_t *p = file;
+
+	return size >= sizeof(struct image_header) &&
+	       field(p + offsetof(struct image_header, magic), 4) == IMAGE_MAGIC;
+}
+
+/* Bits 28:25 of the first word, its entry point: instructions are allocated to all groups but these
+ * (Arm ARM C4.1). */
+bool a64_is_program(const void *file, uint64_t size)
+{
+	unsigned group;
+
+	if (size < 4 || !hc_kernel_file_is_unknown(file, size))
+		return false;
+	group = (unsigned)hc_bits(field(file, 4), 28, 25);
+	return group != 0 && group != 1 && group != 3;
+}
+
+static int read_program(struct hc_vm *vm, const struct a64_boot *boot, struct image *k)
+{
+	uint64_t far = hc_min(boot->ram_size / 2, FAR_TREE);
+
+	hc_log(HC_LOG_INFO,
+	       "vm %s: the kernel file has no header that is known: taken for a program for arm64",
+	       vm->name);
+	k->offset = PROGRAM_OFFSET;
+	k->need = hc_max(boot->kernel_size, far - PROGRAM_OFFSET);
+	return 0;
+}
+
 static int read_image(struct hc_vm *vm, const struct a64_boot *boot, struct image *k)
 {
 	struct image_header h;
 
-	if (boot->kernel_size < sizeof(h))
+	if (a64_is_program(boot->kernel, boot->kernel_size))
+		return read_program(vm, boot, k);
+	if (!a64_is_image(boot->kernel, boot->kernel_size))
 		return foreign_file(vm, boot);
 	memcpy(&h, boot->kernel, sizeof(h));
-	if (h.magic != IMAGE_MAGIC)
-		return foreign_file(vm, boot);
 	int rc = check_flags(vm, h.flags);
 
 	if (rc)
@@ -125,8 +168,8 @@ static int read_image(struct hc_vm *vm, const struct a64_boot *boot, struct imag
 		                vm->name, (unsigned long long)boot->kernel_size,
 		                (unsigned long long)whole);
 	k->offset = h.image_size ? h.text_offset : OLD_TEXT_OFFSET;
-	k->size = boot->kernel_size;
-	k->need = h.image_size ? hc_max(h.image_size, k->size) : k->size + OLD_BSS;
+	k->need = h.image_size ? hc_max(h.image_size, boot->kernel_size)
+	                       : boot->kernel_size + OLD_BSS;
 	if (k->offset % 4 || k->offset + k->need < k->need)
 		return hc_error(
 			-EPROTO, "vm %s: the kernel wants to be at %#llx and have %#llx bytes",
@@ -159,7 +202,7 @@ static int place(struct hc_vm *vm, const struct a64_boot *boot, struct image *k)
 	k->initrd = k->tree + TREE_ROOM;
 	if (k->initrd + initrd_size > end)
 		return too_small(vm, boot, k->initrd + initrd_size);
-	int rc = hc_mem_write(vm, gpa_of(k->load), boot->kernel, k->size);
+	int rc = hc_mem_write(vm, gpa_of(k->load), boot->kernel, boot->kernel_size);
 
 	if (!rc && initrd_size)
 		rc = hc_mem_write(vm, gpa_of(k->initrd), boot->initrd, initrd_size);
@@ -195,7 +238,6 @@ static void set_entry_state(struct hc_vcpu *vcpu, const struct image *k)
 	a64_vcpu_reset(vcpu);
 	s->pc = k->load;
 	s->x[0] = k->tree; /* x1 to x3 are reserved and 0 */
-	hc_vcpu_dirty(vcpu, A64_G_ALL);
 }
 
 int a64_load_linux(struct hc_vm *vm, const struct a64_boot *boot)

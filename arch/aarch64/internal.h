@@ -26,6 +26,29 @@ int a64_exit_sysreg(struct hc_vcpu *vcpu, struct hc_exit *exit);
 int a64_exit_stage2(struct hc_vcpu *vcpu, struct hc_exit *exit);
 int a64_exit_bus(struct hc_vcpu *vcpu, struct hc_exit *exit);
 
+/* A system register that the guest has. On most backends the guest uses part of them without an
+ * exit. */
+struct a64_sysreg {
+	uint32_t number; /* A64_SYSREG() */
+	const char *name;
+	uint64_t value;
+	/* NULL: reads give the value, or are UNDEFINED if is_wo. */
+	uint64_t (*read)(struct hc_vcpu *vcpu, const struct a64_sysreg *reg);
+	/* NULL: writes are UNDEFINED. */
+	void (*write)(struct hc_vcpu *vcpu, const struct a64_sysreg *reg, uint64_t value);
+	/* Whether this guest has it; NULL: all have. */
+	bool (*present)(struct hc_vcpu *vcpu, const struct a64_sysreg *reg);
+	bool el0;   /* EL0 may access it */
+	bool is_wo; /* write only */
+};
+
+/* sysregs.c: all of them, sorted by number. What is not in it is UNDEFINED to the guest. */
+extern const struct a64_sysreg a64_sysregs[];
+extern const unsigned a64_sysreg_count;
+
+/* The register's row, or NULL. */
+const struct a64_sysreg *a64_find_sysreg(uint32_t number);
+
 /* Rows' functions: debug.c, timer.c. Their numbers are in sysregs.c's table. */
 uint64_t a64_debug_read(struct hc_vcpu *vcpu, const struct a64_sysreg *reg);
 void a64_debug_write(struct hc_vcpu *vcpu, const struct a64_sysreg *reg, uint64_t value);
@@ -68,16 +91,6 @@ int a64_translate(struct hc_vcpu *vcpu, gva_t gva, enum hc_access access, bool u
 /* The instruction at PC, with the same results. */
 int a64_fetch(struct hc_vcpu *vcpu, uint32_t *insn, uint32_t *fsc);
 
-/* a64_skip() without a call. */
-static inline void a64_advance(struct hc_vcpu *vcpu, uint64_t next_pc)
-{
-	struct a64_state *s = a64_state_of(vcpu);
-
-	s->pc = next_pc;
-	s->pstate &= ~(A64_PSTATE_SS | A64_PSTATE_BTYPE);
-	hc_vcpu_dirty(vcpu, A64_G_CORE);
-}
-
 static inline bool a64_is_el0(const struct a64_state *s)
 {
 	return (s->pstate & 0xf) == A64_PSTATE_EL0T; /* AArch32's User mode as well */
@@ -86,12 +99,6 @@ static inline bool a64_is_el0(const struct a64_state *s)
 static inline bool a64_is_aarch32(const struct a64_state *s)
 {
 	return (s->pstate & 0x10) != 0;
-}
-
-/* The low size bytes (1, 2, 4, 8). */
-static inline uint64_t a64_low_bytes(uint64_t value, unsigned size)
-{
-	return size < 8 ? value & (HC_BIT(size * 8) - 1) : value;
 }
 
 #endif

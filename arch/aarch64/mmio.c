@@ -11,6 +11,7 @@
 #include "arch/aarch64/internal.h"
 #include "core/bus_access.h"
 #include "core/log.h"
+#include "core/touch.h"
 #include "emu/aarch64/access.h"
 
 /* --- Accesses that the hardware described --- */
@@ -38,28 +39,19 @@ static bool write_device(struct hc_vm *vm, uint64_t gpa, unsigned width, uint64_
 	       hc_mem_ptr(vm, gpa_of(gpa), width, false);
 }
 
-/* Nearly all accesses: of a region that was accessed before, by a size that it takes. False:
- * nothing was done. */
+/* Nearly all accesses. False: nothing was done. */
 static inline bool do_hinted(struct hc_vcpu *vcpu, const struct hc_exit_stage2 *a)
 {
 	struct a64_state *s = a64_state_of(vcpu);
 	struct hc_vm *vm = vcpu->vm;
-	const struct hc_region *r = hc_bus_hinted(&vm->bus[HC_SPACE_MEMORY], a->gpa.v, a->width);
+	uint64_t value;
 
-	if (!r || !hc_try_lock(&vm->device_lock))
+	if (a->access != HC_ACCESS_READ)
+		return hc_bus_try_write(vm, HC_SPACE_MEMORY, a->gpa.v, a->width,
+		                        a64_get_x(s, a->rt));
+	if (!hc_bus_try_read(vm, HC_SPACE_MEMORY, a->gpa.v, a->width, &value))
 		return false;
-	uint64_t offset = a->gpa.v - r->base;
-
-	if (a->access == HC_ACCESS_READ) {
-		uint64_t value = r->ops->read(r->dev, offset, a->width);
-
-		hc_unlock(&vm->device_lock);
-		a64_set_x(s, a->rt, extend(a, value));
-	} else {
-		r->ops->write(r->dev, offset, a->width,
-		              a64_get_x(s, a->rt) & hc_bus_mask(a->width));
-		hc_unlock(&vm->device_lock);
-	}
+	a64_set_x(s, a->rt, extend(a, value));
 	return true;
 }
 
@@ -71,14 +63,14 @@ static __attribute__((noinline)) int do_described(struct hc_vcpu *vcpu, const st
 	uint64_t value = 0;
 
 	if (write ? !write_device(vcpu->vm, a->gpa.v, a->width,
-	                          a64_low_bytes(a64_get_x(s, a->rt), a->width))
+	                          a64_get_x(s, a->rt) & hc_bus_mask(a->width))
 	          : !read_device(vcpu->vm, a->gpa.v, a->width, &value)) {
 		a64_raise_external(vcpu, a->gva, false, write);
 		return HC_ACT_RESUME;
 	}
 	if (!write)
 		a64_set_x(s, a->rt, extend(a, value));
-	a64_advance(vcpu, exit->pc + 4);
+	a64_skip(vcpu, exit->pc + 4);
 	return HC_ACT_RESUME;
 }
 
@@ -214,7 +206,7 @@ static __attribute__((noinline)) int do_any(struct hc_vcpu *vcpu, const struct h
 		return refuse(vcpu, exit, code);
 	rc = run(&c, &insn);
 	if (!rc)
-		a64_advance(vcpu, exit->pc + 4);
+		a64_skip(vcpu, exit->pc + 4);
 	else if (rc == -EFAULT)
 		a64_raise_at(vcpu, A64_EC_DABT_LOWER, c.fsc | (c.write ? A64_ISS_WNR : 0), c.gva);
 	return HC_ACT_RESUME;
@@ -229,14 +221,12 @@ static __attribute__((noinline)) bool is_settled(struct hc_vcpu *vcpu, const str
 	bool write = a->access == HC_ACCESS_WRITE;
 	struct hc_vm *vm = vcpu->vm;
 
-	/* Mapped meanwhile; or write-protected for the dirty log, where a walk that sets flags in a
-	 * table writes as well. */
+	/* Touched for the first time, or mapped meanwhile; or write-protected for the dirty log,
+	 * where a walk that sets flags in a table writes as well. */
 	if (hc_mem_ptr(vm, a->gpa, 1, write || a->in_walk)) {
-		if (vm->s2.format && (write || a->in_walk)) {
-			hc_lock(&vm->memory_lock);
-			(void)s2_log_fault(&vm->s2, a->gpa);
-			hc_unlock(&vm->memory_lock);
-		}
+		hc_mem_fault(vm, a->gpa);
+		if (write || a->in_walk)
+			(void)hc_dirty_fault(vm, a->gpa);
 		return true;
 	}
 	if (!a->in_walk && a->access != HC_ACCESS_EXEC)
@@ -281,7 +271,7 @@ static __attribute__((noinline)) int exit_slow(struct hc_vcpu *vcpu, const struc
 			a64_vcpu_of(vcpu)->device_page = device_page(vcpu, a->gpa.v);
 	}
 	if (a->is_cache) {
-		a64_advance(vcpu, exit->pc + 4); /* devices are not cached */
+		a64_skip(vcpu, exit->pc + 4); /* devices are not cached */
 		return HC_ACT_RESUME;
 	}
 	return is_whole(a) ? do_described(vcpu, exit) : do_any(vcpu, exit);
@@ -293,7 +283,7 @@ int a64_exit_stage2(struct hc_vcpu *vcpu, struct hc_exit *exit)
 
 	if (!is_whole(a) || !is_known_page(vcpu, a) || !do_hinted(vcpu, a))
 		return exit_slow(vcpu, exit);
-	a64_advance(vcpu, exit->pc + 4);
+	a64_skip(vcpu, exit->pc + 4);
 	return HC_ACT_RESUME;
 }
 

@@ -12,13 +12,11 @@
 #define PSCI_VERSION  0x10001u /* 1.1 */
 #define PSCI_NO_TOS   2u       /* MIGRATE_INFO_TYPE: nothing to migrate */
 #define CALL_64       (1u << 30)
-#define RESET_VENDOR  (1u << 31)
-#define NOT_SUPPORTED (-1)
 #define NOT_REQUIRED  1
 
 enum psci_result {
 	PSCI_SUCCESS = 0,
-	PSCI_NOT_SUPPORTED = -1,
+	PSCI_NOT_SUPPORTED = -1, /* SMCCC has the same */
 	PSCI_INVALID_PARAMETERS = -2,
 	PSCI_ALREADY_ON = -4,
 	PSCI_ON_PENDING = -5,
@@ -191,7 +189,7 @@ static bool needs_no_workaround(uint32_t number)
 
 static int64_t workaround(struct hc_vcpu *vcpu, struct call *call)
 {
-	return needs_no_workaround(call->number) ? PSCI_SUCCESS : NOT_SUPPORTED;
+	return needs_no_workaround(call->number) ? PSCI_SUCCESS : PSCI_NOT_SUPPORTED;
 }
 
 /* --- Dispatch --- */
@@ -251,9 +249,9 @@ static int64_t arch_features(struct hc_vcpu *vcpu, struct call *call)
 	call_fn fn = find_arch_function(number);
 
 	if (!fn)
-		return NOT_SUPPORTED;
+		return PSCI_NOT_SUPPORTED;
 	if (fn == workaround)
-		return needs_no_workaround(number) ? NOT_REQUIRED : NOT_SUPPORTED;
+		return needs_no_workaround(number) ? NOT_REQUIRED : PSCI_NOT_SUPPORTED;
 	return 0;
 }
 
@@ -269,9 +267,9 @@ int a64_exit_hypercall(struct hc_vcpu *vcpu, struct hc_exit *exit)
 		a64_raise_undefined(vcpu);
 		return HC_ACT_RESUME;
 	}
-	a64_advance(vcpu, exit->next_pc);
+	a64_skip(vcpu, exit->next_pc);
 	if (!fn)
 		fn = find_arch_function(call.number);
-	s->x[0] = (uint64_t)(fn && !exit->u.call.immediate ? fn(vcpu, &call) : NOT_SUPPORTED);
+	s->x[0] = (uint64_t)(fn && !exit->u.call.immediate ? fn(vcpu, &call) : PSCI_NOT_SUPPORTED);
 	return call.action;
 }

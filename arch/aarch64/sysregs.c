@@ -50,7 +50,6 @@ static uint64_t read_frequency(struct hc_vcpu *vcpu, const struct a64_sysreg *re
 	return hc_platform_cycles_hz();
 }
 
-/* Set/way operations: caches are coherent, and the guest's memory is cached in any case. */
 static void drop(struct hc_vcpu *vcpu, const struct a64_sysreg *reg, uint64_t value)
 {
 	/* Nothing to do. */
@@ -69,42 +68,42 @@ static void send_sgi(struct hc_vcpu *vcpu, const struct a64_sysreg *reg, uint64_
 
 static bool has_interface(struct hc_vcpu *vcpu, const struct a64_sysreg *reg)
 {
-	return a64_vcpu_of(vcpu)->gic && a64_vm_of(vcpu->vm)->gic_version == 3;
+	return a64_vcpu_of(vcpu)->gic && a64_id_field(vcpu->vm, A64_ID_AA64PFR0, 24);
 }
 
 /* --- The table --- */
 
 #define ICC_SRE 7 /* SRE, DFB, DIB: IHI 0069 12.2.26 */
 
-#define ROW(op0, op1, crn, crm, op2, the_kind, the_name, the_value, ...)                           \
+#define ROW(op0, op1, crn, crm, op2, the_name, the_value, ...)                                     \
 	{                                                                                          \
-		.number = A64_SYSREG(op0, op1, crn, crm, op2), .kind = A64_SYS_##the_kind,         \
-		.name = (the_name), .value = (the_value), __VA_ARGS__                              \
+		.number = A64_SYSREG(op0, op1, crn, crm, op2), .name = (the_name),                 \
+		.value = (the_value), __VA_ARGS__                                                  \
 	}
 #define DIRECT(op1, crn, crm, op2, reg, is_el0)                                                    \
-	ROW(3, op1, crn, crm, op2, DIRECT, #reg, A64_##reg, .read = read_sys, .write = write_sys,  \
+	ROW(3, op1, crn, crm, op2, #reg, A64_##reg, .read = read_sys, .write = write_sys,          \
 	    .el0 = (is_el0))
 #define IGNORED(op0, op1, crn, crm, op2, name, value, is_el0)                                      \
-	ROW(op0, op1, crn, crm, op2, IGNORED, name, value, .el0 = (is_el0))
+	ROW(op0, op1, crn, crm, op2, name, value, .write = drop, .el0 = (is_el0))
 #define CONSTANT(op0, op1, crn, crm, op2, name, value, is_el0)                                     \
-	ROW(op0, op1, crn, crm, op2, CONSTANT, name, value, .el0 = (is_el0))
+	ROW(op0, op1, crn, crm, op2, name, value, .el0 = (is_el0))
+/* Set/way operations come here where the CPU is software and has no caches. Elsewhere the CPU does
+ * them; HCR_EL2.SWIO makes it write back what was to be invalidated only. */
 #define DROPPED(op0, op1, crn, crm, op2, name)                                                     \
-	ROW(op0, op1, crn, crm, op2, EMULATED, name, 0, .write = drop, .is_wo = true)
-#define IDENTITY(op2, name, fn) ROW(3, 0, 0, 0, op2, DIRECT, name, 0, .read = fn)
-#define ID(crm, op2, name)                                                                         \
-	ROW(3, 0, 0, crm, op2, EMULATED, name, A64_ID_AT(crm, op2), .read = read_id)
-#define HOST(op2, name) ROW(3, 3, 0, 0, op2, DIRECT, name, 0, .read = read_host, .el0 = true)
+	ROW(op0, op1, crn, crm, op2, name, 0, .write = drop, .is_wo = true)
+#define IDENTITY(op2, name, fn) ROW(3, 0, 0, 0, op2, name, 0, .read = fn)
+#define ID(crm, op2, name)      ROW(3, 0, 0, crm, op2, name, A64_ID_AT(crm, op2), .read = read_id)
+#define HOST(op2, name)         ROW(3, 3, 0, 0, op2, name, 0, .read = read_host, .el0 = true)
 #define SGI(op2, name, group)                                                                      \
-	ROW(3, 0, 12, 11, op2, EMULATED, name, group, .write = send_sgi, .is_wo = true,            \
+	ROW(3, 0, 12, 11, op2, name, group, .write = send_sgi, .is_wo = true,                      \
 	    .present = has_interface)
 #define INTERFACE(crm, op2, name, value)                                                           \
-	ROW(3, 0, 12, crm, op2, IGNORED, name, value, .present = has_interface)
+	ROW(3, 0, 12, crm, op2, name, value, .write = drop, .present = has_interface)
 
 #define DEBUG(crn, crm, op2, name, which)                                                          \
-	ROW(2, 0, crn, crm, op2, EMULATED, name, which, .read = a64_debug_read,                    \
-	    .write = a64_debug_write)
+	ROW(2, 0, crn, crm, op2, name, which, .read = a64_debug_read, .write = a64_debug_write)
 #define DEBUG_FILE(n, op2, name, which)                                                            \
-	ROW(2, 0, 0, n, op2, EMULATED, name, (which) | (n), .read = a64_debug_read,                \
+	ROW(2, 0, 0, n, op2, name, (which) | (n), .read = a64_debug_read,                          \
 	    .write = a64_debug_write, .present = a64_debug_present)
 #define DEBUG_FILES(n)                                                                             \
 	DEBUG_FILE(n, 4, "DBGBVR" #n "_EL1", A64_DBGBVR),                                          \
@@ -112,18 +111,15 @@ static bool has_interface(struct hc_vcpu *vcpu, const struct a64_sysreg *reg)
 		DEBUG_FILE(n, 6, "DBGWVR" #n "_EL1", A64_DBGWVR),                                  \
 		DEBUG_FILE(n, 7, "DBGWCR" #n "_EL1", A64_DBGWCR)
 #define OS_LOCK()                                                                                  \
-	ROW(2, 0, 1, 0, 4, EMULATED, "OSLAR_EL1", A64_OSLAR, .write = a64_debug_write,             \
-	    .is_wo = true)
-#define OS_LOCK_STATUS()                                                                           \
-	ROW(2, 0, 1, 1, 4, EMULATED, "OSLSR_EL1", A64_OSLSR, .read = a64_debug_read)
+	ROW(2, 0, 1, 0, 4, "OSLAR_EL1", A64_OSLAR, .write = a64_debug_write, .is_wo = true)
+#define OS_LOCK_STATUS() ROW(2, 0, 1, 1, 4, "OSLSR_EL1", A64_OSLSR, .read = a64_debug_read)
 
-#define FREQUENCY()                                                                                \
-	ROW(3, 3, 14, 0, 0, DIRECT, "CNTFRQ_EL0", 0, .read = read_frequency, .el0 = true)
+#define FREQUENCY() ROW(3, 3, 14, 0, 0, "CNTFRQ_EL0", 0, .read = read_frequency, .el0 = true)
 #define COUNTER(crm, op2, name, which)                                                             \
-	ROW(3, 3, 14, crm, op2, EMULATED, name, which, .read = a64_timer_read, .el0 = true)
+	ROW(3, 3, 14, crm, op2, name, which, .read = a64_timer_read, .el0 = true)
 #define TIMER(crm, op2, name, which)                                                               \
-	ROW(3, 3, 14, crm, op2, EMULATED, name, which, .read = a64_timer_read,                     \
-	    .write = a64_timer_write, .el0 = true)
+	ROW(3, 3, 14, crm, op2, name, which, .read = a64_timer_read, .write = a64_timer_write,     \
+	    .el0 = true)
 
 /* clang-format off */
 const struct a64_sysreg a64_sysregs[] = {
@@ -238,7 +234,7 @@ const struct a64_sysreg a64_sysregs[] = {
 	DIRECT(0, 10, 2, 0, MAIR_EL1, false),
 	DIRECT(0, 10, 3, 0, AMAIR_EL1, false),
 	DIRECT(0, 12, 0, 0, VBAR_EL1, false),
-	ROW(3, 0, 12, 11, 1, EMULATED, "ICC_DIR_EL1", 0, .write = deactivate, .is_wo = true,
+	ROW(3, 0, 12, 11, 1, "ICC_DIR_EL1", 0, .write = deactivate, .is_wo = true,
 	    .present = has_interface),
 	SGI(5, "ICC_SGI1R_EL1", 1),
 	SGI(6, "ICC_ASGI1R_EL1", 2),
@@ -289,33 +285,31 @@ const struct a64_sysreg *a64_find_sysreg(uint32_t number)
 	return NULL;
 }
 
-static bool is_writable(const struct a64_sysreg *reg)
-{
-	return reg->write || reg->kind == A64_SYS_IGNORED;
-}
-
 static bool may_access(struct hc_vcpu *vcpu, const struct a64_sysreg *reg, bool write)
 {
 	if (!reg || (!reg->el0 && a64_is_el0(a64_state_of(vcpu))))
 		return false;
-	if (write ? !is_writable(reg) : reg->is_wo)
+	if (write ? !reg->write : reg->is_wo)
 		return false;
 	return !reg->present || reg->present(vcpu, reg);
 }
 
 /* EL0's attempts are its own affair. Of the others, the first gets a line: guests may try what
  * their ID registers tell them they do not have. */
-static void count_undefined(struct hc_vcpu *vcpu, const struct hc_exit *exit)
+static __attribute__((noinline, cold)) void tell_undefined(struct hc_vcpu *vcpu,
+                                                           const struct hc_exit *exit,
+                                                           const struct a64_sysreg *reg)
 {
 	uint32_t n = exit->u.sysreg.number;
 
 	if (a64_is_el0(a64_state_of(vcpu)) ||
-	    atomic_fetch_add(&a64_vm_of(vcpu->vm)->undefined_sysregs, 1))
+	    atomic_exchange(&a64_vm_of(vcpu->vm)->undefined_sysreg, true))
 		return;
 	hc_log(HC_LOG_INFO,
-	       "vm %s: vcpu %u: S%u_%u_C%u_C%u_%u %s at pc %#llx: UNDEFINED, as later ones",
+	       "vm %s: vcpu %u: S%u_%u_C%u_C%u_%u (%s) %s at pc %#llx: UNDEFINED, as later ones",
 	       vcpu->vm->name, vcpu->id, n >> 14, n >> 11 & 7, n >> 7 & 15, n >> 3 & 15, n & 7,
-	       exit->u.sysreg.write ? "written" : "read", (unsigned long long)exit->pc);
+	       reg ? reg->name : "not known here", exit->u.sysreg.write ? "written" : "read",
+	       (unsigned long long)exit->pc);
 }
 
 /* Guests write one register again and again: ICC_SGI1R_EL1. */
@@ -338,14 +332,14 @@ int a64_exit_sysreg(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	struct a64_state *s = a64_state_of(vcpu);
 
 	if (!may_access(vcpu, reg, exit->u.sysreg.write)) {
-		count_undefined(vcpu, exit);
+		tell_undefined(vcpu, exit, reg);
 		a64_raise_undefined(vcpu);
 		return HC_ACT_RESUME;
 	}
 	if (!exit->u.sysreg.write)
 		a64_set_x(s, exit->u.sysreg.rt, reg->read ? reg->read(vcpu, reg) : reg->value);
-	else if (reg->write)
+	else
 		reg->write(vcpu, reg, a64_get_x(s, exit->u.sysreg.rt));
-	a64_advance(vcpu, exit->next_pc);
+	a64_skip(vcpu, exit->next_pc);
 	return HC_ACT_RESUME;
 }

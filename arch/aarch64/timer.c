@@ -29,11 +29,6 @@ static bool is_due(const struct timer *t, uint64_t now)
 	return *t->ctl & CTL_ENABLE && now >= *t->cval;
 }
 
-static bool output(const struct timer *t, uint64_t now)
-{
-	return is_due(t, now) && !(*t->ctl & CTL_IMASK);
-}
-
 static struct timer virtual_timer(struct hc_vcpu *vcpu)
 {
 	struct a64_state *s = a64_state_of(vcpu);
@@ -72,13 +67,14 @@ static void update_ptimer(struct hc_vcpu *vcpu)
 {
 	struct a64_vcpu *a = a64_vcpu_of(vcpu);
 	const struct timer t = physical_timer(vcpu);
-	uint64_t now = count(vcpu);
+	bool due = is_due(&t, count(vcpu)),
+	     asks = (a->cntp_ctl & (CTL_ENABLE | CTL_IMASK)) == CTL_ENABLE;
 
-	if (a->cntp_ctl & CTL_ENABLE && !(a->cntp_ctl & CTL_IMASK) && !is_due(&t, now))
+	if (asks && !due)
 		hc_timer_arm(&a->ptimer, deadline_ns(vcpu, &t));
 	else
 		hc_timer_cancel(&a->ptimer);
-	drive_ptimer(vcpu, output(&t, now));
+	drive_ptimer(vcpu, asks && due);
 }
 
 /* The clocks' rounding may wake us a little early: then it is armed once more. */
@@ -88,13 +84,6 @@ static void ptimer_fired(struct hc_timer *timer, uint64_t now_ns)
 }
 
 /* --- The virtual timer's stand-in --- */
-
-bool a64_vtimer_output(struct hc_vcpu *vcpu)
-{
-	const struct timer t = virtual_timer(vcpu);
-
-	return output(&t, count(vcpu));
-}
 
 /* What of the virtual timer the hardware cannot tell, as the vCPU is not on it. True: its interrupt
  * has come up. Reading the registers of a vCPU that sleeps costs nothing: the group has been valid

@@ -123,9 +123,38 @@ int x86_boot_check_entry(struct hc_vm *vm, const struct boot_kernel *k, const ch
 	                vm->name, what, (unsigned long long)k->entry);
 }
 
+static bool is_taken(const struct boot_kernel *k, uint64_t at, uint64_t size)
+{
+	for (unsigned i = 0; i < k->count; i++)
+		if (overlap(at, size, k->segments[i].at, k->segments[i].size))
+			return true;
+	return false;
+}
+
+/* Multiboot kernels that look for low memory as the BIOS left it (Xen) find it in the BIOS data
+ * area: where the extended one begins, and how many KiB there are below it. */
+#define BDA              0x400
+#define BDA_SIZE         0x100
+#define BDA_EBDA_SEGMENT 0x40e
+#define BDA_MEMORY_KIB   0x413
+
+static int write_bios_data(struct hc_vm *vm, const struct boot_kernel *k)
+{
+	static const uint16_t ebda = BOOT_LOW_RAM_END >> 4, kib = BOOT_LOW_RAM_END / HC_KIB;
+	static const uint8_t ebda_kib = 1;
+
+	if (is_taken(k, BDA, BDA_SIZE)) /* the kernel's zeroed memory is there */
+		return 0;
+	int rc = hc_mem_write(vm, gpa_of(BDA_EBDA_SEGMENT), &ebda, sizeof(ebda));
+
+	if (!rc)
+		rc = hc_mem_write(vm, gpa_of(BDA_MEMORY_KIB), &kib, sizeof(kib));
+	return rc ? rc : hc_mem_write(vm, gpa_of(BOOT_LOW_RAM_END), &ebda_kib, 1);
+}
+
 int x86_boot_place(struct hc_vm *vm, const struct boot_kernel *k, const void *file)
 {
-	int rc = 0;
+	int rc = write_bios_data(vm, k);
 
 	for (unsigned i = 0; !rc && i < k->count; i++) {
 		const struct boot_segment *s = &k->segments[i];
@@ -138,14 +167,6 @@ int x86_boot_place(struct hc_vm *vm, const struct boot_kernel *k, const void *fi
 }
 
 /* --- Information --- */
-
-static bool is_taken(const struct boot_kernel *k, uint64_t at, uint64_t size)
-{
-	for (unsigned i = 0; i < k->count; i++)
-		if (overlap(at, size, k->segments[i].at, k->segments[i].size))
-			return true;
-	return false;
-}
 
 int x86_boot_area(struct hc_vm *vm, struct boot_area *area, const struct boot_kernel *k,
                   uint64_t size, uint64_t fallback, uint64_t limit)
@@ -231,24 +252,21 @@ static bool is_linux(const void *file, uint64_t size)
 
 enum x86_kernel x86_kernel_kind(const void *file, uint64_t size)
 {
+	bool broken = false;
+
 	if (is_linux(file, size))
 		return X86_KERNEL_LINUX;
-	if (x86_is_multiboot(file, size, NULL))
+	if (x86_is_multiboot(file, size, &broken))
 		return X86_KERNEL_MULTIBOOT;
-	return x86_elf_pvh_entry(file, size) ? X86_KERNEL_PVH : X86_KERNEL_NONE;
+	if (x86_elf_pvh_entry(file, size))
+		return X86_KERNEL_PVH;
+	return broken ? X86_KERNEL_MULTIBOOT : X86_KERNEL_NONE;
 }
 
 static int no_entry(struct hc_vm *vm, const struct x86_boot *boot)
 {
 	struct boot_kernel k = { 0 };
-	bool broken = false;
 
-	x86_is_multiboot(boot->kernel, boot->kernel_size, &broken);
-	if (broken)
-		return hc_error(-EPROTO,
-		                "vm %s: the kernel file has a multiboot header whose checksum is "
-		                "wrong: magic, flags and checksum should add up to 0",
-		                vm->name);
 	if (!is_elf(boot->kernel, boot->kernel_size))
 		return hc_error(-ENOEXEC,
 		                "vm %s: the kernel file is %s; wants a Linux bzImage (vmlinuz), or "

@@ -57,7 +57,8 @@ int x86_boot_add_segment(struct hc_vm *vm, struct boot_kernel *k, const struct b
 /* All segments are known: is the entry point in one? -EPROTO. what: the field that it is from. */
 int x86_boot_check_entry(struct hc_vm *vm, const struct boot_kernel *k, const char *what);
 
-/* Copies the segments to their places; memory that no file gives is zero since the VM was made. */
+/* Copies the segments to their places; memory that no file gives is zero since the VM was made, but
+ * for what multiboot kernels look for in the BIOS data area. */
 int x86_boot_place(struct hc_vm *vm, const struct boot_kernel *k, const void *file);
 
 /* Reads the header and the program headers of an ELF file for x86, of 32 or 64 bits (System V ABI,

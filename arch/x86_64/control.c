@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Moves to control registers, for backends that intercept them. */
+#include <hypercore/errno.h>
+
 #include "arch/x86_64/internal.h"
+#include "emu/x86_64/address.h"
 
 #define CR0_DEFINED                                                                                \
 	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | X86_CR0_NE |             \
@@ -92,4 +95,60 @@ bool x86_write_cr(struct hc_vcpu *vcpu, unsigned number, uint64_t value)
 	if (!ok)
 		x86_raise_gp(vcpu);
 	return ok;
+}
+
+/* --- What an instruction writes, where the exit does not say it --- */
+
+static int read_lmsw_source(struct hc_vcpu *vcpu, const struct x86_insn *in, uint16_t *value,
+                            struct x86_fault *fault)
+{
+	const struct x86_state *s = x86_state_of(vcpu);
+	gva_t at;
+	int rc;
+
+	if (!in->is_mem) {
+		*value = (uint16_t)s->gpr[in->rm];
+		return 0;
+	}
+	hc_vcpu_need(vcpu, X86_G_ALL);
+	rc = x86_linear(vcpu, (enum x86_seg)in->seg, x86_effective_address(s, in, 0), 2,
+	                HC_ACCESS_READ, &at, fault);
+	return rc ? rc : x86_read_virt(vcpu, at, value, sizeof(*value), fault);
+}
+
+/* PE, MP, EM, TS; PE is set, but not cleared (SDM Vol. 2A, LMSW). */
+static int find_lmsw(struct hc_vcpu *vcpu, const struct x86_insn *in, struct hc_exit *exit,
+                     struct x86_fault *fault)
+{
+	const uint64_t cr0 = x86_state_of(vcpu)->cr0;
+	uint16_t value;
+	int rc = read_lmsw_source(vcpu, in, &value, fault);
+
+	if (rc)
+		return rc;
+	exit->u.cr.number = 0;
+	exit->u.cr.value =
+		(cr0 & ~(X86_CR0_MP | X86_CR0_EM | X86_CR0_TS)) | (unsigned)(value & 0xf);
+	return 0;
+}
+
+int x86_find_cr_write(struct hc_vcpu *vcpu, struct hc_exit *exit, struct x86_fault *fault)
+{
+	const struct x86_state *s = x86_state_of(vcpu);
+	enum x86_mode mode = (enum x86_mode)x86_code_bits(vcpu);
+	uint8_t code[X86_INSN_MAX];
+	struct x86_insn in;
+	int rc = x86_fetch(vcpu, x86_code_address(vcpu), code, sizeof(code), fault);
+
+	if (rc < 0 || x86_decode(&in, code, (unsigned)rc, mode) < 0)
+		return -ENOENT;
+	exit->next_pc = exit->pc + in.length;
+	if (in.op == X86_OP_LMSW)
+		return find_lmsw(vcpu, &in, exit, fault);
+	if (in.op != X86_OP_MOV_TO_CR)
+		return -ENOENT;
+	exit->u.cr.number = in.reg;
+	/* Outside 64-bit mode the upper half of a register is nobody's (SDM Vol. 1 3.4.1.1). */
+	exit->u.cr.value = mode == X86_MODE_64 ? s->gpr[in.rm] : (uint32_t)s->gpr[in.rm];
+	return 0;
 }

@@ -390,18 +390,19 @@ static void init_amd(struct x86_vm *x)
 
 static uint64_t cr4_mask(struct x86_vm *x)
 {
-	/* VME, PVI, TSD, DE, PSE, PAE, MCE, PGE, OSFXSR, OSXMMEXCPT; PCE is harmless. */
-	uint64_t mask = 0x7ff;
+	uint64_t mask = X86_CR4_PAE | HC_BIT(8); /* PCE: without counters it lets nothing in */
 	static const struct {
 		struct feature feature;
 		uint8_t bit;
 	} by_feature[] = {
-		{ { 7, ECX, 2 }, 11 },  /* UMIP */
-		{ { 7, EBX, 0 }, 16 },  /* FSGSBASE */
-		{ { 1, ECX, 17 }, 17 }, /* PCIDE */
-		{ { 1, ECX, 26 }, 18 }, /* OSXSAVE */
-		{ { 7, EBX, 7 }, 20 },  /* SMEP */
-		{ { 7, EBX, 20 }, 21 }, /* SMAP */
+		{ { 1, EDX, 1 }, 0 },   { { 1, EDX, 1 }, 1 },   /* VME, PVI */
+		{ { 1, EDX, 4 }, 2 },   { { 1, EDX, 2 }, 3 },   /* TSD, DE */
+		{ { 1, EDX, 3 }, 4 },   { { 1, EDX, 7 }, 6 },   /* PSE, MCE */
+		{ { 1, EDX, 13 }, 7 },  { { 1, EDX, 24 }, 9 },  /* PGE, OSFXSR */
+		{ { 1, EDX, 25 }, 10 }, { { 7, ECX, 2 }, 11 },  /* OSXMMEXCPT, UMIP */
+		{ { 7, EBX, 0 }, 16 },  { { 1, ECX, 17 }, 17 }, /* FSGSBASE, PCIDE */
+		{ { 1, ECX, 26 }, 18 }, { { 7, EBX, 7 }, 20 },  /* OSXSAVE, SMEP */
+		{ { 7, EBX, 20 }, 21 },                         /* SMAP */
 	};
 
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(by_feature); i++)

@@ -12,6 +12,7 @@
 #include "arch/x86_64/internal.h"
 #include "core/bus_access.h"
 #include "core/log.h"
+#include "core/touch.h"
 
 /* --- Devices by physical address --- */
 
@@ -224,10 +225,16 @@ static __attribute__((noinline)) bool is_settled(struct hc_vcpu *vcpu, const str
 	const struct hc_exit_stage2 *a = &exit->u.stage2;
 	bool write = a->access == HC_ACCESS_WRITE;
 
-	/* Memory that was mapped meanwhile, or a translation that the CPU remembered too long. */
+	/* Memory that is touched for the first time, or was mapped meanwhile; a translation that
+	 * the CPU remembered too long; or write-protected for the dirty log, where a walk that sets
+	 * flags in a table writes, too. */
 	if (!x86_apic_has_page(&x86_vcpu_of(vcpu)->apic, a->gpa.v) &&
-	    hc_mem_ptr(vcpu->vm, a->gpa, 1, write || a->in_walk))
+	    hc_mem_ptr(vcpu->vm, a->gpa, 1, write || a->in_walk)) {
+		hc_mem_fault(vcpu->vm, a->gpa);
+		if (write || a->in_walk)
+			(void)hc_dirty_fault(vcpu->vm, a->gpa);
 		return true;
+	}
 	if (a->in_walk)
 		fail_access(vcpu, exit, "page tables");
 	else if (a->access == HC_ACCESS_EXEC)

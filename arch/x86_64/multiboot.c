@@ -117,6 +117,11 @@ static int read_kernel(struct hc_vm *vm, const struct x86_boot *boot, struct boo
 	bool whole = size - at >= sizeof(h);
 	int rc;
 
+	if (at == size)
+		return hc_error(-EPROTO,
+		                "vm %s: the kernel's multiboot header has a wrong checksum: magic, "
+		                "flags and checksum should add up to 0",
+		                vm->name);
 	memcpy(&h, file + at, whole ? sizeof(h) : 12);
 	if (h.flags & 0xffff & ~WANTS_KNOWN)
 		return wrong(vm, "flags", h.flags, "without any of bits 3 to 15");

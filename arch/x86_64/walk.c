@@ -57,7 +57,7 @@ struct walk {
 	bool write, exec, user, implicit, nx;
 	uint8_t in_rom; /* bit n: the entry of level n cannot be written */
 	void *entry[5]; /* by level */
-	uint64_t value[5];
+	uint64_t value[5], at[5];
 	uint64_t gpa;
 	unsigned leaf; /* level of the entry that ended the walk */
 };
@@ -162,6 +162,7 @@ static int load_entry(struct walk *w, uint64_t gpa, unsigned level, uint64_t *va
 	if (!hc_mem_ptr(vm, gpa_of(gpa), w->p->entry_size, true))
 		w->in_rom |= (uint8_t)(1u << level);
 	w->entry[level] = p;
+	w->at[level] = gpa;
 	*value = w->p->entry_size == 8
 	                 ? atomic_load_explicit((_Atomic uint64_t *)p, memory_order_acquire)
 	                 : atomic_load_explicit((_Atomic uint32_t *)p, memory_order_acquire);
@@ -187,6 +188,7 @@ static bool set_bits(struct walk *w, unsigned level, uint64_t bits)
 		done = atomic_compare_exchange_strong(p, &old32, old32 | (uint32_t)bits);
 	}
 	w->value[level] |= bits;
+	hc_dirty_mark(w->vcpu->vm, gpa_of(w->at[level]), w->p->entry_size);
 	return done;
 }
 

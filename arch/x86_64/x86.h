@@ -142,6 +142,9 @@ static inline void x86_request_event(struct hc_vcpu *vcpu)
 /* The trap of TF after an instruction that an exit handler carried out. */
 void x86_raise_single_step(struct hc_vcpu *vcpu);
 
+/* #DB as a trap after an instruction that was emulated: hits are DR6's bits 3:0. Nothing if 0. */
+void x86_raise_breakpoints(struct hc_vcpu *vcpu, unsigned hits);
+
 /* Ends an instruction that an exit handler carried out: moves RIP on, clears RF, and raises the
  * trap of TF (SDM Vol. 3B 17.3.1.4). The backend drops the interrupt shadow when RIP moved. */
 static inline void x86_skip(struct hc_vcpu *vcpu, uint64_t next_pc)
@@ -158,6 +161,11 @@ static inline void x86_skip(struct hc_vcpu *vcpu, uint64_t next_pc)
 /* Checks and carries out a move to CR0, CR3, CR4 or CR8 (SDM Vol. 3A 2.5, 4.10.4); a refused value
  * raises #GP(0). False if it did. */
 bool x86_write_cr(struct hc_vcpu *vcpu, unsigned number, uint64_t value);
+
+/* For backends whose exit tells no operand: sets exit->next_pc and exit->u.cr from the MOV to CR or
+ * LMSW at the guest's RIP. -ENOENT: there is another instruction by now; -EFAULT: *fault is what
+ * reading LMSW's source leads to. */
+int x86_find_cr_write(struct hc_vcpu *vcpu, struct hc_exit *exit, struct x86_fault *fault);
 
 /* --- Guest virtual memory (arch/x86_64/walk.c) --- */
 
@@ -248,7 +256,8 @@ struct x86_boot {
 };
 
 /* Kernels, by what they are recognised by, the first that holds: "HdrS" at 202h; a multiboot 1
- * header in the first 8 KiB; an ELF file with the note of the x86/HVM direct boot ABI (PVH). */
+ * header in the first 8 KiB; an ELF file with the note of the x86/HVM direct boot ABI (PVH); a
+ * multiboot header with a wrong checksum, which is refused when it is loaded. */
 enum x86_kernel { X86_KERNEL_NONE, X86_KERNEL_LINUX, X86_KERNEL_MULTIBOOT, X86_KERNEL_PVH };
 
 enum x86_kernel x86_kernel_kind(const void *file, uint64_t size);

@@ -4,6 +4,7 @@ import argparse
 import concurrent.futures
 import os
 import pathlib
+import re
 import shutil
 import sys
 import tempfile
@@ -86,7 +87,8 @@ def run_all(targets, options, values, scratch):
     images, progress = pathlib.Path(options.images).resolve(), reports.Progress()
 
     def run(target):
-        directory = scratch / target.key.replace("/", "-").replace(":", "-")
+        # Emulators' configuration files have commas and colons of their own.
+        directory = scratch / re.sub(r"[^\w-]", "-", target.key)
         outcome = Batch(target, images, directory, values, selection, progress).run()
         progress.end(outcome)
         return outcome
@@ -162,3 +164,5 @@ if __name__ == "__main__":
         sys.exit(USAGE)
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:
+        os._exit(1)  # whoever read has seen enough

@@ -11,9 +11,14 @@ from target import Refused
 COLUMNS = ("target", "case", "outcome", "cause")
 
 
+def _matches(name, patterns):
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns.split())
+
+
 @dataclasses.dataclass
 class Row:
-    """A row of known.tsv: patterns of a target (ARCH/NAME) and a case, and what is known to come."""
+    """A row of known.tsv: patterns of targets (ARCH/NAME) and cases, several with blanks between, and
+    what is known to come."""
     target: str
     case: str
     outcome: str
@@ -24,7 +29,7 @@ class Row:
 
     def is_of(self, target, case):
         """Whether the row is about this."""
-        return fnmatch.fnmatchcase(target.key, self.target) and fnmatch.fnmatchcase(case.name, self.case)
+        return _matches(target.key, self.target) and _matches(case.name, self.case)
 
 
 def read_known(path):

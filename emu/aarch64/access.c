@@ -18,17 +18,6 @@ struct run {
 
 /* --- Registers --- */
 
-static uint64_t get_x(const struct a64_state *s, unsigned r)
-{
-	return r < 31 ? s->x[r] : 0;
-}
-
-static void set_x(struct a64_state *s, unsigned r, uint64_t value)
-{
-	if (r < 31)
-		s->x[r] = value;
-}
-
 /* SP is that of the exception level, or SP_EL0 if PSTATE.SP is 0 (Arm ARM D1.6.2). */
 static unsigned stack_pointer(const struct a64_state *s)
 {
@@ -69,13 +58,13 @@ static uint64_t displacement(const struct a64_ldst *i, const struct a64_state *s
 {
 	if (!i->has_index)
 		return (uint64_t)i->offset;
-	return extend(get_x(s, i->rm), i->option & 1 ? 8 : 4, i->option & 4) << i->shift;
+	return extend(a64_get_x(s, i->rm), i->option & 1 ? 8 : 4, i->option & 4) << i->shift;
 }
 
 gva_t a64_ldst_address(const struct a64_ldst *i, const struct a64_state *s)
 {
 	if (i->kind == A64_LDST_ZERO)
-		return gva_of(get_x(s, i->rn));
+		return gva_of(a64_get_x(s, i->rn));
 	if (i->is_literal)
 		return gva_of(s->pc + (uint64_t)i->offset);
 	return gva_of(get_base(s, i->rn) + (i->post ? 0 : displacement(i, s)));
@@ -152,15 +141,6 @@ static int write_bytes(const struct run *r, const uint8_t *from, unsigned n, uns
 	return 0;
 }
 
-unsigned a64_ldst_bytes(const struct a64_ldst *i)
-{
-	if (i->kind == A64_LDST_PREFETCH)
-		return 0;
-	if (i->element && i->lane != A64_LANE_ALL)
-		return i->count * i->element;
-	return i->count * i->size;
-}
-
 /* --- Registers and bytes --- */
 
 static unsigned rt_of(const struct a64_ldst *i, unsigned n)
@@ -219,7 +199,7 @@ static void load_x(const struct a64_ldst *i, struct a64_state *s, unsigned r, co
 
 	memcpy(&value, from, i->size);
 	value = extend(value, i->size, i->is_signed);
-	set_x(s, r, i->is_signed && !i->is_64 ? value & UINT32_MAX : value);
+	a64_set_x(s, r, i->is_signed && !i->is_64 ? value & UINT32_MAX : value);
 }
 
 static void to_registers(const struct a64_ldst *i, struct a64_state *s, const uint8_t *from)
@@ -245,7 +225,7 @@ static void from_registers(const struct a64_ldst *i, struct a64_state *s, uint8_
 		return;
 	}
 	for (unsigned n = 0; n < i->count; n++) {
-		uint64_t value = get_x(s, rt_of(i, n));
+		uint64_t value = a64_get_x(s, rt_of(i, n));
 
 		memcpy(to + n * i->size, i->is_vector ? vector(s, rt_of(i, n)) : (void *)&value,
 		       i->size);
@@ -282,7 +262,7 @@ static int store(const struct run *r)
 	if (rc)
 		return rc;
 	if (i->kind == A64_LDST_STORE_EX)
-		set_x(r->state, i->rs, 0);
+		a64_set_x(r->state, i->rs, 0);
 	write_back(i, r->state);
 	return 0;
 }
@@ -316,11 +296,11 @@ static int atomic(const struct run *r)
 	if (rc)
 		return rc;
 	old = extend(old, i->size, false);
-	uint64_t new = extend(combine(i, old, get_x(r->state, i->rs)), i->size, false);
+	uint64_t new = extend(combine(i, old, a64_get_x(r->state, i->rs)), i->size, false);
 
 	rc = write_value(r, r->address, i->size, new);
 	if (!rc)
-		set_x(r->state, i->rt, old);
+		a64_set_x(r->state, i->rt, old);
 	return rc;
 }
 
@@ -358,13 +338,12 @@ static int zero(const struct run *r)
 
 static unsigned access_of(const struct a64_ldst *i)
 {
-	static const uint8_t by_kind[] = {
+	static const uint8_t by_kind[A64_LDST_ZERO + 1] = {
 		[A64_LDST_ATOMIC] = A64_ACCESS_ATOMIC,
 		[A64_LDST_SWAP] = A64_ACCESS_ATOMIC,
 		[A64_LDST_CAS] = A64_ACCESS_ATOMIC,
 		[A64_LDST_LOAD_EX] = A64_ACCESS_EXCLUSIVE,
 		[A64_LDST_STORE_EX] = A64_ACCESS_EXCLUSIVE,
-		[A64_LDST_ZERO] = A64_ACCESS_ZERO,
 	};
 
 	return by_kind[i->kind] | (i->is_user ? A64_ACCESS_USER : 0u);

@@ -22,7 +22,6 @@
 #define A64_ACCESS_USER      0x1u /* LDTR, STTR */
 #define A64_ACCESS_ATOMIC    0x2u /* read: a write to the same bytes follows, unless a CAS fails */
 #define A64_ACCESS_EXCLUSIVE 0x4u
-#define A64_ACCESS_ZERO      0x8u /* DC ZVA */
 
 /*
  * Memory, by virtual address, which may have a tag. size: 1, 2, 4 or 8; 16-byte registers are two
@@ -45,8 +44,5 @@ int a64_ldst_run(const struct a64_ldst *insn, struct a64_state *state,
 
 /* Where its access begins. */
 gva_t a64_ldst_address(const struct a64_ldst *insn, const struct a64_state *state);
-
-/* What it transfers, in bytes: 0 for a prefetch; not known for DC ZVA. */
-unsigned a64_ldst_bytes(const struct a64_ldst *insn);
 
 #endif

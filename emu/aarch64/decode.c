@@ -285,9 +285,13 @@ static int decode_single(uint32_t insn, struct a64_ldst *out)
 	return 0;
 }
 
-static unsigned structure_bytes(const struct a64_ldst *i)
+unsigned a64_ldst_bytes(const struct a64_ldst *i)
 {
-	return (unsigned)i->count * (i->lane == A64_LANE_ALL ? i->size : i->element);
+	if (i->kind == A64_LDST_PREFETCH)
+		return 0;
+	if (i->element && i->lane != A64_LANE_ALL)
+		return i->count * i->element;
+	return i->count * i->size;
 }
 
 /* Post-indexed by Rm, or, where that is 31, by what was transferred. */
@@ -299,7 +303,7 @@ static int take_post(uint32_t insn, struct a64_ldst *out)
 	out->writeback = out->post = true;
 	out->has_index = out->rm != 31;
 	out->option = 3; /* LSL */
-	out->offset = out->has_index ? 0 : (int64_t)structure_bytes(out);
+	out->offset = out->has_index ? 0 : (int64_t)a64_ldst_bytes(out);
 	return 0;
 }
 

@@ -58,4 +58,7 @@ struct a64_ldst {
  * CONSTRAINED UNPREDICTABLE (a base that is loaded, ...) is decoded. */
 int a64_decode_ldst(uint32_t insn, struct a64_ldst *out);
 
+/* What it transfers, in bytes: 0 for a prefetch; not known for DC ZVA. */
+unsigned a64_ldst_bytes(const struct a64_ldst *insn);
+
 #endif

@@ -137,6 +137,18 @@ struct a64_state {
 	uint32_t fpsr, fpcr;
 };
 
+/* Register rt of a load, store, MRS or MSR: 31 is the zero register. */
+static inline uint64_t a64_get_x(const struct a64_state *s, unsigned rt)
+{
+	return rt < 31 ? s->x[rt] : 0;
+}
+
+static inline void a64_set_x(struct a64_state *s, unsigned rt, uint64_t value)
+{
+	if (rt < 31)
+		s->x[rt] = value;
+}
+
 _Static_assert(offsetof(struct a64_state, pc) == 31 * 8, "world switches rely on it");
 _Static_assert(offsetof(struct a64_state, pstate) == 32 * 8, "world switches rely on it");
 

@@ -129,6 +129,22 @@ struct hc_backend_ops {
 	 * CPUs find out by themselves. */
 	void (*written)(struct hc_vm *vm, gpa_t gpa, uint64_t size);
 
+	/* Any CPU. The guest is to see [p, p + size), memory of the host's, for the first time:
+	 * what the caches hold of it goes to memory. NULL: guests see what the caches hold. */
+	void (*clean)(const void *p, uint64_t size);
+
+	/* The dirty log (core/dirty.h); all with the VM's memory lock held, any CPU. NULL: stage 2
+	 * alone tells what the CPU wrote, or, of a backend that keeps its own, nobody can.
+	 *
+	 * log_start: from its return on all that vCPUs write is to be told. 1: log_collect() tells
+	 * of every page, once it is written for the first time since stage 2 said that it is
+	 * clean, so that the tables need not be searched; 0: they are to be; or an error.
+	 * log_collect: hands what is told and was not yet to hc_dirty_mark() or hc_dirty_merge().
+	 */
+	int (*log_start)(struct hc_vm *vm);
+	int (*log_collect)(struct hc_vm *vm);
+	void (*log_stop)(struct hc_vm *vm);
+
 	/* One line about a refused entry or unknown exit, for the VM's failure reason. */
 	void (*explain)(struct hc_vcpu *vcpu, const struct hc_exit *exit, char *buf, size_t size);
 };

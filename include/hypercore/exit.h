@@ -34,6 +34,7 @@ enum hc_exit_reason {
 	HC_EXIT_MODE,         /* the backend cannot run the guest's present mode, another can */
 	HC_EXIT_SLICE,        /* the guest has run for as long as limit() said */
 	HC_EXIT_EOI,          /* x86: the CPU ended an interrupt that others wait for: u.eoi */
+	HC_EXIT_LOG,          /* a list of written pages was full, and is the dirty log's now */
 	HC_EXIT_UNKNOWN,      /* a code the backend does not know: u.raw */
 	HC_EXIT_REASON_COUNT
 };
@@ -42,9 +43,10 @@ enum hc_access { HC_ACCESS_READ = 1, HC_ACCESS_WRITE = 2, HC_ACCESS_EXEC = 4 };
 
 struct hc_exit_io {
 	uint16_t port;
-	uint8_t width;  /* 1, 2 or 4 bytes */
-	uint8_t write;  /* OUT, OUTS */
-	uint8_t string; /* INS, OUTS */
+	uint8_t width;   /* 1, 2 or 4 bytes */
+	uint8_t write;   /* OUT, OUTS */
+	uint8_t string;  /* INS, OUTS */
+	uint8_t watched; /* DR7 has I/O breakpoints, which may be of this port */
 	/* String only, else undefined. */
 	uint8_t rep;       /* with a repeat prefix */
 	uint8_t segment;   /* enum x86_seg: ES, or of OUTS' source */

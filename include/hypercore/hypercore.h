@@ -60,7 +60,13 @@ struct hypercore_config {
 	} serial[2];
 	/* A byte written here ends the VM with it as its status; 0: none. AArch64: at 0x9050000. */
 	uint16_t exit_port;
+	/* Devices of a PC: "isa-debug-exit,iobase=0xf4,iosize=4" (instead of exit_port), "testdev",
+	 * as of QEMU. NULL: none, or no more. */
+	const char *devices[4];
 	uint64_t switch_ns; /* two backends: move every so many nanoseconds; 0: when asked to */
+	/* Say in the log how much of its memory the guest has written in so many nanoseconds, again
+	 * and again; 0: do not. */
+	uint64_t dirty_ns;
 };
 
 /* All defaults, nothing to run. */

@@ -5,17 +5,13 @@
 #include <hypercore/freestanding.h>
 
 #include "core/log.h"
-
-#define AFFINITY UINT64_C(0x000000ff00ffffff)
+#include "platform/board/aarch64/mpidr.h"
+#include "platform/board/aarch64/psci.h"
 
 #define GIC_VERSION_2_CPU  0x2000 /* ACPI gives addresses without sizes */
 #define GIC_VERSION_2_GICH 0x1000
 #define GIC_VERSION_2_DIST 0x1000
 #define GIC_VERSION_3_DIST 0x10000
-
-/* PSCI 0.2 (DEN 0022), which ACPI implies. */
-#define PSCI_CPU_ON  0xc4000003u
-#define PSCI_CPU_OFF 0x84000002u
 
 /* Registers cannot be there, or beyond the end of addresses. */
 static bool is_memory(const struct board_tree *tree, uint64_t base, uint64_t size)
@@ -41,7 +37,7 @@ static bool is_listed(const struct board_tree *tree, uint64_t mpidr)
 
 static void add_cpu(struct board_tree *tree, const struct acpi_table *e)
 {
-	uint64_t mpidr = acpi_get64(e, 68) & AFFINITY;
+	uint64_t mpidr = acpi_get64(e, 68) & MPIDR_AFFINITY;
 
 	if (is_listed(tree, mpidr)) {
 		hc_log(HC_LOG_WARN, "ACPI: MADT lists the CPU 0x%llx twice",
@@ -134,7 +130,6 @@ static void read_gtdt(const struct acpi_reader *r, const struct acpi_table *t)
 {
 	struct board_tree *tree = r->info;
 
-	tree->timer_phys = timer(t, 56);
 	tree->timer_virt = timer(t, 64);
 	tree->timer_hyp = timer(t, 72);
 }
@@ -229,9 +224,8 @@ static void read_fadt(const struct acpi_reader *r, const struct acpi_table *t)
 	if (!(flags & 1))
 		return;
 	tree->psci = flags & 2 ? BOARD_PSCI_HVC : BOARD_PSCI_SMC;
-	tree->psci_02 = true;
+	tree->psci_02 = true; /* at least */
 	tree->psci_cpu_on = PSCI_CPU_ON;
-	tree->psci_cpu_off = PSCI_CPU_OFF;
 }
 
 /* --- SPCR (Microsoft's Serial Port Console Redirection Table, and DBG2 for the types) --- */
@@ -289,7 +283,6 @@ static void read_spcr(const struct acpi_reader *r, const struct acpi_table *t)
 		u->irq.intid = acpi_get8(t, 52) & 8 ? acpi_get32(t, 54) : 0;
 		u->clock_hz = acpi_get32(t, 76);
 		tree->uart_count = u->base != 0;
-		tree->has_stdout = u->base != 0;
 	}
 }
 

@@ -310,6 +310,25 @@ static int set_console(void *out, size_t room, struct slice value)
 	return 0;
 }
 
+/* A command line may begin or end with blanks, within quotes. */
+static int set_append(void *out, size_t room, struct slice value)
+{
+	if (value.len >= 2 && value.text[0] == '"' && value.text[value.len - 1] == '"')
+		value = slice_of(value.text + 1, value.len - 2);
+	return set_text(out, room, value);
+}
+
+static int set_device(void *out, size_t room, struct slice value)
+{
+	char text[64];
+
+	if (value.len >= sizeof(text))
+		return -EINVAL;
+	memcpy(text, value.text, value.len);
+	text[value.len] = '\0';
+	return machine_add_device(out, text) ? -EINVAL : 0;
+}
+
 #define ROOM(type, member) offsetof(type, member), sizeof(((type *)NULL)->member)
 
 static const struct setting global_settings[] = {
@@ -321,6 +340,8 @@ static const struct setting global_settings[] = {
 	  "none, or one of com1 to com4, framebuffer, or both as in com1,framebuffer" },
 	{ "end", set_end, ROOM(struct board_config, end), "poweroff, reset, halt or debug-exit" },
 	{ "stats", set_bool, ROOM(struct board_config, stats), "yes or no" },
+	{ "dirty-stats", set_period, ROOM(struct board_config, dirty_ns),
+	  "a time such as 500ms or 1s" },
 	{ NULL, NULL, 0, 0, NULL },
 };
 
@@ -329,7 +350,7 @@ static const struct setting vm_settings[] = {
 	  "the name of a file, without a path" },
 	{ "initrd", set_file, ROOM(struct board_vm_config, initrd),
 	  "the name of a file, without a path" },
-	{ "append", set_text, ROOM(struct board_vm_config, append), "the kernel's command line" },
+	{ "append", set_append, ROOM(struct board_vm_config, append), "the kernel's command line" },
 	{ "memory", set_memory, ROOM(struct board_vm_config, memory),
 	  "a size such as 512M or 2G, a multiple of 2M up to 1024G" },
 	{ "cpus", set_cpus, ROOM(struct board_vm_config, cpus), "a number from 1 to 255" },
@@ -337,6 +358,8 @@ static const struct setting vm_settings[] = {
 	  "com1, com2, com3, com4, log or none" },
 	{ "serial1", set_serial, ROOM(struct board_vm_config, serial[1]),
 	  "com1, com2, com3, com4, log or none" },
+	{ "device", set_device, ROOM(struct board_vm_config, devices),
+	  MACHINE_DEVICE_WORDS ", each once" },
 	{ NULL, NULL, 0, 0, NULL },
 };
 
@@ -461,10 +484,10 @@ static int parse_setting(struct parser *p, struct slice line)
 	if (i < 0)
 		return hc_error(-EPROTO, "%s: %.*s: no such key %s", p->where, shown(key), key.text,
 		                p->vm ? "in a vm: kernel, initrd, append, memory, cpus, serial0, "
-		                        "serial1"
+		                        "serial1, device"
 		                      : "before the first [vm NAME]: backend, switch-every, "
 		                        "console, end, stats");
-	if (p->seen & 1u << i)
+	if (p->seen & 1u << i && table[i].set != set_device)
 		return hc_error(-EPROTO, "%s: %.*s is set twice: should be once", p->where,
 		                shown(key), key.text);
 	p->seen |= 1u << i;

@@ -10,15 +10,17 @@
  *                                 none; com1 may be a guest's as well: lines go between its own)
  *     end     = poweroff         (poweroff, reset, halt, debug-exit: when the last VM has ended)
  *     stats   = yes              (log each VM's statistics when it ends)
+ *     dirty-stats = 1s           (log every so often how much of its memory each VM has written)
  *
  *     [vm debian]                (a section per VM; its name)
  *     kernel = vmlinuz           (names of modules)
  *     initrd = initrd.img
- *     append = console=ttyS0 quiet
+ *     append = console=ttyS0 quiet          (or in quotes: blanks at its ends stay)
  *     memory = 512M
  *     cpus   = 2
  *     serial0 = com1             (com1..com4, log, none)
  *     serial1 = none
+ *     device = isa-debug-exit,iobase=0xf4   (or testdev; a line for each)
  *
  * The command line holds the same settings of the first part, as words (`console=com2 stats=yes`);
  * it wins over the file.
@@ -27,6 +29,8 @@
 #define PLATFORM_BOARD_CONFIG_H
 
 #include <hypercore/types.h>
+
+#include "machines/device_option.h"
 
 #define BOARD_MAX_VMS    8
 #define BOARD_MAX_APPEND 2048
@@ -49,11 +53,12 @@ struct board_vm_config {
 	uint64_t memory; /* bytes */
 	unsigned cpus;
 	enum board_serial serial[2];
+	struct machine_devices devices;
 };
 
 struct board_config {
-	char backend[16], other[16]; /* other: empty if there is one only */
-	uint64_t switch_ns;
+	char backend[16], other[16];  /* other: empty if there is one only */
+	uint64_t switch_ns, dirty_ns; /* 0: never */
 	enum board_serial console;
 	bool console_framebuffer;
 	enum board_end end;

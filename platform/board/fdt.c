@@ -5,19 +5,16 @@
 #include <libfdt.h> /* mem*() and str*() as well, of the build's kind */
 
 #include "core/log.h"
+#include "platform/board/aarch64/mpidr.h"
+#include "platform/board/aarch64/psci.h"
 #include "platform/board/fdt_node.h"
-
-#define MPIDR_AFFINITY UINT64_C(0xff00ffffff) /* Arm ARM D17.2.98 */
-
-/* A function ID of SMCCC that PSCI 0.2 fixed (Arm DEN 0022, 5.1). */
-#define PSCI_02_CPU_OFF UINT32_C(0x84000002)
-#define PSCI_02_CPU_ON  UINT32_C(0xc4000003)
 
 struct reader {
 	struct dt_walk w; /* first */
 	struct board_tree *out;
 	int stdout_node;
 	bool stdout_only;
+	bool boots; /* the tree is the boot loader's word, not only the machine's */
 };
 
 static bool has_name(const struct dt_walk *w, unsigned depth, const char *name)
@@ -279,7 +276,6 @@ static int add_uart(struct reader *r, const struct uart_binding *binding)
 	if (rc)
 		return rc == -ENOENT ? 0 : rc; /* the CPUs do not reach it */
 	t->uart_count++;
-	t->has_stdout |= r->stdout_only;
 	return t->uart_count == BOARD_TREE_UARTS;
 }
 
@@ -337,7 +333,7 @@ static int read_mpidr(struct reader *r, uint64_t *mpidr)
 	if (cells - 1 > 1 || len != 4 * cells)
 		return dt_node_error(w, -EPROTO, "reg is not one number of 1 or 2 cells");
 	*mpidr = dt_number(p, cells);
-	if (*mpidr & ~MPIDR_AFFINITY)
+	if (*mpidr & ~(uint64_t)MPIDR_AFFINITY)
 		return dt_node_error(w, -EPROTO, "no MPIDR_EL1 has affinity %#llx",
 		                     (unsigned long long)*mpidr);
 	for (unsigned i = 0; i < t->cpu_count; i++)
@@ -375,11 +371,9 @@ static int read_psci(struct reader *r, unsigned version)
 	if (!method || (strcmp(method, "smc") != 0 && strcmp(method, "hvc") != 0))
 		return dt_node_error(w, -EPROTO, "method is neither \"smc\" nor \"hvc\"");
 	t->psci_02 = version >= 2;
-	t->psci_cpu_on = PSCI_02_CPU_ON;
-	t->psci_cpu_off = PSCI_02_CPU_OFF;
-	if (!t->psci_02 && (!dt_u32(w, dt_here(w), "cpu_on", &t->psci_cpu_on) ||
-	                    !dt_u32(w, dt_here(w), "cpu_off", &t->psci_cpu_off)))
-		return dt_node_error(w, -EPROTO, "PSCI 0.1 wants cpu_on and cpu_off");
+	t->psci_cpu_on = PSCI_CPU_ON;
+	if (!t->psci_02 && !dt_u32(w, dt_here(w), "cpu_on", &t->psci_cpu_on))
+		return dt_node_error(w, -EPROTO, "PSCI 0.1 wants cpu_on");
 	t->psci = method[0] == 's' ? BOARD_PSCI_SMC : BOARD_PSCI_HVC;
 	return 0;
 }
@@ -532,10 +526,8 @@ static int timer_irq(struct reader *r, const char *name, unsigned n, struct boar
 static int read_timer(struct reader *r, unsigned unused)
 {
 	struct board_tree *t = r->out;
-	int rc = timer_irq(r, "phys", 1, &t->timer_phys);
+	int rc = timer_irq(r, "virt", 2, &t->timer_virt);
 
-	if (!rc)
-		rc = timer_irq(r, "virt", 2, &t->timer_virt);
 	if (!rc)
 		rc = timer_irq(r, "hyp-phys", 3, &t->timer_hyp);
 	dt_u32(&r->w, dt_here(&r->w), "clock-frequency", &t->timer_hz);
@@ -656,14 +648,14 @@ static int read_all(struct reader *r)
 
 	read_model(r);
 	gic = dt_walk(&r->w, find_gic, NULL);
-	memory = r->out->memory.count ? 0 : read_memory(r);
+	memory = r->boots ? read_memory(r) : 0;
 	uarts = read_uarts(r);
 	rc = gic < 0 ? gic : memory ? memory : uarts;
 	if (!rc && !gic)
 		rc = hc_error(-ENODEV,
 		              "device tree: no node is an interrupt controller that is known "
 		              "(arm,gic-v3, arm,gic-400, arm,cortex-a15-gic)");
-	if (!rc)
+	if (!rc && r->boots)
 		rc = read_chosen(r);
 	if (!rc)
 		rc = dt_walk(&r->w, visit_other, r);
@@ -683,7 +675,7 @@ uint64_t board_tree_size(const void *header)
 int board_tree_read(struct board_tree *tree, const void *blob, size_t size,
                     const struct ranges *memory)
 {
-	struct reader r = { .w = { .blob = blob }, .out = tree };
+	struct reader r = { .w = { .blob = blob }, .out = tree, .boots = !memory };
 	uint64_t claimed = size < BOARD_TREE_HEADER ? 0 : board_tree_size(blob);
 
 	*tree = (struct board_tree){ 0 };
@@ -699,6 +691,5 @@ int board_tree_read(struct board_tree *tree, const void *blob, size_t size,
 
 	if (rc)
 		return hc_error(-EPROTO, "device tree: damaged: %s", fdt_strerror(rc));
-	tree->size = claimed;
 	return read_all(&r);
 }

@@ -75,7 +75,6 @@ struct board_gic {
 
 struct board_tree {
 	char model[64];
-	uint64_t size; /* of the blob itself, bytes; 0: ACPI */
 
 	/* RAM, as the tree or the boot loader says; and what of it is not free: /memreserve/ and
 	 * /reserved-memory with fixed places. no_map: must not be mapped either. The blob itself
@@ -92,18 +91,17 @@ struct board_tree {
 
 	uint8_t psci; /* enum board_psci: the conduit */
 	bool psci_02; /* version 0.2 or later: the standard function IDs, SYSTEM_OFF and the like */
-	uint32_t psci_cpu_on, psci_cpu_off; /* function IDs */
+	uint32_t psci_cpu_on; /* function ID */
 
 	struct board_gic gic;
 
 	/* Generic timer. */
-	struct board_irq timer_phys, timer_virt, timer_hyp; /* EL1 physical, EL1 virtual, EL2 */
-	uint32_t timer_hz;                                  /* 0: CNTFRQ_EL0 is right */
+	struct board_irq timer_virt, timer_hyp; /* EL1 virtual, EL2 */
+	uint32_t timer_hz;                      /* 0: CNTFRQ_EL0 is right */
 
 	/* The one that /chosen/stdout-path (SPCR) names first, if it names one of them; the others
 	 * as they come. */
 	unsigned uart_count;
-	bool has_stdout;
 	struct board_uart uarts[BOARD_TREE_UARTS];
 
 	struct pci_host pci; /* the first bridge with I/O ports; ecam_size 0: there is none */
@@ -117,10 +115,12 @@ struct board_tree {
 uint64_t board_tree_size(const void *header);
 
 /* Reads the blob of at most size bytes. Nothing points into it afterwards. memory: the RAM, if the
- * boot loader has said what there is, else NULL: the tree has to. -EPROTO for a blob that is
- * truncated or lies, -ENODEV if the machine lacks memory, a CPU, an interrupt controller or a timer
- * that the board can use, -E2BIG if it has more of something than fits; explained. On failure *tree
- * holds what was read until then: the UARTs are read first, so that a console can say why. */
+ * boot loader has said what there is: what the tree says of it, and the initrd and bootargs of
+ * /chosen, are not looked at then, be they wrong or not there; NULL: the tree is the boot loader's
+ * word. -EPROTO for a blob that is truncated or lies, -ENODEV if the machine lacks memory, a CPU,
+ * an interrupt controller or a timer that the board can use, -E2BIG if it has more of something
+ * than fits; explained. On failure *tree holds what was read until then: the UARTs are read first,
+ * so that a console can say why. */
 int board_tree_read(struct board_tree *tree, const void *blob, size_t size,
                     const struct ranges *memory);
 

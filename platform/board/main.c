@@ -324,7 +324,9 @@ static int create_vm(struct board_vm *v)
 		.cmdline = c->append,
 		.other = other,
 		.switch_ns = config.switch_ns,
+		.dirty_ns = config.dirty_ns,
 		.exit_at = board_guest_exit_at,
+		.devices = c->devices,
 	};
 
 	if (!kernel || (c->initrd[0] && !initrd))
@@ -334,6 +336,7 @@ static int create_vm(struct board_vm *v)
 	if (initrd) {
 		machine.initrd = initrd->data;
 		machine.initrd_size = initrd->size;
+		machine.initrd_name = c->initrd;
 	}
 	for (unsigned i = 0; i < 2; i++) {
 		int err = connect_serial(v, i, &machine.serial[i]);

@@ -49,21 +49,28 @@ static bool is_zero(const uint64_t *page)
 
 /* Most RAM of a fresh machine is zero. Where that machine is itself virtual, what nobody writes to
  * takes no memory, and no time to find some. */
-static void clear(void *p, uint64_t size)
+void hc_platform_clear(void *p, uint64_t size)
 {
 	for (uint8_t *page = p, *end = page + size; page != end; page += HC_PAGE_SIZE)
 		if (!is_zero((const uint64_t *)(const void *)page))
 			memset(page, 0, HC_PAGE_SIZE);
 }
 
-void *hc_platform_alloc_pages(unsigned order)
+void *hc_platform_alloc_raw(unsigned order)
 {
 	bool irq = hc_lock_irq(&lock);
 	void *p = order <= BUDDY_MAX_ORDER ? buddy_alloc(&buddy, order) : NULL;
 
 	hc_unlock_irq(&lock, irq);
+	return p;
+}
+
+void *hc_platform_alloc_pages(unsigned order)
+{
+	void *p = hc_platform_alloc_raw(order);
+
 	if (p)
-		clear(p, HC_PAGE_SIZE << order);
+		hc_platform_clear(p, HC_PAGE_SIZE << order);
 	return p;
 }
 

@@ -43,16 +43,21 @@ static void write(struct function f, uint32_t at, uint32_t value)
 	f.config->write(f.config->arg, f.base + at, value);
 }
 
-/* Bytes of I/O space that the first BAR takes; 0: it is none of I/O space, or of an odd size. */
+/* Bytes of I/O space that the first BAR takes; 0: it is none of I/O space, or of an odd size. It
+ * must not answer meanwhile, at an address that it has not got (6.2.5.1). */
 static uint32_t io_size(struct function f)
 {
 	uint32_t bar = read(f, CFG_BAR0), size;
+	/* The upper half is the status, whose bits are cleared by writing ones. */
+	uint32_t command = read(f, CFG_COMMAND) & 0xffff;
 
 	if (!(bar & BAR_IO))
 		return 0;
+	write(f, CFG_COMMAND, command & ~COMMAND_IO);
 	write(f, CFG_BAR0, BAR_IO_MASK | BAR_IO);
 	size = ~(read(f, CFG_BAR0) & BAR_IO_MASK) + 1;
 	write(f, CFG_BAR0, bar);
+	write(f, CFG_COMMAND, command);
 	/* Bits 31:16 may be hardwired to 0 in a BAR of I/O space (6.2.5.1). */
 	size &= 0xffff;
 	return size & (size - 1) ? 0 : size;
@@ -71,7 +76,6 @@ static bool assign(struct function f, const struct pci_host *host, uint32_t size
 	}
 	if (*port > host->io_size || size > host->io_size - *port)
 		return false;
-	/* The upper half is the status, whose bits are cleared by writing ones. */
 	write(f, CFG_COMMAND, (read(f, CFG_COMMAND) & 0xffff) | COMMAND_IO);
 	return true;
 }

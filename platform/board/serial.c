@@ -72,13 +72,20 @@ struct hc_chardev *serial_chardev(struct serial_port *p)
 
 /* --- Input --- */
 
+/* One that never has nothing, as where all registers read as ones, is not waited for: it is enabled
+ * anew, for an edge if it is only fast. */
 static void receive(struct serial_port *p)
 {
+	unsigned dropped = 0;
 	int c;
 
-	while ((c = p->ops->receive(p)) >= 0)
+	while (dropped < SERIAL_RING && (c = p->ops->receive(p)) >= 0)
 		if (p->head - p->tail < SERIAL_RING)
 			p->ring[p->head++ & (SERIAL_RING - 1)] = (uint8_t)c;
+		else
+			dropped++;
+	if (dropped == SERIAL_RING)
+		p->ops->enable_input(p);
 }
 
 /* Ports may share interrupt lines, and an edge is lost while another port holds the line up: look

@@ -21,7 +21,7 @@ struct serial_ops {
 	size_t (*send)(struct serial_port *p, const uint8_t *data, size_t len);
 	/* A byte that has come in, or -1. */
 	int (*receive)(struct serial_port *p);
-	/* Lets input interrupt from now on. */
+	/* Lets input interrupt from now on; what is there already does so again. */
 	void (*enable_input)(struct serial_port *p);
 	/* The last byte has left. */
 	bool (*is_idle)(struct serial_port *p);

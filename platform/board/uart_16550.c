@@ -79,8 +79,10 @@ static int receive(struct serial_port *p)
 	return uart_16550_read(p, UART_DATA);
 }
 
+/* The line falls, and so may rise. */
 static void enable_input(struct serial_port *p)
 {
+	uart_16550_write(p, UART_IER, 0);
 	uart_16550_write(p, UART_IER, IER_RX);
 }
 

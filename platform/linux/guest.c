@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "platform/linux/guest.h"
 
-#include <hypercore/freestanding.h>
-
+#include "arch/aarch64/a64.h"
 #include "arch/x86_64/x86.h"
 #include "machines/pc.h"
 
@@ -21,12 +20,12 @@ static const struct linux_guest pc_plain = {
 	.console = "",
 };
 
-/* Linux: Documentation/arch/arm64/booting.rst, section 4. */
+/* The PC's loader says of what is no kernel what it looks like. */
 const struct linux_guest *linux_guest_of(const void *kernel, uint64_t size)
 {
-	static const char magic[4] = { 'A', 'R', 'M', 0x64 };
+	enum x86_kernel kind = x86_kernel_kind(kernel, size);
 
-	if (size >= 64 && memcmp((const uint8_t *)kernel + 56, magic, sizeof(magic)) == 0)
-		return &linux_guest_virt;
-	return x86_kernel_kind(kernel, size) == X86_KERNEL_LINUX ? &pc : &pc_plain;
+	if (kind != X86_KERNEL_NONE)
+		return kind == X86_KERNEL_LINUX ? &pc : &pc_plain;
+	return linux_guest_arm64(kernel, size) ? linux_guest_arm64(kernel, size) : &pc_plain;
 }

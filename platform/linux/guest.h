@@ -15,10 +15,11 @@ struct linux_guest {
 	uint64_t exit_at;    /* where the exit device is if one is asked for; 0: at the port */
 };
 
-/* Of arm64 Images: on hosts of both kinds. */
-extern const struct linux_guest linux_guest_virt;
+/* On hosts of both kinds: of an arm64 Image, or of a program without a header. NULL: it is neither.
+ */
+const struct linux_guest *linux_guest_arm64(const void *kernel, uint64_t size);
 
-/* By the file's contents: an arm64 Image, or else whatever the host's own machine makes of it. */
+/* By the file's contents. What is no kernel at all is the host's own machine's to refuse. */
 const struct linux_guest *linux_guest_of(const void *kernel, uint64_t size);
 
 #endif

@@ -114,6 +114,7 @@ void kvm_vm_destroy(struct hc_vm *vm)
 	if (!k)
 		return;
 	close(k->fd);
+	kvm_log_free(k);
 	hc_platform_free(k, sizeof(*k));
 	hc_vm_set_part(vm, &kvm_backend, NULL);
 }
@@ -185,11 +186,12 @@ static bool is_known(const struct kvm_vm *k, unsigned count, uint64_t gpa)
 	return false;
 }
 
-static int give_slot(struct kvm_vm *k, unsigned number, const struct hc_slot *slot)
+int kvm_give_slot(struct kvm_vm *k, unsigned number, const struct hc_slot *slot)
 {
+	const uint32_t writable = k->logs ? KVM_MEM_LOG_DIRTY_PAGES : 0;
 	struct kvm_userspace_memory_region region = {
 		.slot = number,
-		.flags = slot->flags & HC_SLOT_READONLY ? KVM_MEM_READONLY : 0,
+		.flags = slot->flags & HC_SLOT_READONLY ? KVM_MEM_READONLY : writable,
 		.guest_phys_addr = slot->gpa,
 		.memory_size = slot->size,
 		.userspace_addr = (uintptr_t)slot->host,
@@ -207,7 +209,7 @@ static int give_new_slots(struct hc_vm *vm, struct kvm_vm *k)
 
 	for (unsigned i = 0; i < vm->memory.count && !rc; i++)
 		if (!is_known(k, count, vm->memory.slots[i].gpa)) {
-			rc = give_slot(k, count, &vm->memory.slots[i]);
+			rc = kvm_give_slot(k, count, &vm->memory.slots[i]);
 			count += !rc;
 		}
 	atomic_store(&k->slots_seen, count);
@@ -237,7 +239,7 @@ void kvm_forget_tables(struct hc_vcpu *vcpu)
 	struct hc_vm *vm = vcpu->vm;
 	struct kvm_userspace_memory_region region = {
 		.slot = HC_MAX_SLOTS,
-		.guest_phys_addr = HC_BIT(vm->gpa_bits) - HC_PAGE_SIZE,
+		.guest_phys_addr = HC_BIT(vm->info.gpa_bits) - HC_PAGE_SIZE,
 		.memory_size = HC_PAGE_SIZE,
 		.userspace_addr = (uintptr_t)page,
 	};

@@ -336,4 +336,7 @@ const struct hc_backend_ops kvm_backend = {
 	.run = run,
 	.get_state = get_state,
 	.set_state = set_state,
+	.log_start = kvm_log_start,
+	.log_collect = kvm_log_collect,
+	.log_stop = kvm_log_stop,
 };

@@ -22,6 +22,9 @@ struct kvm_vm {
 	int fd;
 	_Atomic unsigned slots_seen; /* of vm->memory, those that KVM has */
 	uint64_t slot_gpa[HC_MAX_SLOTS];
+	bool logs;        /* what is written: KVM_MEM_LOG_DIRTY_PAGES */
+	uint64_t *bitmap; /* of the largest slot; NULL: nothing is logged */
+	size_t bitmap_size;
 	/* arm64: PSCI is ours; the VM's counters have the offset that it was given. */
 	bool own_firmware, own_counter;
 };
@@ -90,6 +93,15 @@ void kvm_vcpu_destroy(struct hc_vcpu *vcpu);
 /* Gives KVM the slots that were added since the last time. False: it does not take one, and
  * kvm_refuse() was called. */
 bool kvm_sync_memory(struct hc_vcpu *vcpu);
+
+/* Gives KVM a slot under this number, or says anew of what kind it is. KVM's error. */
+int kvm_give_slot(struct kvm_vm *k, unsigned number, const struct hc_slot *slot);
+
+/* kvm_log.c: of the backend's functions; and the end of the VM. */
+int kvm_log_start(struct hc_vm *vm);
+int kvm_log_collect(struct hc_vm *vm);
+void kvm_log_stop(struct hc_vm *vm);
+void kvm_log_free(struct kvm_vm *k);
 
 /* Drops what KVM derived from the guest's page tables, for hosts where it does so: they may have
  * been changed where it did not see it. */

@@ -362,4 +362,7 @@ const struct hc_backend_ops kvm_backend = {
 	.set_state = set_state,
 	.inject = kvm_x86_inject,
 	.request_window = kvm_x86_request_window,
+	.log_start = kvm_log_start,
+	.log_collect = kvm_log_collect,
+	.log_stop = kvm_log_stop,
 };

@@ -77,11 +77,22 @@ static uint64_t exit_at(const struct linux_guest *guest, const struct hypercore_
 	return c->exit_port && guest->exit_at ? guest->exit_at : c->exit_port;
 }
 
+static int add_devices(struct machine_devices *devices, const struct hypercore_config *c)
+{
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(c->devices) && c->devices[i]; i++) {
+		const char *wrong = machine_add_device(devices, c->devices[i]);
+
+		if (wrong)
+			return hc_error(-EINVAL, "device %s: %s", c->devices[i], wrong);
+	}
+	return 0;
+}
+
 static int create_machine(struct hypercore *h, const struct linux_guest *guest,
                           const struct hypercore_config *c,
                           const struct hc_backend_ops *const *backends)
 {
-	const struct machine_config machine = {
+	struct machine_config machine = {
 		.name = c->name,
 		.cpus = c->cpus,
 		.memory = c->memory,
@@ -96,9 +107,12 @@ static int create_machine(struct hypercore *h, const struct linux_guest *guest,
 		.exit_at = exit_at(guest, c),
 		.other = backends[1],
 		.switch_ns = c->switch_ns,
+		.dirty_ns = c->dirty_ns,
 	};
-	int rc = linux_cpus_start(backends, c->cpus);
+	int rc = add_devices(&machine.devices, c);
 
+	if (!rc)
+		rc = linux_cpus_start(backends, c->cpus);
 	if (rc)
 		return rc;
 	rc = guest->create(&h->vm, backends[0], &machine);

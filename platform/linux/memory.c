@@ -142,6 +142,16 @@ void *hc_platform_alloc_pages(unsigned order)
 	return p;
 }
 
+/* A new mapping is zero. */
+void *hc_platform_alloc_raw(unsigned order)
+{
+	return hc_platform_alloc_pages(order);
+}
+
+void hc_platform_clear(void *p, uint64_t size)
+{
+}
+
 void hc_platform_free_pages(void *p, unsigned order)
 {
 	size_t size = HC_PAGE_SIZE << order;

@@ -105,6 +105,28 @@ class Configuration(unittest.TestCase):
         self.assertIn("memory = banana\n", text)
         self.assertIn("cpus = 4096\n", text)
 
+    def test_nothing_is_added_for_others_than_debian(self):
+        machine = self.machine(plain=True, kernel="k", append=" a  b", command=[], devices=("testdev", "x"))
+        lines = machines.config_text(machine).splitlines()
+        self.assertEqual(lines[lines.index("[vm guest]") + 1:],
+                         ["kernel = vmlinuz", "device = testdev", "device = x", "append = \" a  b\"",
+                          "memory = 512M", "cpus = 1", "serial0 = com2", "serial1 = none"])
+        machine.initrd = "m"
+        self.assertIn("initrd = initrd.img\n", machines.config_text(machine))
+
+    def test_what_is_linux(self):
+        with tempfile.NamedTemporaryFile() as file:
+            for data, linux in ((bytes(0x202) + b"HdrS", True), (bytes(56) + b"ARM\x64", True),
+                                (bytes(0x201) + b"HdrS", False), (b"\x7fELF" + bytes(600), False),
+                                (b"", False)):
+                file.seek(0)
+                file.truncate()
+                file.write(data)
+                file.flush()
+                self.assertEqual(machines.is_linux(file.name), linux, data)
+        with self.assertRaises(machines.Failure):
+            machines.is_linux("/nowhere/at/all")
+
     def test_sizes(self):
         for text, size in (("512M", 512 << 20), ("2g", 2 << 30), ("4096", 4096), ("1K", 1024),
                            ("", None), ("banana", None), ("1T", None), ("-1", None)):

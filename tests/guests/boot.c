@@ -262,6 +262,7 @@ static void try_test_device(void)
 	line_of("port8", in8(0xe1));
 	out32(0xe4, 0x7000);
 	out8(0x21, 0xff);
+	out8(0x4d0, 0x20); /* level-triggered */
 	out8(0x2005, 1);
 	line_of("line5", requests() & 0x20);
 	out8(0x2005, 0);

@@ -72,6 +72,13 @@ class Arm64(unittest.TestCase):
         done = self.on_unicorn(image(HELLO, b"Hello, 8 bits: \xff\n\0"))
         self.assertEqual((done.returncode, done.stdout), (7, b"Hello, 8 bits: \xff\n"), done.stderr)
 
+    def test_without_a_header(self):
+        """As kvm-unit-tests' are: known by nothing, at their load address with the tree in X0."""
+        program = struct.pack("<%dI" % len(HELLO), *HELLO) + b"Hello\n\0"
+        done = self.on_unicorn(program)
+        self.assertEqual((done.returncode, done.stdout), (7, b"Hello\n"), done.stderr)
+        self.assertIn(b"taken for a program for arm64", done.stderr)
+
     def test_power_off(self):
         done = self.on_unicorn(image(POWER_OFF))
         self.assertEqual((done.returncode, done.stdout), (0, b""), done.stderr)

@@ -68,6 +68,30 @@ class Boot(unittest.TestCase):
         for name in ("boot-multiboot", "boot-pvh"):
             self.lines(self.run_kernel(name, append="exit8=7"), 7)
 
+    def test_debug_exit(self):
+        device = ("--device", "isa-debug-exit,iobase=0xf4,iosize=4")
+        for value, status in ((0, 1), (5, 11), (200, 145)):
+            self.lines(self.run_kernel("boot-pvh", *device, append=f"exit32={value}"), status)
+            self.lines(self.run_kernel("boot-multiboot", *device, append=f"exit8={value}"), status)
+
+    def test_shutdown(self):
+        self.lines(self.run_kernel("boot-multiboot", append="shutdown"))
+
+    def test_test_device(self):
+        lines = self.lines(self.run_kernel("boot-pvh", "--device", "testdev", append="testdev"))
+        self.assertEqual(lines[-6:], [
+            "port32 value=1234ab78", "port16 value=1234", "port8 value=ab", "line5 value=20",
+            "line5 value=0", "memory value=feedface"])
+
+    def test_wrong_devices(self):
+        for word in ("foo", "testdev,x", "isa-debug-exit,iobase=0x1ffff"):
+            done = self.run_kernel("boot-pvh", "--device", word)
+            self.assertEqual((done.returncode, done.stdout), (2, b""))
+            self.assertIn(b"--device " + word.encode(), done.stderr)
+        done = self.run_kernel("boot-pvh", "--device", "isa-debug-exit,iobase=0x3f8")
+        self.assertEqual(done.returncode, 125)
+        self.assertIn(b"overlaps", done.stderr)
+
     def test_refused(self):
         """What is wrong is named, whatever is left of the file."""
         for name in ("boot-both", "boot-pvh", "boot-addresses.bin"):

@@ -210,7 +210,8 @@ class BadInput(Case):
         for word in ("0", "1", "8M", "17M", "33554431", "1025K"):
             self.refused(run("--memory", word), 2, r"wants at least 16M, in steps of 2 MiB")
         for word in ("", "0ms", "5", "ms", "-1ms", "1m", "1000001s", "99999999999999999999ms"):
-            self.refused(run("--switch-every", word), 2, r"wants a time such as")
+            self.refused(run("--switch-every", word), 2, r"--switch-every .*wants a time such as")
+            self.refused(run("--dirty-stats", word), 2, r"--dirty-stats .*wants a time such as")
         for word in ("", "0", "-1", "33", "1x", "99999999999999999999"):
             self.refused(run("--cpus", word), 2, r"wants a number from 1 to 32")
 

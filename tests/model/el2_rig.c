@@ -47,11 +47,6 @@ const struct model_features rig_v2 = { .parange = 2,
 
 /* --- In place of arch/aarch64 --- */
 
-void a64_skip(struct hc_vcpu *vcpu, uint64_t next_pc)
-{
-	a64_state_of(vcpu)->pc = next_pc;
-}
-
 void a64_raise_at(struct hc_vcpu *vcpu, unsigned ec, uint32_t iss, gva_t far)
 {
 	rig_told.raised++;
@@ -103,7 +98,7 @@ static void make_vm(struct hc_vm *vm)
 	memcpy(vm->name, "rig", 4);
 	vm->parts[0].ops = &el2_backend;
 	assert_int_equal(el2_backend.probe(&info), 0);
-	vm->gpa_bits = info.gpa_bits;
+	vm->info = info;
 	assert_int_equal(s2_init(&vm->s2, &vmsav8_format, &table_ops, vm, info.gpa_bits), 0);
 	assert_int_equal(el2_backend.vm_create(vm), 0);
 }

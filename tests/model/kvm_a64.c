@@ -303,6 +303,7 @@ static int create_vm(unsigned long type)
 		return -EINVAL;
 	model_kvm.vm_type = type;
 	model_kvm.slot_count = model_kvm.filter_count = 0;
+	memset(model_kvm.slots, 0, sizeof(model_kvm.slots));
 	memset(model_kvm.vcpu, 0, sizeof(model_kvm.vcpu));
 	model_kvm.open_files++;
 	return FD_VM;
@@ -349,10 +350,48 @@ static int create_vcpu(unsigned long id)
 
 static int set_slot(const struct kvm_userspace_memory_region *r)
 {
-	if (model_kvm.slot_count == MODEL_KVM_SLOTS || r->userspace_addr % 4096)
+	struct kvm_userspace_memory_region *slot = &model_kvm.slots[r->slot];
+
+	if (r->slot >= MODEL_KVM_SLOTS || r->userspace_addr % 4096)
 		return -EINVAL;
-	model_kvm.slots[model_kvm.slot_count++] = *r;
+	if (slot->memory_size) { /* of a slot that there is only the flags may change */
+		if (slot->guest_phys_addr != r->guest_phys_addr ||
+		    slot->memory_size != r->memory_size ||
+		    slot->userspace_addr != r->userspace_addr)
+			return -EINVAL;
+	} else {
+		model_kvm.slot_count++;
+	}
+	if (r->flags & ~slot->flags & KVM_MEM_LOG_DIRTY_PAGES)
+		memset(model_kvm.dirty[r->slot], 0, sizeof(model_kvm.dirty[0]));
+	*slot = *r;
 	return 0;
+}
+
+static int get_log(const struct kvm_dirty_log *log)
+{
+	const struct kvm_userspace_memory_region *slot = &model_kvm.slots[log->slot];
+
+	if (log->slot >= MODEL_KVM_SLOTS || !(slot->flags & KVM_MEM_LOG_DIRTY_PAGES))
+		return -ENOENT;
+	memcpy(log->dirty_bitmap, model_kvm.dirty[log->slot],
+	       (slot->memory_size / 4096 + 63) / 64 * 8);
+	memset(model_kvm.dirty[log->slot], 0, sizeof(model_kvm.dirty[0]));
+	return 0;
+}
+
+void model_kvm_store(uint64_t address)
+{
+	for (unsigned i = 0; i < MODEL_KVM_SLOTS; i++) {
+		const struct kvm_userspace_memory_region *slot = &model_kvm.slots[i];
+		uint64_t offset = address - slot->guest_phys_addr, page = offset / 4096;
+
+		if (offset >= slot->memory_size)
+			continue;
+		++*(uint8_t *)(uintptr_t)(slot->userspace_addr + offset);
+		if (slot->flags & KVM_MEM_LOG_DIRTY_PAGES)
+			model_kvm.dirty[i][page / 64] |= UINT64_C(1) << page % 64;
+	}
 }
 
 /* Bits 27:24 say what kind of input (0: the CPU's own), 23:16 the vCPU. */
@@ -373,6 +412,7 @@ static int vm_request(unsigned long request, void *arg)
 	switch (request) {
 	case KVM_CREATE_VCPU: return create_vcpu((unsigned long)arg);
 	case KVM_SET_USER_MEMORY_REGION: return set_slot(arg);
+	case KVM_GET_DIRTY_LOG: return get_log(arg);
 	case KVM_IRQ_LINE: return irq_line(arg);
 	case KVM_HAS_DEVICE_ATTR: return model_kvm.has_filter ? 0 : -ENXIO;
 	case KVM_SET_DEVICE_ATTR: return add_filter(arg);

@@ -15,6 +15,7 @@
 
 #define MODEL_KVM_VCPUS 2
 #define MODEL_KVM_SLOTS 4
+#define MODEL_KVM_PAGES 1024 /* of a slot at most */
 
 enum model_kvm_kind {
 	MODEL_KVM_READ,        /* a load of size bytes from address to register rt */
@@ -65,6 +66,7 @@ extern struct model_kvm {
 	unsigned filter_count;
 	struct kvm_userspace_memory_region slots[MODEL_KVM_SLOTS];
 	unsigned slot_count;
+	uint64_t dirty[MODEL_KVM_SLOTS][MODEL_KVM_PAGES / 64];
 	struct model_kvm_vcpu vcpu[MODEL_KVM_VCPUS];
 	unsigned open_files, mappings;
 } model_kvm;
@@ -73,6 +75,9 @@ extern struct model_kvm {
 void model_kvm_reset(void);
 
 void model_kvm_script(unsigned vcpu, const struct model_kvm_step *steps, unsigned count);
+
+/* For a step's before(): the guest counts up the byte at address, if that is memory. */
+void model_kvm_store(uint64_t address);
 
 /* The low 64 bits of a register, which has to be there. */
 uint64_t model_kvm_get(unsigned vcpu, uint64_t id);

@@ -345,6 +345,13 @@ static bool virtual_interrupt(struct vmcb *v)
 	}
 	if (!v->v_intr_vector)
 		model_complain("a virtual interrupt that was meant as a window reached the guest");
+	if (script->op == OP_NOT_PRESENT) {
+		script++;
+		if (!model_features.keeps_v_irq)
+			v->v_irq = 0;
+		deliver(v, SVM_EVENT_EV | (uint64_t)X86_EVENT_EXCEPTION << 8 | X86_VEC_NP);
+		return false;
+	}
 	v->v_irq = 0;
 	deliver(v, (uint64_t)X86_EVENT_INTR << 8 | v->v_intr_vector);
 	return false;

@@ -19,6 +19,7 @@
  *   - an instruction that would fault or fail: XSETBV, XRSTOR of values that they refuse, VMXON
  *     without CR4.VMXE, INVEPT and INVVPID of types that there are not, RDMSR and WRMSR of MSRs
  *     that there are not or of values that they do not take
+ *   - a list of written pages (29.3.6) that would go on in a place that is in use
  */
 #ifndef TESTS_MODEL_VMX_CPU_H
 #define TESTS_MODEL_VMX_CPU_H
@@ -47,11 +48,15 @@ extern const struct model_features rig_restricted;
  * ones only the EPTP: vpid is MODEL_GUEST_PHYSICAL. */
 #define MODEL_GUEST_PHYSICAL UINT32_MAX
 
+#define MODEL_DIRTY 16 /* pages of which it remembers that they are dirty */
+
 struct model_translations {
 	uint64_t eptp; /* bits 51:12; 0: empty */
 	uint32_t vpid;
 	uint64_t owner; /* which VMCS; guest-physical: 0 */
 	uint64_t epoch, paging_epoch;
+	uint64_t dirty[MODEL_DIRTY]; /* guest-physical: their addresses, plus 1 */
+	unsigned dirty_next;
 };
 
 struct model_cpu {
@@ -116,6 +121,9 @@ void model_enter_apic(void);
 void model_take_virtual(void);
 /* The exit comes after the instruction. */
 bool model_exit_is_trap(void);
+/* The guest stores to gpa: sets dirty flags and lists pages, but for pages of which the CPU knows
+ * that they are dirty. 0; or the reason of the exit that comes first, and its qualification. */
+uint32_t model_guest_store(uint64_t gpa, uint64_t *qualification);
 /* Enters the guest, whose state is in order, and runs it up to an exit. */
 void model_run_guest(uint64_t *gpr);
 

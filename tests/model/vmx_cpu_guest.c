@@ -268,6 +268,21 @@ static bool access(uint64_t *gpr, const struct model_step *s, uint64_t len, bool
 	return true;
 }
 
+/* True if it exits. */
+static bool store(const struct model_step *s)
+{
+	uint64_t qualification;
+	uint32_t reason = model_guest_store(s->physical, &qualification);
+
+	if (!reason)
+		return false;
+	script--;
+	model_set_exit(reason, qualification);
+	if (reason == VMX_REASON_EPT_VIOLATION)
+		model_set(VMCS_GUEST_PHYSICAL_ADDRESS, s->physical);
+	return true;
+}
+
 static bool comes_first(enum model_op op)
 {
 	return op == OP_FIRST || op == OP_INTERRUPT;
@@ -308,6 +323,7 @@ static bool step(uint64_t *gpr)
 	case OP_MOV_CR8: return access(gpr, s, 3, trap);
 	case OP_IRET: iret(); return complete(0, trap, 0);
 	case OP_CALL: s->fn(gpr); return false;
+	case OP_WRITE: return store(s);
 	case OP_TRIPLE_FAULT: model_set_exit(VMX_REASON_TRIPLE_FAULT, 0); return true;
 	case OP_POSTED: return posted();
 	case OP_INTERRUPT:

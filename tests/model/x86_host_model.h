@@ -47,6 +47,7 @@ enum model_op {
 	OP_TRIPLE_FAULT, /* exits */
 	OP_INTERRUPT,    /* a host interrupt, before a window that is open is noticed */
 	OP_POSTED,       /* VT-x: the interrupt of hc_platform_post(), if it was sent here */
+	OP_NOT_PRESENT,  /* the gate of the virtual interrupt that comes is not present: #NP */
 	OP_FIRST,        /* an exit before that, or in the middle of an event's delivery */
 	OP_INSN,         /* an instruction of len bytes */
 	OP_STI,          /* STI, one byte */
@@ -57,6 +58,8 @@ enum model_op {
 	                  * two bytes, aligned and of 32 bits */
 	OP_MOV_CR8,      /* VT-x: value to CR8, three bytes */
 	OP_IRET,         /* IRET, two bytes: back to what the last delivered event interrupted */
+	OP_WRITE,        /* VT-x: a store to guest physical memory, at `physical`, of no length; an
+	                  * exit comes before it, and it is made again */
 	OP_CALL,         /* fn(gpr): the guest does something to itself; takes no time
 	                  * but what fn lets pass */
 };

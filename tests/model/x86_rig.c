@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tests/model/x86_rig.h"
 
+#include <hypercore/errno.h>
+
 #include <string.h>
 
 #include "arch/x86_64/code_cache.h"
@@ -11,6 +13,7 @@ struct x86_vm rig_vm;
 struct x86_vcpu rig_vcpus[RIG_VCPUS];
 uint8_t rig_code[15];
 int rig_code_len, rig_insn_len;
+uint8_t rig_cr;
 
 static unsigned loaded_on[RIG_VCPUS]; /* the CPU's number plus 1, 0: on none */
 
@@ -41,6 +44,18 @@ int x86_fetch(struct hc_vcpu *vcpu, gva_t gva, uint8_t *buf, unsigned len, struc
 
 	memcpy(buf, rig_code, count);
 	return (int)count;
+}
+
+int x86_find_cr_write(struct hc_vcpu *vcpu, struct hc_exit *exit, struct x86_fault *fault)
+{
+	if (rig_code_len <= 0) {
+		*fault = (struct x86_fault){ .vector = X86_VEC_SS, .has_error_code = true };
+		return rig_code_len ? rig_code_len : -ENOENT;
+	}
+	exit->u.cr.number = rig_cr;
+	exit->u.cr.value = x86_state_of(vcpu)->gpr[X86_RBX];
+	exit->next_pc = exit->pc + (unsigned)rig_code_len;
+	return 0;
 }
 
 /* --- The vCPUs' state --- */

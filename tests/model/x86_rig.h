@@ -19,6 +19,7 @@ extern struct x86_vcpu rig_vcpus[RIG_VCPUS];
 extern uint8_t rig_code[15];
 extern int rig_code_len; /* or an error */
 extern int rig_insn_len;
+extern uint8_t rig_cr; /* x86_find_cr_write finds RBX moved to this control register */
 
 /* The backend probed, CPUs enabled, one VM with RIG_VCPUS vCPUs in 64-bit mode, vCPU 0 loaded. */
 void rig_start(const struct model_features *features);

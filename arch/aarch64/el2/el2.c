@@ -65,5 +65,6 @@ const struct hc_backend_ops el2_backend = {
 	.invalidate = el2_invalidate,
 	.tables_written = el2_hw_dsb_tables,
 	.written = el2_written,
+	.clean = el2_hw_clean,
 	.explain = el2_explain,
 };

@@ -15,15 +15,6 @@ struct exit_row {
 	const char *name;
 };
 
-/* Fault status codes of aborts, without the level. */
-#define FSC_ADDRESS_SIZE  0x00
-#define FSC_TRANSLATION   0x04
-#define FSC_ACCESS_FLAG   0x08
-#define FSC_PERMISSION    0x0c
-#define FSC_EXTERNAL      0x10
-#define FSC_EXTERNAL_WALK 0x14
-#define FSC_TLB_CONFLICT  0x30
-
 static void decode_nothing(struct hc_vcpu *vcpu, uint64_t esr, struct hc_exit *exit)
 {
 }
@@ -33,16 +24,6 @@ static void decode_raw(struct hc_vcpu *vcpu, uint64_t esr, struct hc_exit *exit)
 	exit->u.raw.code = esr;
 	exit->u.raw.info1 = el2_hw_far();
 	exit->u.raw.info2 = el2_hw_hpfar();
-}
-
-/* WFE, WFET: somebody else may run meanwhile. WFE may end at any time. */
-static void decode_wfx(struct hc_vcpu *vcpu, uint64_t esr, struct hc_exit *exit)
-{
-	if (!(esr & 1))
-		return;
-	exit->reason = HC_EXIT_INTERRUPT;
-	a64_skip(vcpu, exit->next_pc);
-	atomic_fetch_or(&vcpu->requests, HC_REQ_YIELD);
 }
 
 /* ELR_EL2 is already that of the next instruction, unlike SMC's (D1.3.6). */
@@ -82,7 +63,7 @@ static bool fault_address(uint64_t esr, gva_t gva, gpa_t *gpa)
 		*gpa = gpa_of(hc_bits(el2_hw_hpfar(), 43, 4) << HC_PAGE_SHIFT);
 		return true;
 	}
-	if ((esr & 0x3c) != FSC_PERMISSION) {
+	if (ISS_FSC_KIND(esr) != A64_FSC_PERM) {
 		*gpa = gpa_of(hc_bits(el2_hw_hpfar(), 43, 4) << HC_PAGE_SHIFT | offset);
 		return true;
 	}
@@ -104,7 +85,7 @@ static void decode_stage2(struct hc_vcpu *vcpu, uint64_t esr, struct hc_exit *ex
 	}
 	s->access = (uint8_t)access;
 	s->in_walk = (esr & ISS_S1PTW) != 0;
-	s->present = (esr & 0x3c) == FSC_PERMISSION;
+	s->present = ISS_FSC_KIND(esr) == A64_FSC_PERM;
 	s->insn_len = 0;
 	s->described = access != HC_ACCESS_EXEC && !s->in_walk && (esr & ISS_ISV) != 0;
 	s->width = (uint8_t)(1u << ISS_SAS(esr));
@@ -114,16 +95,16 @@ static void decode_stage2(struct hc_vcpu *vcpu, uint64_t esr, struct hc_exit *ex
 	s->is_cache = access != HC_ACCESS_EXEC && (esr & ISS_CM) != 0;
 }
 
+#define FSC_TLB_CONFLICT 0x30
+
 /* Aborts that stage 2 did not cause: real memory or a real device answered with an error. */
 static __attribute__((noinline, cold)) void other_abort(struct hc_vcpu *vcpu, uint64_t esr,
                                                         struct hc_exit *exit, bool fetch)
 {
-	unsigned fsc = (unsigned)ISS_FSC(esr);
-
-	if (fsc == FSC_TLB_CONFLICT) {
+	if (ISS_FSC(esr) == FSC_TLB_CONFLICT) {
 		el2_hw_tlbi_vmall();
 		exit->reason = HC_EXIT_INTERRUPT;
-	} else if (fsc == FSC_EXTERNAL || (fsc & 0x3c) == FSC_EXTERNAL_WALK) {
+	} else if (ISS_FSC(esr) == A64_FSC_EXTERNAL || ISS_FSC_KIND(esr) == A64_FSC_WALK) {
 		a64_raise_external(vcpu, gva_of(el2_hw_far()), fetch,
 		                   !fetch && (esr & ISS_WNR) != 0);
 		exit->reason = HC_EXIT_INTERRUPT;
@@ -135,7 +116,7 @@ static __attribute__((noinline, cold)) void other_abort(struct hc_vcpu *vcpu, ui
 
 static inline bool is_stage2(uint64_t esr)
 {
-	return ISS_FSC(esr) < FSC_EXTERNAL;
+	return ISS_FSC(esr) < A64_FSC_EXTERNAL;
 }
 
 /* A walk is a read, but where the CPU updates the guest's tables itself (FEAT_HAFDBS). */
@@ -179,7 +160,7 @@ static void decode_sp_alignment(struct hc_vcpu *vcpu, uint64_t esr, struct hc_ex
 
 static const struct exit_row rows[64] = {
 	UNDEFINED(0x00, "unknown reason"),
-	ROW(0x01, HALT, decode_wfx, "WFx"),
+	ROW(0x01, HALT, decode_nothing, "WFI"), /* WFE is not trapped: HCR_EL2.TWE */
 	UNDEFINED(0x03, "AArch32 MCR, CP15"),
 	UNDEFINED(0x04, "AArch32 MCRR, CP15"),
 	UNDEFINED(0x05, "AArch32 MCR, CP14"),

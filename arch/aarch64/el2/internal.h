@@ -45,20 +45,18 @@ struct el2_cpu {
 struct el2_vm {
 	_Atomic uint64_t vmid;                      /* with its generation; 0: none yet */
 	uint64_t vtcr, root;                        /* VTCR_EL2; VTTBR_EL2 without the VMID */
-	_Atomic bool clean;                         /* its memory was cleaned to the PoC */
 	struct el2_vcpu *_Atomic last[HC_MAX_CPUS]; /* which of its vCPUs ran on the CPU last */
 };
 
 struct el2_vcpu {
 	struct el2_vm *vm;
-	struct el2_cpu *here; /* between load() and put(): the CPU it is on */
-	struct el2_cpu *cpu;  /* whose resident it became last */
-	struct el2_cpu
-		*fp_cpu;    /* whose fp_owner it became last; NULL: with vectors since changed */
-	uint64_t hcr;       /* HCR_EL2 for it */
-	uint32_t live_lrs;  /* list registers in the hardware that are not 0 */
-	bool fp_live;       /* the vectors in the CPU are this one's, and newer */
-	bool debug_live;    /* MDSCR_EL1 in the CPU is not 0 */
+	struct el2_cpu *here;   /* between load() and put(): the CPU it is on */
+	struct el2_cpu *cpu;    /* whose resident it became last */
+	struct el2_cpu *fp_cpu; /* whose fp_owner it became last */
+	uint64_t hcr;           /* HCR_EL2 for it */
+	uint32_t live_lrs;      /* list registers in the hardware that are not 0 */
+	bool fp_live;           /* the vectors in the CPU are this one's, and newer */
+	bool debug_live;        /* MDSCR_EL1 in the CPU is not 0 */
 	bool vtimer_active; /* the physical interrupt stands for one that the guest has to end */
 	uint64_t refused;   /* PSTATE that no entry was made with */
 };
@@ -96,7 +94,7 @@ void el2_set_cptr(struct el2_cpu *c, uint64_t cptr);
 
 /* selftest.c: runs a small guest on the calling CPU, which is switched on. 0, -ENOMEM, or
  * -EOPNOTSUPP with *why a constant. */
-int el2_selftest(struct el2_cpu *c, const char **why);
+int el2_selftest(const char **why);
 
 /* state.c */
 void el2_get_state(struct hc_vcpu *vcpu, uint32_t groups);

@@ -149,7 +149,7 @@ static int run_selftest(const char **why)
 	struct el2_cpu c = { 0 };
 
 	(void)el2_cpu_switch_on(&c, hc_platform_this_cpu()->id);
-	int rc = el2_selftest(&c, why);
+	int rc = el2_selftest(why);
 
 	el2_cpu_switch_off(&c);
 	return rc;

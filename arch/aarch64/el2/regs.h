@@ -110,7 +110,10 @@ enum el2_register {
 #define ISS_CM       HC_BIT(8)
 #define ISS_S1PTW    HC_BIT(7)
 #define ISS_WNR      HC_BIT(6)
-#define ISS_FSC(iss) hc_bits(iss, 5, 0)
+#define ISS_FSC(iss) hc_bits(iss, 5, 0) /* A64_FSC_... */
+
+/* Without the level, of those that have one. */
+#define ISS_FSC_KIND(iss) (ISS_FSC(iss) & 0x3c)
 
 #define PAR_F HC_BIT(0)
 

@@ -102,7 +102,7 @@ static int run_guest(struct a64_state *st, uint8_t *page, const char **why)
 
 _Static_assert(sizeof(struct a64_state) <= HC_PAGE_SIZE, "one page for the state");
 
-int el2_selftest(struct el2_cpu *c, const char **why)
+int el2_selftest(const char **why)
 {
 	struct a64_state *st = hc_platform_alloc_pages(0);
 	uint8_t *page = hc_platform_alloc_pages(0);

@@ -57,23 +57,36 @@ static struct el2_cpu *nth_cpu(unsigned n)
 
 static bool is_reserved(uint32_t vmid)
 {
-	for (unsigned i = 0; i < hc_sched_cpu_count(); i++)
-		if (nth_cpu(i) && nth_cpu(i)->reserved && VMID_OF(nth_cpu(i)->reserved) == vmid)
+	for (unsigned i = 0; i < hc_sched_cpu_count(); i++) {
+		const struct el2_cpu *cpu = nth_cpu(i);
+
+		if (cpu && cpu->reserved && VMID_OF(cpu->reserved) == vmid)
 			return true;
+	}
 	return false;
 }
 
-/* Lock held. Whether a CPU uses a VMID of an older generation, which is then called to. */
-static bool rename_reserved(uint64_t from, uint64_t to)
+/* Lock held. Whether a CPU still uses a VMID of an older generation. */
+static bool is_in_use(uint64_t tag)
 {
-	bool found = false;
+	for (unsigned i = 0; i < hc_sched_cpu_count(); i++) {
+		const struct el2_cpu *cpu = nth_cpu(i);
 
-	for (unsigned i = 0; i < hc_sched_cpu_count(); i++)
-		if (nth_cpu(i) && nth_cpu(i)->reserved == from) {
-			nth_cpu(i)->reserved = to;
-			found = true;
-		}
-	return found;
+		if (tag && cpu && cpu->reserved == tag)
+			return true;
+	}
+	return false;
+}
+
+/* Lock held. The CPUs that use `from` go on with it, by another name. */
+static void rename_reserved(uint64_t from, uint64_t to)
+{
+	for (unsigned i = 0; i < hc_sched_cpu_count(); i++) {
+		struct el2_cpu *cpu = nth_cpu(i);
+
+		if (cpu && cpu->reserved == from)
+			cpu->reserved = to;
+	}
 }
 
 /* Lock held. A CPU that did not load anything since the last one still uses what was reserved for
@@ -82,10 +95,11 @@ static void roll_over(void)
 {
 	atomic_fetch_add(&vmids.generation, GENERATION);
 	for (unsigned i = 0; i < hc_sched_cpu_count(); i++) {
-		uint64_t tag = nth_cpu(i) ? atomic_exchange(&nth_cpu(i)->active_vmid, 0) : 0;
+		struct el2_cpu *cpu = nth_cpu(i);
+		uint64_t tag = cpu ? atomic_exchange(&cpu->active_vmid, 0) : 0;
 
 		if (tag)
-			nth_cpu(i)->reserved = tag;
+			cpu->reserved = tag;
 	}
 	vmids.next = 1;
 	el2_hw_tlbi_all();
@@ -97,8 +111,10 @@ static uint64_t new_tag(uint64_t old)
 	uint32_t limit = 1u << el2_caps.vmid_bits;
 	uint64_t kept = atomic_load(&vmids.generation) | VMID_OF(old);
 
-	if (old && rename_reserved(old, kept))
+	if (is_in_use(old)) {
+		rename_reserved(old, kept);
 		return kept;
+	}
 	for (;;) {
 		while (vmids.next < limit && is_reserved(vmids.next))
 			vmids.next++;
@@ -136,14 +152,6 @@ static uint64_t use_vmid(struct el2_vm *ev, struct el2_cpu *cpu)
 	return renew(ev, cpu);
 }
 
-/* The memory's first contents came through the caches, which a guest does not look at before it
- * has switched its own on (D5.10.2, "Effects of caches in a guest"). */
-static void clean_memory(struct hc_vm *vm)
-{
-	for (unsigned i = 0; i < vm->memory.count; i++)
-		el2_hw_clean(vm->memory.slots[i].host, vm->memory.slots[i].size);
-}
-
 static void forget_other_vcpu(struct el2_vcpu *vcpu, struct el2_vm *vm, unsigned cpu)
 {
 	struct el2_vcpu *last = atomic_load_explicit(&vm->last[cpu], memory_order_relaxed);
@@ -160,9 +168,6 @@ void el2_tlb_load(struct hc_vcpu *vcpu, struct el2_cpu *cpu)
 	struct el2_vm *vm = el2_vcpu_of(vcpu)->vm;
 	uint64_t vttbr = vttbr_of(vm, use_vmid(vm, cpu));
 
-	if (!atomic_load_explicit(&vm->clean, memory_order_relaxed) &&
-	    !atomic_exchange(&vm->clean, true))
-		clean_memory(vcpu->vm);
 	if (cpu->vttbr != vttbr || cpu->vtcr != vm->vtcr) {
 		el2_hw_write(EL2_VTCR_EL2, cpu->vtcr = vm->vtcr);
 		el2_hw_write(EL2_VTTBR_EL2, cpu->vttbr = vttbr);
@@ -190,7 +195,7 @@ void el2_invalidate(struct hc_vm *vm, gpa_t gpa, uint64_t size)
 	bool irq = hc_lock_irq(&vmids.lock);
 	uint64_t tag = atomic_load(&ev->vmid);
 
-	if (is_current(tag) || (tag && rename_reserved(tag, tag))) {
+	if (is_current(tag) || is_in_use(tag)) {
 		uint64_t before = el2_hw_read(EL2_VTTBR_EL2);
 
 		el2_hw_write(EL2_VTTBR_EL2, vttbr_of(ev, tag));
@@ -202,19 +207,17 @@ void el2_invalidate(struct hc_vm *vm, gpa_t gpa, uint64_t size)
 	hc_unlock_irq(&vmids.lock, irq);
 }
 
+/* What is written goes through the caches, which a guest does not look at before it has switched
+ * its own on (D5.10.2, "Effects of caches in a guest"). */
 void el2_written(struct hc_vm *vm, gpa_t gpa, uint64_t size)
 {
-	struct el2_vm *ev = el2_vm_of(vm);
-
-	/* All of it is cleaned before anything runs. */
-	if (!ev || !atomic_load(&ev->clean))
-		return;
 	for (uint64_t done = 0, n; done < size; done += n) {
 		uint64_t at = gpa.v + done;
-		const void *p;
+		const void *p = hc_mem_ptr(vm, gpa_of(at), size - done, false);
 
-		n = hc_min(size - done, HC_PAGE_SIZE - at % HC_PAGE_SIZE);
-		p = hc_mem_ptr(vm, gpa_of(at), n, false);
+		/* All of the rest if it is in one slot; a page is never in two. */
+		n = p ? size - done : hc_min(size - done, HC_PAGE_SIZE - at % HC_PAGE_SIZE);
+		p = p ? p : hc_mem_ptr(vm, gpa_of(at), n, false);
 		if (p)
 			el2_hw_clean(p, n);
 	}

@@ -9,9 +9,6 @@
 #include "core/bus.h"
 #include "core/sched.h"
 
-#define GICD_SIZE_V2    0x1000
-#define GICD_SIZE_V3    0x10000
-#define GICR_SHIFT      17 /* RD_base and SGI_base, 64 KiB each */
 #define GICR_SGI_BASE   0x10000
 #define GICR_FRAME_MASK 0xffff
 
@@ -364,7 +361,7 @@ static uint32_t read_rd(struct gic *g, const struct gic_cpu *c, uint64_t offset)
 
 static uint32_t read_redistributor(struct gic *g, uint64_t offset, bool *irq)
 {
-	unsigned index = (unsigned)(offset >> GICR_SHIFT), first;
+	unsigned index = (unsigned)(offset / GICR_SIZE), first;
 	const struct gic_row *row;
 
 	if (!(offset & GICR_SGI_BASE))
@@ -378,7 +375,7 @@ static uint32_t read_redistributor(struct gic *g, uint64_t offset, bool *irq)
 
 static void write_redistributor(struct gic *g, uint64_t offset, uint32_t value, uint32_t mask)
 {
-	unsigned index = (unsigned)(offset >> GICR_SHIFT), first;
+	unsigned index = (unsigned)(offset / GICR_SIZE), first;
 	const struct gic_row *row;
 
 	if (!(offset & GICR_SGI_BASE)) {
@@ -459,7 +456,7 @@ int gic_add_frames(struct gic *g)
 		                        .dev = g };
 	const struct hc_region redist = { .name = "gicr",
 		                          .base = g->config.redist,
-		                          .len = (uint64_t)g->dev.vm->cpu_count << GICR_SHIFT,
+		                          .len = g->dev.vm->cpu_count * GICR_SIZE,
 		                          .ops = &redistributor_ops,
 		                          .dev = g };
 	int rc = hc_bus_add(g->dev.vm, HC_SPACE_MEMORY, &dist);

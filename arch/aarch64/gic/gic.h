@@ -28,6 +28,12 @@
 #define GIC_SPURIOUS     1023
 #define GIC_V2_MAX_VCPUS 8 /* that a GICv2 can interrupt (IHI 0048) */
 
+/* Sizes of the pages that the guest sees. */
+#define GICD_SIZE_V2 UINT64_C(0x1000)
+#define GICD_SIZE_V3 UINT64_C(0x10000)
+#define GICR_SIZE    UINT64_C(0x20000) /* version 3: RD_base and SGI_base, 64 KiB each */
+#define GICC_SIZE    UINT64_C(0x2000)  /* version 2 */
+
 struct gic_config {
 	unsigned version;        /* 2 or 3 */
 	unsigned spis;           /* shared interrupts, a multiple of 32, at most HC_IRQ_LINES */
@@ -35,8 +41,8 @@ struct gic_config {
 	/* Bits of priority that preempt on its virtual interface, 5 .. 7 (IHI 0069,
 	 * ICH_VTR_EL2.PREbits). The distributor keeps as many. */
 	unsigned priority_bits;
-	uint64_t dist;   /* GICD, 64 KiB (v2: 4 KiB) */
-	uint64_t redist; /* v3: the first redistributor, 128 KiB each */
+	uint64_t dist;   /* GICD */
+	uint64_t redist; /* v3: the first redistributor; the others follow */
 };
 
 /* Makes the VM's interrupt controller, adds its regions, and becomes the sink of device lines.
@@ -65,8 +71,8 @@ void gic_deactivate(struct hc_vcpu *vcpu, uint64_t value);
 
 /* ICC_SRE_EL1 and the like that trap are rows of arch/aarch64/sysregs.c, which call these. */
 
-/* Version 2 where there is no virtual CPU interface in hardware: the guest's accesses to GICC, 8
- * KiB at base, are carried out on the neutral state. Then nothing else changes group GIC while the
+/* Version 2 where there is no virtual CPU interface in hardware: the guest's accesses to GICC,
+ * at base, are carried out on the neutral state. Then nothing else changes group GIC while the
  * guest runs, and the backend shows the CPU gic_outputs(). An error of hc_bus_add. */
 int gic_add_cpu_interface(struct hc_vm *vm, uint64_t base);
 

@@ -11,8 +11,6 @@
 #include "arch/aarch64/gic/internal.h"
 #include "core/bus.h"
 
-#define GICC_SIZE 0x2000
-
 enum {
 	GICC_CTLR = 0x00,
 	GICC_PMR = 0x04,

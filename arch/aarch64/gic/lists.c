@@ -36,6 +36,7 @@ static struct a64_gic_cpu *state_of(struct gic_cpu *c)
 	return &a64_state_of(c->vcpu)->gic;
 }
 
+/* That of gic_bank_index(), on whose way to an address there is no multiplication. */
 static struct gic_bank *bank_of(struct gic *g, struct gic_cpu *c, unsigned k)
 {
 	return &g->bank[gic_bank_index(c->index, k)];

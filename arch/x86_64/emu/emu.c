@@ -3,8 +3,10 @@
 
 #include <hypercore/errno.h>
 
+#include "arch/x86_64/cpuid.h"
 #include "arch/x86_64/x86.h"
 #include "core/log.h"
+#include "core/touch.h"
 #include "emu/x86_64/engine/engine_api.h"
 #include "mmu/ept.h"
 
@@ -41,7 +43,7 @@ static void find_memory(struct hc_vcpu *vcpu, struct emu_page *page)
 	if (page->gpa.v >> HC_PAGE_SHIFT == X86_APIC_BASE >> HC_PAGE_SHIFT)
 		return;
 	lock_memory(vcpu);
-	rc = s2_walk(&vcpu->vm->s2, page->gpa, &m);
+	rc = hc_mem_walk(vcpu->vm, page->gpa, &m);
 	hc_unlock(&vcpu->vm->memory_lock);
 	if (rc)
 		return;
@@ -69,7 +71,7 @@ static bool make_writable(struct hc_vcpu *vcpu, gpa_t gpa)
 	int rc;
 
 	lock_memory(vcpu);
-	rc = s2_log_fault(&vcpu->vm->s2, gpa);
+	rc = hc_dirty_fault_locked(vcpu->vm, gpa);
 	hc_unlock(&vcpu->vm->memory_lock);
 	return rc == 0;
 }
@@ -79,7 +81,15 @@ static unsigned read_cr8(struct hc_vcpu *vcpu)
 	return x86_apic_cr8(vcpu);
 }
 
-static const struct emu_host_ops host_ops = { translate, make_writable, read_cr8 };
+static bool shows(struct hc_vcpu *vcpu, uint32_t leaf, unsigned reg, unsigned bit)
+{
+	uint32_t regs[4];
+
+	x86_cpuid(vcpu, leaf, 0, regs);
+	return regs[reg] >> bit & 1;
+}
+
+static const struct emu_host_ops host_ops = { translate, make_writable, read_cr8, shows };
 
 /* --- The backend --- */
 

@@ -177,19 +177,21 @@ static void intr_enter(struct svm_vcpu *sv)
 	if (!can_be_virtual(v))
 		return;
 	sv->virtual_intr = v->eventinj;
+	sv->virtual_rip = v->rip;
 	v->eventinj = 0;
 	set_virtual_intr(v, SVM_EVENT_VECTOR(sv->virtual_intr));
 }
 
 /* Still pending: another exit came first. Unless that exit cut its delivery short: then EXITINTINFO
- * has it, and QEMU leaves V_IRQ set besides. */
+ * has it, and QEMU leaves V_IRQ set besides. It does so as well where the delivery led to a fault,
+ * whose handler runs by then. */
 static void intr_leave(struct svm_vcpu *sv)
 {
 	struct vmcb *v = sv->vmcb;
 
 	if (!sv->virtual_intr)
 		return;
-	if (v->v_irq && !(v->exitintinfo & SVM_EVENT_V))
+	if (v->v_irq && v->rip == sv->virtual_rip && !(v->exitintinfo & SVM_EVENT_V))
 		v->eventinj = sv->virtual_intr;
 	v->v_irq = 0;
 	v->clean &= ~SVM_CLEAN_TPR;

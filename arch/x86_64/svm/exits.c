@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* From EXITCODE to struct hc_exit (APM Vol. 2 appendix C). */
+#include <hypercore/errno.h>
+
 #include "arch/x86_64/code_cache.h"
 #include "arch/x86_64/svm/internal.h"
 #include "core/log.h"
@@ -198,6 +200,7 @@ static void decode_io(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exit
 		.width = width,
 		.write = !(info & SVM_IOIO_IN),
 		.string = (info & SVM_IOIO_STR) != 0,
+		.watched = x86_watches_ports(v->dr7),
 	};
 	if (__builtin_expect((info & SVM_IOIO_STR) != 0, 0))
 		decode_string(vcpu, v, exit);
@@ -235,6 +238,21 @@ static void decode_cr8(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exi
 	exit->u.cr.value = x86_state_of(vcpu)->gpr[source];
 }
 
+static void decode_cr(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exit)
+{
+	struct x86_fault fault;
+	int rc = x86_find_cr_write(vcpu, exit, &fault);
+
+	if (rc == -EFAULT) {
+		exit->reason = HC_EXIT_EXCEPTION;
+		set_exception(exit, fault.vector, fault.has_error_code, fault.error_code);
+		exit->u.exception.address = fault.address;
+	} else if (rc) {
+		/* Not the instruction that exited any more: let the guest try again. */
+		exit->reason = HC_EXIT_INTERRUPT;
+	}
+}
+
 static void decode_insn_bytes(const struct vmcb *v, struct hc_exit_stage2 *s)
 {
 	s->insn_len = 0;
@@ -267,7 +285,9 @@ static void decode_npf(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exi
 
 static const struct exit_row rows[SVM_EXIT_LOW_COUNT] = {
 	[SVM_EXIT_CR0_READ ... SVM_EXIT_CR0_READ + 15] = { decode_raw, HC_EXIT_UNKNOWN, "CR read" },
-	[SVM_EXIT_CR0_WRITE ... SVM_EXIT_CR0_WRITE + 7] = { decode_raw, HC_EXIT_UNKNOWN, "CR write" },
+	[SVM_EXIT_CR0_WRITE ... SVM_EXIT_CR0_WRITE + 3] = { decode_raw, HC_EXIT_UNKNOWN, "CR write" },
+	[SVM_EXIT_CR0_WRITE + 4] = { decode_cr, HC_EXIT_CR_WRITE, "CR4 write" },
+	[SVM_EXIT_CR0_WRITE + 5 ... SVM_EXIT_CR0_WRITE + 7] = { decode_raw, HC_EXIT_UNKNOWN, "CR write" },
 	ROW(CR8_WRITE,         CR_WRITE,    decode_cr8),
 	[SVM_EXIT_CR0_WRITE + 9 ... SVM_EXIT_CR0_WRITE + 15] = { decode_raw, HC_EXIT_UNKNOWN, "CR write" },
 	[SVM_EXIT_DR0_READ ... SVM_EXIT_DR0_READ + 15] = { decode_raw, HC_EXIT_UNKNOWN, "DR read" },
@@ -278,7 +298,7 @@ static const struct exit_row rows[SVM_EXIT_LOW_COUNT] = {
 	ROW(SMI,               INTERRUPT,   decode_nothing),
 	ROW(INIT,              INTERRUPT,   decode_nothing),
 	ROW(VINTR,             WINDOW,      decode_window),
-	UNUSED(CR0_SEL_WRITE),
+	ROW(CR0_SEL_WRITE,     CR_WRITE,    decode_cr),
 	[0x66 ... 0x6d] = { decode_raw, HC_EXIT_UNKNOWN, "descriptor table access" },
 	UNUSED(RDTSC),
 	ROW(RDPMC,             EXCEPTION,   decode_rdpmc),
@@ -334,10 +354,20 @@ const char *svm_exit_name(uint64_t code)
 	return SVM_EXIT_IS_INVALID(code) ? "INVALID" : "unknown";
 }
 
+/* QEMU also leaves the guest with this code when it writes to CR3 what is reserved, before the
+ * instruction (helper_write_crN): nothing was wrong with the entry. */
+static bool is_refused_cr3(struct hc_vcpu *vcpu, struct hc_exit *exit)
+{
+	struct x86_fault fault;
+
+	return svm_caps.tcg && !svm_vcpu_of(vcpu)->broken &&
+	       x86_find_cr_write(vcpu, exit, &fault) == 0 && exit->u.cr.number == 3;
+}
+
 static void decode_invalid(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exit)
 {
-	exit->reason = HC_EXIT_ENTRY_FAILED;
 	svm_vcpu_of(vcpu)->broken = svm_check(v, &svm_caps.limits);
+	exit->reason = is_refused_cr3(vcpu, exit) ? HC_EXIT_CR_WRITE : HC_EXIT_ENTRY_FAILED;
 	svm_tlb_forget(svm_cpu_of(vcpu->cpu));
 }
 

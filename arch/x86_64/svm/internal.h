@@ -67,6 +67,7 @@ struct svm_vcpu {
 	struct svm_cpu *cpu; /* where it ran last */
 	struct svm_nmi nmi;
 	uint64_t virtual_intr;         /* what the entry made a virtual interrupt of; 0: nothing */
+	uint64_t virtual_rip;          /* where it should come */
 	const struct svm_rule *broken; /* by the entry that was refused last */
 };
 

@@ -159,6 +159,7 @@ enum svm_intercept {
 	SVM_I_SMI = 2,
 	SVM_I_INIT = 3,
 	SVM_I_VINTR = 4,
+	SVM_I_CR0_SEL_WRITE = 5, /* other bits than TS and MP; LMSW in any case */
 	SVM_I_RDPMC = 15,
 	SVM_I_CPUID = 18,
 	SVM_I_RSM = 19,

@@ -15,6 +15,7 @@ static const struct {
 	{ SVM_I_NMI, "physical NMIs are the host's" },
 	{ SVM_I_SMI, "taken by the host, not in the guest's state" },
 	{ SVM_I_INIT, "does not reset the machine from inside a guest" },
+	{ SVM_I_CR0_SEL_WRITE, "not every CPU checks what is written, but VMRUN does" },
 	{ SVM_I_RDPMC, "the counters are the host's, and CPUID shows none" },
 	{ SVM_I_CPUID, "answered by policy" },
 	{ SVM_I_RSM, "a guest has no SMM" },
@@ -52,8 +53,9 @@ void svm_vmcb_init(struct vmcb *vmcb, hpa_t iopm, hpa_t msrpm)
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(intercepts); i++)
 		svm_intercept(vmcb, intercepts[i].intercept, true);
 	vmcb->exceptions = EXCEPTIONS;
-	/* The local APIC has to see TPR change; reads take V_TPR, kept up to date at entries. */
-	vmcb->cr_write = 1u << 8;
+	/* CR4: the CPU may have more bits than CPUID shows the guest. CR8: the local APIC has to
+	 * see TPR change; reads take V_TPR, kept up to date at entries. */
+	vmcb->cr_write = 1u << 4 | 1u << 8;
 	if (svm_caps.pause_filter) {
 		svm_intercept(vmcb, SVM_I_PAUSE, true);
 		vmcb->pause_count = PAUSE_COUNT;

@@ -116,7 +116,7 @@ static uint32_t controls_of(const struct x86_apic *apic)
 	return vmx_caps.cpu2 & ~(uint32_t)all;
 }
 
-static void change_mode(struct hc_vcpu *vcpu, uint32_t controls)
+static void change_controls(struct hc_vcpu *vcpu, uint32_t controls)
 {
 	struct vmx_vcpu *vv = vmx_vcpu_of(vcpu);
 	bool x2apic = controls & VMX_CPU2_X2APIC_MODE;
@@ -135,13 +135,21 @@ static void change_mode(struct hc_vcpu *vcpu, uint32_t controls)
 		change_watch(vcpu, watched);
 }
 
+void vmx_sync_cpu2(struct hc_vcpu *vcpu)
+{
+	const struct vmx_vcpu *vv = vmx_vcpu_of(vcpu);
+	uint32_t controls = controls_of(&x86_vcpu_of(vcpu)->apic);
+
+	if (vv->logs)
+		controls |= (uint32_t)VMX_CPU2_PML;
+	if (vv->cpu2_controls != controls)
+		change_controls(vcpu, controls);
+}
+
 /* The interrupts may be other ones as well: after INIT, or a stay on another backend. */
 void vmx_sync_apic_mode(struct hc_vcpu *vcpu)
 {
-	uint32_t controls = controls_of(&x86_vcpu_of(vcpu)->apic);
-
-	if (vmx_vcpu_of(vcpu)->cpu2_controls != controls)
-		change_mode(vcpu, controls);
+	vmx_sync_cpu2(vcpu);
 	(void)vmx_show_interrupts(vcpu);
 }
 

@@ -31,6 +31,7 @@ struct vmx_caps {
 	uint32_t pin, cpu, cpu2, exit, entry;
 	bool unrestricted_guest, vpid, ept_ad, invept_one, pause_loop, rdtscp, invpcid, xsaves;
 	bool preemption_timer;         /* which keeps its value over exits */
+	bool page_log;                 /* it lists the pages whose dirty flags it sets */
 	bool apic_registers;           /* guests read their local APICs' pages themselves */
 	bool x2apic_registers;         /* and their MSRs */
 	bool virtual_interrupts;       /* and the CPU delivers what is in IRR, */

@@ -113,7 +113,9 @@ static void describe(struct hc_backend_info *info)
 	info->partial = !c->unrestricted_guest;
 	hc_snprintf(info->reason, sizeof(info->reason), "VT-x, EPT%s%s%s%s%s%s%s%s%s",
 	            vmx_ept_page() == S2_PAGE_1G ? " of 1 GiB pages" : "",
-	            c->ept_ad ? ", dirty flags" : "",
+	            c->page_log ? ", dirty flags and a list"
+	            : c->ept_ad ? ", dirty flags"
+	                        : "",
 	            c->unrestricted_guest ? ", unrestricted guest" : ", paged modes only",
 	            c->vpid ? ", VPID" : "", c->pause_loop ? ", PAUSE loops" : "",
 	            c->preemption_timer ? ", timer" : "", c->invpcid ? ", INVPCID" : "",

@@ -247,6 +247,7 @@ static void decode_io(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	io->width = width;
 	io->write = !(q & VMX_IO_IN);
 	io->string = (q & VMX_IO_STRING) != 0;
+	io->watched = x86_watches_ports(vmx_hw_read(VMCS_GUEST_DR7));
 	if (__builtin_expect((q & VMX_IO_STRING) != 0, 0))
 		decode_string(vcpu, exit, q);
 	else
@@ -273,6 +274,14 @@ static void decode_ept_violation(struct hc_vcpu *vcpu, struct hc_exit *exit)
 		s->access = HC_ACCESS_WRITE;
 	else
 		s->access = q & VMX_EPT_FETCH ? HC_ACCESS_EXEC : HC_ACCESS_READ;
+}
+
+/* Bit 12 as of a violation (table 28-7). */
+static void decode_log_full(struct hc_vcpu *vcpu, struct hc_exit *exit)
+{
+	if (vmx_hw_read(VMCS_EXIT_QUALIFICATION) & VMX_EPT_NMI_UNBLOCK)
+		vmx_nmi_unblocked(vmx_vcpu_of(vcpu));
+	vmx_log_full(vcpu);
 }
 
 /* --- The local APIC --- */
@@ -367,6 +376,7 @@ static const struct exit_row rows[VMX_REASON_COUNT] = {
 	ROW(XSETBV,             XSETBV,      decode_insn),
 	ROW(APIC_WRITE,         BUS,         decode_apic_write),
 	ROW(VMFUNC,             UNDEFINED,   decode_nothing),
+	ROW(PML_FULL,           LOG,         decode_log_full),
 	ROW(ENCLS,              UNDEFINED,   decode_nothing),
 	ROW(XSAVES,             UNDEFINED,   decode_nothing),
 	ROW(XRSTORS,            UNDEFINED,   decode_nothing),

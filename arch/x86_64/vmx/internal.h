@@ -37,6 +37,7 @@ struct vmx_vm {
 	                     * vmx_caps.apic_registers */
 	unsigned unwatched; /* vCPUs in other modes than xAPIC; under the VM's memory lock */
 	struct hc_shootdown tlb;
+	_Atomic bool logs; /* vCPUs are to list the pages that they write: log.c */
 };
 
 struct vmx_vcpu {
@@ -64,7 +65,11 @@ struct vmx_vcpu {
 	const struct vmx_rule *broken; /* by the entry that was refused last */
 	uint32_t limit;                /* of the preemption timer, for the next load() */
 	bool limited;                  /* it has been set, or has come to its end */
-	int enter_error;               /* vmx_hw_enter()'s, of the entry that was refused last */
+	/* Of page-modification logging: the list, which vCPUs on other CPUs take addresses from;
+	 * NULL until there is a log. */
+	_Atomic(uint64_t) *log;
+	bool logs;       /* the VMCS says so */
+	int enter_error; /* vmx_hw_enter()'s, of the entry that was refused last */
 };
 
 #define VMX_NO_LIMIT                                                                               \
@@ -135,7 +140,10 @@ void vmx_msr_bitmap_init(uint8_t *bitmap, const struct x86_msr_policy *policy, u
 int vmx_apic_alloc(struct vmx_vm *vm);
 void vmx_apic_free(struct vmx_vm *vm);
 int vmx_apic_map(struct s2 *s2, const struct vmx_vm *vm);
-/* The local APIC may be in another mode than before. Between load() and put(). */
+/* Of the secondary controls those that change: by the local APIC's mode, by the dirty log. Between
+ * load() and put(), as the next. */
+void vmx_sync_cpu2(struct hc_vcpu *vcpu);
+/* The local APIC may be in another mode than before. */
 void vmx_sync_apic_mode(struct hc_vcpu *vcpu);
 bool vmx_show_interrupts(struct hc_vcpu *vcpu);
 /* Has interrupts posted, where the CPU delivers them: 0, or -ENOMEM. The other is harmless if that
@@ -149,6 +157,13 @@ void vmx_apic_put(struct hc_vcpu *vcpu);
 bool vmx_limit(struct hc_vcpu *vcpu, uint64_t ns);
 /* Writes what vmx_limit() was told before load(), of vcpu alone. */
 void vmx_load_limit(struct vmx_vcpu *vv);
+
+/* log.c: the backend's; before an entry that finds vmx_vm.logs changed; VMX_REASON_PML_FULL. */
+int vmx_log_start(struct hc_vm *vm);
+int vmx_log_collect(struct hc_vm *vm);
+void vmx_log_stop(struct hc_vm *vm);
+void vmx_log_switch(struct hc_vcpu *vcpu);
+void vmx_log_full(struct hc_vcpu *vcpu);
 
 /* state.c */
 void vmx_get_state(struct hc_vcpu *vcpu, uint32_t groups);

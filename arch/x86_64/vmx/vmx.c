@@ -96,6 +96,8 @@ int vmx_vcpu_alloc(struct vmx_vcpu *vv, struct vmx_vm *vm, const void *virtual_a
 
 void vmx_vcpu_free(struct vmx_vcpu *vv)
 {
+	if (vv->log)
+		hc_platform_free_pages(vv->log, 0);
 	hc_platform_free_pages(vv->vmcs, 0);
 }
 
@@ -165,5 +167,8 @@ struct hc_backend_ops vmx_backend = {
 	.inject = vmx_inject,
 	.request_window = vmx_request_window,
 	.invalidate = vmx_invalidate,
+	.log_start = vmx_log_start,
+	.log_collect = vmx_log_collect,
+	.log_stop = vmx_log_stop,
 	.explain = vmx_explain,
 };

@@ -111,12 +111,10 @@ enter_return:
 	.globl arch_protect
 arch_protect:
 	save_callee
-	movq %rsp, (%rdi)
-	subq $8, %rsp
+	movq %rsp, (%rdi)	/* a multiple of 16 here */
 	movq %rsi, %rax
 	movq %rdx, %rdi
 	call *%rax
-	addq $8, %rsp
 	restore_callee
 	xorl %eax, %eax
 	ret

@@ -83,18 +83,17 @@ void enter(struct frame *frame, uint16_t ds);
 /* enter() in ring 3 at code in USER_TEXT, its stack at user_stack_top, rdi and rsi as given. */
 struct frame enter_user(const void *code, uint64_t rdi, uint64_t rsi);
 
+#define CODE_TEXT(section, name, bits, text)                                                       \
+	__asm__(".pushsection " section ", \"ax\"\n\t.code" #bits "\n\t.balign 16\n\t"             \
+	        ".globl " #name "\n" #name ":\n\t" text "\n\tint $0x80\n\t"                        \
+	        ".code64\n\t.popsection");                                                         \
+	extern const char name[]
 /* Assembler text for enter(): a symbol that a case may declare as extern const char name[]. */
-#define USER_CODE_TEXT(name, bits, text)                                                           \
-	__asm__(".pushsection .user.text, \"ax\"\n\t.code" #bits "\n\t.balign 16\n\t"              \
-	        ".globl " #name "\n" #name ":\n\t" text "\n\tint $0x80\n\t"                        \
-	        ".code64\n\t.popsection");                                                         \
-	extern const char name[]
+#define USER_CODE_TEXT(name, bits, text) CODE_TEXT(".user.text", name, bits, text)
+/* ... in pages that are not for ring 3. */
+#define KERNEL_CODE_TEXT(name, bits, text) CODE_TEXT(".text.code", name, bits, text)
 /* Assembler text for mode_call(): linked below 64 KiB. */
-#define LOW_CODE_TEXT(name, bits, text)                                                            \
-	__asm__(".pushsection .low, \"ax\"\n\t.code" #bits "\n\t.balign 16\n\t"                    \
-	        ".globl " #name "\n" #name ":\n\t" text "\n\tint $0x80\n\t"                        \
-	        ".code64\n\t.popsection");                                                         \
-	extern const char name[]
+#define LOW_CODE_TEXT(name, bits, text) CODE_TEXT(".low", name, bits, text)
 
 /* Data and stack that ring 3 can use: 4 KiB each. */
 extern uint8_t user_data[4096], user_stack[4096];
@@ -222,6 +221,8 @@ unsigned int ioapic_pin(unsigned int isa);
 /* The PICs' vectors: 8 from here and 8 after them. All masked when a case begins. */
 #define PIC_VECTOR 0x20u
 
+/* Writes S5 to PM1a_CNT, by the FADT and the DSDT, if they are there. */
+void acpi_power_off(void);
 /* A table of ACPI by its signature; NULL if there is none. */
 const void *acpi_table(const char *signature);
 

@@ -150,10 +150,47 @@ static bool is_vector(enum x86_op op)
 	}
 }
 
+/* Instructions that are #UD where CPUID does not show them: a VM may be shown less than there is,
+ * as one that also runs on a CPU without them. x87 and vector instructions are vector.c's. */
+/* clang-format off */
+static const struct {
+	uint32_t leaf;
+	uint8_t reg, bit; /* reg: 0 EAX to 3 EDX */
+} features[X86_OP_COUNT] = {
+	[X86_OP_CRC32]  = { 1, 2, 20 },
+	[X86_OP_MOVBE]  = { 1, 2, 22 },
+	[X86_OP_POPCNT] = { 1, 2, 23 },
+	[X86_OP_RDRAND] = { 1, 2, 30 },
+	[X86_OP_ANDN] = { 7, 1, 3 }, [X86_OP_BEXTR] = { 7, 1, 3 }, [X86_OP_BLSI] = { 7, 1, 3 },
+	[X86_OP_BLSMSK] = { 7, 1, 3 }, [X86_OP_BLSR] = { 7, 1, 3 },
+	[X86_OP_BZHI] = { 7, 1, 8 }, [X86_OP_MULX] = { 7, 1, 8 }, [X86_OP_PDEP] = { 7, 1, 8 },
+	[X86_OP_PEXT] = { 7, 1, 8 }, [X86_OP_RORX] = { 7, 1, 8 }, [X86_OP_SARX] = { 7, 1, 8 },
+	[X86_OP_SHLX] = { 7, 1, 8 }, [X86_OP_SHRX] = { 7, 1, 8 },
+	[X86_OP_INVPCID] = { 7, 1, 10 },
+	[X86_OP_RDSEED] = { 7, 1, 18 },
+	[X86_OP_ADCX] = { 7, 1, 19 }, [X86_OP_ADOX] = { 7, 1, 19 },
+	[X86_OP_CLAC] = { 7, 1, 20 }, [X86_OP_STAC] = { 7, 1, 20 },
+	[X86_OP_CLWB] = { 7, 1, 24 },
+	[X86_OP_RDPID] = { 7, 2, 22 },
+	[X86_OP_MOVDIRI] = { 7, 2, 27 },
+	[X86_OP_RDTSCP] = { 0x80000001, 3, 27 },
+	[X86_OP_CLZERO] = { 0x80000008, 1, 0 },
+};
+/* clang-format on */
+
+static bool is_shown(const struct emu_cpu *c, const struct x86_insn *in)
+{
+	return !features[in->op].leaf || !c->host->shows ||
+	       c->host->shows(c->vcpu, features[in->op].leaf, features[in->op].reg,
+	                      features[in->op].bit);
+}
+
 static bool translate_one(struct emu_builder *b, const struct x86_insn *in)
 {
 	struct emu_call_row row = emu_system_call(in);
 
+	if (!is_shown(b->c, in))
+		return emu_emit_call(b, emu_call_undefined, in, EMU_CALL_END);
 	if (row.fn)
 		return emu_emit_call(b, row.fn, in, row.kind);
 	if (is_vector((enum x86_op)in->op))

@@ -238,7 +238,7 @@ struct emu_cpu {
 	struct emu_flags flags;
 	struct emu_block *block;       /* being executed */
 	const _Atomic bool *attention; /* somebody wants this CPU: leave the chain of blocks */
-	int32_t budget;                /* blocks until the loop is to be seen anyway */
+	int32_t budget;                /* blocks until run() is left anyway, over all calls of it */
 	uint32_t mode;                 /* enum emu_mode_flag of now */
 
 	/* A vector or x87 operand on its way to or from memory. */

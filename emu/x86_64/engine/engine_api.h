@@ -37,6 +37,8 @@ struct emu_host_ops {
 	bool (*make_writable)(struct hc_vcpu *vcpu, gpa_t gpa);
 	/* CR8: bits 7:4 of the local APIC's task priority. */
 	unsigned (*read_cr8)(struct hc_vcpu *vcpu);
+	/* Whether CPUID shows the guest a bit (reg: 0 EAX to 3 EDX; subleaf 0). */
+	bool (*shows)(struct hc_vcpu *vcpu, uint32_t leaf, unsigned reg, unsigned bit);
 };
 
 /* What the CPUs of one VM share. NULL: no memory. */

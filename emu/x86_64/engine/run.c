@@ -138,6 +138,7 @@ static bool is_time_up(struct emu_cpu *c)
 		return false;
 	if (cpu)
 		atomic_store(&cpu->attention, false);
+	c->budget = BUDGET;
 	end_with(c, HC_EXIT_INTERRUPT);
 	return true;
 }
@@ -255,7 +256,6 @@ void emu_run(struct emu_cpu *c, struct hc_exit *exit)
 
 	c->exit = exit;
 	c->attention = vcpu->cpu ? &vcpu->cpu->attention : &never;
-	c->budget = BUDGET;
 	c->priv->unwound = EMU_UNWOUND_NOT;
 	c->priv->done = false;
 	c->priv->unlinked = NULL;
@@ -341,6 +341,7 @@ struct emu_cpu *emu_cpu_create(struct hc_vcpu *vcpu, struct emu_vm *vm,
 	c->vcpu = vcpu;
 	c->vm = vm;
 	c->host = host;
+	c->budget = BUDGET;
 	c->priv = hc_platform_alloc(sizeof(*c->priv));
 	if (!c->priv) {
 		free_cpu(c);

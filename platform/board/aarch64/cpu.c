@@ -3,10 +3,8 @@
 
 #include <hypercore/errno.h>
 
+#include "platform/board/aarch64/mpidr.h"
 #include "platform/board/paging.h"
-
-/* Aff3 and Aff2 .. Aff0 (Arm ARM D17.2.100). */
-#define MPIDR_AFFINITY UINT64_C(0xff00ffffff)
 
 /* For exceptions before there is memory for stacks. */
 static uint8_t emergency_stack[EMERGENCY_STACK_SIZE] __attribute__((aligned(16)));

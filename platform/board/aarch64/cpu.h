@@ -15,8 +15,6 @@ struct board_cpu {
 	uint64_t emergency_top; /* where exceptions of EL2's own are dumped, whatever SP holds */
 	struct hc_cpu cpu;      /* hw_id: the affinity fields of MPIDR_EL1 and nothing else */
 	volatile void *redist;  /* version 3: this CPU's redistributor, by gic_init_cpu() */
-	_Atomic bool online;
-	_Atomic uint32_t work_done; /* generation of the last cpus_call() it finished */
 };
 
 _Static_assert(offsetof(struct board_cpu, stack_top) == BOARD_CPU_STACK_TOP, "layout.h");

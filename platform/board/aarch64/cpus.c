@@ -40,7 +40,6 @@ _Noreturn void cpu_secondary_main(struct board_cpu *c)
 		__builtin_unreachable();
 	}
 	clock_init_cpu();
-	atomic_store(&c->online, true);
 	atomic_store(&answer, ANSWER_READY);
 	work_loop(&c->cpu);
 }
@@ -154,7 +153,6 @@ void cpus_start(const struct board_tree *tree)
 {
 	bool late = false;
 
-	atomic_store(&board_cpus[0].online, true);
 	for (unsigned i = 0; i < tree->cpu_count && !late; i++) {
 		struct board_cpu *c;
 

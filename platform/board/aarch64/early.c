@@ -161,10 +161,10 @@ static int read_all(uint64_t start, uint64_t image_base)
 	return given ? start_by_info(given, image_base) : start_by_tree(start);
 }
 
-/* PSCI SYSTEM_OFF (DEN 0022, 5.1.9) from EL1, by either instruction. */
+/* SYSTEM_OFF (DEN 0022, 5.1.9) from EL1, by either instruction. */
 static void power_off_from_el1(enum board_psci conduit)
 {
-	register uint64_t x0 __asm__("x0") = 0x84000008;
+	register uint64_t x0 __asm__("x0") = PSCI_SYSTEM_OFF;
 
 	if (conduit == BOARD_PSCI_HVC)
 		__asm__ volatile("hvc #0" : "+r"(x0) : : "x1", "x2", "x3", "memory");

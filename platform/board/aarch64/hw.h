@@ -38,11 +38,6 @@ static inline void dsb_sy(void)
 	__asm__ volatile("dsb sy" : : : "memory");
 }
 
-static inline void dsb_ish(void)
-{
-	__asm__ volatile("dsb ish" : : : "memory");
-}
-
 static inline void cpu_wfi(void)
 {
 	__asm__ volatile("dsb sy; wfi" : : : "memory");

@@ -6,12 +6,6 @@
 #include "core/log.h"
 #include "platform/board/fdt.h"
 
-/* DEN 0022, 5.1: function IDs, with 64-bit arguments where there are two kinds. */
-#define PSCI_VERSION       0x84000000u
-#define PSCI_AFFINITY_INFO 0xc4000004u
-#define PSCI_SYSTEM_OFF    0x84000008u
-#define PSCI_SYSTEM_RESET  0x84000009u
-
 #define AFFINITY_OFF 1
 
 static bool usable, standard; /* standard: version 0.2 or later */

@@ -5,6 +5,13 @@
 
 #include <hypercore/types.h>
 
+/* Function IDs of version 0.2 (5.1), with 64-bit arguments where there are two kinds. */
+#define PSCI_VERSION       0x84000000u
+#define PSCI_CPU_ON        0xc4000003u
+#define PSCI_AFFINITY_INFO 0xc4000004u
+#define PSCI_SYSTEM_OFF    0x84000008u
+#define PSCI_SYSTEM_RESET  0x84000009u
+
 struct board_tree;
 
 /* Whether there is one that can be called from EL2, that is by SMC; a warning says why not. Until

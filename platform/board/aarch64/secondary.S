@@ -3,7 +3,7 @@
  * Where CPUs come that polled a spin table: EL2, MMU off, nothing in the registers. Several may have
  * polled the same one, so each waits here for its turn, in memory that is read past the caches.
  */
-#define MPIDR_AFFINITY 0xff00ffffff
+#include "platform/board/aarch64/mpidr.h"
 
 	.section .text.secondary, "ax"
 	.globl	secondary_spin

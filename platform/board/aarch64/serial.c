@@ -44,7 +44,7 @@ void uart_16550_write(const struct serial_port *p, unsigned reg, uint8_t value)
 	}
 }
 
-static void add(struct serial_port *p, const struct board_uart *u)
+static void add(struct serial_port *p, const struct board_uart *u, bool known)
 {
 	p->regs = paging_window(hpa_of(u->base), u->size, PAGING_UNCACHED);
 	if (!p->regs || u->kind >= HC_ARRAY_SIZE(kinds))
@@ -53,7 +53,7 @@ static void add(struct serial_port *p, const struct board_uart *u)
 	p->width = u->io_width;
 	p->clock_hz = u->clock_hz;
 	p->irq = u->irq.intid;
-	p->known = true;
+	p->known = known;
 	p->ops = kinds[u->kind];
 }
 
@@ -100,10 +100,10 @@ void serial_find(const struct board_tree *tree)
 	unsigned own = (unsigned)hc_min(tree->uart_count, SERIAL_PORTS), count;
 
 	for (unsigned i = 0; i < own; i++)
-		add(&serial_ports[i], &tree->uarts[i]);
+		add(&serial_ports[i], &tree->uarts[i], true);
 	count = find_cards(&tree->pci, cards, SERIAL_PORTS - own);
 	for (unsigned i = 0; i < count; i++)
-		add(&serial_ports[own + i], &cards[i]);
+		add(&serial_ports[own + i], &cards[i], false);
 }
 
 static bool interrupt(void *arg)

@@ -7,6 +7,7 @@
 #include "platform/board/board.h"
 #include "platform/board/early.h"
 #include "platform/board/image.h"
+#include "platform/board/ram.h"
 #include "platform/board/x86_64/cpu.h"
 #include "platform/board/x86_64/hw.h"
 #include "platform/board/x86_64/layout.h"
@@ -71,7 +72,7 @@ static int start(uint32_t kind, uint64_t pa)
 	if (err)
 		return hc_error(err, "the boot loader's information (kind 0x%x) makes no sense",
 		                kind);
-	err = machine_memory_init();
+	err = ram_init(HC_MIB); /* below are the BIOS' data, and where other CPUs start */
 	if (err)
 		return err;
 	err = cpu_alloc_stacks(&board_cpus[0]);

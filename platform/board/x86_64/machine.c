@@ -27,11 +27,6 @@ static uint64_t wall_clock; /* at the clock's zero */
 
 /* --- Memory --- */
 
-int machine_memory_init(void)
-{
-	return ram_init(HC_MIB);
-}
-
 static bool overlaps(uint64_t base, uint64_t size, uint64_t page)
 {
 	return page < base + size && base < page + HC_PAGE_SIZE;

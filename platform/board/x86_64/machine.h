@@ -13,7 +13,4 @@ extern struct acpi_info machine_acpi;
 /* Physical address of a free page below 1 MiB, 0 if there is none. */
 uint64_t machine_low_page(void);
 
-/* Boot CPU, on the first stack: memory map, page tables, allocator. Explains errors. */
-int machine_memory_init(void);
-
 #endif
