@@ -116,6 +116,11 @@ struct hc_backend_ops {
 	/* Pinned. HC_EXIT_WINDOW as soon as the guest can take an interrupt (nmi: an NMI). */
 	void (*request_window)(struct hc_vcpu *vcpu, bool nmi);
 
+	/* x86. Pinned. The local APIC's IRR, ISR or TMR may have changed other than by its CPU in
+	 * the guest. True: the CPU takes over what it needs of them, and delivers interrupts from
+	 * IRR by itself. False, or NULL: they are to be injected. */
+	bool (*show_interrupts)(struct hc_vcpu *vcpu);
+
 	/* Any CPU. Stage-2 translations of [gpa, gpa + size) changed; when this returns no CPU uses
 	 * an old one. Called with the VM's memory lock held. */
 	void (*invalidate)(struct hc_vm *vm, gpa_t gpa, uint64_t size);

@@ -464,6 +464,11 @@ static bool step(struct vmcb *v, uint64_t *gpr)
 		set_exit(v, SVM_EXIT_INTR, 0, 0);
 		return true;
 	case OP_MOV_SS:
+	case OP_RDMSR:
+	case OP_WRMSR:
+	case OP_APIC_WRITE:
+	case OP_MOV_CR8:
+	case OP_POSTED:
 	case OP_END:
 	default: set_exit(v, SVM_EXIT_INTR, 0, 0); return true;
 	}

@@ -549,6 +549,7 @@ void vmx_put(struct hc_vcpu *vcpu)
 	vmx_get_state(vcpu, X86_G_ALL & ~vcpu->valid);
 	vcpu->valid |= X86_G_ALL;
 	must(vcpu, "VMCLEAR", vmx_hw_clear(vv->vmcs_pa));
+	vmx_apic_put(vcpu);
 	vv->launched = false;
 	vv->loaded = false;
 	vv->limit = VMX_NO_LIMIT;
