@@ -76,9 +76,6 @@ void *hc_mem_ptr(struct hc_vm *vm, gpa_t gpa, uint64_t len, bool want_write);
  * and vCPUs may hold code that was translated from there. hc_mem_write() tells by itself. */
 void hc_mem_wrote(struct hc_vm *vm, gpa_t gpa, uint64_t len);
 
-/* The slot that has gpa, or NULL. */
-struct hc_slot *hc_mem_slot(struct hc_memory *m, uint64_t gpa);
-
 /* Copy; the range may span slots. -EFAULT if any part of it is not RAM; nothing is copied then. */
 int hc_mem_read(struct hc_vm *vm, gpa_t gpa, void *buf, uint64_t len);
 int hc_mem_write(struct hc_vm *vm, gpa_t gpa, const void *buf, uint64_t len);
