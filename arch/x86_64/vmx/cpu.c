@@ -117,7 +117,7 @@ static void describe(struct hc_backend_info *info)
 	            : c->ept_ad ? ", dirty flags"
 	                        : "",
 	            c->unrestricted_guest ? ", unrestricted guest" : ", paged modes only",
-	            c->vpid ? ", VPID" : "", c->pause_loop ? ", PAUSE loops" : "",
+	            c->vpid ? ", VPID" : "", c->pause_loop ? ", PAUSE" : "",
 	            c->preemption_timer ? ", timer" : "", c->invpcid ? ", INVPCID" : "",
 	            apic_words(c), c->tsc_scaling ? ", TSC scaling" : "",
 	            x86_fpu_caps.xsave ? ", XSAVE" : "");
