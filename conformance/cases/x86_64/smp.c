@@ -88,7 +88,7 @@ LOW_CODE_TEXT(
 	start_probe, 16,
 	"movl %edx, %cs:0x808; movl %cr0, %edx; movl %edx, %cs:0x800; "
 	"xorl %edx, %edx; movw %cs, %dx; movl %edx, %cs:0x804; movw %ds, %dx; movl %edx, "
-        "%cs:0x80c; "
+	"%cs:0x80c; "
 	"movl %cr4, %edx; movl %edx, %cs:0x810; movl %cr3, %edx; movl %edx, %cs:0x814; "
 	"movl %dr7, %edx; movl %edx, %cs:0x818; movl $0x600d, %cs:0x81c; 1: cli; hlt; jmp 1b");
 

@@ -80,8 +80,10 @@ static void drain(void)
 		any |= apic_read(APIC_IRR + 16 * n);
 	if (!any)
 		return;
-	for (unsigned int vector = 32; vector < 256; vector++)
-		handle((uint8_t)vector, swallow);
+	/* Some deliver what has the vector of an exception. */
+	for (unsigned int vector = 0; vector < 256; vector++)
+		if (vector != UD && vector != DF && vector != GP && vector != PF)
+			handle((uint8_t)vector, swallow);
 	for (unsigned int turns = 0; turns < 256; turns++) {
 		sti_nop_cli();
 		end_interrupts();
