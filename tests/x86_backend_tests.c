@@ -387,6 +387,7 @@ struct hc_exit_io rig_random_io(uint64_t *seed)
 		.width = (uint8_t)(1u << (r >> 16) % 3),
 		.addr_size = (uint8_t)(2u << (r >> 20) % 3),
 		.write = r >> 24 & 1,
+		.watched = test_below(seed, 2) != 0,
 		.string = r >> 25 & 1,
 		.rep = r >> 26 & 1,
 		.segment = (uint8_t)((r >> 28) % 6),

@@ -142,6 +142,9 @@ static inline void x86_request_event(struct hc_vcpu *vcpu)
 /* The trap of TF after an instruction that an exit handler carried out. */
 void x86_raise_single_step(struct hc_vcpu *vcpu);
 
+/* #DB as a trap after an instruction that was emulated: hits are DR6's bits 3:0. Nothing if 0. */
+void x86_raise_breakpoints(struct hc_vcpu *vcpu, unsigned hits);
+
 /* Ends an instruction that an exit handler carried out: moves RIP on, clears RF, and raises the
  * trap of TF (SDM Vol. 3B 17.3.1.4). The backend drops the interrupt shadow when RIP moved. */
 static inline void x86_skip(struct hc_vcpu *vcpu, uint64_t next_pc)

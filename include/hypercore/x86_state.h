@@ -154,6 +154,7 @@ struct x86_state {
 #define X86_CR0_CD HC_BIT(30)
 #define X86_CR0_PG HC_BIT(31)
 
+#define X86_CR4_DE      HC_BIT(3)
 #define X86_CR4_PSE     HC_BIT(4)
 #define X86_CR4_PAE     HC_BIT(5)
 #define X86_CR4_PGE     HC_BIT(7)
@@ -165,6 +166,13 @@ struct x86_state {
 #define X86_CR4_SMEP    HC_BIT(20)
 #define X86_CR4_SMAP    HC_BIT(21)
 #define X86_CR4_PKE     HC_BIT(22)
+
+/* Whether a breakpoint that DR7 enables is an I/O breakpoint, if CR4.DE lets there be such: R/W is
+ * 10b (SDM Vol. 3B 17.2.4). May be true in vain. */
+static inline bool x86_watches_ports(uint64_t dr7)
+{
+	return dr7 & 0xff && dr7 >> 17 & ~(dr7 >> 16) & 0x1111;
+}
 
 #define X86_EFER_SCE  HC_BIT(0)
 #define X86_EFER_LME  HC_BIT(8)

@@ -57,7 +57,7 @@ struct board_vm_config {
 };
 
 struct board_config {
-	char backend[16], other[16]; /* other: empty if there is one only */
+	char backend[16], other[16];  /* other: empty if there is one only */
 	uint64_t switch_ns, dirty_ns; /* 0: never */
 	enum board_serial console;
 	bool console_framebuffer;

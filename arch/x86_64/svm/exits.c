@@ -200,6 +200,7 @@ static void decode_io(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exit
 		.width = width,
 		.write = !(info & SVM_IOIO_IN),
 		.string = (info & SVM_IOIO_STR) != 0,
+		.watched = x86_watches_ports(v->dr7),
 	};
 	if (__builtin_expect((info & SVM_IOIO_STR) != 0, 0))
 		decode_string(vcpu, v, exit);
