@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "core/sched.h"
-#include "core/touch.h"
 #include "emu/x86_64/engine/engine.h"
 #include "tests/platform.h"
 #include "tests/unit.h"
@@ -770,25 +769,6 @@ static void test_dirty_log(void **state)
 	emu_rig_stop(&r);
 }
 
-/* Memory that is first touched while there is a log. */
-static void test_dirty_log_of_new_memory(void **state)
-{
-	struct emu_rig r;
-	uint64_t bitmap[RIG_RAM / HC_PAGE_SIZE / 64] = { 0 };
-
-	emu_rig_start(&r, RIG_LONG, 1);
-	/* mov al, [rbx]; mov [rbx+4096], al; hlt */
-	emu_rig_code(&r, 0x8a, 0x03, 0x88, 0x83, 0, 0x10, 0, 0, 0xf4);
-	assert_int_equal(hc_mem_reserve_pages(r.vm), 0);
-	assert_int_equal(s2_log_start(&r.vm->s2, gpa_of(0), RIG_RAM), 0);
-	r.s->gpr[X86_RBX] = RIG_RAM - 2 * HC_PAGE_SIZE;
-	assert_int_equal(emu_rig_run(&r), HC_EXIT_HALT);
-	assert_true(s2_log_collect(&r.vm->s2, gpa_of(0), RIG_RAM, bitmap) > 0);
-	assert_int_equal(bitmap[HC_ARRAY_SIZE(bitmap) - 1], HC_BIT(63));
-	s2_log_stop(&r.vm->s2);
-	emu_rig_stop(&r);
-}
-
 static void test_device(void **state)
 {
 	struct emu_rig r;
@@ -997,7 +977,6 @@ int main(void)
 		cmocka_unit_test(test_data_beside_code),
 		cmocka_unit_test(test_full_cache),
 		cmocka_unit_test(test_dirty_log),
-		cmocka_unit_test(test_dirty_log_of_new_memory),
 		cmocka_unit_test(test_device),
 		cmocka_unit_test(test_locked),
 		cmocka_unit_test(test_cross_modifying),

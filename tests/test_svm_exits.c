@@ -203,6 +203,7 @@ static void test_outs_segment(void **state)
 		{ { 0x64, 0xf3, 0x48, 0x6f }, X86_FS },
 		{ { 0x64, 0x65, 0x6e }, X86_GS },
 		{ { 0x65, 0x3e, 0x6e }, X86_DS },
+		{ { 0x67, 0x64, 0x6e }, X86_FS },
 	};
 
 	rig_start(&rig_plain);
@@ -212,6 +213,10 @@ static void test_outs_segment(void **state)
 		struct hc_exit exit = exit_with(SVM_EXIT_IOIO, 0x3f80014 | SVM_IOIO_A32, 0, 0);
 
 		assert_int_equal(exit.u.io.segment, cases[i].segment);
+		assert_int_equal(exit.u.io.addr_size, 4);
+		/* QEMU does not tell the size. */
+		exit = exit_with(SVM_EXIT_IOIO, 0x3f80014, 0, 0);
+		assert_int_equal(exit.u.io.addr_size, cases[i].code[0] == 0x67 ? 4 : 8);
 	}
 	rig_stop();
 }
