@@ -115,6 +115,10 @@ TEST(pit_channel_2_output, "8254 data sheet, mode 0; port 61H: bit 5 is channel 
 /* The local APIC lets the PICs' interrupt through: LINT0 as ExtINT. */
 static void use_pic(uint16_t unmasked)
 {
+	/* Some machines' PIT goes on as before until it gets a count; ICW1 forgets what it has
+	 * requested. */
+	start_pit(ONE_SHOT, 0xffff);
+	pic_reset();
 	count = 0;
 	by_pic = true;
 	for (unsigned int n = 0; n < 16; n++)
@@ -313,25 +317,6 @@ TEST(hpet_halts, "HPET specification 2.3.5: with ENABLE_CNF clear it halts, and 
 		;
 	CHECK_EQ(load64(base + 0xf0), first);
 	store32(base + 0x10, 1);
-}
-
-TEST(hpet_interrupt, "HPET specification 2.3.8, 2.3.9: a comparator, one shot")
-{
-	uint64_t base = hpet(), routes, pin;
-
-	use_ioapic();
-	routes = load64(base + 0x100) >> 32;
-	if (!routes)
-		skip("an interrupt of the HPET's");
-	pin = (uint64_t)__builtin_ctzll(routes);
-	store32(base + 0x10, 0);
-	store64(base + 0xf0, 0);
-	set_entry((unsigned int)pin, VECTOR);
-	store64(base + 0x108, 100000);
-	store32(base + 0x100, (uint32_t)(pin << 9 | 4)); /* edge, enabled */
-	store32(base + 0x10, 1);
-	CHECK(LET_IN(count == 1));
-	store32(base + 0x100, 0);
 }
 
 /* ---- RTC ---- */
