@@ -26,6 +26,7 @@ struct work {
 #define NAME_MAX 96
 static struct {
 	const struct test_case *test;
+	bool within; /* a case: it can be left */
 	char name[NAME_MAX];
 	_Atomic enum outcome outcome;
 	const char *missing;       /* SKIP */
@@ -201,8 +202,10 @@ void fault_unexpected(const struct fault *fault, void (*more)(const void *), con
 	print_lock();
 	more(frame);
 	print_unlock();
-	if (!run.test)
+	if (!run.within) {
+		print("# unusable\n");
 		arch_end_machine(true);
+	}
 	leave(FAILURE);
 }
 
@@ -301,8 +304,10 @@ static void run_one(const struct test_case *test)
 	atomic_store(&run.outcome, SUCCESS);
 	print("# start %s\n", run.name);
 	run.work[0].expecting = false;
+	run.within = true;
 	/* The case is only read; the cast is for the general argument. */
 	arch_protect(&run.work[0].unwind, call_case, (void *)(uintptr_t)test);
+	run.within = false;
 	usable = arch_reset();
 	outcome = atomic_load(&run.outcome);
 	run.counts[outcome]++;

@@ -108,7 +108,7 @@ static bool find_s5(const struct header *dsdt, uint16_t *type)
 	const uint8_t *at = (const uint8_t *)dsdt + sizeof(*dsdt),
 		      *end = (const uint8_t *)dsdt + dsdt->length;
 
-	for (; at + 12 < end; at++) {
+	for (; at + 9 <= end; at++) {
 		if (memcmp(at, "_S5_\x12", 5))
 			continue;
 		at += 5;

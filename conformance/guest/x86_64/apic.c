@@ -80,8 +80,10 @@ static void drain(void)
 		any |= apic_read(APIC_IRR + 16 * n);
 	if (!any)
 		return;
-	for (unsigned int vector = 32; vector < 256; vector++)
-		handle((uint8_t)vector, swallow);
+	/* Some deliver what has the vector of an exception. */
+	for (unsigned int vector = 0; vector < 256; vector++)
+		if (vector != UD && vector != DF && vector != GP && vector != PF)
+			handle((uint8_t)vector, swallow);
 	for (unsigned int turns = 0; turns < 256; turns++) {
 		sti_nop_cli();
 		end_interrupts();
@@ -129,7 +131,8 @@ void ioapic_write(uint8_t index, uint32_t value)
 	store32(IOAPIC_DEFAULT + 0x10, value);
 }
 
-/* ICW1 to ICW4, all masked, nothing in service (8259A data sheet). */
+/* ICW1 to ICW4, all masked, nothing in service or requested (8259A data sheet). The PIT's channel 0
+ * is left in mode 0 without a count, in which its output stays low (8254 data sheet). */
 void pic_reset(void)
 {
 	static const struct {
@@ -140,6 +143,7 @@ void pic_reset(void)
 		         { PIC2 + 1, 2 },   { PIC2 + 1, 1 },          { PIC1 + 1, 0xff },
 		         { PIC2 + 1, 0xff } };
 
+	out8(0x43, 0x30);
 	for (unsigned int n = 0; n < sizeof(commands) / sizeof(commands[0]); n++)
 		out8(commands[n].port, commands[n].value);
 	for (unsigned int pin = 0; pin < 24; pin++)

@@ -220,6 +220,9 @@ unsigned int ioapic_pin(unsigned int isa);
 
 /* The PICs' vectors: 8 from here and 8 after them. All masked when a case begins. */
 #define PIC_VECTOR 0x20u
+/* That state: both PICs initialised and masked, the I/O APIC's entries masked, the PIT without a
+ * count. */
+void pic_reset(void);
 
 /* Writes S5 to PM1a_CNT, by the FADT and the DSDT, if they are there. */
 void acpi_power_off(void);

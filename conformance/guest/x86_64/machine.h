@@ -22,7 +22,6 @@ void cpus_stop(void);
 void ticks_init(void);
 void apic_init_cpu(void);
 void apic_reset(void);
-void pic_reset(void);
 /* The MADT's: APIC IDs of usable CPUs, at most CPUS_MAX; 0 without a MADT. */
 unsigned int acpi_cpus(uint32_t ids[CPUS_MAX]);
 /* The control registers that a case finds. */
