@@ -50,6 +50,9 @@ VMX_EXITS = {
     "ioapic-read": {"goal": None, "kvm": None, "what": "IOAPIC MMIO read"},
     "first-touch": {"goal": 1200, "kvm": 6519, "what": "first touch of a page"},
     "self-ipi-hlt": {"goal": None, "kvm": None, "what": "self-IPI, sti; hlt (whole)"},
+    "self-ipi": {"goal": None, "kvm": None, "what": "self-IPI, taken and ended (whole)"},
+    "timer": {"goal": None, "kvm": None, "what": "timer, due, taken and ended (whole)"},
+    "x2apic-read": {"goal": None, "kvm": None, "what": "x2APIC MSR read"},
 }
 # The same with KVM/arm64 on QEMU's neoverse-n1 (VHE), by kvm-unit-tests' micro-bench; two CPUs, whose
 # instructions count alike.
@@ -134,7 +137,7 @@ def time_exits(backend, extra=(), cpus="1"):
     with Progress("timing exits"):
         output, _ = run_machine(machine, machines.command_line(machine))
     return {name: int(ticks) for name, ticks in
-            re.findall(r"^([a-z-]+) (\d+)\r?$", output, re.MULTILINE)}
+            re.findall(r"^([a-z0-9-]+) (\d+)\r?$", output, re.MULTILINE)}
 
 
 def print_exits(name, found, wanted):

@@ -27,6 +27,7 @@ const char *hc_exit_reason_name(enum hc_exit_reason reason)
 		[HC_EXIT_BUS] = "bus",
 		[HC_EXIT_MODE] = "mode",
 		[HC_EXIT_SLICE] = "slice",
+		[HC_EXIT_EOI] = "eoi",
 		[HC_EXIT_LOG] = "log",
 	};
 

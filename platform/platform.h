@@ -75,6 +75,12 @@ void hc_platform_idle(void);
  * at once. */
 void hc_platform_kick(struct hc_cpu *cpu);
 
+/* x86, machines on which vmx runs: a vector of this kind's own, and sending it to cpu. A CPU that
+ * posts interrupts takes it for its guest (SDM Vol. 3C 30.6); otherwise the vCPU that is cpu's
+ * current looks for events, if there is one. */
+uint8_t hc_platform_posting_vector(void);
+void hc_platform_post(struct hc_cpu *cpu);
+
 /* In a loop that waits for another CPU. */
 void hc_platform_relax(void);
 

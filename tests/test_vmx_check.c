@@ -568,6 +568,17 @@ static void random_word(uint64_t *seed, struct vmx_cap_msrs *m, unsigned word)
 	*msr = (uint64_t)may << 32 | must;
 }
 
+/* What is asked for of CPUs that lack something else only. */
+static uint32_t asked_of_others(unsigned word)
+{
+	switch (word) {
+	case CPU_WORD: return (uint32_t)VMX_CPU_CR8_LOAD;
+	case PIN_WORD: return (uint32_t)VMX_PIN_POSTED_INTR;
+	case EXIT_WORD: return (uint32_t)VMX_EXIT_ACK_INTR;
+	default: return 0;
+	}
+}
+
 /* full: what is chosen of a CPU that has everything. */
 static void check_word(const struct vmx_cap_msrs *m, const struct vmx_caps *caps,
                        const struct vmx_caps *full, unsigned word, int rc)
@@ -583,7 +594,8 @@ static void check_word(const struct vmx_cap_msrs *m, const struct vmx_caps *caps
 		return;
 	/* What is fixed and not asked for means exits that nobody handles. */
 	assert_int_equal(value & words[word].switched, 0);
-	assert_int_equal(value & ~(chosen_of(full, word) | words[word].default1), 0);
+	assert_int_equal(
+		value & ~(chosen_of(full, word) | words[word].default1 | asked_of_others(word)), 0);
 }
 
 static void check_required(const struct vmx_caps *caps)
@@ -592,6 +604,24 @@ static void check_required(const struct vmx_caps *caps)
 		if (!(words[required[i].word].switched & required[i].bit))
 			assert_true(chosen_of(caps, required[i].word) & required[i].bit);
 	}
+}
+
+/* What virtualizes the local APIC builds on each other. */
+static void check_apic(const struct vmx_caps *caps)
+{
+	const uint64_t xapic = VMX_CPU2_APIC_ACCESSES | VMX_CPU2_APIC_REGISTERS;
+
+	assert_int_equal(caps->cpu2 & xapic, caps->apic_registers ? xapic : 0);
+	assert_int_equal(caps->cpu2 & VMX_CPU2_X2APIC_MODE, 0);
+	assert_int_equal(!(caps->cpu2 & VMX_CPU2_VIRTUAL_INTERRUPTS), !caps->virtual_interrupts);
+	assert_true(caps->apic_registers || !caps->x2apic_registers);
+	assert_true(caps->x2apic_registers || !caps->virtual_interrupts);
+	assert_true(caps->cpu & VMX_CPU_CR8_LOAD || caps->virtual_interrupts);
+	assert_true(caps->virtual_interrupts || !caps->posted_interrupts);
+	if (caps->posted_interrupts)
+		assert_true(caps->pin & VMX_PIN_POSTED_INTR && caps->exit & VMX_EXIT_ACK_INTR);
+	else
+		assert_false((caps->pin & ~VMX_MUST_BE_1(caps->msrs.pin)) & VMX_PIN_POSTED_INTR);
 }
 
 static void test_caps_random(void **state)
@@ -620,6 +650,7 @@ static void test_caps_random(void **state)
 		assert_int_equal(why[size], 0x55);
 		if (rc == 0) {
 			check_required(&caps);
+			check_apic(&caps);
 			accepted++;
 		} else {
 			assert_int_equal(rc, -EOPNOTSUPP);

@@ -45,16 +45,17 @@ static const struct {
 	{ 31, HC_EXIT_MSR_READ, true },   { 32, HC_EXIT_MSR_WRITE, true },
 	{ 36, HC_EXIT_UNDEFINED, false }, { 39, HC_EXIT_UNDEFINED, false },
 	{ 40, HC_EXIT_INTERRUPT, false }, { 43, HC_EXIT_WINDOW, false },
-	{ 44, HC_EXIT_STAGE2, false },    { 48, HC_EXIT_STAGE2, false },
-	{ 50, HC_EXIT_UNDEFINED, false }, { 52, HC_EXIT_SLICE, false },
-	{ 56, HC_EXIT_BUS, false },       { 53, HC_EXIT_UNDEFINED, false },
-	{ 54, HC_EXIT_CACHE, true },      { 55, HC_EXIT_XSETBV, true },
-	{ 59, HC_EXIT_UNDEFINED, false }, { 60, HC_EXIT_UNDEFINED, false },
-	{ 62, HC_EXIT_LOG, false },       { 63, HC_EXIT_UNDEFINED, false },
-	{ 64, HC_EXIT_UNDEFINED, false }, { 65, HC_EXIT_UNDEFINED, false },
-	{ 67, HC_EXIT_UNDEFINED, false }, { 68, HC_EXIT_UNDEFINED, false },
-	{ 69, HC_EXIT_UNDEFINED, false }, { 70, HC_EXIT_UNDEFINED, false },
-	{ 72, HC_EXIT_UNDEFINED, false }, { 73, HC_EXIT_UNDEFINED, false },
+	{ 44, HC_EXIT_STAGE2, false },    { 45, HC_EXIT_EOI, false },
+	{ 48, HC_EXIT_STAGE2, false },    { 50, HC_EXIT_UNDEFINED, false },
+	{ 52, HC_EXIT_SLICE, false },     { 56, HC_EXIT_BUS, false },
+	{ 53, HC_EXIT_UNDEFINED, false }, { 54, HC_EXIT_CACHE, true },
+	{ 55, HC_EXIT_XSETBV, true },     { 59, HC_EXIT_UNDEFINED, false },
+	{ 60, HC_EXIT_UNDEFINED, false }, { 62, HC_EXIT_LOG, false },
+	{ 63, HC_EXIT_UNDEFINED, false }, { 64, HC_EXIT_UNDEFINED, false },
+	{ 65, HC_EXIT_UNDEFINED, false }, { 67, HC_EXIT_UNDEFINED, false },
+	{ 68, HC_EXIT_UNDEFINED, false }, { 69, HC_EXIT_UNDEFINED, false },
+	{ 70, HC_EXIT_UNDEFINED, false }, { 72, HC_EXIT_UNDEFINED, false },
+	{ 73, HC_EXIT_UNDEFINED, false },
 };
 
 static void test_reasons(void **state)
@@ -510,110 +511,9 @@ static void test_refused_for_no_known_rule(void **state)
 	rig_stop();
 }
 
-/* --- The local APIC's page --- */
-
-/* What the CPU leaves undone is like an access to where there is no memory. */
-static void test_apic_accesses(void **state)
-{
-	static const unsigned access[] = { HC_ACCESS_READ, HC_ACCESS_WRITE, HC_ACCESS_EXEC };
-
-	rig_start(&rig_full);
-	for (unsigned n = 0; n < 1000; n++) {
-		uint64_t offset = test_below(&seed, 4096), type = test_below(&seed, 16);
-		struct hc_exit exit = EXIT_BY(.reason = VMX_REASON_APIC_ACCESS,
-		                              .qualification = type << 12 | offset);
-
-		assert_int_equal(exit.reason, HC_EXIT_STAGE2);
-		assert_int_equal(exit.u.stage2.gpa.v, 0xfee00000 + offset);
-		assert_int_equal(exit.u.stage2.in_walk, type > 2);
-		assert_int_equal(exit.u.stage2.insn_len, 0);
-		if (type <= 2)
-			assert_int_equal(exit.u.stage2.access, access[type]);
-	}
-	rig_stop();
-}
-
-/* What it has stored already is told with its value. */
-static void test_apic_writes(void **state)
-{
-	rig_start(&rig_full);
-	for (unsigned n = 0; n < 1000; n++) {
-		uint32_t offset = (uint32_t)test_below(&seed, X86_APIC_REGS) * 16;
-		uint32_t value = (uint32_t)test_random(&seed);
-
-		x86_apic_put(&rig_vcpus[0].apic, offset, value);
-		/* Bits that mean nothing, or lie about a register that there is not. */
-		struct hc_exit exit =
-			EXIT_BY(.reason = VMX_REASON_APIC_WRITE,
-		                .qualification = (test_random(&seed) & ~UINT64_C(0x3f0)) | offset);
-
-		assert_int_equal(exit.reason, HC_EXIT_BUS);
-		assert_int_equal(exit.u.bus.space, HC_SPACE_MEMORY);
-		assert_int_equal(exit.u.bus.address, 0xfee00000 + offset);
-		assert_int_equal(exit.u.bus.width, 4);
-		assert_true(exit.u.bus.write);
-		assert_int_equal(*exit.u.bus.value, value);
-	}
-	rig_stop();
-}
-
-/* The CPU answers for the registers in xAPIC mode alone; that it watches the page stays. */
-static void test_apic_modes(void **state)
-{
-	static const uint64_t modes[] = { 0, X86_APIC_BASE_EN,
-		                          X86_APIC_BASE_EN | X86_APIC_BASE_EXTD };
-	struct s2_mapping m;
-
-	rig_start(&rig_full);
-	for (unsigned n = 0; n < 30; n++) {
-		unsigned mode = (unsigned)test_below(&seed, 3);
-
-		atomic_store(&rig_vcpus[0].apic.base, 0xfee00000 | modes[mode]);
-		hc_vcpu_need(vcpu, X86_G_MSR);
-		hc_vcpu_dirty(vcpu, X86_G_MSR);
-		rig_run_script(0, rig_one_exit);
-		assert_int_equal(!(rig_get(0, VMCS_SECONDARY_CONTROLS) & VMX_CPU2_APIC_REGISTERS),
-		                 mode != 1);
-		assert_true(rig_get(0, VMCS_SECONDARY_CONTROLS) & VMX_CPU2_APIC_ACCESSES);
-		rig_no_complaint();
-	}
-	/* Stage 2 leads where the CPU watches. */
-	assert_int_equal(s2_walk(&rig_vm.vm.s2, gpa_of(0xfee00000), &m), 0);
-	assert_int_equal(m.hpa.v, rig_get(0, VMCS_APIC_ACCESS_ADDRESS));
-	assert_int_equal(m.size, HC_PAGE_SIZE);
-	assert_int_equal(rig_get(0, VMCS_VIRTUAL_APIC_ADDRESS),
-	                 hc_platform_to_hpa(rig_vcpus[0].apic.page).v);
-	rig_stop();
-	/* One without the other is of no use. */
-	rig_start(&rig_plain);
-	rig_run_script(0, rig_one_exit);
-	assert_false(rig_get(0, VMCS_SECONDARY_CONTROLS) & VMX_CPU2_APIC_ACCESSES);
-	assert_int_equal(s2_walk(&rig_vm.vm.s2, gpa_of(0xfee00000), &m), -EFAULT);
-	rig_stop();
-}
-
-/* Each entry asks for an exit when the guest lowers the TPR that it has. */
-static void test_tpr_threshold(void **state)
-{
-	rig_start(&rig_full);
-	for (unsigned n = 0; n < 200; n++) {
-		uint32_t tpr = (uint32_t)test_below(&seed, 256);
-
-		x86_apic_put(&rig_vcpus[0].apic, APIC_TPR, tpr);
-		rig_run_script(0, rig_one_exit);
-		assert_int_equal(rig_get(0, VMCS_TPR_THRESHOLD), tpr >> 4);
-		rig_no_complaint();
-	}
-	rig_stop();
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_apic_accesses),
-		cmocka_unit_test(test_apic_writes),
-		cmocka_unit_test(test_apic_modes),
-		cmocka_unit_test(test_tpr_threshold),
 		cmocka_unit_test(test_reasons),
 		cmocka_unit_test(test_all_reasons),
 		cmocka_unit_test(test_garbage),

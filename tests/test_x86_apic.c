@@ -3,6 +3,8 @@
  * Local APICs against a model that keeps a flag per vector and takes every sentence of SDM Vol. 3A
  * chapter 10 one at a time; the timer against closed forms.
  */
+#include <pthread.h>
+#include <sched.h>
 #include <string.h>
 
 #include "arch/x86_64/x86.h"
@@ -263,6 +265,8 @@ static void compare_cpu(struct hc_vm *vm, unsigned i)
 	                 (model[i].sipi ? X86_START_SIPI : 0) |
 	                 (model[i].sipi ? model[i].sipi_vector << 8 : 0);
 
+	/* It also moves to IRR what is posted. */
+	assert_int_equal(x86_apic_pending(&x->apic), model_pending(&model[i]));
 	for (unsigned j = 0; j < HC_ARRAY_SIZE(compared); j++)
 		assert_int_equal(x86_apic_mmio_read(&x->vcpu, compared[j]),
 		                 model_read(i, compared[j]));
@@ -270,7 +274,6 @@ static void compare_cpu(struct hc_vm *vm, unsigned i)
 		assert_int_equal(x86_apic_mmio_read(&x->vcpu, offset), model_read(i, offset));
 	/* As a guest reads it that does not exit. */
 	assert_int_equal(x86_apic_get(&x->apic, APIC_EOI), 0);
-	assert_int_equal(x86_apic_pending(&x->apic), model_pending(&model[i]));
 	assert_int_equal(atomic_load(&x->nmi_pending), model[i].nmi);
 	assert_int_equal(atomic_load(&x->start_request), start);
 	/* Whatever can be taken has been announced. */
@@ -339,10 +342,28 @@ static void send_message(struct hc_vm *vm, uint64_t *seed)
 			model_accept(&model[i], mode, data & 0xff, data & 0x8000);
 }
 
-static void test_against_model(void **state)
+static void request_event(struct hc_vcpu *vcpu)
+{
+	hc_vcpu_request(vcpu, HC_REQ_EVENT);
+}
+
+static void start_posting(struct x86_apic *apic, unsigned i, void (*notify)(struct hc_vcpu *vcpu))
+{
+	static struct x86_posted posted[CPUS];
+
+	memset(&posted[i], 0, sizeof(posted[i]));
+	apic->posted = &posted[i];
+	apic->notify = notify;
+}
+
+/* posted: interrupts wait out of IRR until the vCPU looks. */
+static void compare_with_model(bool posted)
 {
 	struct hc_vm *vm = script_vm(CPUS, 0);
 	uint64_t seed = 4711;
+
+	for (unsigned i = 0; i < CPUS && posted; i++)
+		start_posting(&x86_vcpu_of(vm->vcpus[i])->apic, i, request_event);
 
 	hc_irq_add_eoi_sink(vm, note_eoi, NULL);
 	memset(eois, 0, sizeof(eois));
@@ -363,6 +384,107 @@ static void test_against_model(void **state)
 			compare_cpu(vm, j);
 	}
 	assert_memory_equal(eois, model_eois, sizeof(eois));
+	hc_vm_destroy(vm);
+}
+
+static void test_against_model(void **state)
+{
+	compare_with_model(false);
+	compare_with_model(true);
+}
+
+/* --- Posting, by several at once --- */
+
+#define SENDERS 3
+
+static struct {
+	struct hc_vcpu *vcpu;
+	_Atomic bool told;
+	_Atomic unsigned arrived[SENDERS];
+} post_office;
+
+static void tell(struct hc_vcpu *vcpu)
+{
+	atomic_store(&post_office.told, true);
+}
+
+static void *send_many(void *arg)
+{
+	const unsigned *self = arg;
+
+	for (unsigned n = 0; n < 3000; n++) {
+		x86_apic_post(post_office.vcpu, 0x40 + 0x31 * *self, false);
+		/* The next one is another one only when this one has arrived. */
+		while (atomic_load(&post_office.arrived[*self]) <= n)
+			sched_yield();
+	}
+	return NULL;
+}
+
+/* What a CPU does that looks only when it is told. */
+static void receive(struct x86_apic *apic)
+{
+	if (!atomic_exchange(&post_office.told, false))
+		return;
+	x86_apic_merge(apic);
+	for (unsigned i = 0; i < SENDERS; i++) {
+		unsigned vector = 0x40 + 0x31 * i;
+
+		if (!(atomic_load(x86_apic_bits(apic, APIC_IRR, vector)) & x86_apic_bit(vector)))
+			continue;
+		x86_apic_take(apic, vector);
+		atomic_fetch_add(&post_office.arrived[i], 1);
+	}
+}
+
+static bool all_arrived(void)
+{
+	for (unsigned i = 0; i < SENDERS; i++)
+		if (atomic_load(&post_office.arrived[i]) < 3000)
+			return false;
+	return true;
+}
+
+/* None is lost, however few notifications there are. */
+static void test_posting(void **state)
+{
+	struct hc_vm *vm = script_vm(1, 0);
+	struct x86_apic *apic = &x86_vcpu_of(vm->vcpus[0])->apic;
+	unsigned numbers[SENDERS];
+	pthread_t threads[SENDERS];
+
+	post_office.vcpu = vm->vcpus[0];
+	start_posting(apic, 0, tell);
+	for (unsigned i = 0; i < SENDERS; i++) {
+		numbers[i] = i;
+		assert_int_equal(pthread_create(&threads[i], NULL, send_many, &numbers[i]), 0);
+	}
+	while (!all_arrived()) {
+		receive(apic);
+		sched_yield();
+	}
+	for (unsigned i = 0; i < SENDERS; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	apic->notify = NULL;
+	hc_vm_destroy(vm);
+}
+
+/* What is posted is as gone after a reset as what is in IRR. */
+static void test_reset_drops_what_is_posted(void **state)
+{
+	struct hc_vm *vm = script_vm(1, 0);
+	struct x86_apic *apic = &x86_vcpu_of(vm->vcpus[0])->apic;
+
+	start_posting(apic, 0, request_event);
+	for (unsigned n = 0; n < 2; n++) {
+		x86_apic_post(vm->vcpus[0], 0x55, false);
+		x86_apic_post(vm->vcpus[0], 0x66, true);
+		if (n)
+			x86_vcpu_reset(vm->vcpus[0], true);
+		assert_int_equal(x86_apic_pending(apic), n ? -1 : 0x66);
+		assert_int_equal(x86_apic_get(apic, APIC_TMR + 0x30), n ? 0 : 1u << (0x66 & 31));
+		assert_int_equal(x86_apic_get(apic, APIC_IRR + 0x20), n ? 0 : 1u << (0x55 & 31));
+	}
 	hc_vm_destroy(vm);
 }
 
@@ -657,10 +779,16 @@ static void test_state_round_trip(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_against_model),       cmocka_unit_test(test_lowest_priority),
-		cmocka_unit_test(test_mode_changes),        cmocka_unit_test(test_x2apic_registers),
-		cmocka_unit_test(test_x2apic_destinations), cmocka_unit_test(test_timer_counts),
-		cmocka_unit_test(test_timer_has_a_limit),   cmocka_unit_test(test_deadline),
+		cmocka_unit_test(test_against_model),
+		cmocka_unit_test(test_posting),
+		cmocka_unit_test(test_reset_drops_what_is_posted),
+		cmocka_unit_test(test_lowest_priority),
+		cmocka_unit_test(test_mode_changes),
+		cmocka_unit_test(test_x2apic_registers),
+		cmocka_unit_test(test_x2apic_destinations),
+		cmocka_unit_test(test_timer_counts),
+		cmocka_unit_test(test_timer_has_a_limit),
+		cmocka_unit_test(test_deadline),
 		cmocka_unit_test(test_state_round_trip),
 	};
 

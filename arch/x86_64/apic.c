@@ -21,39 +21,22 @@ static inline uint64_t load64(const _Atomic uint64_t *p)
 	return atomic_load_explicit(p, memory_order_relaxed);
 }
 
-static bool is_x2apic(const struct x86_apic *apic)
-{
-	return (load64(&apic->base) & X86_APIC_BASE_EXTD) != 0;
-}
-
 /* --- Priorities (10.8.3) --- */
-
-/* The highest vector of IRR or ISR, or -1. What an interrupt's sender wrote before it set the bit
- * is seen afterwards. */
-static inline int highest(const struct x86_apic *apic, uint32_t bitmap)
-{
-	for (int i = 7; i >= 0; i--) {
-		uint32_t word = atomic_load_explicit(x86_apic_bits(apic, bitmap, (unsigned)i * 32),
-		                                     memory_order_acquire);
-
-		if (word)
-			return i * 32 + 31 - __builtin_clz(word);
-	}
-	return -1;
-}
 
 static uint32_t processor_priority(const struct x86_apic *apic)
 {
-	int in_service = highest(apic, APIC_ISR);
+	int in_service = x86_apic_highest(apic, APIC_ISR);
 	uint32_t tpr = x86_apic_get(apic, APIC_TPR);
 	uint32_t isrv = in_service < 0 ? 0 : (uint32_t)in_service;
 
 	return tpr >> 4 >= isrv >> 4 ? tpr : isrv & 0xf0;
 }
 
-int x86_apic_pending(const struct x86_apic *apic)
+int x86_apic_pending(struct x86_apic *apic)
 {
-	int vector = highest(apic, APIC_IRR);
+	if (__builtin_expect(apic->notify != NULL, 0))
+		x86_apic_merge(apic);
+	int vector = x86_apic_highest(apic, APIC_IRR);
 
 	if (vector < 0 || !(load64(&apic->base) & X86_APIC_BASE_EN))
 		return -1;
@@ -69,9 +52,12 @@ void x86_apic_take(struct x86_apic *apic, unsigned vector)
 	atomic_fetch_or_explicit(x86_apic_bits(apic, APIC_ISR, vector), bit, memory_order_relaxed);
 }
 
+/* A CPU that works on the page by itself is to hear of every change. */
 static void recheck(struct hc_vcpu *vcpu)
 {
-	if (x86_apic_pending(&x86_vcpu_of(vcpu)->apic) >= 0)
+	struct x86_apic *apic = &x86_vcpu_of(vcpu)->apic;
+
+	if (apic->notify || x86_apic_pending(apic) >= 0)
 		x86_request_event(vcpu);
 }
 
@@ -91,24 +77,30 @@ void x86_apic_set_cr8(struct hc_vcpu *vcpu, unsigned cr8)
 	write_tpr(vcpu, (cr8 & 15) << 4);
 }
 
+void x86_apic_ended(struct hc_vcpu *vcpu, unsigned vector)
+{
+	const struct x86_apic *apic = &x86_vcpu_of(vcpu)->apic;
+	const _Atomic uint32_t *tmr = x86_apic_bits(apic, APIC_TMR, vector);
+
+	if (atomic_load_explicit(tmr, memory_order_relaxed) & x86_apic_bit(vector) &&
+	    !(x86_apic_get(apic, APIC_SVR) & APIC_SVR_NO_EOI))
+		hc_irq_broadcast_eoi(vcpu->vm, vector);
+}
+
 /* 10.8.5: the interrupt in service with the highest priority ends. */
 static void end_of_interrupt(struct hc_vcpu *vcpu)
 {
 	struct x86_apic *apic = &x86_vcpu_of(vcpu)->apic;
-	int highest_isr = highest(apic, APIC_ISR);
+	int highest_isr = x86_apic_highest(apic, APIC_ISR);
 
 	x86_apic_put(apic, APIC_EOI, 0);
 	if (highest_isr < 0)
 		return;
 	unsigned vector = (unsigned)highest_isr;
-	uint32_t bit = x86_apic_bit(vector);
 
-	atomic_fetch_and_explicit(x86_apic_bits(apic, APIC_ISR, vector), ~bit,
+	atomic_fetch_and_explicit(x86_apic_bits(apic, APIC_ISR, vector), ~x86_apic_bit(vector),
 	                          memory_order_relaxed);
-	if (atomic_load_explicit(x86_apic_bits(apic, APIC_TMR, vector), memory_order_relaxed) &
-	            bit &&
-	    !(x86_apic_get(apic, APIC_SVR) & APIC_SVR_NO_EOI))
-		hc_irq_broadcast_eoi(vcpu->vm, vector);
+	x86_apic_ended(vcpu, vector);
 	recheck(vcpu);
 }
 
@@ -184,21 +176,6 @@ static bool write_common(struct hc_vcpu *vcpu, uint32_t offset, uint32_t value)
 
 /* --- Reads --- */
 
-#define REG(offset)    HC_BIT((offset) / 16)
-#define BITMAP(offset) (UINT64_C(0xff) << (offset) / 16)
-
-/* Registers that both modes read alike, and that read as what the page holds. */
-#define COMMON                                                                                     \
-	(REG(APIC_VERSION) | REG(APIC_TPR) | REG(APIC_SVR) | BITMAP(APIC_ISR) | BITMAP(APIC_TMR) | \
-	 BITMAP(APIC_IRR) | REG(APIC_ESR) | REG(APIC_LVT_TIMER) | REG(APIC_LVT_THERMAL) |          \
-	 REG(APIC_LVT_PMC) | REG(APIC_LVT_LINT0) | REG(APIC_LVT_LINT1) | REG(APIC_LVT_ERROR) |     \
-	 REG(APIC_TIMER_ICR) | REG(APIC_TIMER_DCR))
-
-/* What either mode reads in the page. */
-#define XAPIC                                                                                      \
-	(COMMON | REG(APIC_ID) | REG(APIC_LDR) | REG(APIC_DFR) | REG(APIC_ICR) | REG(APIC_ICR_HIGH))
-#define X2APIC (COMMON | REG(APIC_ID) | REG(APIC_LDR))
-
 static inline bool is_in(uint64_t registers, uint32_t offset)
 {
 	return offset < X86_APIC_REGS * 16 && registers >> (offset / 16) & 1;
@@ -212,7 +189,7 @@ uint32_t x86_apic_mmio_read(struct hc_vcpu *vcpu, uint32_t offset)
 
 	if (offset & 15)
 		return 0;
-	if (is_in(XAPIC, offset))
+	if (is_in(X86_XAPIC_PLAIN, offset))
 		return x86_apic_get(apic, offset);
 	switch (offset) {
 	case APIC_PPR: return processor_priority(apic);
@@ -282,9 +259,9 @@ int x86_x2apic_read(struct hc_vcpu *vcpu, uint32_t msr, uint64_t *value)
 	struct x86_apic *apic = &x86_vcpu_of(vcpu)->apic;
 	uint32_t offset = (msr - 0x800) << 4;
 
-	if (!is_x2apic(apic))
+	if (!x86_apic_is_x2apic(apic))
 		return -EINVAL;
-	if (is_in(X2APIC, offset)) {
+	if (is_in(X86_X2APIC_PLAIN, offset)) {
 		*value = x86_apic_get(apic, offset);
 		return 0;
 	}
@@ -312,7 +289,7 @@ int x86_x2apic_write(struct hc_vcpu *vcpu, uint32_t msr, uint64_t value)
 	struct x86_apic *apic = &x86_vcpu_of(vcpu)->apic;
 	uint32_t offset = (msr - 0x800) << 4;
 
-	if (!is_x2apic(apic) || offset > 0xff0)
+	if (!x86_apic_is_x2apic(apic) || offset > 0xff0)
 		return -EINVAL;
 	switch (offset) {
 	case APIC_EOI:
@@ -354,8 +331,8 @@ static bool mode_change_allowed(uint64_t from, uint64_t to)
  * begins with 0 (10.4.7.1). */
 static void show_id(struct x86_apic *apic)
 {
-	x86_apic_put(apic, APIC_ID, is_x2apic(apic) ? apic->id : apic->id << 24);
-	x86_apic_put(apic, APIC_LDR, is_x2apic(apic) ? x2apic_ldr(apic) : 0);
+	x86_apic_put(apic, APIC_ID, x86_apic_is_x2apic(apic) ? apic->id : apic->id << 24);
+	x86_apic_put(apic, APIC_LDR, x86_apic_is_x2apic(apic) ? x2apic_ldr(apic) : 0);
 }
 
 int x86_apic_write_base(struct hc_vcpu *vcpu, uint64_t value)
@@ -433,6 +410,7 @@ void x86_apic_reset(struct hc_vcpu *vcpu, bool power_on)
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(after_reset); i++)
 		x86_apic_put(apic, after_reset[i].offset, after_reset[i].value);
 	show_id(apic);
+	x86_apic_drop_posted(apic);
 	atomic_store(&apic->esr_pending, 0);
 }
 
@@ -527,8 +505,8 @@ static int post_load(void *obj)
 
 	if (!is_consistent(apic, x->vcpu.id))
 		return -EPROTO;
-	x86_apic_put(apic, APIC_ID, is_x2apic(apic) ? apic->id : apic->id << 24);
-	if (is_x2apic(apic))
+	x86_apic_put(apic, APIC_ID, x86_apic_is_x2apic(apic) ? apic->id : apic->id << 24);
+	if (x86_apic_is_x2apic(apic))
 		x86_apic_put(apic, APIC_LDR, x2apic_ldr(apic));
 	apic->timer_lvt = x86_apic_get_lvt(apic, LVT_TIMER);
 	apic->timer_icr = x86_apic_get(apic, APIC_TIMER_ICR);

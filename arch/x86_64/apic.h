@@ -7,7 +7,8 @@
  *
  * A vCPU's registers belong to its own CPU. Other CPUs accept interrupts on its behalf: they set
  * bits of IRR, TMR and the pending errors, and read what decides about a message's destination; the
- * page's registers are atomic for that.
+ * page's registers are atomic for that. Some CPUs change IRR by themselves, and not atomically:
+ * interrupts for their vCPUs wait in a place of their own, struct x86_posted, for its owner.
  */
 #ifndef ARCH_X86_64_APIC_H
 #define ARCH_X86_64_APIC_H
@@ -81,6 +82,25 @@ enum x86_apic_lvt { LVT_TIMER, LVT_THERMAL, LVT_PMC, LVT_LINT0, LVT_LINT1, LVT_E
 
 #define X86_APIC_REGS 64
 
+/* Sets of registers: bit n is the one at 16 * n, in x2APIC mode MSR 800h + n. */
+#define X86_APIC_REG(offset)    HC_BIT((offset) / 16)
+#define X86_APIC_BITMAP(offset) (UINT64_C(0xff) << (offset) / 16)
+
+/* Those that both modes read alike, and that read as what the page holds. */
+#define X86_APIC_PLAIN                                                                             \
+	(X86_APIC_REG(APIC_VERSION) | X86_APIC_REG(APIC_TPR) | X86_APIC_REG(APIC_SVR) |            \
+	 X86_APIC_BITMAP(APIC_ISR) | X86_APIC_BITMAP(APIC_TMR) | X86_APIC_BITMAP(APIC_IRR) |       \
+	 X86_APIC_REG(APIC_ESR) | X86_APIC_REG(APIC_LVT_TIMER) | X86_APIC_REG(APIC_LVT_THERMAL) |  \
+	 X86_APIC_REG(APIC_LVT_PMC) | X86_APIC_REG(APIC_LVT_LINT0) |                               \
+	 X86_APIC_REG(APIC_LVT_LINT1) | X86_APIC_REG(APIC_LVT_ERROR) |                             \
+	 X86_APIC_REG(APIC_TIMER_ICR) | X86_APIC_REG(APIC_TIMER_DCR))
+
+/* What either mode reads in the page. */
+#define X86_XAPIC_PLAIN                                                                            \
+	(X86_APIC_PLAIN | X86_APIC_REG(APIC_ID) | X86_APIC_REG(APIC_LDR) |                         \
+	 X86_APIC_REG(APIC_DFR) | X86_APIC_REG(APIC_ICR) | X86_APIC_REG(APIC_ICR_HIGH))
+#define X86_X2APIC_PLAIN (X86_APIC_PLAIN | X86_APIC_REG(APIC_ID) | X86_APIC_REG(APIC_LDR))
+
 /* Of PPR and the timer's current count, which are made up when they are read, software keeps
  * nothing here. ID and LDR look as they do in the APIC's mode. ICR is in two halves in both. Where
  * a CPU writes to the page by itself, x86_apic_mmio_write() comes after it with what it wrote. */
@@ -97,6 +117,17 @@ _Static_assert(offsetof(struct x86_apic_page, reg[APIC_TPR / 16].value) == APIC_
 _Static_assert(offsetof(struct x86_apic_page, reg[APIC_SELF_IPI / 16].value) == APIC_SELF_IPI,
                "table 10-1");
 
+/* A posted-interrupt descriptor (SDM Vol. 3C 30.6). */
+struct x86_posted {
+	_Atomic uint64_t requests[4]; /* PIR: a bit for each vector */
+	_Atomic uint64_t control;     /* X86_POSTED_ON, or nothing */
+	uint64_t reserved[3];
+};
+
+_Static_assert(sizeof(struct x86_posted) == 64, "table 30-1");
+
+#define X86_POSTED_ON HC_BIT(0) /* there are requests, and the vCPU was told */
+
 struct x86_apic {
 	struct x86_apic_page *page;
 	_Atomic uint64_t base; /* IA32_APIC_BASE: address, BSP, EXTD, EN */
@@ -106,6 +137,13 @@ struct x86_apic {
 	uint64_t timer_start_ns;
 	uint64_t tsc_deadline;
 	struct hc_timer timer;
+	/* NULL: interrupts are accepted into IRR. Otherwise, from when the vCPU is made to its end,
+	 * into posted, and this makes the vCPU look, or its CPU: on any CPU. Both the backend's. */
+	void (*notify)(struct hc_vcpu *vcpu);
+	struct x86_posted *posted;
+	/* Level-triggered ones are not for the CPU, which would not tell of their end. */
+	_Atomic bool level_outstanding;
+	_Atomic uint64_t level[4];
 };
 
 /* The register at offset (a multiple of 16, below 400h). */
@@ -181,7 +219,8 @@ void x86_apic_reset(struct hc_vcpu *vcpu, bool power_on);
  * (MultiProcessor Specification 3.6.2.2). */
 void x86_apic_virtual_wire(struct hc_vcpu *vcpu);
 
-/* Of struct x86_apic_page, and of struct x86_apic, which is loaded after its page. */
+/* Of struct x86_apic_page, and of struct x86_apic, which is loaded after its page. What is posted
+ * is merged before they are saved. */
 extern const struct hc_state_desc x86_apic_page_state;
 extern const struct hc_state_desc x86_apic_state;
 
@@ -205,6 +244,11 @@ void x86_apic_write_deadline(struct hc_vcpu *vcpu, uint64_t value);
 unsigned x86_apic_cr8(struct hc_vcpu *vcpu);
 void x86_apic_set_cr8(struct hc_vcpu *vcpu, unsigned cr8);
 
+static inline bool x86_apic_is_x2apic(const struct x86_apic *apic)
+{
+	return (atomic_load_explicit(&apic->base, memory_order_relaxed) & X86_APIC_BASE_EXTD) != 0;
+}
+
 /* Is gpa in this vCPU's xAPIC page, and does that page answer? */
 static inline bool x86_apic_has_page(const struct x86_apic *apic, uint64_t gpa)
 {
@@ -216,8 +260,35 @@ static inline bool x86_apic_has_page(const struct x86_apic *apic, uint64_t gpa)
 
 /* --- Interrupts --- */
 
-/* The vector that the vCPU shall take next, or negative if none is above its priority. Any CPU. */
-int x86_apic_pending(const struct x86_apic *apic);
+/* The vector that the vCPU shall take next, or negative if none is above its priority. On the
+ * vCPU's own CPU. */
+int x86_apic_pending(struct x86_apic *apic);
+
+/* Moves what is posted, where interrupts are, to IRR and TMR. On the vCPU's own CPU, out of the
+ * guest, or while the VM does not run. */
+void x86_apic_merge_outstanding(struct x86_apic *apic);
+static inline void x86_apic_merge(struct x86_apic *apic)
+{
+	if (atomic_load(&apic->posted->control) || atomic_load(&apic->level_outstanding))
+		x86_apic_merge_outstanding(apic);
+}
+
+/* The highest vector of IRR or ISR, or -1. What an interrupt's sender wrote before it set the bit
+ * is seen afterwards. */
+static inline int x86_apic_highest(const struct x86_apic *apic, uint32_t bitmap)
+{
+	for (int i = 7; i >= 0; i--) {
+		uint32_t word = atomic_load_explicit(x86_apic_bits(apic, bitmap, (unsigned)i * 32),
+		                                     memory_order_acquire);
+
+		if (word)
+			return i * 32 + 31 - __builtin_clz(word);
+	}
+	return -1;
+}
+
+/* The interrupt has left ISR: level-triggered ones are told of where they came from. */
+void x86_apic_ended(struct hc_vcpu *vcpu, unsigned vector);
 
 /* It took it: IRR to ISR. */
 void x86_apic_take(struct x86_apic *apic, unsigned vector);
@@ -234,6 +305,8 @@ void x86_apic_deliver_msi(struct hc_vm *vm, uint64_t address, uint32_t data);
 /* Internal to the APIC's files. */
 void x86_apic_error(struct hc_vcpu *vcpu, uint32_t bit);
 void x86_apic_accept(struct hc_vcpu *vcpu, unsigned vector, bool level);
+void x86_apic_post(struct hc_vcpu *vcpu, unsigned vector, bool level);
+void x86_apic_drop_posted(struct x86_apic *apic);
 void x86_apic_send_icr(struct hc_vcpu *vcpu);
 void x86_apic_local(struct hc_vcpu *vcpu, enum x86_apic_lvt entry);
 void x86_apic_timer_init(struct hc_vcpu *vcpu);

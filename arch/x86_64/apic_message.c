@@ -32,6 +32,10 @@ void x86_apic_accept(struct hc_vcpu *vcpu, unsigned vector, bool level)
 	_Atomic uint32_t *tmr = x86_apic_bits(apic, APIC_TMR, vector);
 	uint32_t bit = x86_apic_bit(vector);
 
+	if (__builtin_expect(apic->notify != NULL, 0)) {
+		x86_apic_post(vcpu, vector, level);
+		return;
+	}
 	/* 10.8.4: TMR tells how the vector last came in; it has to be right before IRR is seen. */
 	if (level)
 		atomic_fetch_or_explicit(tmr, bit, memory_order_relaxed);
@@ -220,7 +224,7 @@ static bool is_valid_combination(uint8_t mode, unsigned shorthand)
 void x86_apic_send_icr(struct hc_vcpu *vcpu)
 {
 	struct x86_apic *apic = &x86_vcpu_of(vcpu)->apic;
-	bool x2apic = (load_base(apic) & X86_APIC_BASE_EXTD) != 0;
+	bool x2apic = x86_apic_is_x2apic(apic);
 	uint64_t icr = x86_apic_icr(apic);
 	unsigned shorthand = (unsigned)hc_bits(icr, 19, 18);
 	struct x86_message m = {

@@ -268,6 +268,8 @@ static void inject_apic(struct hc_vcpu *vcpu, bool busy)
 	struct x86_apic *apic = &x86_vcpu_of(vcpu)->apic;
 	int vector = x86_apic_pending(apic);
 
+	if (vcpu->backend->show_interrupts && vcpu->backend->show_interrupts(vcpu))
+		return;
 	if (vector < 0)
 		return;
 	const struct x86_event e = { .valid = 1,

@@ -136,6 +136,12 @@ static int exit_window(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	return HC_ACT_RESUME;
 }
 
+static int exit_eoi(struct hc_vcpu *vcpu, struct hc_exit *exit)
+{
+	x86_apic_ended(vcpu, exit->u.eoi.vector);
+	return HC_ACT_RESUME;
+}
+
 static int exit_task_switch(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
 	hc_vm_fail(vcpu->vm, "vcpu %u: task switch at rip %#llx: not emulated", vcpu->id,
@@ -180,5 +186,6 @@ const hc_exit_handler x86_exit_handlers[HC_EXIT_REASON_COUNT] = {
 	[HC_EXIT_TASK_SWITCH] = exit_task_switch,
 	[HC_EXIT_SHUTDOWN] = exit_shutdown,
 	[HC_EXIT_ENTRY_FAILED] = exit_refused,
+	[HC_EXIT_EOI] = exit_eoi,
 	[HC_EXIT_UNKNOWN] = exit_refused,
 };

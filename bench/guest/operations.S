@@ -64,11 +64,47 @@ operation self_ipi
 	cli
 	ret
 
-	.globl handle_ipi, handle_ud, handle_other
+	/* Taken and ended at once. */
+operation self_ipi_taken
+	sti
+	movl $0x400f0, %eax
+	movl %eax, 0xfee00300
+1:	cmpb $0, taken(%rip)
+	je 1b
+	movb $0, taken(%rip)
+	cli
+	ret
+
+	/* A deadline that is over already. */
+operation timer
+	sti
+	movl $0x6e0, %ecx	/* IA32_TSC_DEADLINE */
+	movl $1, %eax
+	xorl %edx, %edx
+	wrmsr
+1:	cmpb $0, taken(%rip)
+	je 1b
+	movb $0, taken(%rip)
+	cli
+	ret
+
+operation x2apic_read
+	movl $0x803, %ecx	/* version */
+	rdmsr
+	ret
+
+	.data
+taken:
+	.byte 0
+	.text
+
+	.globl handle_ipi, handle_timer, handle_ud, handle_other
+handle_timer:
 handle_ipi:
 	pushq %rax
 	xorl %eax, %eax
 	movl %eax, 0xfee000b0	/* EOI */
+	movb $1, taken(%rip)
 	popq %rax
 	iretq
 

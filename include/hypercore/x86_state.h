@@ -114,16 +114,32 @@ struct x86_state {
 
 	uint64_t dr[4], dr6, dr7;
 
+	/* Guest TSC = the platform's cycle counter * tsc_ratio / 2^48 + tsc_offset. 0: a factor of
+	 * 1; backends never change it, and it is the same on all vCPUs of a VM. */
+	uint64_t tsc_ratio;
+
 	uint64_t msr_star, msr_lstar, msr_cstar, msr_sfmask, msr_kernel_gs_base;
 	uint64_t msr_sysenter_cs, msr_sysenter_esp, msr_sysenter_eip;
 	uint64_t msr_pat, msr_debugctl, msr_tsc_aux;
-	uint64_t tsc_offset; /* guest TSC = the platform's cycle counter + tsc_offset */
+	uint64_t tsc_offset;
 
 	struct x86_events events;
 
 	uint64_t xcr0;
 	_Alignas(64) uint8_t xsave[X86_XSAVE_SIZE];
 };
+
+/* What the factor makes of so many cycles. */
+static inline uint64_t x86_tsc_scale(uint64_t cycles, uint64_t ratio)
+{
+	return ratio ? (uint64_t)((unsigned __int128)cycles * ratio >> 48) : cycles;
+}
+
+/* The guest's TSC when the platform's cycle counter is at cycles. */
+static inline uint64_t x86_tsc_of(const struct x86_state *s, uint64_t cycles)
+{
+	return x86_tsc_scale(cycles, s->tsc_ratio) + s->tsc_offset;
+}
 
 /* RFLAGS (SDM Vol. 1 3.4.3) */
 #define X86_FLAG_CF (1u << 0)

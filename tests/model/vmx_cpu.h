@@ -15,6 +15,7 @@
  *   - translations used under a VPID that another VMCS filled, or that are older than the last
  *     change of the EPT or than what was written over the guest's own paging
  *   - a host state that is not this CPU's
+ *   - an interrupt that an exit acknowledged, and nobody handled; or the other way round
  *   - an instruction that would fault or fail: XSETBV, XRSTOR of values that they refuse, VMXON
  *     without CR4.VMXE, INVEPT and INVVPID of types that there are not, RDMSR and WRMSR of MSRs
  *     that there are not or of values that they do not take
@@ -35,7 +36,8 @@ struct model_features {
 	uint64_t feature_control; /* IA32_FEATURE_CONTROL as firmware leaves it */
 	struct vmx_cap_msrs caps; /* phys_bits and linear_bits are what CPUID says */
 	bool xsave, avx512, rdtscp, invpcid, xsaves;
-	bool bochs; /* entries want the RPL of a CS that is not conforming to be its DPL */
+	bool unmasks; /* an interrupt of the host's has a virtual one delivered, masked or not */
+	bool bochs;   /* entries want the RPL of a CS that is not conforming to be its DPL */
 };
 
 /* vmx_features.c */
@@ -70,6 +72,10 @@ struct model_cpu {
 	unsigned tlb_next;
 	unsigned entries, refused, invepts, invvpids, clears, loads, reads, writes;
 	unsigned nmis;
+	bool holds_vector; /* an exit acknowledged an interrupt that nobody has handled yet */
+	uint8_t vector;
+	unsigned interrupts; /* handled, after exits that acknowledged them */
+	unsigned posts;      /* sent to this CPU, and not yet met by OP_POSTED */
 };
 
 extern struct model_features model_features;
@@ -97,6 +103,24 @@ void model_reset_registers(void);
 void model_reset_guest(void);
 uint64_t model_get(uint32_t field); /* of the current VMCS */
 void model_set(uint32_t field, uint64_t value);
+void model_set_exit(uint32_t reason, uint64_t qualification); /* all other fields are undefined */
+void model_deliver(uint64_t info, uint32_t error_code, uint64_t insn_len);
+/* vmx_cpu_apic.c: RDMSR and WRMSR by ECX, stores to the local APIC's page, moves to CR8. True if
+ * the guest exits. */
+bool model_rdmsr(uint64_t *gpr);
+bool model_wrmsr(uint64_t *gpr);
+bool model_apic_store(uint32_t offset, uint32_t value);
+bool model_mov_cr8(uint64_t value);
+/* An interrupt of the host's comes in: true if the guest exits for it. */
+bool model_host_interrupt(uint8_t vector);
+/* An exit says that it acknowledged this one. */
+void model_acknowledge(uint64_t info);
+/* What an entry looks at of the local APIC, and the delivery of a virtual interrupt before the next
+ * instruction. */
+void model_enter_apic(void);
+void model_take_virtual(void);
+/* The exit comes after the instruction. */
+bool model_exit_is_trap(void);
 /* The guest stores to gpa: sets dirty flags and lists pages, but for pages of which the CPU knows
  * that they are dirty. 0; or the reason of the exit that comes first, and its qualification. */
 uint32_t model_guest_store(uint64_t gpa, uint64_t *qualification);

@@ -34,7 +34,7 @@ void model_reset_guest(void)
 /* What an exit leaves in the fields that it does not define. */
 #define UNDEFINED UINT64_C(0xdeadbeefdeadbeef)
 
-static void set_exit(uint32_t reason, uint64_t qualification)
+void model_set_exit(uint32_t reason, uint64_t qualification)
 {
 	model_set(VMCS_EXIT_REASON, reason);
 	model_set(VMCS_EXIT_QUALIFICATION, qualification);
@@ -50,9 +50,11 @@ static void set_exit(uint32_t reason, uint64_t qualification)
 
 static void set_exit_by(const struct model_step *s)
 {
-	set_exit(s->reason, s->qualification);
+	model_set_exit(s->reason, s->qualification);
 	if (s->intr_info & VMX_INFO_V)
 		model_set(VMCS_EXIT_INTERRUPTION_INFO, s->intr_info);
+	if (s->reason == VMX_REASON_EXTERNAL_INTERRUPT)
+		model_acknowledge(s->intr_info);
 	if (s->intr_info & VMX_INFO_ERROR)
 		model_set(VMCS_EXIT_INTERRUPTION_ERROR_CODE, s->intr_error);
 	if (s->idt_info & VMX_INFO_V)
@@ -87,7 +89,7 @@ static bool timer(void)
 {
 	if (!(model_get(VMCS_PIN_BASED_CONTROLS) & VMX_PIN_PREEMPTION_TIMER) || timer_left())
 		return false;
-	set_exit(VMX_REASON_PREEMPTION_TIMER, 0);
+	model_set_exit(VMX_REASON_PREEMPTION_TIMER, 0);
 	return true;
 }
 
@@ -129,7 +131,7 @@ static void push_frame(uint64_t rip)
 	frames[frame_count++].rflags = model_get(VMCS_GUEST_RFLAGS);
 }
 
-static void deliver(uint64_t info, uint32_t error_code, uint64_t insn_len)
+void model_deliver(uint64_t info, uint32_t error_code, uint64_t insn_len)
 {
 	unsigned type = (unsigned)VMX_INFO_TYPE(info);
 	uint64_t rip = model_get(VMCS_GUEST_RIP) + (software(type) ? insn_len : 0);
@@ -170,13 +172,13 @@ static bool debug_exception(uint64_t bits)
 {
 	model_set(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, 0);
 	if (model_get(VMCS_EXCEPTION_BITMAP) >> X86_VEC_DB & 1) {
-		set_exit(VMX_REASON_EXCEPTION_OR_NMI, bits);
+		model_set_exit(VMX_REASON_EXCEPTION_OR_NMI, bits);
 		model_set(VMCS_EXIT_INTERRUPTION_INFO,
 		          VMX_INFO_V | VMX_EVENT_EXCEPTION << 8 | X86_VEC_DB);
 		return true;
 	}
 	model_this()->dr6 |= bits;
-	deliver(VMX_EVENT_EXCEPTION << 8 | X86_VEC_DB, 0, 0);
+	model_deliver(VMX_EVENT_EXCEPTION << 8 | X86_VEC_DB, 0, 0);
 	return false;
 }
 
@@ -202,12 +204,12 @@ static bool window(void)
 	uint64_t blocking = model_get(VMCS_GUEST_INTERRUPTIBILITY);
 
 	if ((controls & VMX_CPU_NMI_WINDOW) && !(blocking & (BLOCKING_INTR | VMX_BLOCKING_NMI))) {
-		set_exit(VMX_REASON_NMI_WINDOW, 0);
+		model_set_exit(VMX_REASON_NMI_WINDOW, 0);
 		return true;
 	}
 	if ((controls & VMX_CPU_INTR_WINDOW) && !(blocking & BLOCKING_INTR) &&
 	    (model_get(VMCS_GUEST_RFLAGS) & X86_FLAG_IF)) {
-		set_exit(VMX_REASON_INTERRUPT_WINDOW, 0);
+		model_set_exit(VMX_REASON_INTERRUPT_WINDOW, 0);
 		return true;
 	}
 	return false;
@@ -237,6 +239,35 @@ static bool sti(bool trap)
 	return complete(1, trap, rflags & X86_FLAG_IF ? 0 : VMX_BLOCKING_STI);
 }
 
+static void set_msr_operands(uint64_t *gpr, const struct model_step *s)
+{
+	gpr[X86_RCX] = s->qualification;
+	gpr[X86_RAX] = (uint32_t)s->value;
+	gpr[X86_RDX] = s->value >> 32;
+}
+
+/* An instruction that the CPU virtualizes. */
+static bool access_apic(uint64_t *gpr, const struct model_step *s)
+{
+	switch (s->op) {
+	case OP_APIC_WRITE: return model_apic_store((uint32_t)s->qualification, (uint32_t)s->value);
+	case OP_MOV_CR8: return model_mov_cr8(s->value);
+	case OP_WRMSR: set_msr_operands(gpr, s); return model_wrmsr(gpr);
+	default: set_msr_operands(gpr, s); return model_rdmsr(gpr);
+	}
+}
+
+static bool access(uint64_t *gpr, const struct model_step *s, uint64_t len, bool trap)
+{
+	if (!access_apic(gpr, s))
+		return complete(len, trap, 0);
+	if (model_exit_is_trap())
+		model_set(VMCS_GUEST_RIP, model_get(VMCS_GUEST_RIP) + len);
+	else
+		model_set(VMCS_EXIT_INSTRUCTION_LENGTH, len);
+	return true;
+}
+
 /* True if it exits. */
 static bool store(const struct model_step *s)
 {
@@ -246,15 +277,47 @@ static bool store(const struct model_step *s)
 	if (!reason)
 		return false;
 	script--;
-	set_exit(reason, qualification);
+	model_set_exit(reason, qualification);
 	if (reason == VMX_REASON_EPT_VIOLATION)
 		model_set(VMCS_GUEST_PHYSICAL_ADDRESS, s->physical);
 	return true;
 }
 
+/* 26.3, 26.6.5: the factor has 48 bits behind the point. */
+static uint64_t guest_tsc(void)
+{
+	uint64_t tsc = hc_platform_cycles();
+
+	if (!(model_get(VMCS_PRIMARY_CONTROLS) & VMX_CPU_TSC_OFFSETTING))
+		return tsc;
+	if (model_get(VMCS_SECONDARY_CONTROLS) & VMX_CPU2_TSC_SCALING) {
+		/* In four products of 32 bits each. */
+		uint64_t factor = model_get(VMCS_TSC_MULTIPLIER), high, low;
+		uint64_t t0 = (uint32_t)tsc, t1 = tsc >> 32, f0 = (uint32_t)factor,
+			 f1 = factor >> 32;
+		uint64_t middle = t0 * f1 + (t0 * f0 >> 32), other = t1 * f0 + (uint32_t)middle;
+
+		low = other << 32 | (uint32_t)(t0 * f0);
+		high = t1 * f1 + (middle >> 32) + (other >> 32);
+		tsc = high << 16 | low >> 48;
+	}
+	return tsc + model_get(VMCS_TSC_OFFSET);
+}
+
 static bool comes_first(enum model_op op)
 {
 	return op == OP_FIRST || op == OP_INTERRUPT;
+}
+
+#define TIMER_VECTOR 0xe7 /* some interrupt of the host's */
+
+/* Those that were sent while another one waited are one. */
+static bool posted(void)
+{
+	if (!model_this()->posts)
+		return false;
+	model_this()->posts = 0;
+	return model_host_interrupt(hc_platform_posting_vector());
 }
 
 /* One step; true if the guest exits. */
@@ -269,19 +332,40 @@ static bool step(uint64_t *gpr)
 	case OP_EXIT:
 	case OP_FIRST: set_exit_by(s); return true;
 	case OP_HLT:
-		set_exit(VMX_REASON_HLT, 0);
+		model_set_exit(VMX_REASON_HLT, 0);
 		model_set(VMCS_EXIT_INSTRUCTION_LENGTH, 1);
 		return true;
 	case OP_INSN: return complete(s->len, trap, 0);
 	case OP_STI: return sti(trap);
 	case OP_MOV_SS: return complete(2, trap, VMX_BLOCKING_MOV_SS);
+	case OP_RDMSR:
+	case OP_WRMSR:
+	case OP_APIC_WRITE: return access(gpr, s, 2, trap);
+	case OP_MOV_CR8: return access(gpr, s, 3, trap);
 	case OP_IRET: iret(); return complete(0, trap, 0);
 	case OP_CALL: s->fn(gpr); return false;
 	case OP_WRITE: return store(s);
-	case OP_TRIPLE_FAULT: set_exit(VMX_REASON_TRIPLE_FAULT, 0); return true;
+	case OP_RDTSC: model_tsc = guest_tsc(); return complete(2, trap, 0);
+	case OP_TRIPLE_FAULT: model_set_exit(VMX_REASON_TRIPLE_FAULT, 0); return true;
+	case OP_POSTED: return posted();
 	case OP_INTERRUPT:
 	case OP_END:
-	default: set_exit(VMX_REASON_EXTERNAL_INTERRUPT, 0); return true;
+	default: return model_host_interrupt(TIMER_VECTOR);
+	}
+}
+
+/* What the manual has before the next instruction (table 6-2, 26.2). True: an exit. */
+static bool before_step(void)
+{
+	if (timer() || window())
+		return true;
+	model_take_virtual();
+	return false;
+}
+
+static void run_script(uint64_t *gpr)
+{
+	while ((comes_first(script->op) || !before_step()) && !step(gpr)) {
 	}
 }
 
@@ -311,13 +395,13 @@ static void interpret(uint64_t *gpr)
 	uint8_t *page = model_first_page(model_get(VMCS_EPT_POINTER));
 	unsigned size = is_32() ? 4 : 2;
 
-	set_exit(VMX_REASON_EPT_VIOLATION, 0);
+	model_set_exit(VMX_REASON_EPT_VIOLATION, 0);
 	for (unsigned i = 0; page && i < 100; i++) {
 		const uint8_t *p = page + model_get(VMCS_GUEST_RIP) % HC_PAGE_SIZE;
 		int len = identity_mapped(page) ? model_interpret_one(page, p, gpr, size) : 0;
 
 		if (!len) {
-			set_exit(p[0] == 0xf4 ? VMX_REASON_HLT : VMX_REASON_TRIPLE_FAULT, 0);
+			model_set_exit(p[0] == 0xf4 ? VMX_REASON_HLT : VMX_REASON_TRIPLE_FAULT, 0);
 			return;
 		}
 		model_set(VMCS_GUEST_RIP, model_get(VMCS_GUEST_RIP) + (uint64_t)(int64_t)len);
@@ -333,13 +417,14 @@ void model_run_guest(uint64_t *gpr)
 
 	entered_at = hc_platform_cycles();
 	if (injected)
-		deliver(info, (uint32_t)model_get(VMCS_ENTRY_EXCEPTION_ERROR_CODE),
-		        model_get(VMCS_ENTRY_INSTRUCTION_LENGTH));
-	if (!script) {
+		model_deliver(info, (uint32_t)model_get(VMCS_ENTRY_EXCEPTION_ERROR_CODE),
+		              model_get(VMCS_ENTRY_INSTRUCTION_LENGTH));
+	model_enter_apic();
+	if (!script && model_this()->posts)
+		(void)posted();
+	else if (!script)
 		interpret(gpr);
-	} else if (!pending_debug(injected)) {
-		while ((comes_first(script->op) || !(timer() || window())) && !step(gpr)) {
-		}
-	}
+	else if (!pending_debug(injected))
+		run_script(gpr);
 	save_state();
 }

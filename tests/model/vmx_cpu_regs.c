@@ -250,3 +250,23 @@ void x86_host_nmi(void)
 {
 	model_this()->nmis++;
 }
+
+void x86_host_interrupt(uint8_t vector)
+{
+	struct model_cpu *c = model_this();
+
+	if (!c->holds_vector || c->vector != vector)
+		model_complain("vector %#x is handled, which no exit acknowledged", vector);
+	c->holds_vector = false;
+	c->interrupts++;
+}
+
+uint8_t hc_platform_posting_vector(void)
+{
+	return 0xd3;
+}
+
+void hc_platform_post(struct hc_cpu *cpu)
+{
+	model_cpus[cpu->id].posts++;
+}

@@ -46,11 +46,18 @@ enum model_op {
 	OP_HLT,          /* HLT, one byte: exits */
 	OP_TRIPLE_FAULT, /* exits */
 	OP_INTERRUPT,    /* a host interrupt, before a window that is open is noticed */
+	OP_POSTED,       /* VT-x: the interrupt of hc_platform_post(), if it was sent here */
 	OP_NOT_PRESENT,  /* the gate of the virtual interrupt that comes is not present: #NP */
 	OP_FIRST,        /* an exit before that, or in the middle of an event's delivery */
 	OP_INSN,         /* an instruction of len bytes */
 	OP_STI,          /* STI, one byte */
 	OP_MOV_SS,       /* VT-x: MOV SS, two bytes */
+	OP_RDTSC,        /* RDTSC, two bytes: see model_tsc */
+	OP_RDMSR,        /* VT-x: RDMSR of MSR qualification, two bytes */
+	OP_WRMSR,        /* VT-x: WRMSR of value to MSR qualification, two bytes */
+	OP_APIC_WRITE,   /* VT-x: a store of value to the local APIC's page at offset qualification,
+	                  * two bytes, aligned and of 32 bits */
+	OP_MOV_CR8,      /* VT-x: value to CR8, three bytes */
 	OP_IRET,         /* IRET, two bytes: back to what the last delivered event interrupted */
 	OP_WRITE,        /* VT-x: a store to guest physical memory, at `physical`, of no length; an
 	                  * exit comes before it, and it is made again */
@@ -73,11 +80,15 @@ struct model_step {
 	uint32_t intr_info, intr_error; /* EXIT_INTERRUPTION_INFO and its error code */
 	uint32_t idt_info, idt_error;   /* IDT_VECTORING_INFO and its error code */
 	uint64_t linear, physical;      /* GUEST_LINEAR_ADDRESS, GUEST_PHYSICAL_ADDRESS */
+	uint64_t value;                 /* that the instruction writes */
 };
 
 /* What the guest does from the next entry on; ends with OP_END. NULL: guest code is interpreted
  * (only what the self-test of the backend uses). */
 void model_script(const struct model_step *steps);
+
+/* What the last OP_RDTSC gave the guest. */
+extern uint64_t model_tsc;
 
 /* Tables of stage 2 changed: translations made before are stale. */
 void model_stage2_changed(void);

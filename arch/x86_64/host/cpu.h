@@ -37,5 +37,8 @@ void x86_host_fxrstor(const void *area);
 void x86_host_machine_check(void);
 /* The same for an NMI (INT 2); its IRET ends the masking of NMIs. */
 void x86_host_nmi(void);
+/* And for an interrupt that the CPU acknowledged when it left the guest for it. Interrupts are off.
+ */
+void x86_host_interrupt(uint8_t vector);
 
 #endif

@@ -28,6 +28,7 @@ static const struct control pin_controls[] = {
 	{ VMX_PIN_NMI_EXITING, NEEDED, "NMI exiting" },
 	{ VMX_PIN_VIRTUAL_NMIS, NEEDED, "virtual NMIs" },
 	{ VMX_PIN_PREEMPTION_TIMER, WANTED, NULL },
+	{ VMX_PIN_POSTED_INTR, WANTED, NULL },
 };
 
 static const struct control cpu_controls[] = {
@@ -46,17 +47,25 @@ static const struct control cpu_controls[] = {
 };
 
 static const struct control cpu2_controls[] = {
-	{ VMX_CPU2_APIC_ACCESSES, WANTED, NULL },  { VMX_CPU2_EPT, NEEDED, "EPT" },
-	{ VMX_CPU2_RDTSCP, WANTED, NULL },         { VMX_CPU2_VPID, WANTED, NULL },
-	{ VMX_CPU2_WBINVD, WANTED, NULL },         { VMX_CPU2_UNRESTRICTED_GUEST, WANTED, NULL },
-	{ VMX_CPU2_APIC_REGISTERS, WANTED, NULL }, { VMX_CPU2_PAUSE_LOOP, WANTED, NULL },
-	{ VMX_CPU2_INVPCID, WANTED, NULL },        { VMX_CPU2_ENCLS, WANTED, NULL },
+	{ VMX_CPU2_APIC_ACCESSES, WANTED, NULL },
+	{ VMX_CPU2_EPT, NEEDED, "EPT" },
+	{ VMX_CPU2_RDTSCP, WANTED, NULL },
+	{ VMX_CPU2_X2APIC_MODE, WANTED, NULL },
+	{ VMX_CPU2_VPID, WANTED, NULL },
+	{ VMX_CPU2_WBINVD, WANTED, NULL },
+	{ VMX_CPU2_UNRESTRICTED_GUEST, WANTED, NULL },
+	{ VMX_CPU2_APIC_REGISTERS, WANTED, NULL },
+	{ VMX_CPU2_VIRTUAL_INTERRUPTS, WANTED, NULL },
+	{ VMX_CPU2_PAUSE_LOOP, WANTED, NULL },
+	{ VMX_CPU2_INVPCID, WANTED, NULL },
+	{ VMX_CPU2_ENCLS, WANTED, NULL },
 	{ VMX_CPU2_XSAVES, WANTED, NULL },
 };
 
 static const struct control exit_controls[] = {
 	{ VMX_EXIT_SAVE_DEBUG, NEEDED, "save debug controls" },
 	{ VMX_EXIT_HOST_64, NEEDED, "host address-space size" },
+	{ VMX_EXIT_ACK_INTR, WANTED, NULL },
 	{ VMX_EXIT_LOAD_PAT, NEEDED, "load IA32_PAT on exit" },
 	{ VMX_EXIT_SAVE_EFER, NEEDED, "save IA32_EFER" },
 	{ VMX_EXIT_LOAD_EFER, NEEDED, "load IA32_EFER on exit" },
@@ -177,18 +186,52 @@ static void choose_timer(struct vmx_caps *c)
 	c->exit &= ~(uint32_t)VMX_EXIT_SAVE_PREEMPTION | VMX_MUST_BE_1(c->msrs.exit);
 }
 
+static void forgo_posting(struct vmx_caps *c)
+{
+	c->posted_interrupts = false;
+	c->pin &= ~(uint32_t)VMX_PIN_POSTED_INTR | VMX_MUST_BE_1(c->msrs.pin);
+	c->exit &= ~(uint32_t)VMX_EXIT_ACK_INTR | VMX_MUST_BE_1(c->msrs.exit);
+}
+
+void vmx_forgo_delivery(struct vmx_caps *c)
+{
+	forgo_posting(c);
+	c->virtual_interrupts = false;
+	c->cpu2 &= ~(uint32_t)VMX_CPU2_VIRTUAL_INTERRUPTS;
+	c->cpu |= (uint32_t)VMX_CPU_CR8_LOAD & VMX_MAY_BE_1(c->msrs.cpu);
+}
+
+/* The controls of a guest in xAPIC mode: those of x2APIC mode exclude one of them. A CPU that
+ * delivers interrupts does so in both, and then a guest may lower its TPR by CR8, too. */
+static void choose_apic(struct vmx_caps *c)
+{
+	const uint64_t xapic = VMX_CPU2_APIC_ACCESSES | VMX_CPU2_APIC_REGISTERS;
+
+	c->apic_registers = (c->cpu2 & xapic) == xapic;
+	c->x2apic_registers = c->apic_registers && c->cpu2 & VMX_CPU2_X2APIC_MODE;
+	c->virtual_interrupts = c->x2apic_registers && c->cpu2 & VMX_CPU2_VIRTUAL_INTERRUPTS;
+	c->posted_interrupts = c->virtual_interrupts && c->pin & VMX_PIN_POSTED_INTR &&
+	                       c->exit & VMX_EXIT_ACK_INTR;
+	c->cpu2 &= ~(uint32_t)VMX_CPU2_X2APIC_MODE;
+	if (!c->apic_registers)
+		c->cpu2 &= ~(uint32_t)xapic;
+	if (c->virtual_interrupts)
+		c->cpu &= ~(uint32_t)VMX_CPU_CR8_LOAD | VMX_MUST_BE_1(c->msrs.cpu);
+	else
+		vmx_forgo_delivery(c);
+	if (!c->posted_interrupts)
+		forgo_posting(c);
+}
+
 /* Without INVVPID of all contexts, VPIDs could not be handed out a second time. */
 static void set_flags(struct vmx_caps *c)
 {
 	const uint64_t all_vpids = VMX_EPT_CAP_INVVPID | VMX_EPT_CAP_INVVPID_ALL;
-	const uint64_t apic = VMX_CPU2_APIC_ACCESSES | VMX_CPU2_APIC_REGISTERS;
 	uint64_t ept = c->msrs.ept_vpid;
 
 	if ((ept & all_vpids) != all_vpids)
 		c->cpu2 &= ~(uint32_t)VMX_CPU2_VPID;
-	if ((c->cpu2 & apic) != apic)
-		c->cpu2 &= ~(uint32_t)apic;
-	c->apic_registers = c->cpu2 & VMX_CPU2_APIC_REGISTERS;
+	choose_apic(c);
 	choose_timer(c);
 	c->unrestricted_guest = c->cpu2 & VMX_CPU2_UNRESTRICTED_GUEST;
 	c->vpid = c->cpu2 & VMX_CPU2_VPID;
@@ -198,6 +241,7 @@ static void set_flags(struct vmx_caps *c)
 	c->xsaves = c->cpu2 & VMX_CPU2_XSAVES;
 	c->ept_ad = ept & VMX_EPT_CAP_AD;
 	c->page_log = c->ept_ad && VMX_MAY_BE_1(c->msrs.cpu2) & VMX_CPU2_PML;
+	c->tsc_scaling = VMX_MAY_BE_1(c->msrs.cpu2) & VMX_CPU2_TSC_SCALING;
 	c->invept_one = ept & VMX_EPT_CAP_INVEPT_ONE;
 }
 

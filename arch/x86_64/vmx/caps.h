@@ -30,9 +30,13 @@ struct vmx_caps {
 	 * VMX_ENTRY_IA32E. */
 	uint32_t pin, cpu, cpu2, exit, entry;
 	bool unrestricted_guest, vpid, ept_ad, invept_one, pause_loop, rdtscp, invpcid, xsaves;
-	bool preemption_timer;         /* which keeps its value over exits */
+	bool preemption_timer; /* which keeps its value over exits */
+	bool tsc_scaling;
 	bool page_log;                 /* it lists the pages whose dirty flags it sets */
 	bool apic_registers;           /* guests read their local APICs' pages themselves */
+	bool x2apic_registers;         /* and their MSRs */
+	bool virtual_interrupts;       /* and the CPU delivers what is in IRR, */
+	bool posted_interrupts;        /* where it puts what is posted */
 	uint64_t cr0_fixed, cr4_fixed; /* bits that have to be 1 in the guest's */
 	uint8_t gpa_bits;
 };
@@ -42,5 +46,8 @@ extern struct vmx_caps vmx_caps;
 /* Computes caps from m. 0, or -EOPNOTSUPP: why (of size bytes) then names all that is required and
  * missing, by the manual's names of the controls. */
 int vmx_compute_caps(struct vmx_caps *caps, const struct vmx_cap_msrs *m, char *why, size_t size);
+
+/* Interrupts are injected after all. */
+void vmx_forgo_delivery(struct vmx_caps *caps);
 
 #endif

@@ -86,8 +86,22 @@ static int run_selftest(const char **why)
 	if (rc)
 		return rc;
 	rc = vmx_selftest(&c, why);
+	vmx_backend.run = vmx_caps.virtual_interrupts ? vmx_run_virtual : vmx_run;
+	vmx_backend.show_interrupts = vmx_caps.virtual_interrupts ? vmx_show_interrupts : NULL;
 	vmx_cpu_switch_off(&c);
 	return rc;
+}
+
+/* Of the steps of which each builds on those before. */
+static const char *apic_words(const struct vmx_caps *c)
+{
+	if (c->posted_interrupts)
+		return ", posted interrupts";
+	if (c->virtual_interrupts)
+		return ", virtual interrupts";
+	if (c->x2apic_registers)
+		return ", x2APIC registers";
+	return c->apic_registers ? ", APIC registers" : "";
 }
 
 static void describe(struct hc_backend_info *info)
@@ -97,15 +111,15 @@ static void describe(struct hc_backend_info *info)
 	info->max_vcpus = 0;
 	info->gpa_bits = c->gpa_bits;
 	info->partial = !c->unrestricted_guest;
-	hc_snprintf(info->reason, sizeof(info->reason), "VT-x, EPT%s%s%s%s%s%s%s%s%s",
+	hc_snprintf(info->reason, sizeof(info->reason), "VT-x, EPT%s%s%s%s%s%s%s%s%s%s",
 	            vmx_ept_page() == S2_PAGE_1G ? " of 1 GiB pages" : "",
-	            c->page_log ? ", dirty flags and a list"
+	            c->page_log ? ", page log"
 	            : c->ept_ad ? ", dirty flags"
 	                        : "",
 	            c->unrestricted_guest ? ", unrestricted guest" : ", paged modes only",
 	            c->vpid ? ", VPID" : "", c->pause_loop ? ", PAUSE loops" : "",
-	            c->preemption_timer ? ", preemption timer" : "", c->invpcid ? ", INVPCID" : "",
-	            c->apic_registers ? ", APIC registers" : "",
+	            c->preemption_timer ? ", timer" : "", c->invpcid ? ", INVPCID" : "",
+	            apic_words(c), c->tsc_scaling ? ", TSC scaling" : "",
 	            x86_fpu_caps.xsave ? ", XSAVE" : "");
 }
 

@@ -60,6 +60,22 @@ static void decode_nmi_window(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	vmx_close_window(vmx_vcpu_of(vcpu), true);
 }
 
+/* Others are still pending, and taken when the host opens its window. */
+void vmx_take_acknowledged(void)
+{
+	if (!(vmx_caps.exit & VMX_EXIT_ACK_INTR))
+		return;
+	uint32_t info = (uint32_t)vmx_hw_read(VMCS_EXIT_INTERRUPTION_INFO);
+
+	if (info & VMX_INFO_V && VMX_INFO_TYPE(info) == VMX_EVENT_INTR)
+		x86_host_interrupt(VMX_INFO_VECTOR(info));
+}
+
+static void decode_interrupt(struct hc_vcpu *vcpu, struct hc_exit *exit)
+{
+	vmx_take_acknowledged();
+}
+
 static void decode_pause(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
 	atomic_fetch_or(&vcpu->requests, HC_REQ_YIELD);
@@ -287,18 +303,30 @@ static void decode_apic_access(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	s->access = s->in_walk ? HC_ACCESS_WRITE : access[type];
 }
 
-/* Stores that the CPU has carried out, in the page: their effects are still to come (30.4.3.3). */
+/* Stores that the CPU has carried out, in the page: their effects are still to come (30.4.3.3). In
+ * x2APIC mode it was a WRMSR, whose operands are all there still. */
 static void decode_apic_write(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
 	struct vmx_vcpu *vv = vmx_vcpu_of(vcpu);
 	uint32_t offset = VMX_APIC_OFFSET(vmx_hw_read(VMCS_EXIT_QUALIFICATION)) & 0x3f0;
 
+	if (vv->cpu2_controls & VMX_CPU2_X2APIC_MODE) {
+		exit->reason = HC_EXIT_MSR_WRITE;
+		exit->next_pc = exit->pc;
+		return;
+	}
 	vv->apic_value = x86_apic_get(&x86_vcpu_of(vcpu)->apic, offset);
 	exit->u.bus = (struct hc_exit_bus){ .space = HC_SPACE_MEMORY,
 		                            .address = X86_APIC_BASE | offset,
 		                            .width = 4,
 		                            .write = true,
 		                            .value = &vv->apic_value };
+}
+
+/* The CPU has taken it out of ISR: the EOI-exit bitmap asks for the rest (30.1.4). */
+static void decode_eoi(struct hc_vcpu *vcpu, struct hc_exit *exit)
+{
+	exit->u.eoi.vector = (uint8_t)vmx_hw_read(VMCS_EXIT_QUALIFICATION);
 }
 
 /* --- All reasons. What has no row does not exit with the controls that are set. --- */
@@ -308,7 +336,7 @@ static void decode_apic_write(struct hc_vcpu *vcpu, struct hc_exit *exit)
 
 static const struct exit_row rows[VMX_REASON_COUNT] = {
 	ROW(EXCEPTION_OR_NMI,   EXCEPTION,   decode_exception),
-	ROW(EXTERNAL_INTERRUPT, INTERRUPT,   decode_nothing),
+	ROW(EXTERNAL_INTERRUPT, INTERRUPT,   decode_interrupt),
 	ROW(TRIPLE_FAULT,       SHUTDOWN,    decode_nothing),
 	ROW(INIT,               INTERRUPT,   decode_nothing),
 	ROW(INTERRUPT_WINDOW,   WINDOW,      decode_window),
@@ -339,6 +367,7 @@ static const struct exit_row rows[VMX_REASON_COUNT] = {
 	ROW(PAUSE,              INTERRUPT,   decode_pause),
 	ROW(TPR_BELOW_THRESHOLD, WINDOW,     decode_nothing),
 	ROW(APIC_ACCESS,        STAGE2,      decode_apic_access),
+	ROW(VIRTUALIZED_EOI,    EOI,         decode_eoi),
 	ROW(PREEMPTION_TIMER,   SLICE,       decode_timer),
 	ROW(EPT_VIOLATION,      STAGE2,      decode_ept_violation),
 	ROW(INVEPT,             UNDEFINED,   decode_nothing),

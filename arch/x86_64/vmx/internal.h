@@ -29,10 +29,13 @@ struct vmx_cpu {
 };
 
 struct vmx_vm {
-	uint8_t *io_bitmap;  /* A and B, two pages */
-	uint8_t *msr_bitmap; /* one page (25.6.9) */
-	void *apic_access; /* a page that nobody reads: its address stands for the local APICs. NULL
-	                    * without vmx_caps.apic_registers */
+	uint8_t *io_bitmap;     /* A and B, two pages */
+	uint8_t *msr_bitmap;    /* one page (25.6.9) */
+	uint8_t *x2apic_bitmap; /* the same, of vCPUs in x2APIC mode; NULL without
+	                         * vmx_caps.x2apic_registers */
+	void *apic_access;  /* a page that stands for the local APICs by its address. NULL without
+	                     * vmx_caps.apic_registers */
+	unsigned unwatched; /* vCPUs in other modes than xAPIC; under the VM's memory lock */
 	struct hc_shootdown tlb;
 	_Atomic bool logs; /* vCPUs are to list the pages that they write: log.c */
 };
@@ -40,18 +43,21 @@ struct vmx_vm {
 struct vmx_vcpu {
 	struct vmx_region *vmcs;
 	hpa_t vmcs_pa;
+	hpa_t posted;       /* struct x86_posted */
 	hpa_t virtual_apic; /* the local APIC's page, where TPR shadow reads VTPR (30.1.1) */
 	struct vmx_vm *vm;
 	struct vmx_cpu *cpu;      /* where it ran last */
 	uint64_t vpid_generation; /* its VPID is its own while this is its CPU's generation */
 	struct hc_shootdown_vcpu tlb;
-	bool made;                   /* its VMCS was initialised: by the first load() */
-	bool loaded;                 /* between load() and put(): its VMCS is current */
-	bool launched;               /* since it was cleared */
+	bool made;      /* its VMCS was initialised: by the first load() */
+	bool loaded;    /* between load() and put(): its VMCS is current */
+	bool launched;  /* since it was cleared */
+	bool unwatched; /* its CPU does not look out for accesses to the xAPIC's page */
 	uint64_t cr0_mask, cr4_mask; /* guest/host masks, set by the first load() */
 	/* What the VMCS holds, for fields that are often written with what they hold already. */
 	uint64_t rip, rsp, rflags;
 	uint32_t cpu_controls, cpu2_controls, entry_controls;
+	uint64_t eoi_exits[4];     /* EOI_EXIT_BITMAP_0 to _3 */
 	uint8_t tpr;               /* as of the last entry: the TPR threshold is its upper half */
 	uint64_t apic_value;       /* of the APIC write that exited last */
 	uint32_t interruptibility; /* as of the last exit, or as written since */
@@ -93,10 +99,11 @@ static inline struct vmx_cpu *vmx_cpu_of(struct hc_cpu *cpu)
 }
 
 /* What allocations a VM and a vCPU hold, of a VMCS in the state clear. 0, or -ENOMEM; nothing is
- * held then. virtual_apic is a page of the caller's. */
+ * held then. virtual_apic is a page of the caller's, as is posted, at its start, or NULL. */
 int vmx_vm_alloc(struct vmx_vm *vm);
 void vmx_vm_free(struct vmx_vm *vm);
-int vmx_vcpu_alloc(struct vmx_vcpu *vv, struct vmx_vm *vm, const void *virtual_apic);
+int vmx_vcpu_alloc(struct vmx_vcpu *vv, struct vmx_vm *vm, const void *virtual_apic,
+                   const void *posted);
 void vmx_vcpu_free(struct vmx_vcpu *vv);
 
 /* caps.c */
@@ -122,10 +129,29 @@ int vmx_selftest(struct vmx_cpu *c, const char **why);
  * depends on the CPU that it is to run on. */
 void vmx_vmcs_init(struct vmx_vcpu *vv);
 void vmx_vmcs_set_host(void);
-/* Of the secondary controls those that change: by the local APIC's mode, by the dirty log. */
-void vmx_sync_cpu2(struct hc_vcpu *vcpu);
 /* All MSRs exit but those that the policy lets pass and that are switched with the guest. */
 void vmx_msr_bitmap_init(uint8_t *bitmap, const struct x86_msr_policy *policy, unsigned count);
+
+/* Where in an MSR bitmap those for writes begin (25.6.9). */
+#define VMX_BITMAP_WRITES 0x800
+
+/* apic.c. The first two: what allocations a VM holds, 0 or -ENOMEM, with the MSR bitmap filled in;
+ * and the page that stands for the local APICs, in stage 2. */
+int vmx_apic_alloc(struct vmx_vm *vm);
+void vmx_apic_free(struct vmx_vm *vm);
+int vmx_apic_map(struct s2 *s2, const struct vmx_vm *vm);
+/* Of the secondary controls those that change: by the local APIC's mode, the dirty log, the TSC's
+ * factor. Between load() and put(), as the next. */
+void vmx_sync_cpu2(struct hc_vcpu *vcpu);
+/* The local APIC may be in another mode than before. */
+void vmx_sync_apic_mode(struct hc_vcpu *vcpu);
+bool vmx_show_interrupts(struct hc_vcpu *vcpu);
+/* Has interrupts posted, where the CPU delivers them: 0, or -ENOMEM. The other is harmless if that
+ * failed. */
+int vmx_apic_start(struct x86_apic *apic);
+void vmx_apic_end(struct x86_apic *apic);
+/* Part of put(): looks for notifications that may have met somebody else. */
+void vmx_apic_put(struct hc_vcpu *vcpu);
 
 /* timer.c */
 bool vmx_limit(struct hc_vcpu *vcpu, uint64_t ns);
@@ -184,8 +210,9 @@ void vmx_redeliver(struct vmx_vcpu *vv, uint32_t reason);
 #define VMX_DURING_DELIVERY                                                                        \
 	(HC_BIT(VMX_REASON_EXCEPTION_OR_NMI) | HC_BIT(VMX_REASON_TRIPLE_FAULT) |                   \
 	 HC_BIT(VMX_REASON_TASK_SWITCH) | HC_BIT(VMX_REASON_APIC_ACCESS) |                         \
-	 HC_BIT(VMX_REASON_APIC_WRITE) | HC_BIT(VMX_REASON_EPT_VIOLATION) |                        \
-	 HC_BIT(VMX_REASON_EPT_MISCONFIGURATION) | HC_BIT(VMX_REASON_PML_FULL))
+	 HC_BIT(VMX_REASON_VIRTUALIZED_EOI) | HC_BIT(VMX_REASON_APIC_WRITE) |                      \
+	 HC_BIT(VMX_REASON_EPT_VIOLATION) | HC_BIT(VMX_REASON_EPT_MISCONFIGURATION) |              \
+	 HC_BIT(VMX_REASON_PML_FULL))
 
 /* Whether an exit for this reason, EXIT_REASON as read, may have cut the delivery of an event
  * short: then vmx_redeliver() comes before it is decoded. After others nothing is left to inject.
@@ -195,8 +222,9 @@ static inline bool vmx_may_redeliver(uint32_t reason)
 	return reason >= 64 || VMX_DURING_DELIVERY >> reason & 1;
 }
 
-/* run.c */
+/* run.c: run() where interrupts are injected, and where vmx_caps.virtual_interrupts. */
 void vmx_run(struct hc_vcpu *vcpu, struct hc_exit *exit);
+void vmx_run_virtual(struct hc_vcpu *vcpu, struct hc_exit *exit);
 
 /* tlb.c */
 void vmx_invalidate(struct hc_vm *vm, gpa_t gpa, uint64_t size);
@@ -209,6 +237,8 @@ void vmx_decode_exit(struct hc_vcpu *vcpu, uint32_t reason, struct hc_exit *exit
 /* The entry itself failed: error is vmx_hw_enter()'s. */
 void vmx_decode_failure(struct hc_vcpu *vcpu, int error, struct hc_exit *exit);
 const char *vmx_exit_name(uint32_t reason);
+/* After an exit for an external interrupt: has the host handle it, if the exit acknowledged it. */
+void vmx_take_acknowledged(void);
 void vmx_explain(struct hc_vcpu *vcpu, const struct hc_exit *exit, char *buf, size_t size);
 
 #endif

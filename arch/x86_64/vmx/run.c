@@ -79,7 +79,8 @@ static __attribute__((noinline)) void redeliver(struct hc_vcpu *vcpu, uint32_t r
 	vmx_decode_exit(vcpu, reason, exit);
 }
 
-void vmx_run(struct hc_vcpu *vcpu, struct hc_exit *exit)
+static inline __attribute__((always_inline)) void run(struct hc_vcpu *vcpu, struct hc_exit *exit,
+                                                      bool virtual_interrupts)
 {
 	struct vmx_vcpu *vv = vmx_vcpu_of(vcpu);
 	struct x86_state *st = x86_state_of(vcpu);
@@ -92,10 +93,12 @@ void vmx_run(struct hc_vcpu *vcpu, struct hc_exit *exit)
 			return;
 		}
 		vmx_set_state(vcpu, vcpu->dirty);
-		vmx_sync_cpu2(vcpu);
+		if (vcpu->dirty & X86_G_MSR)
+			vmx_sync_apic_mode(vcpu);
 	}
 	sync_core(vv, st);
-	sync_tpr(vcpu, vv);
+	if (!virtual_interrupts)
+		sync_tpr(vcpu, vv);
 	enter_tlb(vcpu, vv);
 
 	int error = vmx_hw_enter(st->gpr, vv->launched);
@@ -120,4 +123,14 @@ void vmx_run(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	}
 	vv->entry_info = 0;
 	vmx_decode_exit(vcpu, reason, exit);
+}
+
+void vmx_run(struct hc_vcpu *vcpu, struct hc_exit *exit)
+{
+	run(vcpu, exit, false);
+}
+
+void vmx_run_virtual(struct hc_vcpu *vcpu, struct hc_exit *exit)
+{
+	run(vcpu, exit, true);
 }

@@ -348,6 +348,8 @@ static void set_msr(struct hc_vcpu *vcpu, struct x86_state *st)
 	vmx_hw_write(VMCS_GUEST_IA32_PAT, st->msr_pat);
 	vmx_hw_write(VMCS_GUEST_IA32_DEBUGCTL, st->msr_debugctl);
 	vmx_hw_write(VMCS_TSC_OFFSET, st->tsc_offset);
+	if (st->tsc_ratio)
+		vmx_hw_write(VMCS_TSC_MULTIPLIER, st->tsc_ratio);
 }
 
 /* --- FPU --- */
@@ -547,6 +549,7 @@ void vmx_put(struct hc_vcpu *vcpu)
 	vmx_get_state(vcpu, X86_G_ALL & ~vcpu->valid);
 	vcpu->valid |= X86_G_ALL;
 	must(vcpu, "VMCLEAR", vmx_hw_clear(vv->vmcs_pa));
+	vmx_apic_put(vcpu);
 	vv->launched = false;
 	vv->loaded = false;
 	vv->limit = VMX_NO_LIMIT;

@@ -402,7 +402,12 @@ enum vmx_cr_access { VMX_CR_TO, VMX_CR_FROM, VMX_CR_CLTS, VMX_CR_LMSW };
 #define VMX_INS_ADDRESS(i) (((i) >> 7) & 7u) /* 0: 16 bits, 1: 32, 2: 64 */
 #define VMX_INS_SEGMENT(i) (((i) >> 15) & 7u)
 
-/* of APIC accesses and APIC writes (tables 28-6, 30.4.3.3) */
+/* GUEST_INTERRUPT_STATUS (25.4.2): the vectors to be delivered next, and in service. */
+#define VMX_INTERRUPT_STATUS(rvi, svi) ((rvi) | (svi) << 8)
+#define VMX_RVI(status)                ((uint8_t)(status))
+#define VMX_SVI(status)                ((uint8_t)((status) >> 8))
+
+/* EXIT_QUALIFICATION of APIC accesses and APIC writes (tables 28-6, 30.4.3.3) */
 #define VMX_APIC_OFFSET(q) ((uint32_t)((q)&0xfff))
 #define VMX_APIC_TYPE(q)   ((unsigned)((q) >> 12 & 0xf))
 enum {

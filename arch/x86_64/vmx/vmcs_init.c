@@ -34,6 +34,12 @@ static void write_controls(struct vmx_vcpu *vv)
 	/* There are no bits in IA32_XSS to exit for. */
 	if (c->xsaves)
 		vmx_hw_write(VMCS_XSS_EXITING_BITMAP, 0);
+	for (uint32_t i = 0; c->virtual_interrupts && i < HC_ARRAY_SIZE(vv->eoi_exits); i++)
+		vmx_hw_write(VMCS_EOI_EXIT_BITMAP_0 + 2 * i, vv->eoi_exits[i]);
+	if (c->virtual_interrupts)
+		vmx_hw_write(VMCS_GUEST_INTERRUPT_STATUS, 0);
+	if (c->posted_interrupts)
+		vmx_hw_write(VMCS_POSTED_INTR_NOTIFICATION_VECTOR, hc_platform_posting_vector());
 	/* Of all leaves: a guest has no SGX. */
 	if (c->cpu2 & VMX_CPU2_ENCLS)
 		vmx_hw_write(VMCS_ENCLS_EXITING_BITMAP, UINT64_MAX);
@@ -47,6 +53,8 @@ static void write_addresses(const struct vmx_vcpu *vv)
 	vmx_hw_write(VMCS_IO_BITMAP_B, io.v + HC_PAGE_SIZE);
 	vmx_hw_write(VMCS_MSR_BITMAP, hc_platform_to_hpa(vv->vm->msr_bitmap).v);
 	vmx_hw_write(VMCS_VIRTUAL_APIC_ADDRESS, vv->virtual_apic.v);
+	if (vmx_caps.posted_interrupts)
+		vmx_hw_write(VMCS_POSTED_INTR_DESCRIPTOR_ADDRESS, vv->posted.v);
 	if (vmx_caps.apic_registers)
 		vmx_hw_write(VMCS_APIC_ACCESS_ADDRESS, hc_platform_to_hpa(vv->vm->apic_access).v);
 }
@@ -117,21 +125,6 @@ void vmx_vmcs_set_host(void)
 		vmx_hw_write(fields[i].field, fields[i].value);
 }
 
-/* Only in xAPIC mode are there registers in the page. That accesses to it are virtualized stays, or
- * translations of it would have to be dropped (29.4.4). */
-void vmx_sync_cpu2(struct hc_vcpu *vcpu)
-{
-	struct vmx_vcpu *vv = vmx_vcpu_of(vcpu);
-	uint32_t controls = vmx_caps.cpu2 | (vv->logs ? (uint32_t)VMX_CPU2_PML : 0);
-
-	if (!x86_apic_has_page(&x86_vcpu_of(vcpu)->apic, X86_APIC_BASE))
-		controls &= ~(uint32_t)VMX_CPU2_APIC_REGISTERS;
-	if (vv->cpu2_controls == controls)
-		return;
-	vv->cpu2_controls = controls;
-	vmx_hw_write(VMCS_SECONDARY_CONTROLS, controls);
-}
-
 /* --- Permission bitmap --- */
 
 /* MSRs that entries and exits or load() and put() switch: only these may be open. */
@@ -143,15 +136,13 @@ static const struct {
 	{ 0xc0000100, 0xc0000102 }, /* FS.base, GS.base, KernelGSBase */
 };
 
-#define WRITES 0x800 /* where in the bitmap those for writes begin (25.6.9) */
-
 static void open_msr(uint8_t *bitmap, uint32_t msr)
 {
 	uint32_t byte = (msr & 0x1fff) / 8 + (msr >= 0xc0000000 ? 0x400 : 0);
 	uint8_t mask = (uint8_t)(1u << (msr % 8));
 
 	bitmap[byte] = (uint8_t)(bitmap[byte] & ~mask);
-	bitmap[WRITES + byte] = (uint8_t)(bitmap[WRITES + byte] & ~mask);
+	bitmap[VMX_BITMAP_WRITES + byte] = (uint8_t)(bitmap[VMX_BITMAP_WRITES + byte] & ~mask);
 }
 
 static bool is_direct(const struct x86_msr_policy *policy, unsigned count, uint32_t msr)

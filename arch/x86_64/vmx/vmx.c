@@ -17,15 +17,16 @@ int vmx_vm_alloc(struct vmx_vm *vm)
 {
 	vm->io_bitmap = hc_platform_alloc_pages(IO_BITMAP_ORDER);
 	vm->msr_bitmap = hc_platform_alloc_pages(0);
-	if (vmx_caps.apic_registers)
-		vm->apic_access = hc_platform_alloc_pages(0);
-	if (!vm->io_bitmap || !vm->msr_bitmap || (vmx_caps.apic_registers && !vm->apic_access)) {
+	if (!vm->io_bitmap || !vm->msr_bitmap) {
 		vmx_vm_free(vm);
 		return -ENOMEM;
 	}
 	memset(vm->io_bitmap, 0xff, HC_PAGE_SIZE << IO_BITMAP_ORDER);
 	vmx_msr_bitmap_init(vm->msr_bitmap, x86_msr_policy, x86_msr_policy_count);
-	return 0;
+	if (!vmx_apic_alloc(vm))
+		return 0;
+	vmx_vm_free(vm);
+	return -ENOMEM;
 }
 
 void vmx_vm_free(struct vmx_vm *vm)
@@ -34,21 +35,16 @@ void vmx_vm_free(struct vmx_vm *vm)
 		hc_platform_free_pages(vm->io_bitmap, IO_BITMAP_ORDER);
 	if (vm->msr_bitmap)
 		hc_platform_free_pages(vm->msr_bitmap, 0);
-	if (vm->apic_access)
-		hc_platform_free_pages(vm->apic_access, 0);
+	vmx_apic_free(vm);
 }
 
-/* Nothing is mapped yet. Accesses to the local APIC are told by where they arrive in host memory:
- * its page has to lead there (30.4). */
+/* Nothing is mapped yet. */
 static int prepare_stage2(struct hc_vm *vm, const struct vmx_vm *vmx)
 {
 	if (vm->s2.format != vmx_backend.s2_format)
 		return 0;
 	(void)s2_limit_page(&vm->s2, vmx_ept_page());
-	if (!vmx_caps.apic_registers)
-		return 0;
-	return s2_map(&vm->s2, gpa_of(X86_APIC_BASE), hc_platform_to_hpa(vmx->apic_access),
-	              HC_PAGE_SIZE, S2_R | S2_W);
+	return vmx_apic_map(&vm->s2, vmx);
 }
 
 static int vmx_vm_create(struct hc_vm *vm)
@@ -82,13 +78,16 @@ static void vmx_vm_destroy(struct hc_vm *vm)
 
 /* --- vCPUs --- */
 
-int vmx_vcpu_alloc(struct vmx_vcpu *vv, struct vmx_vm *vm, const void *virtual_apic)
+int vmx_vcpu_alloc(struct vmx_vcpu *vv, struct vmx_vm *vm, const void *virtual_apic,
+                   const void *posted)
 {
 	vv->vmcs = hc_platform_alloc_pages(0);
 	if (!vv->vmcs)
 		return -ENOMEM;
 	vv->vmcs->revision = VMX_BASIC_REVISION(vmx_caps.msrs.basic);
 	vv->vmcs_pa = hc_platform_to_hpa(vv->vmcs);
+	if (posted)
+		vv->posted = hc_platform_to_hpa(posted);
 	vv->virtual_apic = hc_platform_to_hpa(virtual_apic);
 	vv->vm = vm;
 	vv->limit = VMX_NO_LIMIT;
@@ -105,10 +104,13 @@ void vmx_vcpu_free(struct vmx_vcpu *vv)
 static int vmx_vcpu_create(struct hc_vcpu *vcpu)
 {
 	struct vmx_vcpu *vv = hc_platform_alloc(sizeof(*vv));
+	struct x86_apic *apic = &x86_vcpu_of(vcpu)->apic;
 
 	if (!vv)
 		return hc_error(-ENOMEM, "vmx: no memory for a vCPU of VM %s", vcpu->vm->name);
-	if (vmx_vcpu_alloc(vv, vmx_vm_of(vcpu->vm), x86_vcpu_of(vcpu)->apic.page)) {
+	if (vmx_apic_start(apic) ||
+	    vmx_vcpu_alloc(vv, vmx_vm_of(vcpu->vm), apic->page, apic->posted)) {
+		vmx_apic_end(apic);
 		hc_platform_free(vv, sizeof(*vv));
 		return hc_error(-ENOMEM, "vmx: no memory for a VMCS of VM %s", vcpu->vm->name);
 	}
@@ -122,6 +124,7 @@ static void vmx_vcpu_destroy(struct hc_vcpu *vcpu)
 
 	if (!vv)
 		return;
+	vmx_apic_end(&x86_vcpu_of(vcpu)->apic);
 	vmx_vcpu_free(vv);
 	hc_platform_free(vv, sizeof(*vv));
 	vcpu->backend_data = NULL;
@@ -143,10 +146,24 @@ static void vmx_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 		out[0] &= ~(1u << 3);
 }
 
+/* --- TSC --- */
+
+static int vmx_tsc_ratio(uint64_t hz, uint64_t *ratio)
+{
+	if (!vmx_caps.tsc_scaling)
+		return hc_error(-EOPNOTSUPP, "vmx: this CPU cannot scale the TSC");
+	*ratio = x86_tsc_ratio(hz, hc_platform_cycles_hz(), 32);
+	return *ratio ? 0
+	              : hc_error(-EOPNOTSUPP, "vmx: the TSC cannot be scaled from %llu to %llu Hz",
+	                         (unsigned long long)hc_platform_cycles_hz(),
+	                         (unsigned long long)hz);
+}
+
 struct hc_backend_ops vmx_backend = {
 	.name = "vmx",
 	.isa = HC_ISA_X86_64,
 	.cpuid = vmx_cpuid,
+	.tsc_ratio = vmx_tsc_ratio,
 	.probe = vmx_probe,
 	.cpu_enable = vmx_cpu_enable,
 	.cpu_disable = vmx_cpu_disable,

@@ -10,6 +10,7 @@
 #define UARTFR    0x18u
 #define UARTLCR   0x2cu
 #define UARTCR    0x30u
+#define UARTIMSC  0x38u
 #define FR_TXFF   BIT(5)
 #define FR_BUSY   BIT(3)
 #define AFFINITY  UINT64_C(0xff00ffffff)
@@ -137,6 +138,7 @@ bool arch_reset(void)
 	control_reset();
 	pages_reset();
 	exceptions_reset();
+	store32(machine.uart + UARTIMSC, 0);
 	quiet = gic_reset();
 	return stopped && quiet;
 }

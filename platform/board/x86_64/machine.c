@@ -7,6 +7,7 @@
 
 #include "core/log.h"
 #include "core/sched.h"
+#include "core/vcpu.h"
 #include "platform/board/board.h"
 #include "platform/board/image.h"
 #include "platform/board/memory.h"
@@ -16,6 +17,7 @@
 #include "platform/board/x86_64/cpu.h"
 #include "platform/board/x86_64/hw.h"
 #include "platform/board/x86_64/rtc.h"
+#include "platform/board/x86_64/trap.h"
 
 typedef unsigned long long ull;
 
@@ -85,6 +87,15 @@ static void read_firmware_tables(void)
 
 /* --- The rest --- */
 
+/* It came when the vCPU that it is for was not in the guest. */
+static void take_posting(void)
+{
+	struct hc_vcpu *vcpu = hc_vcpu_current();
+
+	if (vcpu)
+		atomic_fetch_or(&vcpu->requests, HC_REQ_EVENT);
+}
+
 int board_machine_start(void)
 {
 	int err;
@@ -94,6 +105,7 @@ int board_machine_start(void)
 	if (err)
 		return err;
 	apic_init_cpu();
+	trap_set_handler(VECTOR_POST, take_posting);
 	ioapic_init(&machine_acpi);
 	err = clock_init(hpa_of(machine_acpi.hpet_address));
 	if (err)

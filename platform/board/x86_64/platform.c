@@ -43,6 +43,19 @@ void idle_send_kick(const struct hc_cpu *cpu)
 	apic_send_ipi((uint32_t)cpu->hw_id, VECTOR_KICK);
 }
 
+uint8_t hc_platform_posting_vector(void)
+{
+	return VECTOR_POST;
+}
+
+void hc_platform_post(struct hc_cpu *cpu)
+{
+	bool irq = hc_platform_irq_disable();
+
+	apic_send_ipi((uint32_t)cpu->hw_id, VECTOR_POST);
+	hc_platform_irq_restore(irq);
+}
+
 void hc_platform_relax(void)
 {
 	cpu_pause();

@@ -24,6 +24,7 @@ enum trap_vector {
 	VECTOR_PIC = 0x40, /* where the masked 8259 pair's spurious interrupts go */
 	VECTOR_TIMER = 0xf0,
 	VECTOR_KICK = 0xf1,
+	VECTOR_POST = 0xf2,
 	VECTOR_ERROR = 0xfe,
 	VECTOR_SPURIOUS = 0xff
 };
