@@ -24,7 +24,7 @@ class Console:
     def __init__(self, target, values, directory):
         self.lines = queue.Queue()
         self.directory = directory
-        self.raw = open(directory / "console", "wb")
+        self.raw = open(directory / "console", "wb", buffering=0)
         self._write_files(target, values)
         self._prepare(target, values)
         self.is_file = target.console.startswith("file:")

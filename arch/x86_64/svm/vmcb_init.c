@@ -15,7 +15,6 @@ static const struct {
 	{ SVM_I_NMI, "physical NMIs are the host's" },
 	{ SVM_I_SMI, "taken by the host, not in the guest's state" },
 	{ SVM_I_INIT, "does not reset the machine from inside a guest" },
-	{ SVM_I_CR0_SEL_WRITE, "not every CPU checks what is written, but VMRUN does" },
 	{ SVM_I_RDPMC, "the counters are the host's, and CPUID shows none" },
 	{ SVM_I_CPUID, "answered by policy" },
 	{ SVM_I_RSM, "a guest has no SMM" },
@@ -52,6 +51,9 @@ void svm_vmcb_init(struct vmcb *vmcb, hpa_t iopm, hpa_t msrpm)
 {
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(intercepts); i++)
 		svm_intercept(vmcb, intercepts[i].intercept, true);
+	/* QEMU's CPUs do not check what is written to CR0, but VMRUN does. */
+	if (svm_caps.tcg)
+		svm_intercept(vmcb, SVM_I_CR0_SEL_WRITE, true);
 	vmcb->exceptions = EXCEPTIONS;
 	/* CR4: the CPU may have more bits than CPUID shows the guest. CR8: the local APIC has to
 	 * see TPR change; reads take V_TPR, kept up to date at entries. */
