@@ -29,6 +29,7 @@ class Process:
     append: str = ""
     switch_every: str = ""
     dirty_stats: str = ""
+    tsc_hz: str = ""
     stats: bool = False
     quiet: bool = False
     command: list = None  # None: interactive
@@ -82,6 +83,8 @@ def command_line(process):
         line += ["--serial", serial]
     if process.switch_every:
         line += ["--switch-every", process.switch_every]
+    if process.tsc_hz:
+        line += ["--tsc-hz", process.tsc_hz]
     if process.dirty_stats:
         line += ["--dirty-stats", process.dirty_stats]
     if process.stats:

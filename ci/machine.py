@@ -49,6 +49,7 @@ class Machine:
     board_append: str = ""
     switch_every: str = ""
     dirty_stats: str = ""
+    tsc_hz: str = ""
     gic: str = ""  # virt: version of its interrupt controller; empty: 3
     virtualization: bool = True  # virt: it has EL2
     stats: bool = False
@@ -198,7 +199,8 @@ def config_text(machine):
         lines += [f"device = {device}" for device in machine.devices]
         append = guest_append(machine, name)
         lines += [f'append = "{append}"' if machine.plain else f"append = {append}", f"memory = {machine.memory}",
-                  f"cpus = {machine.cpus}", f"serial0 = {serial0}", f"serial1 = {serial1}"]
+                  f"cpus = {machine.cpus}", *([f"tsc-hz = {machine.tsc_hz}"] if machine.tsc_hz else []),
+                  f"serial0 = {serial0}", f"serial1 = {serial1}"]
     return "\n".join(lines) + "\n"
 
 

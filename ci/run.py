@@ -54,6 +54,7 @@ def parse(words):
     add("--device", action="append", default=[], metavar="NAME",
         help="a PC's device: isa-debug-exit[,iobase=0xf4][,iosize=4] or testdev")
     add("--stats", action="store_true", help="statistics in the log when the guest ends")
+    add("--tsc-hz", default="", metavar="N", help="the rate of the guest's TSC, if not the machine's")
     add("--dirty-stats", default="", metavar="TIME",
         help="how often the log is to say how much of its memory the guest wrote, 1s for example")
     add("--timeout", type=float, default=0, metavar="SECONDS", help="give up after so long")
@@ -115,7 +116,7 @@ def wants_board(options):
 
 def make_machine(options, command):
     keys = ("backend", "cpus", "memory", "vms", "host_cpus", "host_memory", "cpu_model", "kernel",
-            "initrd", "append", "board_append", "stats", "switch_every", "dirty_stats", "gic", "plain",
+            "initrd", "append", "board_append", "stats", "switch_every", "dirty_stats", "tsc_hz", "gic", "plain",
             "devices")
     emulator = options.machine or machines.default_emulator(options.backend)
     # There a character takes its time on the wire, by the machine's clocks.
@@ -129,7 +130,7 @@ def make_machine(options, command):
 
 def make_process(options, command):
     keys = ("backend", "cpus", "memory", "kernel", "initrd", "append", "stats", "switch_every",
-            "dirty_stats", "plain", "devices")
+            "dirty_stats", "tsc_hz", "plain", "devices")
     return hosted.Process(directory=common.ROOT.joinpath(options.directory), command=command,
                           quiet=command is None and not options.verbose,
                           **{key: getattr(options, key) for key in keys})

@@ -153,7 +153,7 @@ def boot_tests():
     folder = ROOT / "tests/boot"
     sys.path.insert(0, str(folder))
     for name in ("boot_tests.py", "bochs_tests.py", "arm_tests.py", "kernel_tests.py", "dirty_tests.py",
-                 "kvm_tests.py"):
+                 "kvm_tests.py", "tsc_tests.py"):
         load(folder / name)
     return sys.modules["rig"].TESTS
 

@@ -69,7 +69,7 @@ static void list_kvm(void)
 
 static void list_backends(void)
 {
-	char what[32], how[128], found[200];
+	char what[32], how[160], found[200];
 	const char *name;
 	int rc;
 

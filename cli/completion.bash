@@ -19,7 +19,7 @@ _hypercore_value() {
 	--serial) mapfile -t COMPREPLY < <(compgen -W "stdio pty null file:" -- "$2") ;;
 	-m | --memory) mapfile -t COMPREPLY < <(compgen -W "256M 512M 1G 2G 4G" -- "$2") ;;
 	-c | --cpus) mapfile -t COMPREPLY < <(compgen -W "1 2 4 8" -- "$2") ;;
-	-a | --append | --name | --switch-every | --dirty-stats) COMPREPLY=() ;;
+	-a | --append | --name | --switch-every | --dirty-stats | --tsc-hz) COMPREPLY=() ;;
 	*) return 1 ;;
 	esac
 }
@@ -48,8 +48,8 @@ _hypercore() {
 		_hypercore_conform "$before" "$word"
 	elif ! _hypercore_value "$before" "$word"; then
 		mapfile -t COMPREPLY < <(compgen -W "--kernel --initrd --append --memory --cpus
-			--backend --switch-every --serial --device --name --stats --dirty-stats --trace --quiet
-			--help" -- "$word")
+			--backend --switch-every --tsc-hz --serial --device --name --stats --dirty-stats --trace
+			--quiet --help" -- "$word")
 	fi
 }
 

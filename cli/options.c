@@ -65,6 +65,21 @@ static int take_period(uint64_t *ns, const char *option, const char *text)
 	return 0;
 }
 
+static int take_rate(struct run_options *o, const char *text)
+{
+	uint64_t hz = 0;
+
+	if (!parse_size(text, &hz) || !isdigit((unsigned char)text[strlen(text) - 1]) ||
+	    hz < 1000000 || hz % 1000 || hz > 100000000000)
+		return cli_usage_error(
+			NAME,
+			"--tsc-hz %s: wants a number of Hz such as 2500000000: whole "
+			"kHz, from 1 MHz to 100 GHz",
+			text);
+	o->tsc_hz = hz;
+	return 0;
+}
+
 static bool is_serial(const char *text)
 {
 	return !strcmp(text, "stdio") || !strcmp(text, "pty") || !strcmp(text, "null") ||
@@ -114,6 +129,7 @@ static const struct option options[] = {
 	{ "stats", no_argument, NULL, 'S' },
 	{ "quiet", no_argument, NULL, 'q' },
 	{ "switch-every", required_argument, NULL, 'w' },
+	{ "tsc-hz", required_argument, NULL, 'z' },
 	{ "dirty-stats", required_argument, NULL, 'D' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
@@ -135,6 +151,7 @@ static int take(struct run_options *o, int option, const char *value, unsigned *
 	case 'd': return take_device(o, value);
 	case 's': return take_serial(o, serials, value);
 	case 'w': return take_period(&o->switch_ns, "--switch-every", value);
+	case 'z': return take_rate(o, value);
 	case 'D': return take_period(&o->dirty_ns, "--dirty-stats", value);
 	case 'n':
 		o->name = value;

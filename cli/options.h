@@ -12,6 +12,7 @@ struct run_options {
 	const char *devices[4]; /* as hypercore_config.devices */
 	uint64_t memory;
 	uint64_t switch_ns, dirty_ns; /* 0: never */
+	uint64_t tsc_hz;              /* 0: the machine's */
 	unsigned cpus;
 	bool stats, quiet;
 	bool help; /* was asked for; nothing else matters then */

@@ -34,6 +34,7 @@ static const char help[] =
 	"  -b, --backend NAME   what runs the guest; auto: the fastest by measurement\n"
 	"                       (hypercore caps lists them); or two, as in kvm,emu\n"
 	"      --switch-every T of two backends, take the other every 100ms, 2s, ...\n"
+	"      --tsc-hz N       x86: the rate of the guest's TSC, if not this machine's\n"
 	"      --serial WHERE   ttyS0 is stdio, pty, null or file:FILE; again: ttyS1\n"
 	"      --device NAME    isa-debug-exit[,iobase=N][,iosize=N], or testdev\n"
 	"      --name TEXT      for messages; guest\n"
@@ -182,6 +183,7 @@ static int create(struct run *r)
 	c.initrd_name = o->initrd;
 	c.cmdline = o->append ? o->append : linux_guest_of(r->kernel.data, r->kernel.size)->console;
 	c.switch_ns = o->switch_ns;
+	c.tsc_hz = o->tsc_hz;
 	c.dirty_ns = o->dirty_ns;
 	c.exit_port = CLI_EXIT_PORT;
 	memcpy(c.devices, o->devices, sizeof(c.devices));

@@ -2,7 +2,6 @@
 #include "core/touch.h"
 
 #include <hypercore/errno.h>
-#include <hypercore/freestanding.h>
 
 #include "core/vm.h"
 
@@ -110,28 +109,18 @@ void hc_slot_release(struct hc_slot *slot)
 
 /* --- Mapping --- */
 
-/* What is mapped while there is a log counts as written there, but nobody has written yet. */
-static int make_clean(struct hc_vm *vm, const struct hc_slot *slot, uint64_t at)
-{
-	uint64_t all[HC_BLOCK_SIZE / HC_PAGE_SIZE / 64];
-
-	memset(all, 0xff, sizeof(all));
-	return s2_log_clean(&vm->s2, gpa_of(slot->gpa + at), HC_BLOCK_SIZE, all);
-}
-
-/* A dirty log wants to tell its pages apart. */
+/* A dirty log wants to tell its pages apart, of which nobody has written any. */
 static int map_block(struct hc_vm *vm, struct hc_slot *slot, uint64_t block)
 {
 	uint64_t at = block * HC_BLOCK_SIZE, end = at + HC_BLOCK_SIZE;
 	uint64_t step = vm->s2.logging ? HC_PAGE_SIZE : HC_BLOCK_SIZE;
+	unsigned attr = S2_RWX | S2_WB | (vm->s2.logging ? S2_CLEAN : 0);
 	int rc = 0;
 
 	hc_slot_clear_blocks(vm, slot, block, block);
 	for (; !rc && at < end; at += step)
 		rc = s2_map(&vm->s2, gpa_of(slot->gpa + at), hc_platform_to_hpa(slot->host + at),
-		            step, S2_RWX | S2_WB);
-	if (!rc && vm->s2.logging)
-		rc = make_clean(vm, slot, block * HC_BLOCK_SIZE);
+		            step, attr);
 	if (!rc)
 		slot->unmapped--;
 	return rc;

@@ -319,6 +319,7 @@ static void init_vm(struct hc_vm *vm, const struct hc_vm_config *config,
 	vm->arch = config->arch;
 	vm->parts[0].ops = config->backend;
 	vm->parts[1].ops = config->other;
+	vm->tsc_hz = config->tsc_hz;
 	vm->info = *info;
 	vm->entered_ns = hc_platform_now_ns();
 	vm->state_entries[HC_VM_CREATED] = 1;

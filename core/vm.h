@@ -22,6 +22,7 @@ struct hc_vm {
 	char name[32];
 	const struct hc_arch_ops *arch;
 	struct hc_backend_part parts[HC_VM_BACKENDS]; /* those after the last one have no ops */
+	uint64_t tsc_hz;                              /* of struct hc_vm_config */
 	uint64_t switch_ns;                           /* hc_vm_switch_every(); 0: never */
 	_Atomic uint32_t moves;                       /* hc_vm_move() calls so far */
 	_Atomic uint32_t move_left; /* vCPUs that have not made the last one yet */

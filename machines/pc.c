@@ -141,6 +141,7 @@ int pc_create(struct hc_vm **out, const struct hc_backend_ops *backend,
 		.backend = backend,
 		.cpus = config->cpus,
 		.other = config->other,
+		.tsc_hz = config->tsc_hz,
 	};
 	struct hc_vm *vm;
 	int rc = hc_vm_create(&vm, &c);

@@ -83,6 +83,15 @@ static inline uint64_t s2_encode_leaf(const struct s2_format *f, uint64_t hpa, u
 	       (attr & S2_W ? f->dirty : 0);
 }
 
+/* The leaf of a page whose next write is to be noticed. */
+static inline uint64_t s2_clean_leaf(const struct s2_format *f, uint64_t leaf)
+{
+	leaf &= ~f->dirty;
+	if (!f->hw_dirty && (leaf & f->write))
+		leaf ^= f->write | f->may_write;
+	return leaf;
+}
+
 static inline bool s2_is_writable(const struct s2_format *f, uint64_t leaf)
 {
 	return (leaf & (f->write | f->may_write)) != 0;

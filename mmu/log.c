@@ -13,14 +13,6 @@
 #include "mmu/walk.h"
 #include <hypercore/errno.h>
 
-static uint64_t clean_leaf(const struct s2_format *f, uint64_t leaf)
-{
-	leaf &= ~f->dirty;
-	if (!f->hw_dirty && (leaf & f->write))
-		leaf ^= f->write | f->may_write;
-	return leaf;
-}
-
 static uint64_t dirty_leaf(const struct s2_format *f, uint64_t leaf)
 {
 	return (leaf & ~f->may_write) | f->write | f->dirty;
@@ -45,7 +37,7 @@ static enum s2_verdict start_decide(struct s2_op *op, const struct s2_slot *slot
 		return S2_SKIP;
 	if (!s2_is_leaf(f, *entry, slot->level) || (slot->level > 0 && s2_is_writable(f, *entry)))
 		return S2_DESCEND;
-	return set_if_new(entry, clean_leaf(f, *entry));
+	return set_if_new(entry, s2_clean_leaf(f, *entry));
 }
 
 int s2_log_start(struct s2 *s2, gpa_t gpa, uint64_t size)
@@ -139,10 +131,10 @@ static enum s2_verdict collect_decide(struct s2_op *op, const struct s2_slot *sl
 		return S2_SKIP;
 	report(op, slot);
 	/* The rest of a large page would be forgotten. */
-	return s2_is_whole(slot) ? set_if_new(entry, clean_leaf(f, *entry)) : S2_SKIP;
+	return s2_is_whole(slot) ? set_if_new(entry, s2_clean_leaf(f, *entry)) : S2_SKIP;
 }
 
-static int check_logged(const struct s2 *s2, gpa_t gpa, uint64_t size)
+int s2_check_logged(const struct s2 *s2, gpa_t gpa, uint64_t size)
 {
 	int err = s2_check_range(s2, gpa, size);
 
@@ -158,7 +150,7 @@ int64_t s2_log_collect(struct s2 *s2, gpa_t gpa, uint64_t size, uint64_t *bitmap
 		            .decide = collect_decide,
 		            .from = gpa.v,
 		            .bitmap = bitmap };
-	int err = check_logged(s2, gpa, size);
+	int err = s2_check_logged(s2, gpa, size);
 
 	if (err)
 		return err;
@@ -176,7 +168,7 @@ static enum s2_verdict clean_decide(struct s2_op *op, const struct s2_slot *slot
 		return S2_SKIP;
 	if (!s2_is_leaf(f, *entry, slot->level))
 		return S2_DESCEND;
-	return s2_is_whole(slot) ? set_if_new(entry, clean_leaf(f, *entry)) : S2_SKIP;
+	return s2_is_whole(slot) ? set_if_new(entry, s2_clean_leaf(f, *entry)) : S2_SKIP;
 }
 
 /* The first page from page on whose bit is `set`, or pages. */
@@ -196,7 +188,7 @@ int s2_log_clean(struct s2 *s2, gpa_t gpa, uint64_t size, const uint64_t *bitmap
 {
 	struct s2_op op = { .s2 = s2, .format = s2->format, .decide = clean_decide };
 	uint64_t pages = size / HC_PAGE_SIZE, page = 0;
-	int err = check_logged(s2, gpa, size);
+	int err = s2_check_logged(s2, gpa, size);
 
 	if (err)
 		return err;

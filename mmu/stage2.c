@@ -81,6 +81,8 @@ static enum s2_verdict map_decide(struct s2_op *op, const struct s2_slot *slot, 
 	if (slot->level > op->s2->max_leaf || !s2_is_whole(slot) || hpa % s2_span(slot->level))
 		return S2_DESCEND;
 	*entry = s2_encode_leaf(op->format, hpa, op->attr, slot->level);
+	if (op->attr & S2_CLEAN)
+		*entry = s2_clean_leaf(op->format, *entry);
 	return S2_SET;
 }
 
@@ -115,11 +117,11 @@ int s2_map(struct s2 *s2, gpa_t gpa, hpa_t hpa, uint64_t size, unsigned attr)
 		            .attr = attr,
 		            .delta = hpa.v - gpa.v };
 	uint64_t limit = UINT64_C(1) << s2->format->oa_bits;
-	int err = s2_check_range(s2, gpa, size);
+	int err = attr & S2_CLEAN ? s2_check_logged(s2, gpa, size) : s2_check_range(s2, gpa, size);
 
 	if (err)
 		return err;
-	if (hpa.v % HC_PAGE_SIZE || hpa.v + size < hpa.v || !attr_is_valid(attr))
+	if (hpa.v % HC_PAGE_SIZE || hpa.v + size < hpa.v || !attr_is_valid(attr & ~S2_CLEAN))
 		return -EINVAL;
 	if (hpa.v >= limit || size > limit - hpa.v)
 		return -ERANGE;

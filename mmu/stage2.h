@@ -77,6 +77,9 @@ struct mm_ops {
 #define S2_WC   (2u << 3) /* uncached, writes may be combined: frame buffers */
 #define S2_TYPE (3u << 3) /* the field */
 
+/* For s2_map() of a range that is logged: nobody has written to what is mapped. */
+#define S2_CLEAN (1u << 5)
+
 #define S2_PAGE_4K HC_PAGE_SIZE
 #define S2_PAGE_2M (UINT64_C(2) * HC_MIB)
 #define S2_PAGE_1G HC_GIB
@@ -132,7 +135,8 @@ static inline hpa_t s2_root(const struct s2 *s2)
 
 /*
  * Maps [gpa, gpa + size) to [hpa, hpa + size) with the largest pages that alignment permits, and
- * replaces what was mapped there. In a logged range, a writable page starts out dirty.
+ * replaces what was mapped there. In a logged range, a writable page starts out dirty, unless attr
+ * has S2_CLEAN. -EINVAL also for S2_CLEAN in a range that is not logged.
  */
 int s2_map(struct s2 *s2, gpa_t gpa, hpa_t hpa, uint64_t size, unsigned attr);
 

@@ -148,4 +148,7 @@ void s2_free_tree(struct s2 *s2, uint64_t table, unsigned level, unsigned order)
 /* 0 for a range of whole pages inside the guest's address space, -EINVAL or -ERANGE. */
 int s2_check_range(const struct s2 *s2, gpa_t gpa, uint64_t size);
 
+/* The same, and -EINVAL if the range is not within the log's. */
+int s2_check_logged(const struct s2 *s2, gpa_t gpa, uint64_t size);
+
 #endif

@@ -340,6 +340,11 @@ static void mistakes_are_named(void **state)
 		{ "backend = auto,emu", -EPROTO, 1, "backend" },
 		{ "backend = svm,", -EPROTO, 1, "backend" },
 		{ "switch-every = 0ms", -EPROTO, 1, "100ms or 2s" },
+		{ "[vm a]\nkernel = k\ntsc-hz = 2.5G", -EPROTO, 3, "a number of Hz such as" },
+		{ "[vm a]\nkernel = k\ntsc-hz = 999000", -EPROTO, 3, "from 1 MHz to 100 GHz" },
+		{ "[vm a]\nkernel = k\ntsc-hz = 2500000500", -EPROTO, 3, "whole kHz" },
+		{ "[vm a]\nkernel = k\ntsc-hz = 100000001000", -EPROTO, 3,
+		  "from 1 MHz to 100 GHz" },
 		{ "dirty-stats = 0s", -EPROTO, 1, "500ms or 1s" },
 		{ "dirty-stats = yes", -EPROTO, 1, "500ms or 1s" },
 		{ "switch-every = 100", -EPROTO, 1, "100ms or 2s" },
@@ -539,6 +544,16 @@ static void two_backends_and_a_period(void **state)
 	assert_int_equal(c.switch_ns, 150000000);
 }
 
+static void a_rate_of_the_tsc(void **state)
+{
+	static struct board_config c;
+	static const char text[] = "[vm a]\nkernel = k\ntsc-hz = 2500001000\n[vm b]\nkernel = k";
+
+	assert_int_equal(parse(&c, text, sizeof(text) - 1), 0);
+	assert_int_equal(c.vms[0].tsc_hz, 2500001000);
+	assert_int_equal(c.vms[1].tsc_hz, 0);
+}
+
 static void command_line_wins_over_the_file(void **state)
 {
 	static struct board_config c;
@@ -579,6 +594,7 @@ int main(void)
 		cmocka_unit_test(damaged_text_is_refused_or_harmless),
 		cmocka_unit_test(noise_is_refused_or_harmless),
 		cmocka_unit_test(two_backends_and_a_period),
+		cmocka_unit_test(a_rate_of_the_tsc),
 		cmocka_unit_test(command_line_wins_over_the_file),
 		cmocka_unit_test(command_line_ignores_what_it_does_not_know),
 	};

@@ -179,9 +179,13 @@ static void logged_by_pages(void **state)
 	assert_int_equal(s2_log_start(&vm->s2, gpa_of(BASE), RAM), 0);
 	assert_false(collected(0));
 	for (uint64_t i = 1; i < last; i++) {
+		unsigned invalidations = fake_invalidations;
+
 		test_fail_alloc = 1;
 		hc_mem_fault(vm, gpa_of(BASE + i * HC_BLOCK_SIZE));
 		assert_int_equal(test_fail_alloc, 1);
+		/* Never dirty for a moment: writes in it would be lost. */
+		assert_int_equal(fake_invalidations, invalidations);
 		assert_int_equal(level_of(i), 0);
 		uint64_t page = i * 512 + test_below(&seed, 512);
 

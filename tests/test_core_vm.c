@@ -361,7 +361,7 @@ static void idling_does_not_lose_deadlines(void **state)
 
 static void bad_configurations(void **state)
 {
-	struct hc_vm_config c = { "x", &fake_arch, &fake_backend, 1, NULL };
+	struct hc_vm_config c = { "x", &fake_arch, &fake_backend, 1, NULL, 0 };
 	struct hc_vm *vm;
 
 	c.cpus = 9; /* the backend's limit is 8 */
@@ -383,7 +383,7 @@ static void bad_configurations(void **state)
 /* Whatever allocation fails, creation says so and leaves nothing behind. */
 static void creation_survives_exhaustion(void **state)
 {
-	struct hc_vm_config c = { "x", &fake_arch, &fake_backend, 4, NULL };
+	struct hc_vm_config c = { "x", &fake_arch, &fake_backend, 4, NULL, 0 };
 	uint64_t before = test_allocated;
 
 	for (unsigned n = 1;; n++) {

@@ -138,9 +138,36 @@ static void all_writes_are_seen(void **state)
 	free(copy);
 }
 
+static void see(void *arg, gpa_t gpa, const uint64_t *bitmap, uint64_t pages)
+{
+	bool *found = arg;
+
+	for (uint64_t n = 0; n < pages; n++)
+		found[gpa.v / HC_PAGE_SIZE + n] = bitmap[n / 64] >> n % 64 & 1;
+}
+
+/* Of two pages that nobody touched before the log, one is read and one is written. */
+static void first_touch_is_seen(void **state)
+{
+	static bool found[PAGES];
+
+	emu_rig_start(&r, RIG_LONG, 1);
+	/* mov al, [rbx]; mov [rbx+4096], al; hlt */
+	emu_rig_code(&r, 0x8a, 0x03, 0x88, 0x83, 0, 0x10, 0, 0, 0xf4);
+	assert_int_equal(hc_vm_dirty_start(r.vm), 0);
+	r.s->gpr[X86_RBX] = RIG_RAM - 2 * HC_PAGE_SIZE;
+	assert_int_equal(emu_rig_run(&r), HC_EXIT_HALT);
+	assert_true(hc_vm_dirty_collect(r.vm, see, found) > 0);
+	assert_false(found[PAGES - 2]);
+	assert_true(found[PAGES - 1]);
+	hc_vm_dirty_stop(r.vm);
+	emu_rig_stop(&r);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(all_writes_are_seen) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(all_writes_are_seen),
+		                            cmocka_unit_test(first_touch_is_seen) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "emu_sys_check.h"
+#include "platform/platform.h"
 
 /* --- RFLAGS --- */
 
@@ -535,6 +536,15 @@ static void test_tsc(void **state)
 	second = s->gpr[X86_RDX] << 32 | s->gpr[X86_RAX];
 	assert_true(first >= 0x100000000 && second >= first);
 	assert_int_equal(s->gpr[X86_RCX], 0x55);
+	/* At a quarter of the rate, and from another start. */
+	first = hc_platform_cycles();
+	s->tsc_ratio = HC_BIT(46);
+	s->tsc_offset = 0 - first / 4;
+	check_ok(DO(0x0f, 0x31));
+	second = (hc_platform_cycles() - first) / 4 + 1;
+	assert_in_range(s->gpr[X86_RDX] << 32 | s->gpr[X86_RAX], 0, second);
+	s->tsc_ratio = 0;
+	s->tsc_offset = 0;
 	check_ok(DO(0xf3, 0x0f, 0xc7, 0xfb));
 	assert_int_equal(s->gpr[X86_RBX], 0x55);
 	s->cr4 |= X86_CR4_TSD;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "arch/x86_64/cpuid.h"
+#include "platform/linux/kvm_x86.h"
 #include "tests/test_kvm.h"
 
 const struct hc_backend_ops *const guest_backend = &kvm_backend;
@@ -245,6 +246,44 @@ static void test_msrs(void **state)
 	guest_end();
 }
 
+/* --- The TSC's rate --- */
+
+/* Nearly the host's rate is the host's; the other factors are rounded down to the last bit. */
+static void test_tsc_factor(void **state)
+{
+	uint64_t seed = 3;
+
+	assert_int_equal(kvm_x86_tsc_factor(2600000, 2600000, 48, 250), 0);
+	assert_int_equal(kvm_x86_tsc_factor(2600650, 2600000, 48, 250), 0);
+	assert_int_equal(kvm_x86_tsc_factor(2599350, 2600000, 48, 250), 0);
+	assert_int_not_equal(kvm_x86_tsc_factor(2600651, 2600000, 48, 250), 0);
+	assert_int_not_equal(kvm_x86_tsc_factor(2599349, 2600000, 48, 250), 0);
+	assert_int_equal(kvm_x86_tsc_factor(1300000, 2600000, 32, 250), HC_BIT(47));
+	for (unsigned i = 0; i < 1000; i++) {
+		uint64_t host = 500000 + test_below(&seed, 5000000), bits = i % 2 ? 32 : 48;
+		uint64_t khz = 500000 + test_below(&seed, 50000000);
+		uint64_t factor = kvm_x86_tsc_factor(khz, host, (unsigned)bits, 0);
+		unsigned __int128 exact = ((unsigned __int128)khz << bits) / host;
+
+		if (khz != host)
+			assert_true(factor == (uint64_t)exact << (48 - bits));
+	}
+}
+
+static void test_tsc_rate(void **state)
+{
+	struct hc_backend_info info;
+	uint64_t ratio = 1;
+
+	assert_int_equal(kvm_backend.probe(&info), 0);
+	int rc = kvm_backend.tsc_ratio(3000000000, &ratio);
+
+	if (rc) {
+		assert_int_equal(rc, -EOPNOTSUPP);
+		assert_non_null(strstr(test_log(), "kvm: "));
+	}
+}
+
 /* --- Exceptions --- */
 
 GUEST(faults_64, "64",
@@ -319,6 +358,8 @@ int main(void)
 		cmocka_unit_test(test_dirty_log),
 		cmocka_unit_test(test_cpuid),
 		cmocka_unit_test(test_msrs),
+		cmocka_unit_test(test_tsc_factor),
+		cmocka_unit_test(test_tsc_rate),
 		cmocka_unit_test(test_exceptions),
 		cmocka_unit_test(test_single_steps),
 		cmocka_unit_test(guest_test_triple_fault),

@@ -248,11 +248,15 @@ static void run_call(struct world *w, struct call c)
 static void map_to(struct world *w, uint64_t page, uint64_t count, uint64_t hpa)
 {
 	unsigned attr = pick_attr(w);
+	bool logged =
+		w->logging && page >= w->log_from && page + count <= w->log_from + w->log_pages;
+	bool clean = logged && below(w, 2);
 
-	run_call(w, (struct call){ MAP, gpa_at(w, page), hpa, count * HC_PAGE_SIZE, attr, 0 });
+	run_call(w, (struct call){ MAP, gpa_at(w, page), hpa, count * HC_PAGE_SIZE,
+	                           attr | (clean ? S2_CLEAN : 0), 0 });
 	for (uint64_t i = 0; i < count; i++)
-		w->pages[page + i] =
-			(struct page){ hpa + i * HC_PAGE_SIZE, (uint8_t)attr, (attr & S2_W) != 0 };
+		w->pages[page + i] = (struct page){ hpa + i * HC_PAGE_SIZE, (uint8_t)attr,
+			                            (attr & S2_W) && !clean };
 }
 
 static void op_map(struct world *w, uint64_t page, uint64_t count)
@@ -408,9 +412,9 @@ static const struct {
 	void (*op)(struct world *w, uint64_t page, uint64_t count);
 	unsigned weight;
 } ops[] = {
-	{ op_map, 8 },       { op_unmap, 4 },       { op_protect, 6 },   { op_merge, 3 },
-	{ op_log_start, 2 }, { op_log_collect, 4 }, { op_log_clean, 3 }, { op_log_stop, 1 },
-	{ op_reserve, 3 },
+	{ op_map, 8 },       { op_unmap, 4 },     { op_protect, 6 },
+	{ op_merge, 3 },     { op_log_start, 2 }, { op_log_collect, 4 },
+	{ op_log_clean, 3 }, { op_log_stop, 1 },  { op_reserve, 3 },
 };
 
 static void step(struct world *w)

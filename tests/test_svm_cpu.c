@@ -31,7 +31,8 @@ static void test_probe(void **state)
 
 	assert_int_equal(probe(&rig_plain, "AMD-V rev. 1, nested paging, 16 ASIDs"), 0);
 	assert_int_equal(model_this()->entries, 1);
-	assert_int_equal(probe(&rig_full, "next RIP, flush by ASID, decode assists, XSAVE"), 0);
+	assert_int_equal(
+		probe(&rig_full, "next RIP, flush by ASID, decode assists, TSC scaling, XSAVE"), 0);
 	f.svmdis = true;
 	assert_int_equal(probe(&f, "AMD-V"), 0); /* not locked: switched on */
 	f.lock = true;

@@ -131,6 +131,7 @@ static void interrupted(uint64_t intinfo, unsigned again, uint8_t vector)
 static void test_delivery_interrupted(void **state)
 {
 	interrupted(SVM_EVENT_V | 0x31, 1, 0x31);
+	interrupted(SVM_EVENT_V | X86_EVENT_EXCEPTION << 8 | 0x31, 1, 0x31);
 	interrupted(SVM_EVENT_V | SVM_EVENT_EV | X86_EVENT_EXCEPTION << 8 | X86_VEC_PF, 1,
 	            X86_VEC_PF);
 	/* The instructions are executed again. */

@@ -171,6 +171,9 @@ static void test_io(void **state)
 	rig_start(&rig_full);
 	for (unsigned i = 0; i < 5000; i++) {
 		struct hc_exit_io io = rig_random_io(&seed);
+
+		rig_state(0)->dr7 = io.watched ? 0x20401 : 0x400;
+		hc_vcpu_dirty(&rig_vcpus[0].vcpu, X86_G_DR);
 		uint64_t next = test_random(&seed);
 		struct hc_exit exit = exit_with(SVM_EXIT_IOIO, encode_io(&io), next, 0);
 
@@ -179,7 +182,8 @@ static void test_io(void **state)
 		assert_int_equal(exit.reason, HC_EXIT_IO);
 		assert_int_equal(exit.next_pc, next);
 		assert_memory_equal(&exit.u.io, &io,
-		                    io.string ? sizeof(io) : offsetof(struct hc_exit_io, rep));
+		                    io.string ? offsetof(struct hc_exit_io, addr_size) + 1
+		                              : offsetof(struct hc_exit_io, rep));
 	}
 	rig_stop();
 }
@@ -199,6 +203,7 @@ static void test_outs_segment(void **state)
 		{ { 0x64, 0xf3, 0x48, 0x6f }, X86_FS },
 		{ { 0x64, 0x65, 0x6e }, X86_GS },
 		{ { 0x65, 0x3e, 0x6e }, X86_DS },
+		{ { 0x67, 0x64, 0x6e }, X86_FS },
 	};
 
 	rig_start(&rig_plain);
@@ -208,6 +213,10 @@ static void test_outs_segment(void **state)
 		struct hc_exit exit = exit_with(SVM_EXIT_IOIO, 0x3f80014 | SVM_IOIO_A32, 0, 0);
 
 		assert_int_equal(exit.u.io.segment, cases[i].segment);
+		assert_int_equal(exit.u.io.addr_size, 4);
+		/* QEMU does not tell the size. */
+		exit = exit_with(SVM_EXIT_IOIO, 0x3f80014, 0, 0);
+		assert_int_equal(exit.u.io.addr_size, cases[i].code[0] == 0x67 ? 4 : 8);
 	}
 	rig_stop();
 }

@@ -29,6 +29,7 @@ static void random_state(struct x86_state *st)
 	uint64_t xcr0 = x86_fpu_caps.xsave ? x86_fpu_caps.xcr0 : 1;
 
 	random_bytes(st, sizeof(*st));
+	st->tsc_ratio = 0; /* not something that comes back */
 	st->cr0 = (uint32_t)st->cr0 & ~(X86_CR0_NW | X86_CR0_PG);
 	st->cr4 &= svm_caps.limits.cr4_valid;
 	st->efer &= svm_caps.limits.efer_valid & ~X86_EFER_SVME;
@@ -69,6 +70,7 @@ static void round_trip(bool loaded)
 	if (loaded) {
 		random_bytes(st, sizeof(*st));
 		memcpy(st->gpr, want.gpr, sizeof(st->gpr)); /* live in the neutral state */
+		st->tsc_ratio = 0;
 	}
 	svm_backend.get_state(&rig_vcpus[0].vcpu, X86_G_ALL);
 	rig_assert_same_state(st, &want);
@@ -304,6 +306,8 @@ int main(void)
 		cmocka_unit_test(test_put_finds_the_guests_registers),
 		cmocka_unit_test(test_put_keeps_what_is_dirty),
 		cmocka_unit_test(test_hostile_fpu),
+		cmocka_unit_test(test_tsc_factor),
+		cmocka_unit_test(test_tsc_ratio),
 		cmocka_unit_test(test_initial_fpu),
 		cmocka_unit_test(test_hostile_state),
 		cmocka_unit_test(test_efer_hides_svme),

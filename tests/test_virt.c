@@ -264,7 +264,7 @@ static void test_program(void **state)
 	/* Not what cannot be an instruction, nor what has a known beginning. */
 	put(0, 0);
 	assert_false(a64_is_program(image, 0x1234));
-	memcpy(image, "\177ELF", 4);
+	put(0, 0x464c457f); /* ELF */
 	assert_false(a64_is_program(image, 0x1234));
 	assert_false(a64_is_program(code, 3));
 }

@@ -204,6 +204,9 @@ static void test_io(void **state)
 	rig_start(&rig_full);
 	for (unsigned i = 0; i < test_rounds(5000); i++) {
 		struct hc_exit_io io = rig_random_io(&seed);
+
+		rig_state(0)->dr7 = io.watched ? 0x20401 : 0x400;
+		hc_vcpu_dirty(&rig_vcpus[0].vcpu, X86_G_DR);
 		uint8_t len = (uint8_t)(1 + test_below(&seed, 15));
 		struct hc_exit exit = exit_by(io_exit(&io, len));
 
@@ -212,7 +215,8 @@ static void test_io(void **state)
 		assert_int_equal(exit.reason, HC_EXIT_IO);
 		assert_int_equal(exit.next_pc, exit.pc + len);
 		assert_memory_equal(&exit.u.io, &io,
-		                    io.string ? sizeof(io) : offsetof(struct hc_exit_io, rep));
+		                    io.string ? offsetof(struct hc_exit_io, addr_size) + 1
+		                              : offsetof(struct hc_exit_io, rep));
 	}
 	rig_stop();
 }

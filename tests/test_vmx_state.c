@@ -181,6 +181,7 @@ static void random_fpu(struct x86_state *st)
 static void random_state(struct x86_state *st, enum mode mode, unsigned cpl)
 {
 	random_bytes(st, sizeof(*st));
+	st->tsc_ratio = 0; /* not something that comes back */
 	st->cpl = (uint8_t)(mode == REAL ? 0 : mode == V8086 ? 3 : cpl);
 	random_core(st, mode);
 	random_cr(st, mode);
@@ -796,6 +797,8 @@ int main(void)
 		cmocka_unit_test(test_put_finds_the_guests_registers),
 		cmocka_unit_test(test_put_keeps_what_is_dirty),
 		cmocka_unit_test(test_hostile_fpu),
+		cmocka_unit_test(test_tsc_factor),
+		cmocka_unit_test(test_tsc_ratio),
 		cmocka_unit_test(test_hostile_state),
 		cmocka_unit_test(test_fixed_bits_are_hidden),
 		cmocka_unit_test(test_hidden_features_are_masked),

@@ -5,74 +5,9 @@
 #include "arch/x86_64/x86.h"
 #include "tests/platform.h"
 #include "tests/unit.h"
-#include "tests/x86_env.h"
-
-#define MEMORY (16 * HC_MIB)
-
-/* --- A guest in 64-bit mode with identity tables of 2 MiB pages for 4 GiB --- */
-
-static void enter_long_mode(struct hc_vcpu *vcpu)
-{
-	struct x86_state *s = x86_env_state(vcpu);
-	uint64_t *ram = hc_mem_ptr(vcpu->vm, gpa_of(0), MEMORY, true);
-
-	ram[0x2000 / 8] = 0x3007;
-	for (unsigned i = 0; i < 4; i++)
-		ram[0x3000 / 8 + i] = (0x4000 + i * 0x1000) | 7;
-	for (uint64_t i = 0; i < 2048; i++)
-		ram[0x4000 / 8 + i] = i << 21 | 0x87;
-	s->cr0 = X86_CR0_PE | X86_CR0_PG | X86_CR0_WP;
-	s->cr3 = 0x2000;
-	s->cr4 = X86_CR4_PAE;
-	s->efer = X86_EFER_LME | X86_EFER_LMA;
-	s->seg[X86_CS] = (struct x86_segment){ 0x10, 0xa9b, UINT32_MAX, 0 };
-	for (unsigned i = X86_ES; i <= X86_GS; i++)
-		if (i != X86_CS)
-			s->seg[i] = (struct x86_segment){ 0x18, 0xc93, UINT32_MAX, 0 };
-	s->rip = 0x10000;
-	hc_vcpu_dirty(vcpu, X86_G_ALL);
-}
-
-static struct hc_vcpu *guest(unsigned cpus)
-{
-	struct hc_vm *vm = script_vm(cpus, MEMORY);
-
-	enter_long_mode(vm->vcpus[0]);
-	return vm->vcpus[0];
-}
-
-static void put_code(struct hc_vcpu *vcpu, const char *bytes, unsigned len)
-{
-	assert_int_equal(hc_mem_write(vcpu->vm, gpa_of(0x10000), bytes, len), 0);
-}
-
-static void set_gpr(struct hc_vcpu *vcpu, enum x86_gpr reg, uint64_t value)
-{
-	x86_state_of(vcpu)->gpr[reg] = value;
-	hc_vcpu_dirty(vcpu, X86_G_CORE);
-}
-
-/* Lets pending events go in; returns the last one that did. */
-static struct x86_event injected(struct hc_vcpu *vcpu)
-{
-	struct x86_script *s = x86_script_of(vcpu);
-
-	atomic_fetch_and(&vcpu->requests, ~(uint32_t)HC_REQ_EVENT);
-	assert_int_equal(x86_arch_ops.before_entry(vcpu), HC_ACT_RESUME);
-	return s->event_count ? s->events[s->event_count - 1] : (struct x86_event){ 0 };
-}
+#include "tests/x86_guest.h"
 
 /* --- Simple ones --- */
-
-static const struct hc_exit at_10002 = { .next_pc = 0x10002 };
-
-static struct hc_exit exit_of(enum hc_exit_reason reason)
-{
-	struct hc_exit e = at_10002;
-
-	e.reason = reason;
-	return e;
-}
 
 static void test_skips(void **state)
 {
@@ -196,51 +131,6 @@ static void test_control_registers(void **state)
 	}
 }
 
-static void test_finds_cr_writes(void **state)
-{
-	static const struct {
-		const char *code;
-		uint8_t len, number;
-		uint64_t value;
-		int rc;
-	} rows[] = {
-		{ "\x0f\x22\xdb", 3, 3, 0x1122334455667788, 0 },   /* MOV CR3, RBX */
-		{ "\x41\x0f\x22\xe7", 4, 4, 0x99, 0 },             /* MOV CR4, R15 */
-		{ "\x0f\x22\x03", 3, 0, 0x1122334455667788, 0 },   /* mod is not looked at */
-		{ "\x0f\x01\xf3", 3, 0, X86_CR0_PG | 0x9, 0 },     /* LMSW BX */
-		{ "\x0f\x01\x36", 3, 0, X86_CR0_PG | 0x7, 0 },     /* LMSW [RSI] */
-		{ "\x65\x0f\x01\x36", 4, 0, X86_CR0_PG | 0x5, 0 }, /* LMSW GS:[RSI] */
-		{ "\x0f\x01\x37", 3, 0, 0, -EFAULT },              /* LMSW [RDI] */
-		{ "\x0f\x20\xdb", 3, 0, 0, -ENOENT },              /* MOV RBX, CR3 */
-		{ "\x0f\x0b", 2, 0, 0, -ENOENT },
-	};
-	static const uint8_t words[] = { 0xf6, 0xff, 0xf4, 0xff };
-
-	for (unsigned i = 0; i < HC_ARRAY_SIZE(rows); i++) {
-		struct hc_vcpu *vcpu = guest(1);
-		struct hc_exit e = exit_of(HC_EXIT_CR_WRITE);
-		struct x86_fault fault = { 0 };
-
-		put_code(vcpu, rows[i].code, rows[i].len);
-		assert_int_equal(hc_mem_write(vcpu->vm, gpa_of(0x11000), words, 4), 0);
-		set_gpr(vcpu, X86_RBX, 0x1122334455667788);
-		set_gpr(vcpu, X86_R15, 0x99);
-		set_gpr(vcpu, X86_RSI, 0x11000);
-		set_gpr(vcpu, X86_RDI, HC_BIT(60));
-		x86_state_of(vcpu)->cr0 = X86_CR0_PG | X86_CR0_PE | X86_CR0_MP | X86_CR0_EM;
-		x86_state_of(vcpu)->seg[X86_GS].base = 2;
-		assert_int_equal(x86_find_cr_write(vcpu, &e, &fault), rows[i].rc);
-		if (rows[i].rc == -EFAULT)
-			assert_int_equal(fault.vector, X86_VEC_GP);
-		if (!rows[i].rc) {
-			assert_int_equal(e.u.cr.number, rows[i].number);
-			assert_int_equal(e.u.cr.value, rows[i].value);
-			assert_int_equal(e.next_pc, e.pc + rows[i].len);
-		}
-		hc_vm_destroy(vcpu->vm);
-	}
-}
-
 /* --- Ends --- */
 
 static void test_ends(void **state)
@@ -313,7 +203,6 @@ static void test_double_faults(void **state)
 	}
 }
 
-/* An interrupt or NMI whose delivery meets an exception comes after that, and is not lost. */
 static void test_exception_first(void **state)
 {
 	static const struct x86_event rows[] = {
@@ -379,7 +268,7 @@ static struct hc_exit io_exit(uint8_t width, bool write, bool string, bool rep)
 {
 	struct hc_exit e = exit_of(HC_EXIT_IO);
 
-	e.u.io = (struct hc_exit_io){ 0x500, width, write, string, rep, X86_DS, 8 };
+	e.u.io = (struct hc_exit_io){ 0x500, width, write, string, false, rep, X86_DS, 8 };
 	return e;
 }
 
@@ -1021,7 +910,6 @@ int main(void)
 		cmocka_unit_test(test_msr_exits),
 		cmocka_unit_test(test_xsetbv),
 		cmocka_unit_test(test_control_registers),
-		cmocka_unit_test(test_finds_cr_writes),
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_double_faults),
 		cmocka_unit_test(test_exception_first),

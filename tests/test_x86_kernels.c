@@ -66,6 +66,8 @@ static void set_program(unsigned index, const struct segment *s)
 	set(program(index), p_align, s->align);
 }
 
+static const uint8_t elf_magic[4] = { 0x7f, 'E', 'L', 'F' };
+
 #define TEXT   0x1000u
 #define NOTE   0x2000u
 #define DATA   0x3000u
@@ -83,7 +85,7 @@ static void make_elf(bool is_wide)
 	for (unsigned i = 0; !file[FILE_SIZE - 1] && i < FILE_SIZE; i++)
 		file[i] = (uint8_t)(i * 7 + i / 256);
 	memset(file, 0, 0x1000);
-	memcpy(file, "\177ELF", 4);
+	memcpy(file, elf_magic, sizeof(elf_magic));
 	file[4] = wide ? 2 : 1;
 	file[5] = file[6] = 1;
 	set(0, e_type, 2);

@@ -387,6 +387,7 @@ struct hc_exit_io rig_random_io(uint64_t *seed)
 		.width = (uint8_t)(1u << (r >> 16) % 3),
 		.addr_size = (uint8_t)(2u << (r >> 20) % 3),
 		.write = r >> 24 & 1,
+		.watched = test_below(seed, 2) != 0,
 		.string = r >> 25 & 1,
 		.rep = r >> 26 & 1,
 		.segment = (uint8_t)((r >> 28) % 6),
@@ -477,5 +478,64 @@ void test_hostile_fpu(void **state)
 		rig_load(0, 0);
 		rig_no_complaint();
 	}
+	rig_stop();
+}
+
+/* --- The TSC --- */
+
+static void assert_tsc(unsigned vcpu)
+{
+	static const struct model_step steps[] = { { .op = OP_RDTSC },
+		                                   { .op = OP_HLT },
+		                                   { .op = OP_END } };
+	struct hc_exit exit = rig_run_script(vcpu, steps);
+
+	assert_int_equal(exit.reason, HC_EXIT_HALT);
+	assert_int_equal(model_tsc, x86_tsc_of(rig_state(vcpu), test_now_ns));
+	rig_no_complaint();
+}
+
+/* vCPUs of different factors and of none, on CPUs in turns. What AMD-V's MSR can hold is what both
+ * can. */
+void test_tsc_factor(void **state)
+{
+	uint64_t seed = 15;
+
+	rig_start(&rig_full);
+	rig_put(0);
+	for (unsigned i = 0; i < 300; i++) {
+		unsigned vcpu = (unsigned)test_below(&seed, RIG_VCPUS);
+		struct x86_state *st = rig_state(vcpu);
+
+		test_now_ns += test_random(&seed) >> 20;
+		rig_vcpus[vcpu].vcpu.valid = X86_G_ALL;
+		if (i % 3 == 0) {
+			st->tsc_ratio =
+				i % 2 ? (test_random(&seed) >> 8 | 1u << 16) & ~0xffffull : 0;
+			st->tsc_offset = test_random(&seed);
+			hc_vcpu_dirty(&rig_vcpus[vcpu].vcpu, X86_G_ALL);
+		}
+		rig_load(vcpu, (unsigned)test_below(&seed, TEST_CPUS));
+		assert_tsc(vcpu);
+		test_now_ns += test_random(&seed) >> 40;
+		assert_tsc(vcpu);
+		rig_put(vcpu);
+	}
+	rig_stop();
+}
+
+void test_tsc_ratio(void **state)
+{
+	uint64_t ratio = 0;
+
+	rig_start(&rig_plain); /* the test's counter has 1 GHz */
+	assert_int_equal(rig_backend->tsc_ratio(2000000000, &ratio), -EOPNOTSUPP);
+	assert_non_null(strstr(test_log(), "this CPU cannot scale the TSC"));
+	rig_stop();
+	rig_start(&rig_full);
+	assert_int_equal(rig_backend->tsc_ratio(2500000000, &ratio), 0);
+	assert_int_equal(ratio, UINT64_C(5) << 47);
+	assert_int_equal(rig_backend->tsc_ratio(UINT64_C(65536000000000), &ratio), -EOPNOTSUPP);
+	assert_non_null(strstr(test_log(), "from 1000000000 to 65536000000000 Hz"));
 	rig_stop();
 }

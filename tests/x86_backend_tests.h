@@ -50,6 +50,10 @@ struct hc_exit_io rig_random_io(uint64_t *seed);
 /* Fails the test where they differ. */
 void rig_assert_same_state(const struct x86_state *a, const struct x86_state *b);
 
+/* The TSC's factor. */
+void test_tsc_factor(void **state);
+void test_tsc_ratio(void **state);
+
 /* State. */
 void test_hostile_fpu(void **state);
 

@@ -5,6 +5,7 @@
 
 #include "arch/aarch64/gic/gic.h"
 #include "arch/aarch64/internal.h"
+#include "core/log.h"
 
 /* The bits that are 1 while the CPU lacks what they would switch off, or that say that exceptions
  * synchronize, as guests of ARMv8.0 take for granted (Arm ARM D17.2.118): LSMAOE, nTLSMD, SPAN,
@@ -43,6 +44,9 @@ void a64_vcpu_reset(struct hc_vcpu *vcpu)
 
 static int vm_init(struct hc_vm *vm)
 {
+	if (vm->tsc_hz)
+		return hc_error(-EOPNOTSUPP,
+		                "vm %s: has a counter of the machine's rate, and no TSC", vm->name);
 	a64_vm_of(vm)->cntvoff = hc_platform_cycles();
 	return 0;
 }

@@ -2,7 +2,7 @@
 /* The local APIC's timer: one-shot, periodic and TSC-deadline (SDM Vol. 3A 10.5.4). */
 #include <hypercore/errno.h>
 
-#include "arch/x86_64/x86.h"
+#include "arch/x86_64/internal.h"
 
 enum timer_mode { ONE_SHOT, PERIODIC, TSC_DEADLINE, RESERVED };
 
@@ -41,20 +41,15 @@ static uint64_t period_ns(const struct x86_apic *apic)
 
 /* --- TSC deadline --- */
 
-static uint64_t guest_tsc(struct hc_vcpu *vcpu)
-{
-	return hc_platform_cycles() + x86_state_of(vcpu)->tsc_offset;
-}
-
 /* When the platform's clock will show that the guest's TSC reached the deadline. */
 static uint64_t deadline_ns(struct hc_vcpu *vcpu)
 {
-	uint64_t now = guest_tsc(vcpu), deadline = apic_of(vcpu)->tsc_deadline;
+	uint64_t now = x86_tsc_now(vcpu), deadline = apic_of(vcpu)->tsc_deadline;
 	uint64_t ticks = deadline > now ? deadline - now : 0;
 
 	/* Beyond centuries it does not matter, and would not fit. */
 	ticks = hc_min(ticks, HC_BIT(60));
-	return hc_platform_now_ns() + hc_ticks_to_ns(ticks, hc_platform_cycles_hz());
+	return hc_platform_now_ns() + hc_ticks_to_ns(ticks, x86_tsc_hz(vcpu));
 }
 
 uint64_t x86_apic_read_deadline(struct hc_vcpu *vcpu)
@@ -108,7 +103,7 @@ static void fired(struct hc_timer *timer, uint64_t now_ns)
 
 	if (mode(&x->apic) == TSC_DEADLINE) {
 		/* The clocks' rounding may wake us a little early: the guest must not see that. */
-		if (guest_tsc(&x->vcpu) < x->apic.tsc_deadline) {
+		if (x86_tsc_now(&x->vcpu) < x->apic.tsc_deadline) {
 			hc_timer_arm(timer, hc_max(deadline_ns(&x->vcpu), now_ns + 1));
 			return;
 		}

@@ -47,7 +47,8 @@ static uint64_t first_tsc_offset(const struct x86_vcpu *x)
 	const struct hc_vcpu *boot = x->vcpu.vm->vcpus[0];
 	const struct x86_state *s = boot ? boot->state : NULL;
 
-	return s ? s->tsc_offset : 0 - hc_platform_cycles();
+	return s ? s->tsc_offset
+	         : 0 - x86_tsc_scale(hc_platform_cycles(), x86_vm_of(x->vcpu.vm)->tsc_ratio);
 }
 
 /* What INIT leaves alone: FPU, XCR0, TSC and the MSRs that table 9-1 does not name. */
@@ -60,6 +61,7 @@ static void power_on(struct x86_vcpu *x)
 	reset_fpu(s);
 	s->cr0 = X86_CR0_CD | X86_CR0_NW;
 	s->msr_pat = UINT64_C(0x0007040600070406);
+	s->tsc_ratio = x86_vm_of(x->vcpu.vm)->tsc_ratio;
 	s->tsc_offset = tsc_offset;
 	x86_msr_reset(x);
 }
@@ -96,6 +98,10 @@ void x86_vcpu_reset(struct hc_vcpu *vcpu, bool is_power_on)
 
 static int vm_init(struct hc_vm *vm)
 {
+	int rc = x86_tsc_init(vm);
+
+	if (rc)
+		return rc;
 	x86_cpuid_init(vm);
 	x86_msr_init(x86_vm_of(vm));
 	return 0;

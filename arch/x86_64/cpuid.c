@@ -75,8 +75,10 @@ static const struct rule rules[] = {
 	{ 0xd, 5, { ALL, ALL, ALL, 0 }, { 0 }, "AVX-512 opmasks" },
 	{ 0xd, 6, { ALL, ALL, ALL, 0 }, { 0 }, "AVX-512 upper halves" },
 	{ 0xd, 7, { ALL, ALL, ALL, 0 }, { 0 }, "AVX-512 registers 16 to 31" },
+	{ 0x15, ANY, { 0 }, { 0 }, "rate of the TSC, if it was asked for" },
 	{ 0x40000000, ANY, { 0 }, { 0 }, "our signature; EAX the last of these leaves" },
 	{ 0x40000001, ANY, { 0 }, { X86_HV_INTERFACE }, "version of our interface" },
+	{ X86_CPUID_HV_RATES, ANY, { 0 }, { 0 }, "the same, and the APIC timer's" },
 	{ 0x80000000, ANY, { 0, ALL, ALL, ALL }, { 0 }, "vendor; EAX the last leaf below" },
 	{ 0x80000001, ANY, { ALL, ALL, E1_ECX, E1_EDX }, { 0 }, "features" },
 	{ 0x80000002, ANY, { ALL, ALL, ALL, ALL }, { 0 }, "brand string" },
@@ -362,16 +364,43 @@ static void hide_beyond(struct x86_vm *x, uint32_t last)
 		index[i] = 0;
 }
 
+static uint64_t common_divisor(uint64_t a, uint64_t b)
+{
+	return b ? common_divisor(b, a % b) : a;
+}
+
+/* SDM Vol. 3B 19.7.3: TSC rate = crystal's rate * EBX / EAX; the crystal drives the APIC timer,
+ * too. Linux multiplies the crystal's kHz by EBX in 32 bits, and would believe what comes of it:
+ * rates that do not fit are left to be measured. True: the leaf is there. */
+static bool init_rates(struct x86_vm *x)
+{
+	const uint64_t crystal = X86_APIC_TIMER_HZ, hz = x->vm.tsc_hz;
+	struct x86_cpuid_entry *hv = find(x, X86_CPUID_HV_RATES, 0), *e = find(x, 0x15, 0);
+	uint64_t divisor = common_divisor(crystal, hz);
+
+	if (!hz)
+		return false;
+	hv->eax = (uint32_t)(hz / 1000);
+	hv->ebx = (uint32_t)(crystal / 1000);
+	if (is_amd(x) || hz / divisor * (crystal / 1000) > UINT32_MAX)
+		return false;
+	e->eax = (uint32_t)(crystal / divisor);
+	e->ebx = (uint32_t)(hz / divisor);
+	e->ecx = (uint32_t)crystal;
+	return true;
+}
+
 static void init_limits(struct x86_vm *x)
 {
 	struct x86_cpuid_entry *hv = find(x, X86_CPUID_HV_BASE, 0);
 	char signature[12] = X86_CPUID_SIGNATURE;
 
-	find(x, 0, 0)->eax = x->xcr0_mask ? 0xd : 0xb;
+	find(x, 0, 0)->eax = init_rates(x) ? 0x15 : x->xcr0_mask ? 0xd : 0xb;
 	find(x, 0x80000000, 0)->eax = is_amd(x) ? 0x8000001e : 0x80000008;
 	hide_beyond(x, find(x, 0, 0)->eax);
 	hide_beyond(x, find(x, 0x80000000, 0)->eax);
-	hv->eax = X86_CPUID_HV_BASE + 1;
+	hv->eax = x->vm.tsc_hz ? X86_CPUID_HV_RATES : X86_CPUID_HV_BASE + 1;
+	hide_beyond(x, hv->eax);
 	memcpy(&hv->ebx, &signature[0], 4);
 	memcpy(&hv->ecx, &signature[4], 4);
 	memcpy(&hv->edx, &signature[8], 4);

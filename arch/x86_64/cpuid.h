@@ -11,6 +11,7 @@
 
 /* Hypervisor leaves. */
 #define X86_CPUID_HV_BASE   0x40000000u
+#define X86_CPUID_HV_RATES  0x40000010u   /* EAX: of the TSC, EBX: of the APIC timer, in kHz */
 #define X86_CPUID_SIGNATURE "HypercoreHC" /* EBX, ECX, EDX; the twelfth byte is 0 */
 
 /* The version of the interface that hypercalls and 40000001h describe. */

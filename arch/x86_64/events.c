@@ -114,6 +114,18 @@ void x86_raise_single_step(struct hc_vcpu *vcpu)
 	raise_vector(vcpu, X86_VEC_DB);
 }
 
+/* One #DB is for all: a single step has raised it already. */
+void x86_raise_breakpoints(struct hc_vcpu *vcpu, unsigned hits)
+{
+	if (!hits)
+		return;
+	hc_vcpu_need(vcpu, X86_G_DR);
+	x86_state_of(vcpu)->dr6 |= hits;
+	hc_vcpu_dirty(vcpu, X86_G_DR);
+	if (!(x86_state_of(vcpu)->rflags & X86_FLAG_TF))
+		raise_vector(vcpu, X86_VEC_DB);
+}
+
 /* --- INIT and start-up (SDM Vol. 3A 8.4) --- */
 
 static void start_at(struct hc_vcpu *vcpu, uint8_t page)

@@ -24,6 +24,13 @@ const struct x86_code *x86_code_here(struct hc_vcpu *vcpu);
 /* Of a vCPU that is being made: nothing is remembered. */
 void x86_code_forget(struct hc_vcpu *vcpu);
 
+/* tsc.c: chooses the factor for hc_vm.tsc_hz. -EINVAL for no rate, -EOPNOTSUPP or an error of the
+ * backend's: it cannot. */
+int x86_tsc_init(struct hc_vm *vm);
+/* tsc.c: the guest's TSC, and its rate. Group MSR need not be valid. */
+uint64_t x86_tsc_now(struct hc_vcpu *vcpu);
+uint64_t x86_tsc_hz(struct hc_vcpu *vcpu);
+
 /* mmio.c: a move of 32 bits between memory and a register or from an immediate. */
 bool x86_is_move(const struct x86_insn *insn);
 

@@ -302,16 +302,11 @@ void x86_msr_set_boot_mtrrs(struct hc_vcpu *vcpu)
 
 /* --- Functions --- */
 
-static uint64_t read_tsc(struct hc_vcpu *vcpu)
-{
-	return hc_platform_cycles() + x86_state_of(vcpu)->tsc_offset;
-}
-
 /* tsc_offset is never changed by the hardware: the group is valid for it whatever the rest is. */
 static void write_tsc(struct hc_vcpu *vcpu, uint64_t value)
 {
 	hc_vcpu_need(vcpu, X86_G_MSR);
-	x86_state_of(vcpu)->tsc_offset = value - hc_platform_cycles();
+	x86_state_of(vcpu)->tsc_offset += value - x86_tsc_now(vcpu);
 	hc_vcpu_dirty(vcpu, X86_G_MSR);
 	x86_apic_write_deadline(vcpu, x86_apic_read_deadline(vcpu));
 }
@@ -319,7 +314,7 @@ static void write_tsc(struct hc_vcpu *vcpu, uint64_t value)
 static int read_emulated(struct hc_vcpu *vcpu, uint32_t msr, uint64_t *value)
 {
 	switch (msr) {
-	case MSR_TSC: *value = read_tsc(vcpu); return 0;
+	case MSR_TSC: *value = x86_tsc_now(vcpu); return 0;
 	case MSR_MTRRCAP: *value = MTRR_CAP; return 0;
 	case MSR_TSC_DEADLINE: *value = x86_apic_read_deadline(vcpu); return 0;
 	default: return x86_x2apic_read(vcpu, msr, value);

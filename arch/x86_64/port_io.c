@@ -73,7 +73,7 @@ static __attribute__((noinline)) int string(struct hc_vcpu *vcpu, const struct h
 	const struct hc_exit_io *io = &exit->u.io;
 	uint64_t mask = address_mask(io), step = io->width;
 	uint64_t *index = &s->gpr[io->write ? X86_RSI : X86_RDI], *count = &s->gpr[X86_RCX];
-	unsigned left = io->rep ? MAX_BURST : 1;
+	unsigned left = io->rep && !io->watched ? MAX_BURST : 1;
 	struct x86_fault fault;
 
 	if (s->rflags & X86_FLAG_DF)
@@ -98,8 +98,49 @@ static __attribute__((noinline)) int string(struct hc_vcpu *vcpu, const struct h
 	return HC_ACT_RESUME;
 }
 
+/* --- I/O breakpoints (SDM Vol. 3B 17.2.4, 17.2.5), which an exit comes before --- */
+
+/* The breakpoints that the ports are in: a bit each, as in DR6. */
+static unsigned matching(const struct x86_state *s, uint16_t port, unsigned width)
+{
+	unsigned hits = 0;
+
+	for (unsigned n = 0; n < 4; n++) {
+		unsigned field = (unsigned)(s->dr7 >> (16 + 4 * n)) & 0xf, len = field >> 2;
+		uint64_t size = len == 2 ? 8 : len + 1, first = s->dr[n] & ~(size - 1);
+
+		if (s->dr7 >> 2 * n & 3 && (field & 3) == 2 && first < port + width &&
+		    port < first + size)
+			hits |= 1u << n;
+	}
+	return hits;
+}
+
+static __attribute__((noinline)) int watched(struct hc_vcpu *vcpu, struct hc_exit *exit)
+{
+	const struct x86_state *s = x86_state_of(vcpu);
+	uint64_t rip = s->rip, count = s->gpr[X86_RCX];
+	unsigned hits = 0;
+	int act;
+
+	hc_vcpu_need(vcpu, X86_G_CR | X86_G_DR);
+	if (s->cr4 & X86_CR4_DE)
+		hits = matching(s, exit->u.io.port, exit->u.io.width);
+	exit->u.io.watched = hits != 0;
+	if (exit->u.io.string)
+		act = string(vcpu, exit);
+	else
+		act = exit->u.io.write ? out(vcpu, exit) : in(vcpu, exit);
+	/* A fault came instead if nothing was done. */
+	if (act == HC_ACT_RESUME && (s->rip != rip || s->gpr[X86_RCX] != count))
+		x86_raise_breakpoints(vcpu, hits);
+	return act;
+}
+
 int x86_exit_io(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
+	if (__builtin_expect(exit->u.io.watched, 0))
+		return watched(vcpu, exit);
 	if (__builtin_expect(exit->u.io.string, 0))
 		return string(vcpu, exit);
 	return exit->u.io.write ? out(vcpu, exit) : in(vcpu, exit);

@@ -102,8 +102,9 @@ static uint64_t reserved_bits(const struct walk *w, uint64_t entry, unsigned lev
 		return leaf && level ? HC_BIT(21) | (reserved >> 32 & 0xff) << 13 : 0;
 	if (w->p == &pae) {
 		reserved |= UINT64_C(0x7ff0000000000000);
+		/* But for bit 5, which QEMU's CPUs set as if it were an accessed bit. */
 		if (level == 2)
-			return reserved | PTE_NX | 0x1e6;
+			return reserved | PTE_NX | 0x1c6;
 	}
 	if (!w->nx)
 		reserved |= PTE_NX;

@@ -45,8 +45,25 @@ struct x86_vm {
 	uint64_t gpa_mask;            /* bits that a guest physical address can have */
 	bool has_1g_pages;
 	_Atomic uint32_t lowest_next; /* where the next lowest-priority arbitration begins */
+	uint64_t tsc_ratio;           /* of all vCPUs: x86_state.tsc_ratio */
 	uint64_t rsdp;                /* guest physical address, 0: no ACPI tables */
 };
+
+/* For backends' tsc_ratio(): the factor from a counter of counter_hz to hz, rounded down to so many
+ * bits behind the point (32, 48); rates are below 2^48. 0: it is too large to be written. */
+static inline uint64_t x86_tsc_ratio(uint64_t hz, uint64_t counter_hz, unsigned bits)
+{
+	uint64_t ratio = hz / counter_hz, rest = hz % counter_hz;
+
+	if (ratio >> 16)
+		return 0;
+	for (unsigned done = 0; done < bits; done += 16) {
+		rest <<= 16;
+		ratio = ratio << 16 | rest / counter_hz;
+		rest %= counter_hz;
+	}
+	return ratio << (48 - bits);
+}
 
 /* A translation that x86_translate made before, and the table entries it came from. */
 struct x86_walk_cache {
@@ -141,6 +158,9 @@ static inline void x86_request_event(struct hc_vcpu *vcpu)
 
 /* The trap of TF after an instruction that an exit handler carried out. */
 void x86_raise_single_step(struct hc_vcpu *vcpu);
+
+/* #DB as a trap after an instruction that was emulated: hits are DR6's bits 3:0. Nothing if 0. */
+void x86_raise_breakpoints(struct hc_vcpu *vcpu, unsigned hits);
 
 /* Ends an instruction that an exit handler carried out: moves RIP on, clears RF, and raises the
  * trap of TF (SDM Vol. 3B 17.3.1.4). The backend drops the interrupt shadow when RIP moved. */

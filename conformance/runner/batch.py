@@ -65,7 +65,8 @@ class Run:
         """Until when a line is waited for, and what is said when none comes."""
         limits = self.batch.target
         if self.current:
-            return self.began + limits.case_seconds, f"no end within {limits.case_seconds:g} s"
+            seconds = limits.seconds_of(self.current.name)
+            return self.began + seconds, f"no end within {seconds:g} s"
         if not self.banner:
             return start + limits.start_seconds, f"no sign of the kernel within {limits.start_seconds:g} s"
         return self.last + limits.case_seconds, f"silent for {limits.case_seconds:g} s"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Targets: what a test kernel can be started on, as a file each says it (targets/*.toml)."""
 import dataclasses
+import fnmatch
 import os
 import pathlib
 import re
@@ -14,6 +15,7 @@ IMAGES = {"elf": "conformance.elf", "bzimage": "conformance.bzimage", "image": "
           "efi": "conformance.efi", "bin": "conformance.bin", "rom": "conformance.rom"}
 PLACEHOLDERS = ("image", "kernels", "append", "cpus", "memory", "directory", "tree", "hypercore")
 CHECK_SECONDS = 60
+HANG_SECONDS = 3
 
 
 class Refused(Exception):
@@ -38,12 +40,18 @@ class Target:
     prepare: list = dataclasses.field(default_factory=list)  # lines to run before each start
     files: dict = dataclasses.field(default_factory=dict)  # name: text, written to the run's folder
     skip: list = dataclasses.field(default_factory=list)  # patterns of cases not to be started
+    hanging: list = dataclasses.field(default_factory=list)  # patterns of cases that never end here
     path: pathlib.Path = None
 
     @property
     def key(self):
         """Unique among all."""
         return f"{self.arch}/{self.name}"
+
+    def seconds_of(self, case):
+        """What a case may take; those known to hang are not waited for as long."""
+        hangs = any(fnmatch.fnmatchcase(case, pattern) for pattern in self.hanging)
+        return min(HANG_SECONDS, self.case_seconds) if hangs else self.case_seconds
 
     def expand(self, line, values):
         """A line's words with the placeholders filled in."""
@@ -101,7 +109,7 @@ def read(path):
         raise Refused(f"{path}: {error}") from error
     kinds = {"name": str, "arch": str, "command": list, "about": str, "image": str, "console": str,
              "cpus": int, "memory": int, "start_seconds": (int, float), "case_seconds": (int, float),
-             "needs": list, "check": list, "prepare": list, "files": dict, "skip": list}
+             "needs": list, "check": list, "prepare": list, "files": dict, "skip": list, "hanging": list}
     for key, value in table.items():
         if key not in kinds:
             raise Refused(f"{path}: {key}: no such key; there are {', '.join(kinds)}")
@@ -125,7 +133,7 @@ def _check_target(path, target):
         raise Refused(f"{path}: command is empty")
     if target.cpus < 1 or target.memory < 16:
         raise Refused(f"{path}: cpus should be at least 1 and memory at least 16 (MiB)")
-    for key in ("command", "needs", "check", "skip"):
+    for key in ("command", "needs", "check", "skip", "hanging"):
         _check_words(path, key, getattr(target, key))
     for line in target.prepare:
         _check_words(path, "prepare", _typed(path, "prepare", line, list))

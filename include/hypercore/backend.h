@@ -25,7 +25,7 @@ enum hc_isa { HC_ISA_X86_64, HC_ISA_AARCH64 };
 
 /* What probe() found. Strings are constants. */
 struct hc_backend_info {
-	char reason[128];   /* one line: what is there, or why it cannot be used */
+	char reason[160];   /* one line: what is there, or why it cannot be used */
 	unsigned max_vcpus; /* per VM, 0 = no limit of the backend's own */
 	unsigned gpa_bits;  /* width of the guest physical address space */
 	/* Guests should keep off CPU 0 if any other CPU can run them. */
@@ -53,6 +53,10 @@ struct hc_backend_ops {
 	 * arch/x86_64/cpuid.c; leaves beyond the last one are not asked for. NULL: what it says on
 	 * the physical CPU. */
 	void (*cpuid)(uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
+
+	/* x86, before a VM is made: the factor (x86_state.tsc_ratio) by which the guest's TSC runs
+	 * at hz, which is whole kHz. -EOPNOTSUPP, explained, if this CPU cannot; NULL: none can. */
+	int (*tsc_ratio)(uint64_t hz, uint64_t *ratio);
 
 	/* On any CPU, any number of times. 0 if the backend can be used; -ENODEV (the CPU lacks
 	 * it), -EPERM (firmware locked it), -EOPNOTSUPP (present, but lacking something required).

@@ -64,6 +64,8 @@ struct hypercore_config {
 	 * as of QEMU. NULL: none, or no more. */
 	const char *devices[4];
 	uint64_t switch_ns; /* two backends: move every so many nanoseconds; 0: when asked to */
+	/* x86: the rate of the guest's TSC in Hz, whole kHz, if another than this machine's; 0. */
+	uint64_t tsc_hz;
 	/* Say in the log how much of its memory the guest has written in so many nanoseconds, again
 	 * and again; 0: do not. */
 	uint64_t dirty_ns;
@@ -72,8 +74,9 @@ struct hypercore_config {
 /* All defaults, nothing to run. */
 HYPERCORE_API void hypercore_config_init(struct hypercore_config *config);
 
-/* A VM, ready to run. -EINVAL, -ERANGE (a setting that makes no sense), -ENOENT, -ENODEV (backend),
- * -ENOEXEC, -EPROTO (kernel file), -E2BIG (command line), -ENOMEM, -EAGAIN (threads). */
+/* A VM, ready to run. -EINVAL, -ERANGE (a setting that makes no sense), -ENOENT, -ENODEV,
+ * -EOPNOTSUPP (backend), -ENOEXEC, -EPROTO (kernel file), -E2BIG (command line), -ENOMEM, -EAGAIN
+ * (threads). */
 HYPERCORE_API int hypercore_create(struct hypercore **vm, const struct hypercore_config *config);
 
 /* Frees it. A running VM is stopped before. NULL is allowed. */

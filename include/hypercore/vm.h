@@ -50,6 +50,9 @@ struct hc_vm_config {
 	/* A second backend, enabled like the first, that vCPUs can move to while the VM runs
 	 * (hc_vm_move, hc_vm_switch_every); NULL: none. The guest sees the CPU that both offer. */
 	const struct hc_backend_ops *other;
+	/* x86: the rate of the guest's TSC, whole kHz; 0: the machine's. -EOPNOTSUPP where a
+	 * backend cannot have it otherwise. */
+	uint64_t tsc_hz;
 };
 
 /* Told after every transition, in the order of registration, on the CPU that completed it, with no

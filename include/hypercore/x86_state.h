@@ -114,16 +114,32 @@ struct x86_state {
 
 	uint64_t dr[4], dr6, dr7;
 
+	/* Guest TSC = the platform's cycle counter * tsc_ratio / 2^48 + tsc_offset. 0: a factor of
+	 * 1; backends never change it, and it is the same on all vCPUs of a VM. */
+	uint64_t tsc_ratio;
+
 	uint64_t msr_star, msr_lstar, msr_cstar, msr_sfmask, msr_kernel_gs_base;
 	uint64_t msr_sysenter_cs, msr_sysenter_esp, msr_sysenter_eip;
 	uint64_t msr_pat, msr_debugctl, msr_tsc_aux;
-	uint64_t tsc_offset; /* guest TSC = the platform's cycle counter + tsc_offset */
+	uint64_t tsc_offset;
 
 	struct x86_events events;
 
 	uint64_t xcr0;
 	_Alignas(64) uint8_t xsave[X86_XSAVE_SIZE];
 };
+
+/* What the factor makes of so many cycles. */
+static inline uint64_t x86_tsc_scale(uint64_t cycles, uint64_t ratio)
+{
+	return ratio ? (uint64_t)((unsigned __int128)cycles * ratio >> 48) : cycles;
+}
+
+/* The guest's TSC when the platform's cycle counter is at cycles. */
+static inline uint64_t x86_tsc_of(const struct x86_state *s, uint64_t cycles)
+{
+	return x86_tsc_scale(cycles, s->tsc_ratio) + s->tsc_offset;
+}
 
 /* RFLAGS (SDM Vol. 1 3.4.3) */
 #define X86_FLAG_CF (1u << 0)
@@ -154,6 +170,7 @@ struct x86_state {
 #define X86_CR0_CD HC_BIT(30)
 #define X86_CR0_PG HC_BIT(31)
 
+#define X86_CR4_DE      HC_BIT(3)
 #define X86_CR4_PSE     HC_BIT(4)
 #define X86_CR4_PAE     HC_BIT(5)
 #define X86_CR4_PGE     HC_BIT(7)
@@ -165,6 +182,13 @@ struct x86_state {
 #define X86_CR4_SMEP    HC_BIT(20)
 #define X86_CR4_SMAP    HC_BIT(21)
 #define X86_CR4_PKE     HC_BIT(22)
+
+/* Whether a breakpoint that DR7 enables is an I/O breakpoint, if CR4.DE lets there be such: R/W is
+ * 10b (SDM Vol. 3B 17.2.4). May be true in vain. */
+static inline bool x86_watches_ports(uint64_t dr7)
+{
+	return dr7 & 0xff && dr7 >> 17 & ~(dr7 >> 16) & 0x1111;
+}
 
 #define X86_EFER_SCE  HC_BIT(0)
 #define X86_EFER_LME  HC_BIT(8)

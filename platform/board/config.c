@@ -15,6 +15,8 @@
 #define MEMORY_DEFAULT (256 * HC_MIB)
 #define CPUS_MAX       255
 #define PERIOD_MAX_MS  3600000
+#define TSC_HZ_MIN     1000000
+#define TSC_HZ_MAX     UINT64_C(100000000000)
 
 /* How much of a user's text a message repeats. */
 #define SHOWN 40
@@ -220,6 +222,17 @@ static int set_period(void *out, size_t room, struct slice value)
 	return 0;
 }
 
+static int set_rate(void *out, size_t room, struct slice value)
+{
+	uint64_t n;
+
+	if (take_number(&value, TSC_HZ_MAX, &n) != 0 || value.len != 0 || n < TSC_HZ_MIN ||
+	    n % 1000)
+		return -EINVAL;
+	*(uint64_t *)out = n;
+	return 0;
+}
+
 static int find_word(const struct word *words, struct slice value, int *found)
 {
 	for (; words->word; words++) {
@@ -354,6 +367,8 @@ static const struct setting vm_settings[] = {
 	{ "memory", set_memory, ROOM(struct board_vm_config, memory),
 	  "a size such as 512M or 2G, a multiple of 2M up to 1024G" },
 	{ "cpus", set_cpus, ROOM(struct board_vm_config, cpus), "a number from 1 to 255" },
+	{ "tsc-hz", set_rate, ROOM(struct board_vm_config, tsc_hz),
+	  "a number of Hz such as 2500000000: whole kHz, from 1 MHz to 100 GHz" },
 	{ "serial0", set_serial, ROOM(struct board_vm_config, serial[0]),
 	  "com1, com2, com3, com4, log or none" },
 	{ "serial1", set_serial, ROOM(struct board_vm_config, serial[1]),

@@ -18,6 +18,7 @@
  *     append = console=ttyS0 quiet          (or in quotes: blanks at its ends stay)
  *     memory = 512M
  *     cpus   = 2
+ *     tsc-hz = 2500000000        (x86: the rate of the guest's TSC, if not the machine's)
  *     serial0 = com1             (com1..com4, log, none)
  *     serial1 = none
  *     device = isa-debug-exit,iobase=0xf4   (or testdev; a line for each)
@@ -51,13 +52,14 @@ struct board_vm_config {
 	char name[32], kernel[64], initrd[64];
 	char append[BOARD_MAX_APPEND];
 	uint64_t memory; /* bytes */
+	uint64_t tsc_hz; /* 0: the machine's */
 	unsigned cpus;
 	enum board_serial serial[2];
 	struct machine_devices devices;
 };
 
 struct board_config {
-	char backend[16], other[16]; /* other: empty if there is one only */
+	char backend[16], other[16];  /* other: empty if there is one only */
 	uint64_t switch_ns, dirty_ns; /* 0: never */
 	enum board_serial console;
 	bool console_framebuffer;

@@ -321,6 +321,7 @@ static int create_vm(struct board_vm *v)
 		.name = c->name,
 		.cpus = c->cpus,
 		.memory = c->memory,
+		.tsc_hz = c->tsc_hz,
 		.cmdline = c->append,
 		.other = other,
 		.switch_ns = config.switch_ns,

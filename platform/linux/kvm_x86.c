@@ -323,7 +323,14 @@ static int vm_create(struct hc_vm *vm)
 
 static int vcpu_create(struct hc_vcpu *vcpu)
 {
-	return kvm_vcpu_create(vcpu, sizeof(struct kvm_x86_vcpu));
+	int rc = kvm_vcpu_create(vcpu, sizeof(struct kvm_x86_vcpu));
+
+	if (rc)
+		return rc;
+	rc = kvm_x86_set_tsc_rate(vcpu);
+	if (rc)
+		kvm_vcpu_destroy(vcpu);
+	return rc;
 }
 
 static void put(struct hc_vcpu *vcpu)
@@ -352,6 +359,7 @@ const struct hc_backend_ops kvm_backend = {
 	KVM_COMMON_OPS,
 	.isa = HC_ISA_X86_64,
 	.cpuid = kvm_x86_cpuid,
+	.tsc_ratio = kvm_x86_tsc_ratio,
 	.probe = kvm_x86_probe,
 	.vm_create = vm_create,
 	.vcpu_create = vcpu_create,

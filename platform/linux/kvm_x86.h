@@ -31,6 +31,14 @@ int kvm_x86_probe(struct hc_backend_info *info);
 /* KVM_GET_SUPPORTED_CPUID's answer; zeros where there is none. After probe. */
 void kvm_x86_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
 
+/* kvm_x86_tsc.c: of the backend's functions; what a new vCPU of a VM with a rate has to be told
+ * (KVM's error). */
+int kvm_x86_tsc_ratio(uint64_t hz, uint64_t *ratio);
+int kvm_x86_set_tsc_rate(struct hc_vcpu *vcpu);
+/* The factor by which a KVM of a host of that rate has guests' TSCs run at khz, if it counts with
+ * so many bits behind the point and does nothing about ppm parts per million. */
+uint64_t kvm_x86_tsc_factor(uint64_t khz, uint64_t host_khz, unsigned bits, uint64_t ppm);
+
 /* State components that KVM's XSAVE has. */
 uint64_t kvm_x86_xcr0(void);
 

@@ -306,12 +306,12 @@ static int transfer_tsc_offset(struct kvm_vcpu *kv, unsigned long request, uint6
 }
 
 /* Kernels before 5.16 take only the counter's value. */
-static void set_tsc(struct kvm_vcpu *kv, uint64_t offset)
+static void set_tsc(struct kvm_vcpu *kv, const struct x86_state *st)
 {
 	union msr_list list = { .head = { .nmsrs = 1 } };
 
 	list.head.entries[0].index = MSR_TSC;
-	list.head.entries[0].data = hc_platform_cycles() + offset;
+	list.head.entries[0].data = x86_tsc_of(st, hc_platform_cycles());
 	(void)kvm_ioctl(kv->fd, KVM_SET_MSRS, &list);
 }
 
@@ -336,7 +336,7 @@ static void set_msr(struct hc_vcpu *vcpu, struct x86_state *st)
 	              (unsigned)MSR_COUNT - (st->msr_debugctl == kvm_x86_of(kv)->debugctl));
 	kvm_x86_of(kv)->debugctl = st->msr_debugctl;
 	if (transfer_tsc_offset(kv, KVM_SET_DEVICE_ATTR, &st->tsc_offset) < 0)
-		set_tsc(kv, st->tsc_offset);
+		set_tsc(kv, st);
 	else
 		(void)transfer_tsc_offset(kv, KVM_GET_DEVICE_ATTR, &st->tsc_offset);
 }

@@ -107,6 +107,7 @@ static int create_machine(struct hypercore *h, const struct linux_guest *guest,
 		.exit_at = exit_at(guest, c),
 		.other = backends[1],
 		.switch_ns = c->switch_ns,
+		.tsc_hz = c->tsc_hz,
 		.dirty_ns = c->dirty_ns,
 	};
 	int rc = add_devices(&machine.devices, c);

@@ -64,10 +64,11 @@ def check_numbers(said):
     pages, least, most = (int(found.group(n)) / 4 for n in (1, 3, 5))
     assert int(found.group(2)) >= 3, said
     assert PAGES <= pages <= PAGES + FEW, said
-    assert least <= FEW and PAGES / 2 <= most <= PAGES + FEW, said
-    # Where the guest goes on with a page, that page is in every period.
-    for line in re.findall(r": wrote (\d+) KiB in 5\d ms", said):
-        assert int(line) >= 4, said
+    assert least <= FEW and most <= PAGES + FEW, said
+    # On a busy machine they may take several periods, but each page is in one; and the one that the guest
+    # goes on with is in others.
+    each = [int(line) / 4 for line in re.findall(r": wrote (\d+) KiB in \d+ ms", said)]
+    assert sum(each) >= PAGES + 2 and sum(each) <= PAGES + len(each) * FEW, said
 
 
 def on_board(*options, arm64=False):
@@ -104,7 +105,7 @@ def dirty_pages_vmx():
     if bochs.missing():
         raise unittest.SkipTest(f"not installed: {', '.join(bochs.missing())}")
     log = on_board("--backend", "vmx")
-    assert re.search(r"^hypercore: backend vmx: .*dirty flags and a list", log, re.M), log
+    assert re.search(r"^hypercore: backend vmx: .*, page log,", log, re.M), log
     found = re.search(r"vm debian: log +(\d+) exits", log)
     assert found and int(found.group(1)) == PAGES // 512, log
 

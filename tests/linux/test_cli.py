@@ -212,6 +212,8 @@ class BadInput(Case):
         for word in ("", "0ms", "5", "ms", "-1ms", "1m", "1000001s", "99999999999999999999ms"):
             self.refused(run("--switch-every", word), 2, r"--switch-every .*wants a time such as")
             self.refused(run("--dirty-stats", word), 2, r"--dirty-stats .*wants a time such as")
+        for word in ("", "0", "-1", "x", "2G", "2.5", "999000", "2500000500", "100000001000", "99999999999999999999"):
+            self.refused(run("--tsc-hz", word), 2, r"wants a number of Hz such as")
         for word in ("", "0", "-1", "33", "1x", "99999999999999999999"):
             self.refused(run("--cpus", word), 2, r"wants a number from 1 to 32")
 

@@ -25,6 +25,7 @@ void model_reset(const struct model_features *features)
 	for (unsigned i = 0; i < MODEL_CPUS; i++) {
 		struct model_cpu *c = &model_cpus[i];
 
+		c->tsc_ratio = UINT64_C(3) << 30; /* as somebody else left it */
 		c->vm_cr = (features->svmdis ? SVM_VM_CR_SVMDIS : 0) |
 		           (features->lock ? SVM_VM_CR_LOCK : 0);
 		c->efer = X86_EFER_LME | X86_EFER_LMA | X86_EFER_SCE;
@@ -86,8 +87,9 @@ static void cpuid_svm(uint32_t out[4])
 	out[0] = 1;
 	out[1] = f->asids;
 	out[3] = (f->no_npt ? 0u : 1u) | (f->lbrv ? 1u << 1 : 0) | (f->nrip ? 1u << 3 : 0) |
-	         (f->clean_bits ? 1u << 5 : 0) | (f->flush_by_asid ? 1u << 6 : 0) |
-	         (f->decode_assists ? 1u << 7 : 0) | (f->pause_filter ? 1u << 10 : 0);
+	         (f->tsc_ratio ? 1u << 4 : 0) | (f->clean_bits ? 1u << 5 : 0) |
+	         (f->flush_by_asid ? 1u << 6 : 0) | (f->decode_assists ? 1u << 7 : 0) |
+	         (f->pause_filter ? 1u << 10 : 0);
 }
 
 void x86_host_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
@@ -128,6 +130,7 @@ static uint64_t *find_msr(uint32_t msr)
 	case MSR_VM_CR: return model_features.no_svm ? NULL : &this_cpu->vm_cr;
 	case MSR_VM_HSAVE_PA: return model_features.no_svm ? NULL : &this_cpu->hsave;
 	case 0xda0: return model_features.xsaves ? &this_cpu->xss : NULL;
+	case MSR_TSC_RATIO: return model_features.tsc_ratio ? &this_cpu->tsc_ratio : NULL;
 	case MSR_TSC_AUX: return model_features.rdtscp ? &this_cpu->tsc_aux : NULL;
 	default: return NULL;
 	}
@@ -149,6 +152,7 @@ void x86_host_wrmsr(uint32_t msr, uint64_t value)
 	if (!place || (msr == MSR_EFER && (value & ~limits.efer_valid)) ||
 	    (msr == MSR_EFER && (value & X86_EFER_SVME) && (this_cpu->vm_cr & SVM_VM_CR_SVMDIS)) ||
 	    (msr == MSR_VM_HSAVE_PA && value % HC_PAGE_SIZE) ||
+	    (msr == MSR_TSC_RATIO && value >> 40) ||
 	    (msr == MSR_VM_CR && (this_cpu->vm_cr & SVM_VM_CR_LOCK)))
 		model_complain("#GP: WRMSR %#x = %#llx", msr, (unsigned long long)value);
 	else
@@ -392,6 +396,17 @@ static bool comes_first(enum model_op op)
 	return op == OP_FIRST || op == OP_INTERRUPT;
 }
 
+/* 15.30.5: of 40 bits of the factor 32 are behind the point. */
+static uint64_t guest_tsc(const struct vmcb *v)
+{
+	uint64_t tsc = hc_platform_cycles(), ratio = this_cpu->tsc_ratio;
+
+	if (!model_features.tsc_ratio)
+		return tsc + v->tsc_offset;
+	return (tsc >> 32) * ratio + ((tsc & UINT32_MAX) * (ratio >> 32)) +
+	       ((tsc & UINT32_MAX) * (ratio & UINT32_MAX) >> 32) + v->tsc_offset;
+}
+
 /* One step; true if the guest exits. */
 static bool step(struct vmcb *v, uint64_t *gpr)
 {
@@ -430,6 +445,11 @@ static bool step(struct vmcb *v, uint64_t *gpr)
 		script++;
 		s->fn(gpr);
 		return false;
+	case OP_RDTSC:
+		script++;
+		model_tsc = guest_tsc(v);
+		v->rip += 2;
+		return complete(v, trap, false);
 	case OP_FIRST: exit_first(v); return true;
 	case OP_HLT:
 		script++;

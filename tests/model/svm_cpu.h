@@ -22,7 +22,7 @@
 /* What the machine's CPUs are like. */
 struct model_features {
 	bool no_svm, no_npt, svmdis, lock;
-	bool nrip, flush_by_asid, decode_assists, pause_filter, lbrv, clean_bits;
+	bool nrip, flush_by_asid, decode_assists, pause_filter, lbrv, clean_bits, tsc_ratio;
 	bool xsave, avx512, xsaves, rdtscp, la57;
 	bool short_invalid;  /* VMEXIT_INVALID is stored with 32 bits */
 	bool ignores_shadow; /* VMRUN does not load the interrupt shadow */
@@ -35,7 +35,7 @@ struct model_features {
 
 struct model_cpu {
 	struct model_x86 x86;
-	uint64_t efer, vm_cr, hsave, tsc_aux, xss, cr4;
+	uint64_t efer, vm_cr, hsave, tsc_aux, tsc_ratio, xss, cr4;
 	uint64_t fs_base, kernel_gs; /* stand for all that VMLOAD and VMSAVE move */
 	struct {
 		uint64_t vmcb, epoch; /* vmcb 0: empty */

@@ -25,6 +25,7 @@ const struct model_features rig_full = { .asids = 32,
 	                                 .avx512 = true,
 	                                 .xsaves = true,
 	                                 .rdtscp = true,
+	                                 .tsc_ratio = true,
 	                                 .la57 = true,
 	                                 .keeps_eventinj = true };
 

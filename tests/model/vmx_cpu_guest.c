@@ -252,6 +252,27 @@ static bool store(const struct model_step *s)
 	return true;
 }
 
+/* 26.3, 26.6.5: the factor has 48 bits behind the point. */
+static uint64_t guest_tsc(void)
+{
+	uint64_t tsc = hc_platform_cycles();
+
+	if (!(model_get(VMCS_PRIMARY_CONTROLS) & VMX_CPU_TSC_OFFSETTING))
+		return tsc;
+	if (model_get(VMCS_SECONDARY_CONTROLS) & VMX_CPU2_TSC_SCALING) {
+		/* In four products of 32 bits each. */
+		uint64_t factor = model_get(VMCS_TSC_MULTIPLIER), high, low;
+		uint64_t t0 = (uint32_t)tsc, t1 = tsc >> 32, f0 = (uint32_t)factor,
+			 f1 = factor >> 32;
+		uint64_t middle = t0 * f1 + (t0 * f0 >> 32), other = t1 * f0 + (uint32_t)middle;
+
+		low = other << 32 | (uint32_t)(t0 * f0);
+		high = t1 * f1 + (middle >> 32) + (other >> 32);
+		tsc = high << 16 | low >> 48;
+	}
+	return tsc + model_get(VMCS_TSC_OFFSET);
+}
+
 static bool comes_first(enum model_op op)
 {
 	return op == OP_FIRST || op == OP_INTERRUPT;
@@ -278,6 +299,7 @@ static bool step(uint64_t *gpr)
 	case OP_IRET: iret(); return complete(0, trap, 0);
 	case OP_CALL: s->fn(gpr); return false;
 	case OP_WRITE: return store(s);
+	case OP_RDTSC: model_tsc = guest_tsc(); return complete(2, trap, 0);
 	case OP_TRIPLE_FAULT: set_exit(VMX_REASON_TRIPLE_FAULT, 0); return true;
 	case OP_INTERRUPT:
 	case OP_END:

@@ -30,6 +30,7 @@ void model_reset_complaints(void)
 
 struct model_delivery model_deliveries[MODEL_DELIVERIES];
 unsigned model_delivered;
+uint64_t model_tsc;
 
 uint8_t *model_first_page(uint64_t root)
 {

@@ -51,6 +51,7 @@ enum model_op {
 	OP_INSN,         /* an instruction of len bytes */
 	OP_STI,          /* STI, one byte */
 	OP_MOV_SS,       /* VT-x: MOV SS, two bytes */
+	OP_RDTSC,        /* RDTSC, two bytes: see model_tsc */
 	OP_IRET,         /* IRET, two bytes: back to what the last delivered event interrupted */
 	OP_WRITE,        /* VT-x: a store to guest physical memory, at `physical`, of no length; an
 	                  * exit comes before it, and it is made again */
@@ -78,6 +79,9 @@ struct model_step {
 /* What the guest does from the next entry on; ends with OP_END. NULL: guest code is interpreted
  * (only what the self-test of the backend uses). */
 void model_script(const struct model_step *steps);
+
+/* What the last OP_RDTSC gave the guest. */
+extern uint64_t model_tsc;
 
 /* Tables of stage 2 changed: translations made before are stale. */
 void model_stage2_changed(void);

@@ -104,6 +104,12 @@ static int probe(struct hc_backend_info *info)
 	return 0;
 }
 
+static int tsc_ratio(uint64_t hz, uint64_t *ratio)
+{
+	*ratio = x86_tsc_ratio(hz, hc_platform_cycles_hz(), 32);
+	return *ratio ? 0 : hc_error(-EOPNOTSUPP, "emu: this machine's TSC is too slow for that");
+}
+
 static int cpu_enable(struct hc_cpu *cpu)
 {
 	emu_vector_cpu_enable();
@@ -189,6 +195,7 @@ const struct hc_backend_ops emu_backend = {
 	.s2_format = &ept_format,
 	.s2_any = true,
 	.cpuid = emu_cpuid,
+	.tsc_ratio = tsc_ratio,
 	.probe = probe,
 	.cpu_enable = cpu_enable,
 	.cpu_disable = cpu_disable,

@@ -46,6 +46,9 @@ void svm_event_decode(uint64_t field, struct x86_event *event)
 	event->valid = 1;
 	event->type = (uint8_t)SVM_EVENT_TYPE(field);
 	event->vector = SVM_EVENT_VECTOR(field);
+	/* QEMU says so of an interrupt that it was delivering (handle_even_inj). */
+	if (event->type == X86_EVENT_EXCEPTION && event->vector > 31)
+		event->type = X86_EVENT_INTR;
 	event->has_error_code = (field & SVM_EVENT_EV) != 0;
 	event->error_code = event->has_error_code ? SVM_EVENT_ERROR(field) : 0;
 }

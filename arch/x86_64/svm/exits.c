@@ -140,37 +140,40 @@ static unsigned fetch(struct hc_vcpu *vcpu, const struct vmcb *v, uint8_t *buf, 
 	return count > 0 ? (unsigned)count : 0;
 }
 
-/* The segment of OUTS' source where the hardware does not tell: by its prefix. */
-static uint8_t outs_segment(struct hc_vcpu *vcpu, const struct vmcb *v)
+/* Of INS and OUTS, by their prefixes, where the hardware does not tell: the segment of OUTS'
+ * source, and the addresses' size, which QEMU leaves out. */
+struct string_prefixes {
+	uint8_t segment, addr_size;
+};
+
+static struct string_prefixes string_prefixes(struct hc_vcpu *vcpu, const struct vmcb *v)
 {
-	uint8_t code[15], segment = X86_DS;
+	bool long_code = (v->efer & X86_EFER_LMA) && (v->cs.attr & X86_ATTR_L);
+	uint8_t usual = long_code ? 8 : v->cs.attr & X86_ATTR_DB ? 4 : 2;
+	struct string_prefixes found = { X86_DS, usual };
+	uint8_t code[15];
 	unsigned count = fetch(vcpu, v, code, sizeof(code));
 
 	for (unsigned i = 0; i < count; i++) {
 		switch (code[i]) {
-		case 0x26: segment = X86_ES; break;
-		case 0x2e: segment = X86_CS; break;
-		case 0x36: segment = X86_SS; break;
-		case 0x3e: segment = X86_DS; break;
-		case 0x64: segment = X86_FS; break;
-		case 0x65: segment = X86_GS; break;
+		case 0x26: found.segment = X86_ES; break;
+		case 0x2e: found.segment = X86_CS; break;
+		case 0x36: found.segment = X86_SS; break;
+		case 0x3e: found.segment = X86_DS; break;
+		case 0x64: found.segment = X86_FS; break;
+		case 0x65: found.segment = X86_GS; break;
+		case 0x67: found.addr_size = usual == 4 ? 2 : 4; break;
 		case 0x6e:
-		case 0x6f: return segment;
+		case 0x6f: return found;
 		default: break;
 		}
 	}
-	return segment;
+	return found;
 }
 
-static uint8_t io_segment(struct hc_vcpu *vcpu, const struct vmcb *v)
+static uint8_t addr_size_of(uint64_t info)
 {
-	uint64_t info = v->exitinfo1;
-
-	if (info & SVM_IOIO_IN)
-		return X86_ES;
-	if (!svm_caps.decode_assists)
-		return outs_segment(vcpu, v);
-	return SVM_IOIO_SEG(info) <= X86_GS ? SVM_IOIO_SEG(info) : X86_DS;
+	return info & SVM_IOIO_A64 ? 8 : info & SVM_IOIO_A32 ? 4 : info & SVM_IOIO_A16 ? 2 : 0;
 }
 
 static __attribute__((noinline)) void decode_string(struct hc_vcpu *vcpu, struct vmcb *v,
@@ -180,8 +183,16 @@ static __attribute__((noinline)) void decode_string(struct hc_vcpu *vcpu, struct
 	struct hc_exit_io *io = &exit->u.io;
 
 	io->rep = (info & SVM_IOIO_REP) != 0;
-	io->addr_size = info & SVM_IOIO_A64 ? 8 : info & SVM_IOIO_A16 ? 2 : 4;
-	io->segment = io_segment(vcpu, v);
+	io->addr_size = addr_size_of(info);
+	io->segment = SVM_IOIO_SEG(info) <= X86_GS ? SVM_IOIO_SEG(info) : X86_DS;
+	if (!svm_caps.decode_assists || !io->addr_size) {
+		const struct string_prefixes prefixes = string_prefixes(vcpu, v);
+
+		io->segment = prefixes.segment;
+		io->addr_size = io->addr_size ? io->addr_size : prefixes.addr_size;
+	}
+	if (!io->write)
+		io->segment = X86_ES;
 }
 
 static void decode_io(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exit)
@@ -200,6 +211,7 @@ static void decode_io(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exit
 		.width = width,
 		.write = !(info & SVM_IOIO_IN),
 		.string = (info & SVM_IOIO_STR) != 0,
+		.watched = x86_watches_ports(v->dr7),
 	};
 	if (__builtin_expect((info & SVM_IOIO_STR) != 0, 0))
 		decode_string(vcpu, v, exit);

@@ -19,7 +19,7 @@
 struct svm_caps {
 	uint32_t rev;
 	bool nrip, flush_by_asid, decode_assists, pause_filter, lbrv;
-	bool tsc_aux;
+	bool tsc_aux, tsc_ratio;
 	bool tcg; /* the CPU is QEMU's: see set_tr(), describe() and events.c */
 	uint8_t gpa_bits;
 	struct svm_limits limits;
@@ -37,6 +37,7 @@ struct svm_cpu {
 	hpa_t host_pa;
 	void *save_area; /* VM_HSAVE_PA */
 	uint64_t generation;
+	uint64_t tsc_ratio; /* what MSR_TSC_RATIO holds, where there is one */
 	uint32_t next_asid; /* next_asid .. asids - 1 are free in this generation */
 };
 

@@ -31,6 +31,7 @@ static void detect(struct svm_caps *caps)
 	caps->rev = svm[0] & 0xff;
 	caps->lbrv = svm[3] >> 1 & 1;
 	caps->nrip = svm[3] >> 3 & 1;
+	caps->tsc_ratio = svm[3] >> 4 & 1;
 	caps->flush_by_asid = svm[3] >> 6 & 1;
 	caps->decode_assists = svm[3] >> 7 & 1;
 	caps->pause_filter = svm[3] >> 10 & 1;
@@ -84,6 +85,14 @@ static void set_registers(const struct svm_cpu *c)
 	x86_fpu_enable();
 }
 
+/* To 1: who was here before, and who comes next, may not know of it. */
+static void set_tsc_ratio(struct svm_cpu *c)
+{
+	c->tsc_ratio = SVM_TSC_RATIO_1;
+	if (svm_caps.tsc_ratio)
+		x86_host_wrmsr(MSR_TSC_RATIO, c->tsc_ratio);
+}
+
 static void free_pages(struct svm_cpu *c)
 {
 	if (c->save_area)
@@ -107,6 +116,7 @@ int svm_cpu_switch_on(void *data, unsigned id)
 	c->generation = SVM_GENERATION_STEP | id;
 	c->next_asid = svm_caps.limits.asids;
 	set_registers(c);
+	set_tsc_ratio(c);
 	svm_hw_vmsave(c->host_pa);
 	return 0;
 }
@@ -116,6 +126,7 @@ void svm_cpu_switch_off(void *data)
 	struct svm_cpu *c = data;
 
 	x86_host_wrmsr(MSR_VM_HSAVE_PA, 0);
+	set_tsc_ratio(c);
 	x86_host_wrmsr(MSR_EFER, x86_host_rdmsr(MSR_EFER) & ~X86_EFER_SVME);
 	free_pages(c);
 }
@@ -148,11 +159,11 @@ static void describe(struct hc_backend_info *info)
 	info->gpa_bits = svm_caps.gpa_bits;
 	info->spare_boot_cpu = svm_caps.tcg;
 	hc_snprintf(info->reason, sizeof(info->reason),
-	            "AMD-V rev. %u, nested paging, %u ASIDs%s%s%s%s", svm_caps.rev,
+	            "AMD-V rev. %u, nested paging, %u ASIDs%s%s%s%s%s", svm_caps.rev,
 	            svm_caps.limits.asids, svm_caps.nrip ? ", next RIP" : "",
 	            svm_caps.flush_by_asid ? ", flush by ASID" : "",
 	            svm_caps.decode_assists ? ", decode assists" : "",
-	            x86_fpu_caps.xsave ? ", XSAVE" : "");
+	            svm_caps.tsc_ratio ? ", TSC scaling" : "", x86_fpu_caps.xsave ? ", XSAVE" : "");
 }
 
 /* Asked again for every VM: on a CPU that is enabled, the test guest ran before it was. */
@@ -187,7 +198,7 @@ int svm_cpu_enable(struct hc_cpu *cpu)
 	if (x86_fpu_detect().xcr0 != x86_fpu_caps.xcr0 || here.nrip != svm_caps.nrip ||
 	    here.flush_by_asid != svm_caps.flush_by_asid ||
 	    here.decode_assists != svm_caps.decode_assists ||
-	    here.limits.asids < svm_caps.limits.asids)
+	    here.tsc_ratio != svm_caps.tsc_ratio || here.limits.asids < svm_caps.limits.asids)
 		return hc_error(-EOPNOTSUPP, "svm: CPU %u has other features than the boot CPU",
 		                cpu->id);
 	return hc_cpu_switch_on(cpu, "svm", sizeof(struct svm_cpu), svm_cpu_switch_on);

@@ -291,6 +291,17 @@ void svm_set_state(struct hc_vcpu *vcpu, uint32_t groups)
 	}
 }
 
+/* It is the CPU's, whoever its guest is, and costs time to write. */
+static void put_tsc_ratio(struct svm_cpu *cpu, const struct x86_state *st)
+{
+	uint64_t ratio = st->tsc_ratio ? st->tsc_ratio >> 16 : SVM_TSC_RATIO_1;
+
+	if (!svm_caps.tsc_ratio || cpu->tsc_ratio == ratio)
+		return;
+	cpu->tsc_ratio = ratio;
+	x86_host_wrmsr(MSR_TSC_RATIO, ratio);
+}
+
 void svm_load(struct hc_vcpu *vcpu)
 {
 	struct svm_vcpu *sv = svm_vcpu_of(vcpu);
@@ -307,6 +318,7 @@ void svm_load(struct hc_vcpu *vcpu)
 	x86_host_write_dr(st->dr);
 	if (svm_caps.tsc_aux)
 		x86_host_wrmsr(MSR_TSC_AUX, (uint32_t)st->msr_tsc_aux);
+	put_tsc_ratio(sv->here, st);
 	sv->loaded = true;
 }
 

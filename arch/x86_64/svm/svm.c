@@ -76,10 +76,23 @@ static void svm_vcpu_destroy(struct hc_vcpu *vcpu)
 	vcpu->backend_data = NULL;
 }
 
+/* The MSR has eight bits before the point. */
+static int svm_tsc_ratio(uint64_t hz, uint64_t *ratio)
+{
+	if (!svm_caps.tsc_ratio)
+		return hc_error(-EOPNOTSUPP, "svm: this CPU cannot scale the TSC");
+	*ratio = x86_tsc_ratio(hz, hc_platform_cycles_hz(), 32);
+	if (*ratio && *ratio >> 56 == 0)
+		return 0;
+	return hc_error(-EOPNOTSUPP, "svm: the TSC cannot be scaled from %llu to %llu Hz",
+	                (unsigned long long)hc_platform_cycles_hz(), (unsigned long long)hz);
+}
+
 const struct hc_backend_ops svm_backend = {
 	.name = "svm",
 	.isa = HC_ISA_X86_64,
 	.s2_format = &npt_format,
+	.tsc_ratio = svm_tsc_ratio,
 	.probe = svm_probe,
 	.cpu_enable = svm_cpu_enable,
 	.cpu_disable = svm_cpu_disable,

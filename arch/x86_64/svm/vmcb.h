@@ -315,6 +315,8 @@ enum svm_exitcode {
 #define MSR_VM_HSAVE_PA  0xc0010117u
 #define MSR_EFER         0xc0000080u
 #define MSR_TSC_AUX      0xc0000103u
+#define MSR_TSC_RATIO    0xc0000104u /* of guests: 8 bits before the point, 32 behind it (15.30.5) */
+#define SVM_TSC_RATIO_1  HC_BIT(32)
 #define SVM_VM_CR_LOCK   HC_BIT(3)
 #define SVM_VM_CR_SVMDIS HC_BIT(4)
 

@@ -198,6 +198,7 @@ static void set_flags(struct vmx_caps *c)
 	c->xsaves = c->cpu2 & VMX_CPU2_XSAVES;
 	c->ept_ad = ept & VMX_EPT_CAP_AD;
 	c->page_log = c->ept_ad && VMX_MAY_BE_1(c->msrs.cpu2) & VMX_CPU2_PML;
+	c->tsc_scaling = VMX_MAY_BE_1(c->msrs.cpu2) & VMX_CPU2_TSC_SCALING;
 	c->invept_one = ept & VMX_EPT_CAP_INVEPT_ONE;
 }
 

@@ -30,7 +30,8 @@ struct vmx_caps {
 	 * VMX_ENTRY_IA32E. */
 	uint32_t pin, cpu, cpu2, exit, entry;
 	bool unrestricted_guest, vpid, ept_ad, invept_one, pause_loop, rdtscp, invpcid, xsaves;
-	bool preemption_timer;         /* which keeps its value over exits */
+	bool preemption_timer; /* which keeps its value over exits */
+	bool tsc_scaling;
 	bool page_log;                 /* it lists the pages whose dirty flags it sets */
 	bool apic_registers;           /* guests read their local APICs' pages themselves */
 	uint64_t cr0_fixed, cr4_fixed; /* bits that have to be 1 in the guest's */

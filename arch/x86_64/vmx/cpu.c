@@ -97,16 +97,16 @@ static void describe(struct hc_backend_info *info)
 	info->max_vcpus = 0;
 	info->gpa_bits = c->gpa_bits;
 	info->partial = !c->unrestricted_guest;
-	hc_snprintf(info->reason, sizeof(info->reason), "VT-x, EPT%s%s%s%s%s%s%s%s%s",
+	hc_snprintf(info->reason, sizeof(info->reason), "VT-x, EPT%s%s%s%s%s%s%s%s%s%s",
 	            vmx_ept_page() == S2_PAGE_1G ? " of 1 GiB pages" : "",
-	            c->page_log ? ", dirty flags and a list"
+	            c->page_log ? ", page log"
 	            : c->ept_ad ? ", dirty flags"
 	                        : "",
 	            c->unrestricted_guest ? ", unrestricted guest" : ", paged modes only",
 	            c->vpid ? ", VPID" : "", c->pause_loop ? ", PAUSE loops" : "",
 	            c->preemption_timer ? ", preemption timer" : "", c->invpcid ? ", INVPCID" : "",
 	            c->apic_registers ? ", APIC registers" : "",
-	            x86_fpu_caps.xsave ? ", XSAVE" : "");
+	            c->tsc_scaling ? ", TSC scaling" : "", x86_fpu_caps.xsave ? ", XSAVE" : "");
 }
 
 /* On CPUs that lack much, a line of the log has more room for it than the reason. */

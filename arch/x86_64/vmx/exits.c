@@ -231,6 +231,7 @@ static void decode_io(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	io->width = width;
 	io->write = !(q & VMX_IO_IN);
 	io->string = (q & VMX_IO_STRING) != 0;
+	io->watched = x86_watches_ports(vmx_hw_read(VMCS_GUEST_DR7));
 	if (__builtin_expect((q & VMX_IO_STRING) != 0, 0))
 		decode_string(vcpu, exit, q);
 	else

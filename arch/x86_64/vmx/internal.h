@@ -122,7 +122,8 @@ int vmx_selftest(struct vmx_cpu *c, const char **why);
  * depends on the CPU that it is to run on. */
 void vmx_vmcs_init(struct vmx_vcpu *vv);
 void vmx_vmcs_set_host(void);
-/* Of the secondary controls those that change: by the local APIC's mode, by the dirty log. */
+/* Of the secondary controls those that change: by the local APIC's mode, the dirty log,
+ * the TSC's factor. */
 void vmx_sync_cpu2(struct hc_vcpu *vcpu);
 /* All MSRs exit but those that the policy lets pass and that are switched with the guest. */
 void vmx_msr_bitmap_init(uint8_t *bitmap, const struct x86_msr_policy *policy, unsigned count);

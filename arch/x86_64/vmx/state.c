@@ -348,6 +348,8 @@ static void set_msr(struct hc_vcpu *vcpu, struct x86_state *st)
 	vmx_hw_write(VMCS_GUEST_IA32_PAT, st->msr_pat);
 	vmx_hw_write(VMCS_GUEST_IA32_DEBUGCTL, st->msr_debugctl);
 	vmx_hw_write(VMCS_TSC_OFFSET, st->tsc_offset);
+	if (st->tsc_ratio)
+		vmx_hw_write(VMCS_TSC_MULTIPLIER, st->tsc_ratio);
 }
 
 /* --- FPU --- */

@@ -122,7 +122,9 @@ void vmx_vmcs_set_host(void)
 void vmx_sync_cpu2(struct hc_vcpu *vcpu)
 {
 	struct vmx_vcpu *vv = vmx_vcpu_of(vcpu);
-	uint32_t controls = vmx_caps.cpu2 | (vv->logs ? (uint32_t)VMX_CPU2_PML : 0);
+	bool scales = x86_state_of(vcpu)->tsc_ratio != 0;
+	uint32_t controls = vmx_caps.cpu2 | (vv->logs ? (uint32_t)VMX_CPU2_PML : 0) |
+	                    (scales ? (uint32_t)VMX_CPU2_TSC_SCALING : 0);
 
 	if (!x86_apic_has_page(&x86_vcpu_of(vcpu)->apic, X86_APIC_BASE))
 		controls &= ~(uint32_t)VMX_CPU2_APIC_REGISTERS;

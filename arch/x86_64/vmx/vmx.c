@@ -143,10 +143,24 @@ static void vmx_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 		out[0] &= ~(1u << 3);
 }
 
+/* --- TSC --- */
+
+static int vmx_tsc_ratio(uint64_t hz, uint64_t *ratio)
+{
+	if (!vmx_caps.tsc_scaling)
+		return hc_error(-EOPNOTSUPP, "vmx: this CPU cannot scale the TSC");
+	*ratio = x86_tsc_ratio(hz, hc_platform_cycles_hz(), 32);
+	return *ratio ? 0
+	              : hc_error(-EOPNOTSUPP, "vmx: the TSC cannot be scaled from %llu to %llu Hz",
+	                         (unsigned long long)hc_platform_cycles_hz(),
+	                         (unsigned long long)hz);
+}
+
 struct hc_backend_ops vmx_backend = {
 	.name = "vmx",
 	.isa = HC_ISA_X86_64,
 	.cpuid = vmx_cpuid,
+	.tsc_ratio = vmx_tsc_ratio,
 	.probe = vmx_probe,
 	.cpu_enable = vmx_cpu_enable,
 	.cpu_disable = vmx_cpu_disable,

@@ -221,6 +221,8 @@ unsigned int ioapic_pin(unsigned int isa);
 /* The PICs' vectors: 8 from here and 8 after them. All masked when a case begins. */
 #define PIC_VECTOR 0x20u
 
+/* Writes S5 to PM1a_CNT, by the FADT and the DSDT, if they are there. */
+void acpi_power_off(void);
 /* A table of ACPI by its signature; NULL if there is none. */
 const void *acpi_table(const char *signature);
 

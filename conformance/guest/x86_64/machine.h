@@ -25,8 +25,6 @@ void apic_reset(void);
 void pic_reset(void);
 /* The MADT's: APIC IDs of usable CPUs, at most CPUS_MAX; 0 without a MADT. */
 unsigned int acpi_cpus(uint32_t ids[CPUS_MAX]);
-/* Powers off by the FADT, if there is one. */
-void acpi_power_off(void);
 /* The control registers that a case finds. */
 void control_reset(void);
 

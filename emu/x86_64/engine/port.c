@@ -37,6 +37,7 @@ static void check_port(struct emu_cpu *c, uint16_t port, unsigned width)
 static _Noreturn void leave_io(struct emu_cpu *c, const struct x86_insn *in, struct hc_exit_io io)
 {
 	c->exit->u.io = io;
+	c->exit->u.io.watched = x86_watches_ports(c->s->dr7);
 	emu_leave_insn(c, in, HC_EXIT_IO);
 }
 

@@ -81,7 +81,7 @@ static void call_rdtsc(struct emu_cpu *c, const struct x86_insn *in)
 
 	if (s->cr4 & X86_CR4_TSD && s->cpl)
 		emu_gp(c);
-	tsc = hc_platform_cycles() + s->tsc_offset;
+	tsc = x86_tsc_of(s, hc_platform_cycles());
 	s->gpr[X86_RAX] = (uint32_t)tsc;
 	s->gpr[X86_RDX] = tsc >> 32;
 	if (in->op == X86_OP_RDTSCP)

@@ -18,7 +18,6 @@
 #define X86_FLAG_IOPL       (3u << X86_FLAG_IOPL_SHIFT)
 #define X86_FLAG_NT         (1u << 14)
 #define X86_CR4_TSD         HC_BIT(2)
-#define X86_CR4_DE          HC_BIT(3)
 #define X86_CR4_FSGSBASE    HC_BIT(16)
 
 /* Error codes of selectors and vectors (SDM Vol. 3A 6.13). */

@@ -186,7 +186,7 @@ static enum unicorn_step swapgs(struct unicorn_vcpu *v, struct hc_exit *exit)
 static enum unicorn_step rdtsc(struct unicorn_vcpu *v, struct hc_exit *exit, bool with_aux)
 {
 	struct x86_state *s = x86_state_of(v->u.vcpu);
-	uint64_t tsc = unicorn_x86_host()->platform_cycles() + s->tsc_offset;
+	uint64_t tsc = x86_tsc_of(s, unicorn_x86_host()->platform_cycles());
 
 	s->gpr[X86_RAX] = (uint32_t)tsc;
 	s->gpr[X86_RDX] = tsc >> 32;
