@@ -21,7 +21,8 @@ static __attribute__((noinline)) int out(struct hc_vcpu *vcpu, const struct hc_e
 	return HC_ACT_RESUME;
 }
 
-static int in(struct hc_vcpu *vcpu, const struct hc_exit *exit)
+static inline __attribute__((always_inline)) int in(struct hc_vcpu *vcpu,
+                                                    const struct hc_exit *exit)
 {
 	const struct hc_exit_io *io = &exit->u.io;
 	uint64_t value = hc_bus_read_raw(vcpu->vm, HC_SPACE_IO, io->port, io->width);
@@ -139,9 +140,7 @@ static __attribute__((noinline)) int watched(struct hc_vcpu *vcpu, struct hc_exi
 
 int x86_exit_io(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
-	if (__builtin_expect(exit->u.io.watched, 0))
-		return watched(vcpu, exit);
-	if (__builtin_expect(exit->u.io.string, 0))
-		return string(vcpu, exit);
+	if (__builtin_expect(exit->u.io.rare, 0))
+		return exit->u.io.watched ? watched(vcpu, exit) : string(vcpu, exit);
 	return exit->u.io.write ? out(vcpu, exit) : in(vcpu, exit);
 }

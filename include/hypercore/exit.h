@@ -43,10 +43,15 @@ enum hc_access { HC_ACCESS_READ = 1, HC_ACCESS_WRITE = 2, HC_ACCESS_EXEC = 4 };
 
 struct hc_exit_io {
 	uint16_t port;
-	uint8_t width;   /* 1, 2 or 4 bytes */
-	uint8_t write;   /* OUT, OUTS */
-	uint8_t string;  /* INS, OUTS */
-	uint8_t watched; /* DR7 has I/O breakpoints, which may be of this port */
+	uint8_t width; /* 1, 2 or 4 bytes */
+	uint8_t write; /* OUT, OUTS */
+	union {
+		struct {
+			uint8_t string;  /* INS, OUTS */
+			uint8_t watched; /* DR7 has I/O breakpoints, maybe of this port */
+		};
+		uint16_t rare; /* not 0: one of the two, or both */
+	};
 	/* String only, else undefined. */
 	uint8_t rep;       /* with a repeat prefix */
 	uint8_t segment;   /* enum x86_seg: ES, or of OUTS' source */

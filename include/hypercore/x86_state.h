@@ -183,11 +183,13 @@ static inline uint64_t x86_tsc_of(const struct x86_state *s, uint64_t cycles)
 #define X86_CR4_SMAP    HC_BIT(21)
 #define X86_CR4_PKE     HC_BIT(22)
 
+#define X86_DR7_ENABLES 0xffu /* L0, G0 to L3, G3 */
+
 /* Whether a breakpoint that DR7 enables is an I/O breakpoint, if CR4.DE lets there be such: R/W is
  * 10b (SDM Vol. 3B 17.2.4). May be true in vain. */
 static inline bool x86_watches_ports(uint64_t dr7)
 {
-	return dr7 & 0xff && dr7 >> 17 & ~(dr7 >> 16) & 0x1111;
+	return dr7 & X86_DR7_ENABLES && dr7 >> 17 & ~(dr7 >> 16) & 0x1111;
 }
 
 #define X86_EFER_SCE  HC_BIT(0)

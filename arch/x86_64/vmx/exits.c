@@ -216,8 +216,7 @@ static void decode_cr(struct hc_vcpu *vcpu, struct hc_exit *exit)
 
 /* --- I/O --- */
 
-static __attribute__((noinline)) void decode_string(struct hc_vcpu *vcpu, struct hc_exit *exit,
-                                                    uint64_t q)
+static void decode_string(struct hc_vcpu *vcpu, struct hc_exit *exit, uint64_t q)
 {
 	struct hc_exit_io *io = &exit->u.io;
 	unsigned info = (unsigned)vmx_hw_read(VMCS_EXIT_INSTRUCTION_INFO);
@@ -231,11 +230,23 @@ static __attribute__((noinline)) void decode_string(struct hc_vcpu *vcpu, struct
 	decode_insn(vcpu, exit);
 }
 
+static __attribute__((noinline)) void decode_rare(struct hc_vcpu *vcpu, struct hc_exit *exit,
+                                                  uint64_t q, uint64_t dr7)
+{
+	exit->u.io.string = (q & VMX_IO_STRING) != 0;
+	exit->u.io.watched = x86_watches_ports(dr7);
+	if (exit->u.io.string)
+		decode_string(vcpu, exit, q);
+	else
+		decode_insn(vcpu, exit);
+}
+
 #define VMX_IO_WIDTHS (1u << 1 | 1u << 2 | 1u << 4)
 
 static void decode_io(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
 	uint64_t q = vmx_hw_read(VMCS_EXIT_QUALIFICATION);
+	uint64_t dr7 = vmx_hw_read(VMCS_GUEST_DR7);
 	uint8_t width = VMX_IO_SIZE(q);
 	struct hc_exit_io *io = &exit->u.io;
 
@@ -246,10 +257,9 @@ static void decode_io(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	io->port = VMX_IO_PORT(q);
 	io->width = width;
 	io->write = !(q & VMX_IO_IN);
-	io->string = (q & VMX_IO_STRING) != 0;
-	io->watched = x86_watches_ports(vmx_hw_read(VMCS_GUEST_DR7));
-	if (__builtin_expect((q & VMX_IO_STRING) != 0, 0))
-		decode_string(vcpu, exit, q);
+	io->rare = 0;
+	if (__builtin_expect(q & VMX_IO_STRING || dr7 & X86_DR7_ENABLES, 0))
+		decode_rare(vcpu, exit, q, dr7);
 	else
 		decode_insn(vcpu, exit);
 }
