@@ -241,23 +241,37 @@ static __attribute__((noinline)) void decode_rare(struct hc_vcpu *vcpu, struct h
 		decode_insn(vcpu, exit);
 }
 
-#define VMX_IO_WIDTHS (1u << 1 | 1u << 2 | 1u << 4)
+/* By EXIT_QUALIFICATION 3:0: what struct hc_exit_io has from its width on, as it usually is. */
+#define VMX_IO_KIND 0xfu
+static const struct io_kind {
+	uint8_t width, write;
+	uint16_t rare;
+} io_kinds[VMX_IO_KIND + 1] = {
+	[0] = { 1, 1, 0 },
+	[1] = { 2, 1, 0 },
+	[3] = { 4, 1, 0 },
+	[VMX_IO_IN] = { 1, 0, 0 },
+	[VMX_IO_IN + 1] = { 2, 0, 0 },
+	[VMX_IO_IN + 3] = { 4, 0, 0 },
+};
+_Static_assert(offsetof(struct hc_exit_io, write) == offsetof(struct hc_exit_io, width) + 1 &&
+                       offsetof(struct hc_exit_io, rare) ==
+                               offsetof(struct hc_exit_io, width) + offsetof(struct io_kind, rare),
+               "copied at once");
 
 static void decode_io(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
 	uint64_t q = vmx_hw_read(VMCS_EXIT_QUALIFICATION);
 	uint64_t dr7 = vmx_hw_read(VMCS_GUEST_DR7);
-	uint8_t width = VMX_IO_SIZE(q);
 	struct hc_exit_io *io = &exit->u.io;
+	struct io_kind kind = io_kinds[q & VMX_IO_KIND];
 
-	if (__builtin_expect(!(VMX_IO_WIDTHS >> width & 1), 0)) {
+	if (__builtin_expect(!kind.width, 0)) {
 		unknown(vcpu, exit);
 		return;
 	}
+	__builtin_memcpy((uint8_t *)io + offsetof(struct hc_exit_io, width), &kind, sizeof(kind));
 	io->port = VMX_IO_PORT(q);
-	io->width = width;
-	io->write = !(q & VMX_IO_IN);
-	io->rare = 0;
 	if (__builtin_expect(q & VMX_IO_STRING || dr7 & X86_DR7_ENABLES, 0))
 		decode_rare(vcpu, exit, q, dr7);
 	else

@@ -394,7 +394,6 @@ enum vmx_exit_reason { VMX_EXIT_REASONS(VMX_REASON_ENUM) VMX_REASON_COUNT };
 enum vmx_cr_access { VMX_CR_TO, VMX_CR_FROM, VMX_CR_CLTS, VMX_CR_LMSW };
 
 /* of I/O instructions (table 28-5), and EXIT_INSTRUCTION_INFO for INS and OUTS (table 28-8) */
-#define VMX_IO_SIZE(q)     ((uint8_t)(((q)&7u) + 1u))
 #define VMX_IO_IN          HC_BIT(3)
 #define VMX_IO_STRING      HC_BIT(4)
 #define VMX_IO_REP         HC_BIT(5)
