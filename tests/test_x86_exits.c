@@ -268,7 +268,13 @@ static struct hc_exit io_exit(uint8_t width, bool write, bool string, bool rep)
 {
 	struct hc_exit e = exit_of(HC_EXIT_IO);
 
-	e.u.io = (struct hc_exit_io){ 0x500, width, write, string, false, rep, X86_DS, 8 };
+	e.u.io = (struct hc_exit_io){ .port = 0x500,
+		                      .width = width,
+		                      .write = write,
+		                      .string = string,
+		                      .rep = rep,
+		                      .segment = X86_DS,
+		                      .addr_size = 8 };
 	return e;
 }
 

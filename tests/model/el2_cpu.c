@@ -127,7 +127,8 @@ static bool exists(enum el2_register reg)
 	case EL2_HDFGRTR_EL2:
 	case EL2_HDFGWTR_EL2: return f->fgt;
 	case EL2_HAFGRTR_EL2: return f->fgt && f->amu;
-	case EL2_PMCR_EL0: return f->pmu;
+	case EL2_PMCR_EL0:
+	case EL2_PMUSERENR_EL0: return f->pmu;
 	case EL2_ICC_SRE_EL2: return f->gic_version == 3;
 	case EL2_ICH_HCR_EL2:
 	case EL2_ICH_VTR_EL2: return is_v3_usable();
@@ -557,6 +558,8 @@ static void check_entry(struct model_cpu *c, const struct a64_state *st)
 		         (unsigned long long)c->reg[EL2_VMPIDR_EL2]);
 	if (c->reg[EL2_CNTHCTL_EL2] || c->reg[EL2_HSTR_EL2])
 		complain("ERET with CNTHCTL_EL2 or HSTR_EL2 not 0");
+	if (model_features.pmu && c->reg[EL2_PMUSERENR_EL0] != PMUSERENR_ALL)
+		complain("ERET with EL0's accesses to the PMU trapped to EL1");
 	if (c->gic.hcr & ICH_HCR_EN && c->reg[EL2_ICC_SRE_EL2] & ICC_SRE_ENABLE)
 		complain("ERET with ICC_SRE_EL2.Enable set");
 	check_lrs(c);

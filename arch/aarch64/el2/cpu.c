@@ -56,6 +56,10 @@ int el2_cpu_switch_on(void *data, unsigned id)
 	c->cptr = el2_caps.cptr_trap;
 	el2_hw_write(EL2_CPTR_EL2, c->cptr);
 	el2_hw_write(EL2_MDCR_EL2, el2_caps.mdcr);
+	/* Else EL0's accesses are trapped by EL1's PMUSERENR_EL0, and not by MDCR_EL2.TPM, which
+	 * makes them UNDEFINED. */
+	if (el2_caps.mdcr & MDCR_TPM)
+		el2_hw_write(EL2_PMUSERENR_EL0, PMUSERENR_ALL);
 	el2_hw_write(EL2_HSTR_EL2, 0);
 	el2_hw_write(EL2_CNTHCTL_EL2, 0); /* the physical timer and counter exit */
 	el2_hw_write(EL2_MDSCR_EL1, 0);

@@ -28,6 +28,7 @@
 	X(VMPIDR_EL2, 3, 4, 0, 0, 5)                                                               \
 	X(CNTHCTL_EL2, 3, 4, 14, 1, 0)                                                             \
 	X(PMCR_EL0, 3, 3, 9, 12, 0)                                                                \
+	X(PMUSERENR_EL0, 3, 3, 9, 14, 0)                                                           \
 	X(MDSCR_EL1, 2, 0, 0, 2, 2)                                                                \
 	X(ICC_SRE_EL2, 3, 4, 12, 9, 5)                                                             \
 	X(ICH_HCR_EL2, 3, 4, 12, 11, 0)                                                            \
@@ -72,6 +73,9 @@ enum el2_register {
 #define CPTR_VHE_FPEN (UINT64_C(3) << 20) /* E2H set: not trapped */
 #define CPTR_VHE_TTA  HC_BIT(28)
 #define CPTR_TAM      HC_BIT(30)
+
+/* PMUSERENR_EL0 (D17.5.18): ER, CR, SW, EN. */
+#define PMUSERENR_ALL UINT64_C(0xf)
 
 /* MDCR_EL2 (D17.3.17). */
 #define MDCR_HPMN(n) ((uint64_t)(n))
