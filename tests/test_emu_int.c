@@ -111,7 +111,7 @@ static int test_write(void *opaque, gva_t address, const void *value, unsigned l
 	return r;
 }
 
-static const struct x86_emulate_ops ops = { test_fetch, test_read, test_write };
+static const struct x86_emulate_ops ops = { test_fetch, test_read, test_write, NULL };
 
 /* Appends an instruction if the reference can execute it: X86_EMULATE_DONE, or X86_EMULATE_FAULT
  * where faults can be told. */

@@ -246,7 +246,7 @@ static int test_write(void *opaque, gva_t address, const void *value, unsigned l
 	return r;
 }
 
-static const struct x86_emulate_ops test_ops = { test_fetch, test_read, test_write };
+static const struct x86_emulate_ops test_ops = { test_fetch, test_read, test_write, NULL };
 static struct x86_state state;
 static struct x86_emulate_ctx ctx;
 static struct x86_decode_cache cache;

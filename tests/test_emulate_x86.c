@@ -127,7 +127,7 @@ static int test_write(void *opaque, gva_t address, const void *value, unsigned l
 	return 0;
 }
 
-static const struct x86_emulate_ops test_ops = { test_fetch, test_read, test_write };
+static const struct x86_emulate_ops test_ops = { test_fetch, test_read, test_write, NULL };
 
 /* An instruction to make cases of. */
 struct template

@@ -608,7 +608,7 @@ static void test_bad_accesses(void **state)
 		{ HC_ACCESS_EXEC, false, "\x90\x90\x90",
 		  "code at 0xd0000000, where there is no memory" },
 		{ HC_ACCESS_READ, true, "\x90\x90\x90", "page tables at 0xd0000000" },
-		{ HC_ACCESS_READ, false, "\x0f\x28\x03", "not emulated" }, /* movaps xmm0, [rbx] */
+		{ HC_ACCESS_READ, false, "\x0f\x58\x03", "not emulated" }, /* addps xmm0, [rbx] */
 	};
 
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(rows); i++) {

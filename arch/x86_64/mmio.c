@@ -152,7 +152,15 @@ static int write(void *vcpu, gva_t gva, const void *value, unsigned len, unsigne
 	return result(x86_write_virt(vcpu, gva, value, len, fault));
 }
 
-static const struct x86_emulate_ops emulate_ops = { fetch, read, write };
+/* Few accesses need them: they are not fetched before. */
+static void vector(void *vcpu, bool change)
+{
+	hc_vcpu_need(vcpu, X86_G_FPU);
+	if (change)
+		hc_vcpu_dirty(vcpu, X86_G_FPU);
+}
+
+static const struct x86_emulate_ops emulate_ops = { fetch, read, write, vector };
 
 static int fail_step(struct hc_vcpu *vcpu, const struct hc_exit *exit,
                      const struct x86_emulate_ctx *ctx, int rc)

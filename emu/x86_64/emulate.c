@@ -9,7 +9,7 @@
 
 typedef int exec_fn(struct x86_emulate_ctx *ctx);
 
-/* An empty row is an instruction that is not emulated. */
+/* An empty row is an instruction that is not emulated, or, of SIMD, not by everybody. */
 static exec_fn *const exec_table[X86_OP_COUNT] = {
 	[X86_OP_ADD] = emu_exec_binary,
 	[X86_OP_OR] = emu_exec_binary,
@@ -229,6 +229,8 @@ static inline int execute(struct x86_emulate_ctx *ctx)
 	exec_fn *exec = exec_table[ctx->insn.op];
 	int r;
 
+	if (!exec && ctx->insn.op == X86_OP_SIMD)
+		exec = emu_exec_vector;
 	if (!exec)
 		return -EOPNOTSUPP;
 	ctx->access = ctx->insn.prefixes & X86_PFX_LOCK ? X86_ACCESS_LOCKED : 0;

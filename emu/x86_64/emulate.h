@@ -4,7 +4,8 @@
  *
  * For exits where the hardware cannot: accesses to device memory; and what the software CPU has no
  * faster way for. The integer instructions are here, in 16-, 32- and 64-bit mode, but for those
- * that load segment registers or transfer control. x86_emulate() says -EOPNOTSUPP to the rest.
+ * that load segment registers or transfer control, and moves between memory and XMM or YMM
+ * registers. x86_emulate() says -EOPNOTSUPP to the rest.
  *
  * An instruction either completes or leaves registers, flags and RIP as they were. The exceptions
  * are the architecture's own: each finished iteration of a repeated string instruction counts. An
@@ -43,11 +44,14 @@ struct x86_emulate_ops {
 	/* len bytes of code, 1 to 15, within one page. */
 	int (*fetch)(void *opaque, gva_t address, void *bytes, unsigned len,
 	             struct x86_fault *fault);
-	/* len: 1, 2, 4, 8 or 16. */
+	/* len: 1, 2, 4, 8, 16 or 32. */
 	int (*read)(void *opaque, gva_t address, void *value, unsigned len, unsigned access,
 	            struct x86_fault *fault);
 	int (*write)(void *opaque, gva_t address, const void *value, unsigned len, unsigned access,
 	             struct x86_fault *fault);
+	/* The next thing looked at is state->xcr0 and state->xsave, which may change if `change`.
+	 * NULL: instructions with vector registers are not emulated. */
+	void (*vector)(void *opaque, bool change);
 };
 
 /* Iterations of a repeated string instruction in one call. */
@@ -57,7 +61,8 @@ struct x86_emulate_ctx {
 	/* Set by the caller. */
 	const struct x86_emulate_ops *ops;
 	void *opaque;
-	/* Read: gpr, rip, rflags, cr0, cr4, efer, cpl, seg. Written: gpr, rip, rflags. */
+	/* Read: gpr, rip, rflags, cr0, cr4, efer, cpl, seg. Written: gpr, rip, rflags. After
+	 * ops->vector: xcr0, xsave. */
 	struct x86_state *state;
 	/* The first n_bytes of the instruction, where the hardware gave them; else 0: they are
 	 * fetched. Must be set again for each instruction. */
@@ -84,11 +89,12 @@ int x86_emulate(struct x86_emulate_ctx *ctx);
 
 /*
  * The same for the instruction in ctx->insn, which was decoded already, in mode: bytes and n_bytes
- * do not matter, ops->fetch is not called. -EOPNOTSUPP comes without a look at the state.
+ * do not matter, ops->fetch is not called. -EOPNOTSUPP comes without a look at the state, but for
+ * vector registers.
  */
 int x86_execute(struct x86_emulate_ctx *ctx, enum x86_mode mode);
 
-/* Whether x86_execute() has the instruction. */
+/* Whether x86_execute() has the instruction, whatever the callbacks. */
 bool x86_is_executable(enum x86_op op);
 
 /*

@@ -60,12 +60,13 @@ static bool within_limit(const struct x86_segment *s, uint64_t offset, unsigned 
 	return last <= s->limit;
 }
 
-/* #AC, which only user mode knows (SDM Vol. 3A 6.15); CMPXCHG16B's 16 bytes have a #GP instead. */
+/* #AC, which only user mode knows (SDM Vol. 3A 6.15); 16 bytes and more have a #GP instead, or may
+ * be anywhere. */
 static inline int check_alignment(struct x86_emulate_ctx *ctx, gva_t linear, unsigned width)
 {
 	const struct x86_state *s = ctx->state;
 
-	if (!(linear.v & (width - 1)) || width == 16 || !(s->rflags & X86_FLAG_AC) ||
+	if (!(linear.v & (width - 1)) || width >= 16 || !(s->rflags & X86_FLAG_AC) ||
 	    !(s->cr0 & X86_CR0_AM) || s->cpl != 3)
 		return 0;
 	return emu_fault_code(ctx, X86_VEC_AC, 0);

@@ -104,5 +104,7 @@ int emu_exec_ascii_adjust(struct x86_emulate_ctx *ctx);
 int emu_exec_decimal_adjust(struct x86_emulate_ctx *ctx);
 int emu_exec_ascii_multiply(struct x86_emulate_ctx *ctx);
 int emu_exec_salc(struct x86_emulate_ctx *ctx);
+/* X86_OP_SIMD, also where it is not emulated: -EOPNOTSUPP. */
+int emu_exec_vector(struct x86_emulate_ctx *ctx);
 
 #endif

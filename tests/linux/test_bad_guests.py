@@ -60,9 +60,13 @@ class BadGuests(unittest.TestCase):
         done = self.run_code(b"\xbc\0\1\0\xd0\x50" + test_cli.POWER_OFF)  # mov esp, ...; push rax
         self.assertEqual(done.returncode, 0, done.stderr)
 
-    def test_vector_store_to_a_device(self):
+    def test_vector_registers_and_a_device(self):
         enable = (b"\x0f\x20\xe0\x0d\x00\x06\x00\x00\x0f\x22\xe0")  # cr4 |= OSFXSR, OSXMMEXCPT
-        self.check(enable + b"\xb8\0\0\0\xd0\x0f\x11\x00", FAILED, "not emulated")
+        address = b"\xb8\0\0\0\xd0"
+        moves = b"\x0f\x11\x00\x0f\x10\x00"  # movups [rax], xmm0; movups xmm0, [rax]
+        done = self.run_code(enable + address + moves + test_cli.POWER_OFF)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.check(enable + address + b"\x0f\x58\x00", FAILED, "not emulated")  # addps xmm0, [rax]
 
     def test_rubbish(self):
         """Whatever it does, the process lives and ends when told to."""

@@ -83,7 +83,7 @@ static int on_write(void *opaque, gva_t address, const void *value, unsigned len
 	return r;
 }
 
-static const struct x86_emulate_ops ops = { on_fetch, on_read, on_write };
+static const struct x86_emulate_ops ops = { on_fetch, on_read, on_write, NULL };
 
 /* User mode of a flat 64-bit or 32-bit segment, as Linux has it. */
 static void load_state(struct x86_state *s, const struct oracle_case *c)

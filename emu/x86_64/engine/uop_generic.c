@@ -64,7 +64,7 @@ static int port_write(void *opaque, gva_t address, const void *value, unsigned l
 	return 0;
 }
 
-static const struct x86_emulate_ops port_ops = { port_fetch, port_read, port_write };
+static const struct x86_emulate_ops port_ops = { port_fetch, port_read, port_write, NULL };
 
 static enum x86_mode mode_of(const struct emu_cpu *c)
 {
