@@ -235,6 +235,9 @@ def oracle(report, _):
 
 STRESS_CPUS = 2
 STRESS_SECONDS = 180
+STRESS_BACKENDS = ("emu", "svm", "vmx")  # of the board image
+STRESS_VMS = 2
+STRESS_SEED = 5
 
 
 def stress_output(name, line):
@@ -252,8 +255,21 @@ def stress_output(name, line):
     return text
 
 
+def stress_side_by_side(backend):
+    """The conformance suite's stress guest in several VMs: each finds its own state as it left it."""
+    kernel = build_preset("board-x86_64") / "conformance/images/x86_64/stress.elf"
+    done = subprocess.run(
+        [ROOT / "dev", "run", "--directory", OUT / f"stress-{backend}", "--backend", backend, "--board",
+         "--vms", str(STRESS_VMS), "--cpus", str(STRESS_CPUS), "--memory", "128M", "--initrd", "none",
+         "--kernel", kernel, "--append", f"seed={STRESS_SEED} time=8"],
+        text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        timeout=STRESS_SECONDS)
+    ends = re.findall(r"^guest(\d+): # done success=8 skip=0 error=0 failure=0\r?$", done.stdout, re.M)
+    assert len(set(ends)) == STRESS_VMS, f"{backend}: {done.stdout[-2000:]}"
+
+
 def stress(report, _):
-    """A guest's work on the software CPU and on QEMU: the same output."""
+    """A guest's work on the software CPU and on QEMU: the same output. Random work in VMs side by side."""
     import bench
     append = "console=ttyS0 panic=-1 no_timer_check quiet"
 
@@ -276,6 +292,9 @@ def stress(report, _):
         assert ours == theirs, "\n".join(wrong or ["a different number of lines"])
 
     report.run("stress", f"{STRESS_CPUS} CPUs, the same output as QEMU", same)
+    for backend in STRESS_BACKENDS:
+        report.run("stress", f"{STRESS_VMS} VMs side by side on {backend}",
+                   lambda backend=backend: stress_side_by_side(backend))
 
 
 SUITES = {"build": build, "unit": unit, "oracle": oracle, "boot": boot, "conformance": conformance,

@@ -34,6 +34,7 @@ static struct {
 	unsigned int number;
 	unsigned int counts[FAILURE + 1];
 	struct options options;
+	const char *command_line;
 	struct work work[CPUS_MAX];
 } run;
 
@@ -266,6 +267,11 @@ bool limit_passed(struct limit *limit)
 	return limit->turns == 10000 && (int64_t)(arch_ticks() - limit->end) > 0;
 }
 
+uint64_t option_number(const char *key, uint64_t otherwise)
+{
+	return options_number(run.command_line, key, otherwise);
+}
+
 static void call_case(void *argument)
 {
 	const struct test_case *test = argument;
@@ -309,6 +315,7 @@ static void run_one(const struct test_case *test)
 	arch_protect(&run.work[0].unwind, call_case, (void *)(uintptr_t)test);
 	run.within = false;
 	usable = arch_reset();
+	print_unlock(); /* whoever held it has been stopped */
 	outcome = atomic_load(&run.outcome);
 	run.counts[outcome]++;
 	print_result(outcome);
@@ -356,6 +363,7 @@ static void list_one(const struct test_case *test)
 void test_main(const char *command_line)
 {
 	run.options = options_read(command_line);
+	run.command_line = command_line;
 	print("# conformance %s cpus=%u\n", arch_name, arch_cpu_count());
 	print("KTAP version 1\n1..%u\n", each_case(count_only));
 	if (run.options.list) {

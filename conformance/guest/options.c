@@ -37,6 +37,25 @@ struct options options_read(const char *line)
 	return options;
 }
 
+uint64_t options_number(const char *line, const char *key, uint64_t otherwise)
+{
+	while (*line) {
+		const char *value = value_of(line, key);
+		uint64_t number = 0;
+
+		if (value && *value++ == '=') {
+			while (*value >= '0' && *value <= '9')
+				number = number * 10 + (uint64_t)(*value++ - '0');
+			return number;
+		}
+		while (!ends_word(*line))
+			line++;
+		while (*line && ends_word(*line))
+			line++;
+	}
+	return otherwise;
+}
+
 /* One pattern, which ends at a comma or a word's end. */
 static bool match_one(const char *pattern, const char *name)
 {

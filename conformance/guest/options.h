@@ -4,6 +4,7 @@
 #define CONFORMANCE_GUEST_OPTIONS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct options {
 	const char *only; /* patterns with commas between, ended by a space or NUL; or NULL */
@@ -14,6 +15,8 @@ struct options {
 
 /* The options point into the line, which has to stay. */
 struct options options_read(const char *line);
+/* The decimal number of the word KEY=NUMBER; otherwise if the line has none. */
+uint64_t options_number(const char *line, const char *key, uint64_t otherwise);
 /* Whether a case is among those selected. after is not looked at. */
 bool options_select(const struct options *options, const char *name);
 /* Whether a name, "SUBJECT.CASE", matches one of the patterns. A subject alone means all of its

@@ -123,6 +123,9 @@ unsigned int this_cpu(void);
 void start_cpu(unsigned int n, void (*function)(void *argument), void *argument);
 void wait_cpu(unsigned int n);
 
+/* The decimal number that the command line gives for a key: KEY=NUMBER. */
+uint64_t option_number(const char *key, uint64_t otherwise);
+
 /* Time, by the target's counter: only ever as a generous limit. */
 #define LIMIT_MS 5000
 struct limit {

@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import sys
 import tempfile
 
@@ -13,6 +14,7 @@ import page
 import reports
 import verdict as verdicts
 from batch import Batch
+from console import end_all
 from target import Refused, read, read_folder
 
 HOME = pathlib.Path(__file__).resolve().parent.parent
@@ -156,13 +158,19 @@ def keep_logs(scratch, logs):
             shutil.copyfile(path, place / name)
 
 
+def on_signal(number, _):
+    """Targets are in groups of their own, which a signal to ours does not reach."""
+    end_all()
+    os._exit(128 + number)
+
+
 if __name__ == "__main__":
+    for wanted in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(wanted, on_signal)
     try:
         sys.exit(main(sys.argv[1:]))
     except Refused as refused:
         print(f"hypercore conform: {refused}", file=sys.stderr)
         sys.exit(USAGE)
-    except KeyboardInterrupt:
-        sys.exit(130)
     except BrokenPipeError:
         os._exit(1)  # whoever read has seen enough

@@ -179,6 +179,8 @@ class Batch:
 
     def add(self, case):
         """A case has ended."""
+        if case.name in self.outcome.cases:
+            raise Refused(f"{case.name} came twice: cases should have names of their own")
         self.outcome.cases[case.name] = case
         self.last = case.name
         self.progress(self)

@@ -18,6 +18,16 @@ CHUNK = 65536
 LONGEST = 4096  # characters of a line that are of use
 
 
+# Those whose targets run now.
+RUNNING = set()
+
+
+def end_all():
+    """Of no use to anybody any more: the runner is told to end."""
+    for console in list(RUNNING):
+        console.kill()
+
+
 class Console:
     """Runs a target once. lines: a queue of texts, None after the last one."""
 
@@ -32,6 +42,7 @@ class Console:
         if self.path:
             self.path.unlink(missing_ok=True)
         self._start(target.expand(target.command, values))
+        RUNNING.add(self)
         self.reader = threading.Thread(target=self._follow, daemon=True)
         self.reader.start()
 
@@ -120,9 +131,14 @@ class Console:
                 self.process.wait(GRACE)
             except subprocess.TimeoutExpired:
                 pass
-        self._signal(signal.SIGKILL)  # what it left behind
+        self.kill()  # what it left behind
+        RUNNING.discard(self)
         self.reader.join(GRACE)
         return self.process.wait()
+
+    def kill(self):
+        """The target and all that it started, at once."""
+        self._signal(signal.SIGKILL)
 
     def _signal(self, number):
         try:

@@ -6,6 +6,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 import xml.etree.ElementTree as xml
 
@@ -163,6 +164,33 @@ class Runner(unittest.TestCase):
         done, report = self.conform(["a.one ok", "a.two die", "a.three ok"], targets=[self.target(text=text)])
         self.assertEqual(self.outcomes(report), {"a.one": "success", "a.two": "failure", "a.three": "success"},
                          done.stdout + done.stderr)
+
+    def test_names_are_unique(self):
+        done, report = self.conform(["a.one ok", "a.two ok", "a.one ok"])
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("a.one came twice", report["targets"][0]["error"])
+
+    def test_leaves_nothing_behind(self):
+        (self.folder / "x86_64/conformance.elf").write_text("a.one hang\n")
+        line = [sys.executable, str(RUNNER), "--images", str(self.folder), "--output", str(self.folder / "out"),
+                self.target()]
+        with subprocess.Popen(line, stdout=subprocess.DEVNULL) as runner:
+            mark = str(self.folder / "kernel.py")
+            for _ in range(100):
+                if self.started(mark):
+                    break
+                time.sleep(0.05)
+            self.assertTrue(self.started(mark))
+            runner.terminate()
+            self.assertEqual(runner.wait(10), 143)
+        for _ in range(100):
+            if not self.started(mark):
+                break
+            time.sleep(0.05)
+        self.assertFalse(self.started(mark))
+
+    def started(self, mark):
+        return subprocess.run(["pgrep", "-f", mark], stdout=subprocess.DEVNULL).returncode == 0
 
     def test_selection(self):
         _, report = self.conform(["a.one ok", "a.two ok", "a.three ok"], "--only", "a.one,a.two", "--skip", "a.two")
