@@ -371,7 +371,8 @@ static void fill_bitmap(struct world *w, uint64_t count)
 
 		w->bitmap[i] = kind == 0 ? 0 : kind == 1 ? UINT64_MAX : rnd(w);
 		if (kind == 3)
-			w->bitmap[i] &= rnd(w) & rnd(w);
+			w->bitmap[i] &= rnd(w);
+			w->bitmap[i] &= rnd(w);
 	}
 }
 
