@@ -370,8 +370,7 @@ static void fill_bitmap(struct world *w, uint64_t count)
 		uint64_t kind = below(w, 4);
 
 		w->bitmap[i] = kind == 0 ? 0 : kind == 1 ? UINT64_MAX : rnd(w);
-		if (kind == 3)
-			w->bitmap[i] &= rnd(w);
+		for (unsigned turn = 0; kind == 3 && turn < 2; turn++)
 			w->bitmap[i] &= rnd(w);
 	}
 }
