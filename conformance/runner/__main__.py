@@ -26,6 +26,12 @@ report.json, report.xml (JUnit), report.ktap and each target's console.
 """
 
 
+def kernels():
+    """Where the test kernels are: installed beside the runner, or built by ./dev."""
+    built = HOME.parent / "build/conformance/kernels"
+    return built if built.is_dir() else HOME / "kernels"
+
+
 def parse(words):
     """The options."""
     parser = argparse.ArgumentParser(
@@ -40,7 +46,7 @@ def parse(words):
     add("--jobs", type=int, default=0, metavar="N", help="targets at a time (the processors there are)")
     add("--output", default="conformance-report", metavar="DIR", help="where reports go (conformance-report)")
     add("--known", default=str(HOME / "known.tsv"), metavar="FILE", help="differences that have an explanation")
-    add("--images", default=str(HOME / "kernels"), metavar="DIR", help="the test kernels")
+    add("--images", default=str(kernels()), metavar="DIR", help="the test kernels")
     add("--all", action="store_true", help="show all cases in the table, not only those that differ")
     options = parser.parse_args(words)
     if options.jobs < 0:
