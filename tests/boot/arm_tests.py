@@ -135,7 +135,7 @@ def arm_entered_at_el1_by_uefi():
 
 @boot_test
 def arm_not_a_kernel():
-    rig.bad_kernel("arm-text", rig.TEXT, options=EL2)
+    rig.bad_kernel("arm-text", rig.TEXT, options=EL2, command=None)
 
 
 @boot_test

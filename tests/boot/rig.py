@@ -37,8 +37,10 @@ def dev_line(name, *options):
 
 
 def dev_run(*options, command=("true",), timeout=TIMEOUT, name=""):
-    """./dev run in a folder named after the test, or so; what came of it."""
-    line = [*dev_line(name or caller(), *options), "--timeout", str(timeout), "--", *command]
+    """./dev run in a folder named after the test, or so; what came of it. command None: there is none, as
+    for kernels that are not Linux."""
+    line = [*dev_line(name or caller(), *options), "--timeout", str(timeout)]
+    line += ["--", *command] if command else []
     return subprocess.run(line, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True)
 
 
@@ -114,10 +116,10 @@ def half(path):
     return whole[:len(whole) // 2]
 
 
-def bad_kernel(name, content, *patterns, options=()):
+def bad_kernel(name, content, *patterns, options=(), command=("true",)):
     path = directory("kernels") / name
     path.write_bytes(content)
-    check_refused(dev_run("--kernel", str(path), *options, name=caller()), *patterns)
+    check_refused(dev_run("--kernel", str(path), *options, command=command, name=caller()), *patterns)
 
 
 class Terminal:
