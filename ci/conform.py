@@ -11,8 +11,8 @@ from common import BUILD, ROOT, Failure, build_preset
 OUT = BUILD / "conformance"
 KERNELS = OUT / "kernels"
 ARCHITECTURES = ("x86_64", "aarch64")
-# ./dev test does without: minutes each, and more than one Bochs at a time is slow.
-LONG = ("x86_64/svm:bochs", "x86_64/vmx,emu")
+# ./dev test does without: results that depend on where a move falls, or on when Bochs notices an interrupt.
+UNSETTLED = ("x86_64/svm:bochs", "x86_64/vmx,emu", "x86_64/svm,emu")
 
 
 def prepare():
@@ -41,7 +41,7 @@ def targets():
     """Those of ./dev test."""
     listed = subprocess.run(command_line("--targets"), env=environment(), capture_output=True, text=True,
                             stdin=subprocess.DEVNULL, check=True).stdout
-    return [name for name in (line.split()[0] for line in listed.splitlines()) if name not in LONG]
+    return [name for name in (line.split()[0] for line in listed.splitlines()) if name not in UNSETTLED]
 
 
 def run_suite():
