@@ -14,6 +14,7 @@ import xml.etree.ElementTree as xml
 import common
 import conform
 import guest
+import mutation as mutations
 from common import ALL_PRESETS, BUILD, HOSTED_PRESETS, JOBS, ROOT, Failure, Progress, build_preset, \
     colour
 
@@ -192,6 +193,27 @@ def conformance(report, _):
                    lambda backend=backend: stress_side_by_side(backend))
 
 
+def mutation(report, _):
+    """Lines broken on purpose, which the unit tests or the conformance suite have to notice."""
+    if not report.run("mutation", "conformance kernels", conform.prepare):
+        return
+    started = time.monotonic()
+
+    def one(broken, who):
+        nonlocal started
+        now = time.monotonic()
+        name = f"{broken.means} ({who or 'nobody noticed'})"
+        report.add(Result("mutation", name, PASSED if who else SKIPPED, now - started,
+                          "" if who else f"{broken.file}: {broken.broken.strip()}"))
+        started = now
+
+    def enough():
+        ok, noticed, count = mutations.run(one, conform.KERNELS)
+        assert ok, f"{noticed} of {count} were noticed, {mutations.WANTED:.0%} should be"
+
+    report.run("mutation", "enough are noticed", enough)
+
+
 def lint(report, _):
     """What ./dev lint finds."""
     import lint as checks
@@ -299,6 +321,8 @@ def stress(report, _):
 
 SUITES = {"build": build, "unit": unit, "oracle": oracle, "boot": boot, "stress": stress,
           "lint": lint}
+# Those that are run when they are named.
+MORE = {"conformance": conformance, "mutation": mutation}
 
 
 def main(words):
@@ -306,18 +330,19 @@ def main(words):
         prog="./dev test", description="Runs all that CI runs, or the suites named. The last line "
         "is \"N passed, N failed, N skipped\"; JUnit XML goes to build/test/.",
         epilog="Suites: " + "; ".join(f"{name}: {suite.__doc__[:-1].lower()}"
-                                      for name, suite in SUITES.items()))
-    parser.add_argument("suites", nargs="*", metavar="SUITE", help=", ".join(SUITES))
+                                      for name, suite in (SUITES | MORE).items()) +
+        ". conformance and mutation are run only if they are named.")
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help=", ".join(SUITES | MORE))
     parser.add_argument("--only", action="append", default=[], metavar="TEXT",
                         help="boot: only tests with this in their name")
     options = parser.parse_args(words)
     for name in options.suites:
-        if name not in SUITES:
-            raise Failure(f"no such suite: {name} (known: {', '.join(SUITES)})", 2)
+        if name not in SUITES | MORE:
+            raise Failure(f"no such suite: {name} (known: {', '.join(SUITES | MORE)})", 2)
     report = Report()
     patterns = [text.replace(" ", "_") for text in options.only]
     for name in options.suites or SUITES:
-        SUITES[name](report, patterns)
+        (SUITES | MORE)[name](report, patterns)
         report.write(name)
     failed = report.count(FAILED)
     print(f"{report.count(PASSED)} passed, {failed} failed, {report.count(SKIPPED)} skipped")

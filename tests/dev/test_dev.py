@@ -9,6 +9,7 @@ import unittest.mock
 
 import guest
 import machine as machines
+import mutation
 import newc
 
 
@@ -16,6 +17,14 @@ def cpio(archive, *options):
     done = subprocess.run(["cpio", *options, "--quiet"], input=archive, capture_output=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+class Mutations(unittest.TestCase):
+    """The lines that ./dev test mutation breaks are there."""
+
+    def test_all_apply(self):
+        self.assertGreaterEqual(len(mutation.read()), 20)
+        mutation.check()
 
 
 class Refusals(unittest.TestCase):
