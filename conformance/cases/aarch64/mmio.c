@@ -118,7 +118,7 @@ FORM(stlrb, 0x089ffc20, 1, .store = true);
 
 struct twin {
 	uint32_t opcode;
-	uint64_t x3;
+	uint64_t x2, x3;              /* unless they are 0 */
 	uint8_t back;                 /* from the middle of the area, where it is otherwise */
 	bool atomic;                  /* which need not be supported for Device memory (B2.9.2) */
 	uint8_t crm, op2, low, least; /* the ID register's field that says whether it is there */
@@ -176,7 +176,10 @@ struct result {
 static void run_twin(const struct twin *twin, uint64_t base, struct result *result)
 {
 	uint64_t data = twin->wide ? 1 : 0x40302010, more = twin->wide ? 0 : 0x80706050;
-	uint64_t x[8] = { data, base, more, twin->x3 ? twin->x3 : twin->wide ? 8 : 4, more, data };
+	uint64_t operand = twin->x2 ? twin->x2 : more;
+	uint64_t x[8] = {
+		data, base, operand, twin->x3 ? twin->x3 : twin->wide ? 8 : 4, more, data
+	};
 
 	for (unsigned int n = 0; n < 32; n++) {
 		result->v.v[n][0] = twin->wide ? n & 1 : 0x1020304050607080 + ((n & 7) << 4);
@@ -280,7 +283,8 @@ WORDS(stlurb, 0x19000020, LRCPC(2));
 WORDS(ldxr_w, 0x885f7c20, .atomic = true);
 WORDS(ldaxr_w, 0x885ffc20, .atomic = true);
 WORDS(ldxrb, 0x085f7c20, .atomic = true);
-WORDS(ldadd_w, 0xb8220020, LSE);
+/* Without a carry into the lower half of a priority. */
+WORDS(ldadd_w, 0xb8220020, LSE, .x2 = 0x00404040);
 WORDS(ldaddb, 0x38220020, LSE);
 WORDS(ldclr_w, 0xb8221020, LSE);
 WORDS(ldeor_w, 0xb8222020, LSE);
@@ -289,7 +293,7 @@ WORDS(ldsmax_w, 0xb8224020, LSE);
 WORDS(ldsmin_w, 0xb8225020, LSE);
 WORDS(ldumax_w, 0xb8226020, LSE);
 WORDS(ldumin_w, 0xb8227020, LSE);
-WORDS(stadd_w, 0xb822003f, LSE);
+WORDS(stadd_w, 0xb822003f, LSE, .x2 = 0x00404040);
 WORDS(swp_w, 0xb8228020, LSE);
 WORDS(swpb, 0x38228020, LSE);
 WORDS(cas_w, 0x88e2fc20, LSE);
@@ -368,14 +372,14 @@ DOUBLEWORDS(ldnp_q, 0xac400420);
 DOUBLEWORDS(ld1_d, 0x4c407c20);
 DOUBLEWORDS(ld1_1d, 0x0c407c20);
 DOUBLEWORDS(ld1_d2, 0x4c40ac20);
-DOUBLEWORDS(ld1_d4, 0x4c402c20, .back = 16);
+DOUBLEWORDS(ld1_d4, 0x4c402c20, .back = 32);
 DOUBLEWORDS(st1_d, 0x4c007c20);
 DOUBLEWORDS(st1_d2, 0x4c00ac20);
 DOUBLEWORDS(ld2_d, 0x4c408c20);
 DOUBLEWORDS(st2_d, 0x4c008c20);
 DOUBLEWORDS(ld3_d, 0x4c404c20, .back = 16);
-DOUBLEWORDS(ld4_d, 0x4c400c20, .back = 16);
-DOUBLEWORDS(st4_d, 0x4c000c20, .back = 16);
+DOUBLEWORDS(ld4_d, 0x4c400c20, .back = 32);
+DOUBLEWORDS(st4_d, 0x4c000c20, .back = 32);
 DOUBLEWORDS(ld1_d_post, 0x4cdf7c20);
 DOUBLEWORDS(ld1_lane_d, 0x4d408420);
 DOUBLEWORDS(st1_lane_d, 0x4d008420);
