@@ -37,19 +37,19 @@ def read():
 
 
 def _run(log, *line):
-    """Whether a command of the copy succeeds."""
+    """A command's exit status, in the copy; that of timeout(1) if it takes too long."""
     with open(PLACE / "log", "ab") as out:
         out.write(f"== {log}: {' '.join(map(str, line))}\n".encode())
         out.flush()
         try:
             return subprocess.run(line, cwd=TREE, stdout=out, stderr=subprocess.STDOUT,
-                                  stdin=subprocess.DEVNULL, timeout=LIMIT).returncode == 0
+                                  stdin=subprocess.DEVNULL, timeout=LIMIT).returncode
         except subprocess.TimeoutExpired:
-            return False
+            return 124
 
 
 def _build(log):
-    return _run(log, "cmake", "--build", "--preset", PRESET, "-j", str(JOBS))
+    return _run(log, "cmake", "--build", "--preset", PRESET, "-j", str(JOBS)) == 0
 
 
 def prepare():
@@ -72,16 +72,18 @@ def prepare():
         if path.is_file() and path not in kept and TREE / "build" not in path.parents:
             path.unlink()
     if not (TREE / "build" / PRESET / "build.ninja").exists() and \
-            not _run("configure", "cmake", "--preset", PRESET):
+            _run("configure", "cmake", "--preset", PRESET) != 0:
         raise Failure(f"the copy cannot be configured: {PLACE / 'log'}")
     if not _build("the copy as it is"):
         raise Failure(f"the copy does not build: {PLACE / 'log'}")
+    if _unit("the copy as it is", "."):
+        raise Failure(f"the unit tests fail on the copy as it is: {PLACE / 'log'}")
 
 
-def _unit(mutation, pattern):
-    """Whether unit tests notice."""
-    return not _run(mutation.means, "ctest", "--test-dir", f"build/{PRESET}", "-R", pattern,
-                    "--stop-on-failure", "-j", str(JOBS), "--timeout", "60")
+def _unit(log, pattern):
+    """Whether unit tests fail."""
+    return _run(log, "ctest", "--test-dir", f"build/{PRESET}", "-R", pattern, "--no-tests=error",
+                "--stop-on-failure", "-j", str(JOBS), "--timeout", "120") != 0
 
 
 def _conform(mutation, kernels):
@@ -90,7 +92,10 @@ def _conform(mutation, kernels):
     command = TREE / "build" / PRESET / "hypercore"
     line = [sys.executable, "conformance/runner", "--images", str(kernels), "--output", str(PLACE / "report"),
             *(["--only", cases] if cases else []), target]
-    return not _run(mutation.means, "env", f"HYPERCORE={command}", *line)
+    status = _run(mutation.means, "env", f"HYPERCORE={command}", *line)
+    if status not in (0, 1):
+        raise Failure(f"{mutation.file}: the conformance suite could not be run: {PLACE / 'log'}")
+    return status == 1
 
 
 def apply(mutation, text):
@@ -109,11 +114,11 @@ def notice(mutation, kernels):
     try:
         if not _build(mutation.means):
             raise Failure(f"{mutation.file}: does not build with: {mutation.broken.strip()}; {PLACE / 'log'}")
-        if _unit(mutation, mutation.unit):
+        if _unit(mutation.means, mutation.unit):
             return "unit tests"
         if mutation.conform and _conform(mutation, kernels):
             return "conformance suite"
-        if _unit(mutation, "."):
+        if _unit(mutation.means, "."):
             return "unit tests, others than expected"
     finally:
         path.write_text(before, encoding="utf-8")

@@ -20,9 +20,10 @@ from target import Refused, read, read_folder
 HOME = pathlib.Path(__file__).resolve().parent.parent
 PASSED, FOUND, USAGE, FAILED = 0, 1, 2, 125
 EPILOG = """\
-Without TARGET all that can run here are run. Exit status: 0 no unexplained difference; 1 there are
-some; 2 wrong options; 125 it could not be carried out. The output folder gets report.html,
-report.json, report.xml (JUnit), report.ktap and each target's console.
+Without TARGET all are run that can be here, but for those that --targets says run if named.
+Exit status: 0 no unexplained difference; 1 there are some; 2 wrong options; 125 it could not be
+carried out. The output folder gets report.html, report.json, report.xml (JUnit), report.ktap and
+each target's console.
 """
 
 
@@ -60,10 +61,10 @@ def hypercore():
 
 
 def choose(names):
-    """The targets meant by names; all without any."""
+    """The targets meant by names; all that are settled without any."""
     known = read_folder(HOME / "targets")
     if not names:
-        return known
+        return [target for target in known if not target.unsettled]
     chosen = []
     for name in names:
         if name.endswith(".toml"):
@@ -85,7 +86,8 @@ def list_targets(targets, values):
     for target in targets:
         missing = target.missing(dict(values, image="", kernels="", append="", cpus=target.cpus, memory=target.memory,
                                       directory=""))
-        print(f"{target.key:22} {'no: ' + missing if missing else 'yes'}  {target.about}")
+        found = f"no: {missing}" if missing else "if named" if target.unsettled else "yes"
+        print(f"{target.key:22} {found:8}  {target.about}{'; ' * bool(target.unsettled)}{target.unsettled}")
     return PASSED
 
 
@@ -136,9 +138,9 @@ def main(words):
     """The command."""
     options = parse(words)
     values = {"tree": HOME.parent, "hypercore": hypercore()}
-    targets = choose(options.names)
     if options.targets:
-        return list_targets(targets, values)
+        return list_targets(choose(options.names) if options.names else read_folder(HOME / "targets"), values)
+    targets = choose(options.names)
     rows = verdicts.read_known(options.known)
     output = pathlib.Path(options.output).resolve()
     logs = output / "console"

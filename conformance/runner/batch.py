@@ -76,14 +76,20 @@ class Run:
         start = self.last = time.monotonic()
         while not self.done:
             until, complaint = self.deadline(start)
-            try:
-                text = self.console.next(until - time.monotonic())
-            except queue.Empty:
+            now = time.monotonic()
+            # Lines that still come are no reason to wait longer.
+            if now >= until:
                 return self._late(complaint)
+            try:
+                text = self.console.next(until - now)
+            except queue.Empty:
+                continue
             if text is None:
                 return self._ended()
-            self.last = time.monotonic()
-            if self.handle(ktap.parse(_from_mark(text))):
+            line = ktap.parse(_from_mark(text))
+            if line.kind != "text":
+                self.last = time.monotonic()
+            if self.handle(line):
                 return None
         return None
 

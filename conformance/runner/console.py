@@ -16,6 +16,8 @@ GRACE = 5  # seconds that a target may take to end by itself, and to end when to
 PREPARE_SECONDS = 300
 CHUNK = 65536
 LONGEST = 4096  # characters of a line that are of use
+WAITING = 10000  # lines that nobody has read; then the target waits
+KEPT = 64 << 20  # bytes of a console that are kept
 
 
 # Those whose targets run now.
@@ -32,8 +34,8 @@ class Console:
     """Runs a target once. lines: a queue of texts, None after the last one."""
 
     def __init__(self, target, values, directory):
-        self.lines = queue.Queue()
-        self.directory = directory
+        self.lines = queue.Queue(WAITING)
+        self.directory, self.is_over = directory, False
         self.raw = open(directory / "console", "wb", buffering=0)
         self._write_files(target, values)
         self._prepare(target, values)
@@ -95,17 +97,25 @@ class Console:
                 time.sleep(POLL)
 
     def _follow(self):
-        rest = b""
+        rest, kept = b"", 0
         for data in self._chunks():
-            self.raw.write(data)
+            self.raw.write(data[:KEPT - kept])
+            kept = min(kept + len(data), KEPT)
             *whole, rest = (rest + data).split(b"\n")
             for line in whole:
-                self.lines.put(_clean(line))
+                self._put(_clean(line))
             rest = rest[-LONGEST:]
         if rest:
-            self.lines.put(_clean(rest))
+            self._put(_clean(rest))
         self.raw.close()
-        self.lines.put(None)
+        self._put(None)
+
+    def _put(self, line):
+        while not self.is_over:
+            try:
+                return self.lines.put(line, timeout=POLL)
+            except queue.Full:
+                pass  # the target is faster than who reads: it waits for its pipe
 
     def next(self, seconds):
         """The next line; None: the target has ended. queue.Empty: none came."""
@@ -117,7 +127,8 @@ class Console:
         return [line for line in text.splitlines() if line.strip()][-20:]
 
     def end(self, at_once=False):
-        """Ends the target for certain; its process' status."""
+        """Ends the target for certain; its process' status. Nobody reads lines any more."""
+        self.is_over = True
         if not at_once:
             try:
                 self.process.wait(GRACE)

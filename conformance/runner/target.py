@@ -41,6 +41,7 @@ class Target:
     files: dict = dataclasses.field(default_factory=dict)  # name: text, written to the run's folder
     skip: list = dataclasses.field(default_factory=list)  # patterns of cases not to be started
     hanging: list = dataclasses.field(default_factory=list)  # patterns of cases that never end here
+    unsettled: str = ""  # why it runs only if it is named
     path: pathlib.Path = None
 
     @property
@@ -109,7 +110,8 @@ def read(path):
         raise Refused(f"{path}: {error}") from error
     kinds = {"name": str, "arch": str, "command": list, "about": str, "image": str, "console": str,
              "cpus": int, "memory": int, "start_seconds": (int, float), "case_seconds": (int, float),
-             "needs": list, "check": list, "prepare": list, "files": dict, "skip": list, "hanging": list}
+             "needs": list, "check": list, "prepare": list, "files": dict, "skip": list, "hanging": list,
+             "unsettled": str}
     for key, value in table.items():
         if key not in kinds:
             raise Refused(f"{path}: {key}: no such key; there are {', '.join(kinds)}")

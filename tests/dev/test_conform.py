@@ -42,6 +42,11 @@ for number, (name, what) in enumerate(cases, 1):
     if what == "skip": say(f"ok {number} {name} # SKIP a feature"); continue
     if what == "error": say(f"not ok {number} {name} # ERROR no CPU"); continue
     if what == "mute": continue
+    if what == "babble":
+        while True: say("x" * 1000)
+    if what == "between":
+        say(f"ok {number} {name}")
+        while True: say("x" * 1000)
     say(f"ok {number} {name}")
 say("# done")
 time.sleep(0.1)
@@ -50,7 +55,7 @@ time.sleep(0.1)
 TARGET = """
 arch = "x86_64"
 start_seconds = 20
-case_seconds = 4
+case_seconds = {seconds}
 {more}
 command = ["{python}", "{folder}/kernel.py", "{{append}}", "{{image}}"]
 """
@@ -67,9 +72,9 @@ class Runner(unittest.TestCase):
         (self.folder / "kernel.py").write_text(KERNEL)
         (self.folder / "known.tsv").write_text("target\tcase\toutcome\tcause\n")
 
-    def target(self, name="one", more="", text=None):
+    def target(self, name="one", more="", text=None, seconds=4):
         path = self.folder / f"{name}.toml"
-        text = text or TARGET.format(python=sys.executable, folder=self.folder, more=more)
+        text = text or TARGET.format(python=sys.executable, folder=self.folder, more=more, seconds=seconds)
         path.write_text(text)
         return str(path)
 
@@ -124,6 +129,13 @@ class Runner(unittest.TestCase):
         self.assertIn("began anew", reasons["a.four"])
         self.assertEqual(report["targets"][0]["starts"], 4)
 
+    def test_babble_is_no_sign_of_life(self):
+        done, report = self.conform(["a.one ok", "a.two babble", "a.three between", "a.four ok"],
+                                    targets=[self.target(seconds=2)])
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(self.outcomes(report), {"a.one": "success", "a.two": "failure", "a.three": "success",
+                                                 "a.four": "success"})
+
     def test_cases_that_end_the_machine(self):
         done, report = self.conform(["a.one ok", "b.off ends", "b.reset resets", "b.stays stays"])
         self.assertEqual(done.returncode, 1)
@@ -159,7 +171,7 @@ class Runner(unittest.TestCase):
     def test_console_in_a_file(self):
         more = ('console = "file:com1"\nfiles = { run = """#!/bin/sh\nexec "$@" > com1\n""" }\n'
                 'prepare = [["chmod", "+x", "{directory}/run"]]\n')
-        text = TARGET.format(python=sys.executable, folder=self.folder, more=more)
+        text = TARGET.format(python=sys.executable, folder=self.folder, more=more, seconds=4)
         text = text.replace('command = [', 'command = ["{directory}/run", ')
         done, report = self.conform(["a.one ok", "a.two die", "a.three ok"], targets=[self.target(text=text)])
         self.assertEqual(self.outcomes(report), {"a.one": "success", "a.two": "failure", "a.three": "success"},
