@@ -372,10 +372,13 @@ int hc_vm_dirty_every(struct hc_vm *vm, uint64_t period_ns)
 	if (!period_ns)
 		return hc_error(-EINVAL, "vm %s: writes cannot be counted every 0 ns", vm->name);
 	rc = hc_vm_dirty_start(vm);
-	if (!rc)
-		rc = hc_vm_observe(vm, has_ended, NULL);
 	if (rc)
 		return rc;
+	rc = hc_vm_observe(vm, has_ended, NULL);
+	if (rc) {
+		hc_vm_dirty_stop(vm);
+		return rc;
+	}
 	d->period_ns = period_ns;
 	d->last_ns = hc_platform_now_ns();
 	hc_timer_init(&d->timer, vm->vcpus[0], false, period_is_over);
@@ -389,9 +392,8 @@ void hc_dirty_log_stats(struct hc_vm *vm)
 
 	if (d->periods)
 		hc_log(HC_LOG_INFO,
-		       "vm %s: wrote %llu KiB of its memory in %llu periods of %llu ms: %llu KiB "
-		       "at "
-		       "least, %llu on average, %llu at most",
+		       "vm %s: wrote %llu KiB of its memory in %llu periods of %llu ms: "
+		       "%llu KiB at least, %llu on average, %llu at most",
 		       vm->name, kib(d->ever), (ull)d->periods, (ull)(d->period_ns / NS_PER_MS),
 		       kib(d->least), kib(d->pages) / d->periods, kib(d->most));
 }
