@@ -328,8 +328,6 @@ static bool all_there(struct hc_vm *vm, uint64_t gpa, uint64_t len, bool want_wr
 {
 	uint64_t n;
 
-	if (len && gpa + (len - 1) < gpa)
-		return false;
 	for (uint64_t done = 0; done < len; done += n)
 		if (!chunk(vm, gpa + done, len - done, want_write, &n))
 			return false;

@@ -483,6 +483,17 @@ static int parse_section(struct parser *p, struct slice line)
 	                line.text);
 }
 
+static int no_such_key(const struct parser *p, const struct setting *table, struct slice key)
+{
+	char keys[128] = "";
+
+	for (size_t n = 0; table->key && n < sizeof(keys); table++)
+		n += (size_t)hc_snprintf(keys + n, sizeof(keys) - n, "%s%s", n ? ", " : "",
+		                         table->key);
+	return hc_error(-EPROTO, "%s: %.*s: no such key %s: %s", p->where, shown(key), key.text,
+	                p->vm ? "in a vm" : "before the first [vm NAME]", keys);
+}
+
 static int parse_setting(struct parser *p, struct slice line)
 {
 	const struct setting *table = p->vm ? vm_settings : global_settings;
@@ -497,11 +508,7 @@ static int parse_setting(struct parser *p, struct slice line)
 	key = slice_trim(slice_cut(&value, '='));
 	i = find_setting(table, key);
 	if (i < 0)
-		return hc_error(-EPROTO, "%s: %.*s: no such key %s", p->where, shown(key), key.text,
-		                p->vm ? "in a vm: kernel, initrd, append, memory, cpus, serial0, "
-		                        "serial1, device"
-		                      : "before the first [vm NAME]: backend, switch-every, "
-		                        "console, end, stats");
+		return no_such_key(p, table, key);
 	if (p->seen & 1u << i && table[i].set != set_device)
 		return hc_error(-EPROTO, "%s: %.*s is set twice: should be once", p->where,
 		                shown(key), key.text);
