@@ -413,7 +413,7 @@ static void test_string_fault(void **state)
 	struct hc_vcpu *vcpu = guest(1);
 	struct x86_state *s = x86_state_of(vcpu);
 	struct hc_exit in = io_exit(4, false, true, true);
-	uint64_t *ram = hc_mem_ptr(vcpu->vm, gpa_of(0), MEMORY, true);
+	uint64_t *ram = hc_mem_ptr(vcpu->vm, gpa_of(0), TABLES, true);
 
 	add_port(vcpu->vm);
 	ram[0x4000 / 8 + 4] = 0; /* 8 MiB on is not mapped */
@@ -887,7 +887,7 @@ static void test_lengths(void **state)
 		put_code(vcpu, rows[i].code, rows[i].len);
 		assert_int_equal(x86_insn_length(vcpu), rows[i].len);
 		/* The last bytes of the last mapped page. */
-		uint64_t *ram = hc_mem_ptr(vcpu->vm, gpa_of(0), MEMORY, true);
+		uint64_t *ram = hc_mem_ptr(vcpu->vm, gpa_of(0), TABLES, true);
 
 		ram[0x4000 / 8 + 4] = 0;
 		x86_state_of(vcpu)->rip = 0x800000 - rows[i].len;
