@@ -358,7 +358,6 @@ TEST(walk_mended, "Arm ARM D8.14: what is valid is found once the tables are the
 
 #define FRESH 8u
 static uint64_t fresh[FRESH];
-static volatile unsigned int ready, go;
 
 /* Each CPU's own line of each page, in an order of its own. */
 static uint64_t slot(unsigned int cpu, unsigned int n)
@@ -372,8 +371,7 @@ static void touch(void *argument)
 {
 	unsigned int cpu = this_cpu();
 
-	__atomic_fetch_add(&ready, 1, __ATOMIC_SEQ_CST);
-	WAIT_FOR(go);
+	meet();
 	for (unsigned int b = 0; b < FRESH; b++)
 		for (unsigned int n = 0; n < PAGES; n++) {
 			uint64_t at = fresh[b] + slot(cpu, n), value = at * 31 + cpu;
@@ -389,16 +387,9 @@ static void touch(void *argument)
 TEST_SMP(first_touch, 2,
          "Arm ARM B2.2: memory that CPUs touch for the first time at once holds what all wrote")
 {
-	ready = go = 0;
 	for (unsigned int b = 0; b < FRESH; b++)
 		fresh[b] = spare_block_at(b + 2);
-	for (unsigned int cpu = 1; cpu < cpu_count(); cpu++)
-		start_cpu(cpu, touch, NULL);
-	CHECK(WAIT_FOR(ready == cpu_count() - 1));
-	go = 1;
-	touch(NULL);
-	for (unsigned int cpu = 1; cpu < cpu_count(); cpu++)
-		wait_cpu(cpu);
+	on_each_cpu(touch, NULL);
 	for (unsigned int cpu = 0; cpu < cpu_count(); cpu++)
 		for (unsigned int n = 0; n < FRESH * PAGES; n++) {
 			uint64_t at = fresh[n / PAGES] + slot(cpu, n % PAGES);
