@@ -85,7 +85,7 @@ def list_targets(targets, values):
     """--targets."""
     for target in targets:
         missing = target.missing(dict(values, image="", kernels="", append="", cpus=target.cpus, memory=target.memory,
-                                      directory=""))
+                                      directory="", here=target.here))
         found = f"no: {missing}" if missing else "if named" if target.unsettled else "yes"
         print(f"{target.key:22} {found:8}  {target.about}{'; ' * bool(target.unsettled)}{target.unsettled}")
     return PASSED
@@ -145,7 +145,10 @@ def main(words):
     output = pathlib.Path(options.output).resolve()
     logs = output / "console"
     shutil.rmtree(logs, ignore_errors=True)
-    logs.mkdir(parents=True)
+    try:
+        logs.mkdir(parents=True)
+    except OSError as error:
+        raise Refused(f"--output {options.output}: {error.strerror}") from error
     with tempfile.TemporaryDirectory(prefix="conform-") as scratch:
         scratch = pathlib.Path(scratch)
         try:
