@@ -84,7 +84,7 @@ class Runner(unittest.TestCase):
         (self.folder / "kernel.py").write_text(KERNEL)
         (self.folder / "known.tsv").write_text("target\tcase\toutcome\tcause\n")
 
-    def target(self, name="one", more="", text=None, seconds=2):
+    def target(self, name="one", more="", text=None, seconds=20):
         path = self.folder / f"{name}.toml"
         text = text or TARGET.format(python=sys.executable, folder=self.folder, more=more, seconds=seconds)
         path.write_text(text)
@@ -139,19 +139,20 @@ class Runner(unittest.TestCase):
 
     def test_goes_on_after_crashes(self):
         done, report = self.conform(["a.one die", "a.two ok", "a.three hang", "a.four again", "a.five ok",
-                                     "a.six mute", "a.seven ok"])
+                                     "a.six mute", "a.seven ok"], targets=[self.target(seconds=3)])
         self.assertEqual(done.returncode, 1)
         self.assertEqual(self.outcomes(report),
                          {"a.one": "failure", "a.two": "success", "a.three": "failure", "a.four": "failure",
                           "a.five": "success", "a.six": "failure", "a.seven": "success"})
         reasons = {case["name"]: case["reason"] for case in report["targets"][0]["cases"]}
         self.assertIn("status 3", reasons["a.one"])
-        self.assertIn("no end within 2 s", reasons["a.three"])
+        self.assertIn("no end within 3 s", reasons["a.three"])
         self.assertIn("began anew", reasons["a.four"])
         self.assertEqual(report["targets"][0]["starts"], 4)
 
     def test_babble_is_no_sign_of_life(self):
-        within, between = self.target("within", 'skip = ["a.three"]'), self.target("between", 'skip = ["a.two"]')
+        within = self.target("within", 'skip = ["a.three"]', seconds=3)
+        between = self.target("between", 'skip = ["a.two"]', seconds=3)
         done, report = self.conform(["a.one ok", "a.two babble", "a.three between", "a.four ok"], "--jobs", "2",
                                     targets=[within, between])
         self.assertEqual(done.returncode, 1)
@@ -188,7 +189,7 @@ class Runner(unittest.TestCase):
         self.assertIn("it wrote no file com1", report["targets"][0]["error"])
 
     def test_command_line_does_not_arrive(self):
-        text = TARGET.format(python=sys.executable, folder="{here}", more="", seconds=2).replace("{append}", "")
+        text = TARGET.format(python=sys.executable, folder="{here}", more="", seconds=20).replace("{append}", "")
         lost = self.target(text=text)
         _, report = self.conform(["a.one ok", "a.two ok"], "--only", "a.two", targets=[lost])
         self.assertIn("a.one was not asked for: the command line", report["targets"][0]["error"])
@@ -211,7 +212,7 @@ class Runner(unittest.TestCase):
     def test_console_in_a_file(self):
         more = ('console = "file:com1"\nfiles = { run = """#!/bin/sh\nexec "$@" > com1\n""" }\n'
                 'prepare = [["chmod", "+x", "{directory}/run"]]\n')
-        text = TARGET.format(python=sys.executable, folder=self.folder, more=more, seconds=2)
+        text = TARGET.format(python=sys.executable, folder=self.folder, more=more, seconds=20)
         text = text.replace('command = [', 'command = ["{directory}/run", ')
         done, report = self.conform(["a.one ok", "a.two die", "a.three ok"], targets=[self.target(text=text)])
         self.assertEqual(self.outcomes(report), {"a.one": "success", "a.two": "failure", "a.three": "success"},
