@@ -7,6 +7,7 @@
 
 #include <hypercore/errno.h>
 #include <hypercore/freestanding.h>
+#include <hypercore/vm.h>
 
 #include "core/log.h"
 
@@ -15,8 +16,6 @@
 #define MEMORY_DEFAULT (256 * HC_MIB)
 #define CPUS_MAX       255
 #define PERIOD_MAX_MS  3600000
-#define TSC_HZ_MIN     1000000
-#define TSC_HZ_MAX     UINT64_C(100000000000)
 
 /* How much of a user's text a message repeats. */
 #define SHOWN 40
@@ -226,8 +225,7 @@ static int set_rate(void *out, size_t room, struct slice value)
 {
 	uint64_t n;
 
-	if (take_number(&value, TSC_HZ_MAX, &n) != 0 || value.len != 0 || n < TSC_HZ_MIN ||
-	    n % 1000)
+	if (take_number(&value, HC_TSC_HZ_MAX, &n) != 0 || value.len != 0 || !hc_is_tsc_hz(n))
 		return -EINVAL;
 	*(uint64_t *)out = n;
 	return 0;
@@ -368,7 +366,7 @@ static const struct setting vm_settings[] = {
 	  "a size such as 512M or 2G, a multiple of 2M up to 1024G" },
 	{ "cpus", set_cpus, ROOM(struct board_vm_config, cpus), "a number from 1 to 255" },
 	{ "tsc-hz", set_rate, ROOM(struct board_vm_config, tsc_hz),
-	  "a number of Hz such as 2500000000: whole kHz, from 1 MHz to 100 GHz" },
+	  "a number of Hz such as 2500000000: " HC_TSC_HZ_WORDS },
 	{ "serial0", set_serial, ROOM(struct board_vm_config, serial[0]),
 	  "com1, com2, com3, com4, log or none" },
 	{ "serial1", set_serial, ROOM(struct board_vm_config, serial[1]),
