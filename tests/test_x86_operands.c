@@ -62,6 +62,7 @@ static void check_io_breakpoint(struct hc_vcpu *vcpu, unsigned n, unsigned field
 	bool hit = (field & 3) == 2 && s->cr4 & X86_CR4_DE && first < port + width &&
 	           port < first + size;
 
+	x86_script_of(vcpu)->event_count = 0;
 	s->rip = 0x10000;
 	memset(s->dr, 0, sizeof(s->dr));
 	s->dr[n] = 0x1005;
@@ -80,17 +81,16 @@ static void check_io_breakpoint(struct hc_vcpu *vcpu, unsigned n, unsigned field
 
 static void test_io_breakpoints(void **state)
 {
-	for (unsigned i = 0; i < 2 * 4 * 16 * 3; i++) {
-		struct hc_vcpu *vcpu = guest(1);
+	struct hc_vcpu *vcpu = guest(1);
 
-		x86_state_of(vcpu)->cr4 |= i & 1 ? X86_CR4_DE : 0;
+	for (unsigned i = 0; i < 2 * 4 * 16 * 3; i++) {
+		x86_env_state(vcpu)->cr4 = X86_CR4_PAE | (i & 1 ? X86_CR4_DE : 0);
 		check_io_breakpoint(vcpu, i / 2 % 4, i / 8 % 16, 1u << i / 128,
 		                    (uint16_t)(0x1000 + i % 11));
-		hc_vm_destroy(vcpu->vm);
 	}
+	hc_vm_destroy(vcpu->vm);
 }
 
-/* An interrupt or NMI whose delivery meets an exception comes after that, and is not lost. */
 int main(void)
 {
 	const struct CMUnitTest tests[] = {

@@ -63,6 +63,10 @@ struct hc_vm_config {
 	/* x86: the rate of the guest's TSC, hc_is_tsc_hz(); 0: the machine's. -EOPNOTSUPP where a
 	 * backend cannot have it otherwise. */
 	uint64_t tsc_hz;
+	/* The guest's memory will be below 2^gpa_bits, 32 or more: what the backends' tables reach
+	 * at least, which they may do in fewer levels. The guest sees no difference: what is above
+	 * is as empty as ever. 0, or more than there are: as far as the backends can. */
+	unsigned gpa_bits;
 };
 
 /* Told after every transition, in the order of registration, on the CPU that completed it, with no
