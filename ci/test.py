@@ -179,7 +179,7 @@ def prepare_boot():
 
 
 def conformance(report, _):
-    """The test kernels on all backends and on bare emulators: no unexplained difference."""
+    """The test kernels on backends and bare emulators: all is explained."""
     if not report.run("conformance", "kernels and board images", conform.prepare):
         return
     with Progress("conformance"):
@@ -194,7 +194,7 @@ def conformance(report, _):
 
 
 def mutation(report, _):
-    """Lines broken on purpose, which the unit tests or the conformance suite have to notice."""
+    """Lines broken on purpose: unit tests or test kernels notice."""
     if not report.run("mutation", "conformance kernels", conform.prepare):
         return
     started = time.monotonic()
@@ -327,12 +327,12 @@ MORE = {"conformance": conformance, "mutation": mutation}
 
 def main(words):
     parser = argparse.ArgumentParser(
-        prog="./dev test", description="Runs all that CI runs, or the suites named. The last line "
-        "is \"N passed, N failed, N skipped\"; JUnit XML goes to build/test/.",
-        epilog="Suites: " + "; ".join(f"{name}: {suite.__doc__[:-1].lower()}"
-                                      for name, suite in (SUITES | MORE).items()) +
-        ". conformance and mutation are run only if they are named.")
-    parser.add_argument("suites", nargs="*", metavar="SUITE", help=", ".join(SUITES | MORE))
+        prog="./dev test", description="Runs all that CI runs, or the suites named. The last line is\n"
+        "\"N passed, N failed, N skipped\"; JUnit XML goes to build/test/.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="\n".join(f"{name:12} {suite.__doc__}" for name, suite in (SUITES | MORE).items()) +
+        f"\n\n{' and '.join(MORE)} run only if they are named.")
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help="as below")
     parser.add_argument("--only", action="append", default=[], metavar="TEXT",
                         help="boot: only tests with this in their name")
     options = parser.parse_args(words)
