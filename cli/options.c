@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
+#include <hypercore/vm.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,11 +71,10 @@ static int take_rate(struct run_options *o, const char *text)
 	uint64_t hz = 0;
 
 	if (!parse_size(text, &hz) || !isdigit((unsigned char)text[strlen(text) - 1]) ||
-	    hz < 1000000 || hz % 1000 || hz > 100000000000)
+	    !hc_is_tsc_hz(hz))
 		return cli_usage_error(
 			NAME,
-			"--tsc-hz %s: wants a number of Hz such as 2500000000: whole "
-			"kHz, from 1 MHz to 100 GHz",
+			"--tsc-hz %s: wants a number of Hz such as 2500000000: " HC_TSC_HZ_WORDS,
 			text);
 	o->tsc_hz = hz;
 	return 0;

@@ -89,17 +89,25 @@ static const struct s2_format *choose_format(const struct hc_vm *vm)
 	return format;
 }
 
-int hc_vm_init_memory(struct hc_vm *vm)
+int hc_vm_init_memory(struct hc_vm *vm, unsigned gpa_bits)
 {
 	const struct s2_format *format = choose_format(vm);
+	unsigned bits = vm->info.gpa_bits;
 
+	if (gpa_bits && gpa_bits < bits)
+		bits = gpa_bits;
 	if (!format)
 		return 0;
-	int rc = s2_init(&vm->s2, format, &stage2_ops, vm, vm->info.gpa_bits);
+	int rc = s2_init(&vm->s2, format, &stage2_ops, vm, bits);
 
-	return rc ? hc_error(rc, "vm %s: no stage-2 tables for %u-bit addresses", vm->name,
-	                     vm->info.gpa_bits)
+	return rc ? hc_error(rc, "vm %s: no stage-2 tables for %u-bit addresses", vm->name, bits)
 	          : 0;
+}
+
+/* Memory is below 2^this. */
+static unsigned memory_bits(const struct hc_vm *vm)
+{
+	return vm->s2.format ? vm->s2.ipa_bits : vm->info.gpa_bits;
 }
 
 /* --- Slots --- */
@@ -132,12 +140,12 @@ static int check_range(const struct hc_vm *vm, uint64_t gpa, uint64_t size)
 {
 	uint64_t last = gpa + (size - 1);
 
-	if (!size || (gpa | size) % HC_PAGE_SIZE || last < gpa || last >> vm->info.gpa_bits)
+	if (!size || (gpa | size) % HC_PAGE_SIZE || last < gpa || last >> memory_bits(vm))
 		return hc_error(
 			-EINVAL,
 			"vm %s: memory of %#llx bytes at %#llx: wants whole pages below %#llx",
 			vm->name, (unsigned long long)size, (unsigned long long)gpa,
-			(unsigned long long)HC_BIT(vm->info.gpa_bits));
+			(unsigned long long)HC_BIT(memory_bits(vm)));
 	return 0;
 }
 
@@ -328,8 +336,6 @@ static bool all_there(struct hc_vm *vm, uint64_t gpa, uint64_t len, bool want_wr
 {
 	uint64_t n;
 
-	if (len && gpa + (len - 1) < gpa)
-		return false;
 	for (uint64_t done = 0; done < len; done += n)
 		if (!chunk(vm, gpa + done, len - done, want_write, &n))
 			return false;

@@ -14,7 +14,7 @@ static uint64_t blocks_of(const struct hc_slot *slot)
 
 static uint64_t words_of(const struct hc_slot *slot)
 {
-	return (blocks_of(slot) + 63) / 64;
+	return hc_bitmap_words(blocks_of(slot));
 }
 
 static bool is_raw(const struct hc_slot *slot, uint64_t block)

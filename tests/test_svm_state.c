@@ -33,6 +33,7 @@ static void random_state(struct x86_state *st)
 	st->cr0 = (uint32_t)st->cr0 & ~(X86_CR0_NW | X86_CR0_PG);
 	st->cr4 &= svm_caps.limits.cr4_valid;
 	st->efer &= svm_caps.limits.efer_valid & ~X86_EFER_SVME;
+	st->pdptes_loaded = 0;
 	st->dr6 = (uint32_t)st->dr6;
 	st->dr7 = (uint32_t)st->dr7;
 	st->msr_pat = UINT64_C(0x0007010600050406);

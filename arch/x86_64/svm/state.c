@@ -55,6 +55,7 @@ static void get_cr(struct svm_vcpu *sv, struct x86_state *st)
 	st->cr4 = v->cr4;
 	st->efer = v->efer & ~X86_EFER_SVME;
 	st->cpl = v->cpl;
+	st->pdptes_loaded = 0;
 }
 
 static void set_cr(struct svm_vcpu *sv, struct x86_state *st)

@@ -63,7 +63,7 @@ struct vmx_vcpu {
 	uint32_t interruptibility; /* as of the last exit, or as written since */
 	uint32_t entry_info;       /* ENTRY_INTERRUPTION_INFO as it will be at the next entry */
 	const struct vmx_rule *broken; /* by the entry that was refused last */
-	uint32_t limit;                /* of the preemption timer, for the next load() */
+	uint32_t limit;                /* the slice, as the preemption timer counts */
 	bool limited;                  /* it has been set, or has come to its end */
 	/* Of page-modification logging: the list, which vCPUs on other CPUs take addresses from;
 	 * NULL until there is a log. */
@@ -72,8 +72,7 @@ struct vmx_vcpu {
 	int enter_error; /* vmx_hw_enter()'s, of the entry that was refused last */
 };
 
-#define VMX_NO_LIMIT                                                                               \
-	UINT32_MAX /* PREEMPTION_TIMER_VALUE: some time all the same, seconds at least */
+#define VMX_NO_LIMIT UINT32_MAX /* vmx_vcpu.limit: there is none */
 
 #define VMX_SHADOW (VMX_BLOCKING_STI | VMX_BLOCKING_MOV_SS)
 
@@ -157,6 +156,8 @@ void vmx_apic_put(struct hc_vcpu *vcpu);
 bool vmx_limit(struct hc_vcpu *vcpu, uint64_t ns);
 /* Writes what vmx_limit() was told before load(), of vcpu alone. */
 void vmx_load_limit(struct vmx_vcpu *vv);
+/* The exit: HC_EXIT_SLICE, or HC_EXIT_INTERRUPT if it was the watchdog's. */
+void vmx_limit_reached(struct hc_vcpu *vcpu, struct hc_exit *exit);
 
 /* log.c: the backend's; before an entry that finds vmx_vm.logs changed; VMX_REASON_PML_FULL. */
 int vmx_log_start(struct hc_vm *vm);

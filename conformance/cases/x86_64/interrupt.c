@@ -290,7 +290,7 @@ TEST(nmi_wakes_hlt, "SDM Vol. 2A HLT: an NMI, with IF clear")
 
 USER_CODE_TEXT(user_after_nmi, 64, "nop");
 
-/* The next one may be held pending until the IRET of this. */
+/* Others may come before the code after the first has left ring 3. */
 static void nmi_from_ring_3(struct frame *frame)
 {
 	if (!(frame->cs & 3) || seen.nmis++)
@@ -304,7 +304,7 @@ TEST(nmi_in_ring_3, "SDM Vol. 3A 6.7")
 	struct frame frame;
 
 	need_two_cpus();
-	prepare();
+	seen.nmis = 0;
 	handle(NMI, nmi_from_ring_3);
 	start_cpu(1, send_nmis, NULL);
 	frame = enter_user(user_spin, 0, 0);
