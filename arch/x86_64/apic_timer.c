@@ -72,14 +72,21 @@ void x86_apic_write_deadline(struct hc_vcpu *vcpu, uint64_t value)
 
 /* --- Counting down --- */
 
+/* An emulated CPU may be so slow that its guest would never come out of the interrupt's handler. */
+static uint64_t least_period(void)
+{
+	return hc_max(X86_APIC_MIN_PERIOD_NS,
+	              hc_ticks_to_ns(X86_APIC_MIN_PERIOD_CYCLES, hc_platform_cycles_hz()));
+}
+
 /* The interrupts of a period too short to be real are spread out; the count stays exact. */
 static void arm_periodic(struct x86_apic *apic, uint64_t now)
 {
 	uint64_t period = period_ns(apic), elapsed = now - apic->timer_start_ns;
 	uint64_t next = apic->timer_start_ns + (elapsed / period + 1) * period;
 
-	if (period < X86_APIC_MIN_PERIOD_NS)
-		next = hc_max(next, now + X86_APIC_MIN_PERIOD_NS);
+	if (period < least_period())
+		next = hc_max(next, now + least_period());
 	hc_timer_arm(&apic->timer, next);
 }
 
