@@ -12,6 +12,7 @@
 
 #include "arch/x86_64/internal.h"
 #include "arch/x86_64/walk_cache.h"
+#include "core/bus_access.h"
 
 #define PTE_P  HC_BIT(0)
 #define PTE_W  HC_BIT(1)
@@ -56,7 +57,8 @@ struct walk {
 	uint64_t gpa_mask;
 	bool write, exec, user, implicit, nx;
 	uint8_t in_rom; /* bit n: the entry of level n cannot be written */
-	void *entry[5]; /* by level */
+	bool outside;   /* some entry is not in memory, but on the bus */
+	void *entry[5]; /* by level; NULL: outside */
 	uint64_t value[5], at[5];
 	uint64_t gpa;
 	unsigned leaf; /* level of the entry that ended the walk */
@@ -152,23 +154,26 @@ static bool is_allowed(const struct walk *w, uint64_t rights, bool exec_disabled
 
 /* --- The walk --- */
 
-/* Reads the entry at gpa, and remembers where it is. */
-static int load_entry(struct walk *w, uint64_t gpa, unsigned level, uint64_t *value)
+/* Reads the entry at gpa, and remembers where it is. Where nothing answers it has all bits set. */
+static uint64_t load_entry(struct walk *w, uint64_t gpa, unsigned level)
 {
 	struct hc_vm *vm = w->vcpu->vm;
 	void *p = hc_mem_ptr(vm, gpa_of(gpa), w->p->entry_size, false);
 
-	if (!p)
-		return -ENOENT;
-	if (!hc_mem_ptr(vm, gpa_of(gpa), w->p->entry_size, true))
-		w->in_rom |= (uint8_t)(1u << level);
 	w->entry[level] = p;
 	w->at[level] = gpa;
-	*value = w->p->entry_size == 8
-	                 ? atomic_load_explicit((_Atomic uint64_t *)p, memory_order_acquire)
-	                 : atomic_load_explicit((_Atomic uint32_t *)p, memory_order_acquire);
-	w->value[level] = *value;
-	return 0;
+	if (!p) {
+		w->outside = true;
+		w->value[level] = hc_bus_read_value(vm, HC_SPACE_MEMORY, gpa, w->p->entry_size);
+		return w->value[level];
+	}
+	if (!hc_mem_ptr(vm, gpa_of(gpa), w->p->entry_size, true))
+		w->in_rom |= (uint8_t)(1u << level);
+	w->value[level] =
+		w->p->entry_size == 8
+			? atomic_load_explicit((_Atomic uint64_t *)p, memory_order_acquire)
+			: atomic_load_explicit((_Atomic uint32_t *)p, memory_order_acquire);
+	return w->value[level];
 }
 
 /* False: the entry changed meanwhile. */
@@ -179,6 +184,11 @@ static bool set_bits(struct walk *w, unsigned level, uint64_t bits)
 
 	if ((old & bits) == bits || w->in_rom >> level & 1)
 		return true;
+	if (!w->entry[level]) {
+		(void)hc_bus_write(w->vcpu->vm, HC_SPACE_MEMORY, w->at[level], w->p->entry_size,
+		                   old | bits);
+		return true;
+	}
 	if (w->p->entry_size == 8) {
 		done = atomic_compare_exchange_strong((_Atomic uint64_t *)w->entry[level], &old,
 		                                      old | bits);
@@ -224,12 +234,7 @@ static int walk_once(struct walk *w, struct x86_fault *fault)
 	bool exec_disabled = false;
 
 	for (unsigned level = w->p->levels - 1u;; level--) {
-		int rc = load_entry(w, entry_gpa(w, table, level), level, &entry);
-
-		if (rc) {
-			fault->address = entry_gpa(w, table, level);
-			return rc;
-		}
+		entry = load_entry(w, entry_gpa(w, table, level), level);
 		if (!(entry & PTE_P))
 			return fault_pf(w, fault, 0);
 		bool leaf = is_leaf(w, entry, level);
@@ -261,8 +266,9 @@ static void remember(const struct walk *w, unsigned access)
 {
 	struct x86_walk_cache *c = x86_walk_slot(w->vcpu, w->gva, access);
 
-	/* 4-byte entries cannot be compared like the others; such guests are rare. */
-	if (w->p->entry_size != 8)
+	/* 4-byte entries cannot be compared like the others, and those of devices not without
+	 * their notice; such guests are rare. */
+	if (w->p->entry_size != 8 || w->outside)
 		return;
 	for (unsigned level = 0; level < HC_ARRAY_SIZE(c->entry); level++) {
 		bool used = w->entry[level] != NULL;
