@@ -15,7 +15,7 @@ IMAGES = {"elf": "conformance.elf", "bzimage": "conformance.bzimage", "image": "
           "efi": "conformance.efi", "bin": "conformance.bin", "rom": "conformance.rom"}
 PLACEHOLDERS = ("image", "kernels", "append", "cpus", "memory", "directory", "tree", "hypercore")
 CHECK_SECONDS = 60
-HANG_SECONDS = 5
+HANG_SECONDS = 3
 
 
 class Refused(Exception):

@@ -78,6 +78,14 @@ static unsigned int route(unsigned int n, uint32_t flags)
 	return pin;
 }
 
+/* Has timer 0 compare after so many microseconds, and the counter run. */
+static void start(uint64_t microseconds, uint64_t config)
+{
+	set(COMPARATOR(0), ticks_of(microseconds));
+	set(TIMER_CONFIG(0), config);
+	set(CONFIG, ENABLE_CNF);
+}
+
 static void stays_away(unsigned int count)
 {
 	for (struct limit limit = limit_of(3); !limit_passed(&limit);)
@@ -138,9 +146,7 @@ TEST(one_shot, "HPET specification 2.3.9.2.1: one interrupt when the counter get
 	prepare();
 	pin = route(0, 0);
 	at = ticks_of(300);
-	set(COMPARATOR(0), at);
-	set(TIMER_CONFIG(0), INT_ENB | INT_ROUTE(pin));
-	set(CONFIG, ENABLE_CNF);
+	start(300, INT_ENB | INT_ROUTE(pin));
 	CHECK(came(VECTOR, 1));
 	CHECK(get(COUNTER) >= at);
 	CHECK_EQ(get(COMPARATOR(0)), at);
@@ -153,9 +159,7 @@ TEST(one_shot_again, "HPET specification 2.3.9.2.1: a new value of the comparato
 
 	prepare();
 	pin = route(0, 0);
-	set(COMPARATOR(0), ticks_of(200));
-	set(TIMER_CONFIG(0), INT_ENB | INT_ROUTE(pin));
-	set(CONFIG, ENABLE_CNF);
+	start(200, INT_ENB | INT_ROUTE(pin));
 	for (unsigned int n = 1; n < 4; n++) {
 		CHECK(came(VECTOR, n));
 		set(COMPARATOR(0), get(COUNTER) + ticks_of(1000));
@@ -188,9 +192,7 @@ TEST(interrupts_disabled, "HPET specification 2.3.8.1: Tn_INT_ENB_CNF clear: no 
 
 	prepare();
 	pin = route(0, 0);
-	set(COMPARATOR(0), ticks_of(100));
-	set(TIMER_CONFIG(0), INT_ROUTE(pin));
-	set(CONFIG, ENABLE_CNF);
+	start(100, INT_ROUTE(pin));
 	CHECK(WAIT_FOR(get(COUNTER) > ticks_of(200)));
 	stays_away(0);
 }
@@ -214,9 +216,7 @@ TEST(level, "HPET specification 2.3.6: the line is held until the status bit is 
 
 	prepare();
 	pin = route(0, LEVEL | 0x10000);
-	set(COMPARATOR(0), ticks_of(200));
-	set(TIMER_CONFIG(0), INT_ENB | INT_TYPE_LEVEL | INT_ROUTE(pin));
-	set(CONFIG, ENABLE_CNF);
+	start(200, INT_ENB | INT_TYPE_LEVEL | INT_ROUTE(pin));
 	CHECK(WAIT_FOR(get(STATUS) & 1));
 	set(STATUS, 0);
 	CHECK_EQ(get(STATUS) & 1, 1);
@@ -238,9 +238,7 @@ TEST(edge_has_no_status, "HPET specification 2.3.6: the bit is 0 for edges, what
 
 	prepare();
 	pin = route(0, 0);
-	set(COMPARATOR(0), ticks_of(200));
-	set(TIMER_CONFIG(0), INT_ENB | INT_ROUTE(pin));
-	set(CONFIG, ENABLE_CNF);
+	start(200, INT_ENB | INT_ROUTE(pin));
 	CHECK(came(VECTOR, 1));
 	CHECK_EQ(get(STATUS) & 1, 0);
 }
@@ -299,9 +297,7 @@ TEST(by_message, "HPET specification 2.3.9.4: a write of the value to the addres
 		skip("interrupts by message");
 	expect_vector(VECTOR);
 	set(FSB_ROUTE(0), (uint64_t)(APIC_DEFAULT | cpu_apic_id(0) << 12) << 32 | VECTOR);
-	set(COMPARATOR(0), ticks_of(200));
-	set(TIMER_CONFIG(0), INT_ENB | FSB_EN);
-	set(CONFIG, ENABLE_CNF);
+	start(200, INT_ENB | FSB_EN);
 	CHECK(came(VECTOR, 1));
 	stays_away(1);
 }

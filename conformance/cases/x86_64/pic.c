@@ -53,6 +53,15 @@ static uint8_t poll(uint16_t pic)
 	return in8(pic);
 }
 
+#define CHECK_TAKES(line)     CHECK_EQ(poll(PIC1), 0x80 | (line))
+#define CHECK_TAKES_NOTHING() CHECK_EQ(poll(PIC1) & 0x80, 0)
+
+/* OCW2: an EOI that names none. */
+static void end_highest(void)
+{
+	out8(PIC1, 0x20);
+}
+
 TEST(icw1_clears_imr, "8259A data sheet: ICW1: the interrupt mask register is cleared")
 {
 	out8(PIC2 + 1, 0xff);
@@ -70,14 +79,13 @@ TEST(icw1_reads_irr, "8259A data sheet: ICW1: status read is set to IRR")
 	out8(PIC1 + 1, 0xdb);
 	set_line(5, true);
 	CHECK_EQ(in8(PIC1) & 0x20, 0x20);
-	set_line(5, false);
 }
 
 TEST(nothing_to_poll, "8259A data sheet: poll command: bit 7 is clear without a request")
 {
 	need_testdev();
 	out8(PIC1 + 1, 0xff);
-	CHECK_EQ(poll(PIC1) & 0x80, 0);
+	CHECK_TAKES_NOTHING();
 	CHECK_EQ(isr(PIC1), 0);
 }
 
@@ -88,26 +96,24 @@ TEST(request_and_service, "8259A data sheet: IRR, then ISR, then neither")
 	set_line(5, true);
 	CHECK_EQ(irr(PIC1) & 0x20, 0x20);
 	CHECK_EQ(isr(PIC1), 0);
-	CHECK_EQ(poll(PIC1), 0x85);
+	CHECK_TAKES(5);
 	CHECK_EQ(irr(PIC1) & 0x20, 0);
 	CHECK_EQ(isr(PIC1), 0x20);
-	out8(PIC1, 0x20);
+	end_highest();
 	CHECK_EQ(isr(PIC1), 0);
-	set_line(5, false);
 }
 
 TEST(edge_once, "8259A data sheet: edge triggered: one request a rise")
 {
 	LINES(5);
 	set_line(5, true);
-	CHECK_EQ(poll(PIC1), 0x85);
-	out8(PIC1, 0x20);
-	CHECK_EQ(poll(PIC1) & 0x80, 0);
+	CHECK_TAKES(5);
+	end_highest();
+	CHECK_TAKES_NOTHING();
 	set_line(5, false);
 	set_line(5, true);
-	CHECK_EQ(poll(PIC1), 0x85);
-	out8(PIC1, 0x20);
-	set_line(5, false);
+	CHECK_TAKES(5);
+	end_highest();
 }
 
 TEST(masked_waits, "8259A data sheet: the mask holds back what the IRR keeps")
@@ -116,11 +122,10 @@ TEST(masked_waits, "8259A data sheet: the mask holds back what the IRR keeps")
 	out8(PIC1 + 1, 0xff);
 	set_line(5, true);
 	CHECK_EQ(irr(PIC1) & 0x20, 0x20);
-	CHECK_EQ(poll(PIC1) & 0x80, 0);
+	CHECK_TAKES_NOTHING();
 	out8(PIC1 + 1, 0xdb);
-	CHECK_EQ(poll(PIC1), 0x85);
-	out8(PIC1, 0x20);
-	set_line(5, false);
+	CHECK_TAKES(5);
+	end_highest();
 }
 
 TEST(fixed_priority, "8259A data sheet: fully nested mode: 0 is the highest")
@@ -129,64 +134,55 @@ TEST(fixed_priority, "8259A data sheet: fully nested mode: 0 is the highest")
 	set_line(7, true);
 	set_line(5, true);
 	set_line(3, true);
-	CHECK_EQ(poll(PIC1), 0x83);
-	CHECK_EQ(poll(PIC1) & 0x80, 0);
-	out8(PIC1, 0x20);
-	CHECK_EQ(poll(PIC1), 0x85);
-	out8(PIC1, 0x20);
-	CHECK_EQ(poll(PIC1), 0x87);
-	out8(PIC1, 0x20);
-	set_line(3, false);
-	set_line(5, false);
-	set_line(7, false);
+	CHECK_TAKES(3);
+	CHECK_TAKES_NOTHING();
+	end_highest();
+	CHECK_TAKES(5);
+	end_highest();
+	CHECK_TAKES(7);
+	end_highest();
 }
 
 TEST(higher_nests, "8259A data sheet: fully nested mode: a higher one while one is in service")
 {
 	LINES(3, 5);
 	set_line(5, true);
-	CHECK_EQ(poll(PIC1), 0x85);
+	CHECK_TAKES(5);
 	set_line(3, true);
-	CHECK_EQ(poll(PIC1), 0x83);
+	CHECK_TAKES(3);
 	CHECK_EQ(isr(PIC1), 0x28);
-	out8(PIC1, 0x20);
+	end_highest();
 	CHECK_EQ(isr(PIC1), 0x20);
-	out8(PIC1, 0x20);
+	end_highest();
 	CHECK_EQ(isr(PIC1), 0);
-	set_line(3, false);
-	set_line(5, false);
 }
 
 TEST(specific_eoi, "8259A data sheet: OCW2 011: the level that is named")
 {
 	LINES(3, 5);
 	set_line(5, true);
-	CHECK_EQ(poll(PIC1), 0x85);
+	CHECK_TAKES(5);
 	set_line(3, true);
-	CHECK_EQ(poll(PIC1), 0x83);
+	CHECK_TAKES(3);
 	out8(PIC1, 0x65);
 	CHECK_EQ(isr(PIC1), 0x08);
 	out8(PIC1, 0x63);
 	CHECK_EQ(isr(PIC1), 0);
-	set_line(3, false);
-	set_line(5, false);
 }
 
 TEST(rotate_on_eoi, "8259A data sheet: OCW2 101: the one that ends becomes the lowest")
 {
 	LINES(3, 5);
 	set_line(3, true);
-	CHECK_EQ(poll(PIC1), 0x83);
+	CHECK_TAKES(3);
 	out8(PIC1, 0xa0);
 	set_line(3, false);
 	set_line(3, true);
 	set_line(5, true);
-	CHECK_EQ(poll(PIC1), 0x85);
-	out8(PIC1, 0x20);
-	CHECK_EQ(poll(PIC1), 0x83);
-	out8(PIC1, 0x20);
-	set_line(3, false);
-	set_line(5, false);
+	CHECK_TAKES(5);
+	end_highest();
+	CHECK_TAKES(3);
+	end_highest();
 }
 
 TEST(set_priority, "8259A data sheet: OCW2 110: the lowest is the level that is named")
@@ -195,12 +191,10 @@ TEST(set_priority, "8259A data sheet: OCW2 110: the lowest is the level that is 
 	out8(PIC1, 0xc3);
 	set_line(3, true);
 	set_line(5, true);
-	CHECK_EQ(poll(PIC1), 0x85);
-	out8(PIC1, 0x20);
-	CHECK_EQ(poll(PIC1), 0x83);
-	out8(PIC1, 0x20);
-	set_line(3, false);
-	set_line(5, false);
+	CHECK_TAKES(5);
+	end_highest();
+	CHECK_TAKES(3);
+	end_highest();
 }
 
 TEST(special_mask,
@@ -208,17 +202,15 @@ TEST(special_mask,
 {
 	LINES(3, 5);
 	set_line(3, true);
-	CHECK_EQ(poll(PIC1), 0x83);
+	CHECK_TAKES(3);
 	set_line(5, true);
-	CHECK_EQ(poll(PIC1) & 0x80, 0);
+	CHECK_TAKES_NOTHING();
 	out8(PIC1, 0x68);
 	out8(PIC1 + 1, 0xdb);
-	CHECK_EQ(poll(PIC1), 0x85);
+	CHECK_TAKES(5);
 	out8(PIC1, 0x65);
 	out8(PIC1, 0x48);
 	out8(PIC1, 0x63);
-	set_line(3, false);
-	set_line(5, false);
 }
 
 TEST(automatic_eoi, "8259A data sheet: ICW4 AEOI: nothing stays in service")
@@ -227,9 +219,8 @@ TEST(automatic_eoi, "8259A data sheet: ICW4 AEOI: nothing stays in service")
 	initialise(PIC1, PIC_VECTOR, 3);
 	LINES(5);
 	set_line(5, true);
-	CHECK_EQ(poll(PIC1), 0x85);
+	CHECK_TAKES(5);
 	CHECK_EQ(isr(PIC1), 0);
-	set_line(5, false);
 }
 
 TEST(slave_cascades, "8259A data sheet: cascade: the slave requests by the master's level 2")
@@ -238,15 +229,14 @@ TEST(slave_cascades, "8259A data sheet: cascade: the slave requests by the maste
 	set_line(10, true);
 	CHECK_EQ(irr(PIC2), 4);
 	CHECK_EQ(irr(PIC1) & 4, 4);
-	CHECK_EQ(poll(PIC1), 0x82);
+	CHECK_TAKES(2);
 	CHECK_EQ(poll(PIC2), 0x82);
 	CHECK_EQ(isr(PIC1), 4);
 	CHECK_EQ(isr(PIC2), 4);
 	out8(PIC2, 0x20);
-	out8(PIC1, 0x20);
+	end_highest();
 	CHECK_EQ(isr(PIC1), 0);
 	CHECK_EQ(isr(PIC2), 0);
-	set_line(10, false);
 }
 
 TEST(elcr_reads_back,
@@ -267,12 +257,12 @@ TEST(level_requests_again, "8259A data sheet: level triggered: as long as the li
 	LINES(5);
 	out8(ELCR, 0x20);
 	set_line(5, true);
-	CHECK_EQ(poll(PIC1), 0x85);
-	out8(PIC1, 0x20);
-	CHECK_EQ(poll(PIC1), 0x85);
+	CHECK_TAKES(5);
+	end_highest();
+	CHECK_TAKES(5);
 	set_line(5, false);
-	out8(PIC1, 0x20);
-	CHECK_EQ(poll(PIC1) & 0x80, 0);
+	end_highest();
+	CHECK_TAKES_NOTHING();
 }
 
 TEST(level_that_falls, "8259A data sheet: level triggered: IRR follows the line")
@@ -283,7 +273,7 @@ TEST(level_that_falls, "8259A data sheet: level triggered: IRR follows the line"
 	CHECK_EQ(irr(PIC1) & 0x20, 0x20);
 	set_line(5, false);
 	CHECK_EQ(irr(PIC1) & 0x20, 0);
-	CHECK_EQ(poll(PIC1) & 0x80, 0);
+	CHECK_TAKES_NOTHING();
 }
 
 /* ---- To the processor ---- */
@@ -315,7 +305,7 @@ TEST(vector_of_line, "8259A data sheet: ICW2: T7 to T3 and the level")
 		set_line(line, false);
 		if (line >= 8)
 			out8(PIC2, 0x20);
-		out8(PIC1, 0x20);
+		end_highest();
 		CHECK_EQ(taken_total, 1);
 	}
 }
@@ -329,7 +319,7 @@ TEST(extint_has_no_apic_state, "SDM Vol. 3A 10.8.4: ExtINT passes IRR and ISR by
 	CHECK(came(0x45, 1));
 	CHECK(!apic_bit(APIC_ISR, 0x45));
 	set_line(5, false);
-	out8(PIC1, 0x20);
+	end_highest();
 }
 
 TEST(lint0_masked, "SDM Vol. 3A 10.5.1: a masked LINT0 lets nothing in")
@@ -344,5 +334,5 @@ TEST(lint0_masked, "SDM Vol. 3A 10.5.1: a masked LINT0 lets nothing in")
 	apic_write(APIC_LINT0, 0x700);
 	CHECK(came(0x45, 1));
 	set_line(5, false);
-	out8(PIC1, 0x20);
+	end_highest();
 }

@@ -100,6 +100,7 @@ TEST(one_in_service_one_requested, "SDM Vol. 3A 10.8.4: two of a vector at most 
 
 TEST(same_class_waits, "SDM Vol. 3A 10.8.3: a higher vector of the class in service waits, too")
 {
+	handle(0xff, take); /* a spurious one may come (10.9) */
 	handle(LOW_VECTOR, take);
 	taken[LOW_VECTOR] = 0;
 	expect_vector(LOW_VECTOR + 5);

@@ -505,6 +505,7 @@ static void look_at_clock(void *argument)
 
 		while (atomic_load(&turn) % 2 != self)
 			__asm__ volatile("pause");
+		__asm__ volatile("lfence" : : : "memory"); /* RDTSC waits for nothing */
 		now = rdtsc();
 		if (now < last_tsc)
 			backwards++;

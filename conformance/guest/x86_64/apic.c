@@ -162,11 +162,19 @@ uint64_t hpet_base(void)
 void hpet_reset(void)
 {
 	uint64_t base = hpet_base();
+	uint32_t timers;
+	bool off;
 
-	if (!base || load64(base + 0x10) == 1)
+	if (!base)
+		return;
+	timers = (load32(base) >> 8 & 0x1f) + 1;
+	off = load32(base + 0x10) == 1;
+	for (uint32_t n = 0; n < timers; n++)
+		off &= !(load32(base + 0x100 + 0x20 * n) & 4); /* Tn_INT_ENB_CNF */
+	if (off)
 		return;
 	store64(base + 0x10, 0);
-	for (unsigned int n = 0; n <= (load32(base) >> 8 & 0x1f); n++)
+	for (uint32_t n = 0; n < timers; n++)
 		store64(base + 0x100 + 0x20 * n, 0);
 	store64(base + 0x20, UINT32_MAX);
 	store64(base + 0x10, 1);
