@@ -206,7 +206,7 @@ class Batch:
 
     def append(self):
         """The kernel's command line: what is left to do."""
-        words = [f"{key}={','.join(self.selection[key])}" for key in ("only",) if self.selection[key]]
+        words = [f"only={','.join(only)}" for only in (self.selection["only"], self.target.only) if only]
         skip = [*self.selection["skip"], *self.target.skip]
         words += [f"skip={','.join(skip)}"] if skip else []
         return " ".join(words + ([f"after={self.last}"] if self.last else []))

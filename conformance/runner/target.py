@@ -15,7 +15,7 @@ ARCHITECTURES = tuple(IMAGES)
 PLACEHOLDERS = ("image", "kernels", "append", "cpus", "memory", "directory", "here", "tree", "hypercore")
 OWN_FILES = ("command", "console", "stderr")  # of the runner, in the run's folder
 CHECK_SECONDS = 60
-HANG_SECONDS = 5
+HANG_SECONDS = 3
 
 
 class Refused(Exception):
@@ -39,6 +39,7 @@ class Target:
     check: list = dataclasses.field(default_factory=list)  # a line that fails where it cannot run
     prepare: list = dataclasses.field(default_factory=list)  # lines to run before each start
     files: dict = dataclasses.field(default_factory=dict)  # name: text, written to the run's folder
+    only: list = dataclasses.field(default_factory=list)  # patterns of the cases that it is for
     skip: list = dataclasses.field(default_factory=list)  # patterns of cases not to be started
     hanging: list = dataclasses.field(default_factory=list)  # patterns of cases that never end here
     unsettled: str = ""  # why it runs only if it is named
@@ -126,8 +127,8 @@ def read(path):
         raise Refused(f"{path}: {error}") from error
     kinds = {"name": str, "arch": str, "command": list, "about": str, "image": str, "console": str,
              "cpus": int, "memory": int, "start_seconds": (int, float), "case_seconds": (int, float),
-             "needs": list, "check": list, "prepare": list, "files": dict, "skip": list, "hanging": list,
-             "unsettled": str}
+             "needs": list, "check": list, "prepare": list, "files": dict, "only": list, "skip": list,
+             "hanging": list, "unsettled": str}
     for key, value in table.items():
         if key not in kinds:
             raise Refused(f"{path}: {key}: no such key; there are {', '.join(kinds)}")
@@ -155,7 +156,7 @@ def _check_target(path, target):
         raise Refused(f"{path}: cpus should be at least 1 and memory at least 16 (MiB)")
     if not (target.start_seconds > 0 and target.case_seconds > 0):
         raise Refused(f"{path}: start_seconds and case_seconds should be more than 0")
-    for key in ("command", "needs", "check", "skip", "hanging"):
+    for key in ("command", "needs", "check", "only", "skip", "hanging"):
         _check_words(path, key, getattr(target, key))
     for line in target.prepare:
         _check_words(path, "prepare", _typed(path, "prepare", line, list))
