@@ -47,7 +47,7 @@ static const struct {
 	{ 40, HC_EXIT_INTERRUPT, false }, { 43, HC_EXIT_WINDOW, false },
 	{ 44, HC_EXIT_STAGE2, false },    { 45, HC_EXIT_EOI, false },
 	{ 48, HC_EXIT_STAGE2, false },    { 50, HC_EXIT_UNDEFINED, false },
-	{ 52, HC_EXIT_SLICE, false },     { 56, HC_EXIT_BUS, false },
+	{ 52, HC_EXIT_INTERRUPT, false }, { 56, HC_EXIT_BUS, false },
 	{ 53, HC_EXIT_UNDEFINED, false }, { 54, HC_EXIT_CACHE, true },
 	{ 55, HC_EXIT_XSETBV, true },     { 59, HC_EXIT_UNDEFINED, false },
 	{ 60, HC_EXIT_UNDEFINED, false }, { 62, HC_EXIT_LOG, false },

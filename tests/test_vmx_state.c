@@ -115,6 +115,18 @@ static void random_segment(struct x86_state *st, unsigned seg, enum mode mode)
 	s->attr = 0xf3;
 }
 
+/* P, PWT, PCD, what is the software's, and an address. */
+static void random_pdptes(struct x86_state *st)
+{
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(st->pdpte); i++) {
+		st->pdpte[i] &= (HC_BIT(model_features.caps.phys_bits) - 1) & ~UINT64_C(0x1e6);
+		if (coin())
+			st->pdpte[i] = 0;
+		else
+			st->pdpte[i] |= 1;
+	}
+}
+
 /* Paging is that of the mode; the rest of the bits anything. */
 static void random_cr(struct x86_state *st, enum mode mode)
 {
@@ -130,9 +142,11 @@ static void random_cr(struct x86_state *st, enum mode mode)
 		st->efer |= X86_EFER_LME;
 	if (mode == V8086)
 		st->efer &= ~X86_EFER_LME;
+	st->pdptes_loaded = mode == PAE;
 	if (mode < PAE)
 		return;
 	st->cr4 |= X86_CR4_PAE;
+	random_pdptes(st);
 	if (mode == PAE)
 		return;
 	st->efer |= X86_EFER_LME | X86_EFER_LMA;
@@ -604,6 +618,7 @@ static void enter_pae(uint64_t cr3)
 {
 	random_state(rig_state(0), PAE, 0);
 	rig_state(0)->cr3 = cr3;
+	rig_state(0)->pdptes_loaded = 0;
 	hc_vcpu_dirty(vcpu, X86_G_ALL);
 	assert_int_equal(rig_run_script(0, rig_one_exit).reason, HC_EXIT_HALT);
 }
@@ -628,6 +643,29 @@ static void test_pdptes_come_from_memory(void **state)
 	enter_pae(0x7000);
 	assert_int_equal(rig_get(0, VMCS_GUEST_PDPTE0), 0);
 	rig_vm.vm.memory.count = 0;
+	rig_stop();
+}
+
+/* Registers are not what memory holds; entry refuses reserved bits there, too. */
+static void test_pdptes_are_registers(void **state)
+{
+	const uint64_t pdptes[] = { 0x7001, 0, 0x9001 | HC_BIT(2), 0xa001 | HC_BIT(59) };
+
+	rig_start(&rig_full);
+	random_state(rig_state(0), PAE, 0);
+	memcpy(rig_state(0)->pdpte, pdptes, sizeof(pdptes));
+	hc_vcpu_dirty(vcpu, X86_G_ALL);
+	assert_int_equal(rig_run_script(0, rig_one_exit).reason, HC_EXIT_HALT);
+	assert_int_equal(rig_get(0, VMCS_GUEST_PDPTE0), 0x7001);
+	for (unsigned i = 1; i < 4; i++)
+		assert_false(rig_get(0, VMCS_GUEST_PDPTE0 + 2 * i) & 1);
+	/* The guest has loaded others. */
+	rig_set(0, VMCS_GUEST_PDPTE1, 0xc001);
+	hc_vcpu_need(vcpu, X86_G_CR);
+	assert_int_equal(rig_state(0)->pdpte[1], 0xc001);
+	hc_vcpu_dirty(vcpu, X86_G_CR);
+	rig_run_script(0, rig_one_exit);
+	assert_int_equal(rig_get(0, VMCS_GUEST_PDPTE1), 0xc001);
 	rig_stop();
 }
 
@@ -805,6 +843,7 @@ int main(void)
 		cmocka_unit_test(test_long_mode_is_followed),
 		cmocka_unit_test(test_translations_are_kept),
 		cmocka_unit_test(test_pdptes_come_from_memory),
+		cmocka_unit_test(test_pdptes_are_registers),
 		cmocka_unit_test(test_what_others_leave),
 		cmocka_unit_test(test_access_rights),
 	};

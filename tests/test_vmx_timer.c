@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* limit() by the preemption timer: guest time is what counts, and entries have no part in it. */
+/* limit() by the preemption timer: guest time is what counts, and entries have no part in it. The
+ * same timer as a watchdog: no guest keeps its CPU for long. */
 #include "tests/model/vmx_rig.h"
 #include "tests/platform.h"
 #include "tests/unit.h"
@@ -29,9 +30,9 @@ static struct hc_exit run_for(unsigned vcpu, uint64_t ns)
 	return rig_run_script(vcpu, steps);
 }
 
-/* Guest time until the timer's exit, in rounds of at most most_ns each; the time between rounds
- * must not count. */
-static uint64_t until_slice(uint64_t most_ns)
+/* Guest time until the timer's exit, for this reason, in rounds of at most most_ns each; the time
+ * between rounds must not count. */
+static uint64_t until(enum hc_exit_reason reason, uint64_t most_ns)
 {
 	uint64_t guest = 0;
 
@@ -40,7 +41,7 @@ static uint64_t until_slice(uint64_t most_ns)
 		struct hc_exit exit = run_for(0, ns);
 
 		guest += ns;
-		if (exit.reason == HC_EXIT_SLICE)
+		if (exit.reason == reason)
 			return guest;
 		assert_int_equal(exit.reason, HC_EXIT_CPUID);
 		test_now_ns += below(3 * most_ns);
@@ -63,7 +64,8 @@ static void test_guest_time_ends_it(void **state)
 		} else {
 			assert_true(vmx_backend.limit(&rig_vcpus[0].vcpu, ns));
 		}
-		uint64_t rounds_most = ns / (most / 2 + 1) * 4 + 64, got = until_slice(most);
+		uint64_t rounds_most = ns / (most / 2 + 1) * 4 + 64,
+			 got = until(HC_EXIT_SLICE, most);
 
 		assert_in_range(got, ns - hc_min(ns, 32 * rounds_most),
 		                ns + 32 * rounds_most + most);
@@ -90,7 +92,7 @@ static void test_one_round(void **state)
 		assert_int_equal(run_for(0, 0).reason, HC_EXIT_SLICE);
 		assert_int_equal(rig_state(0)->rip, rip);
 		assert_true(vmx_backend.limit(vcpu, UINT64_MAX));
-		assert_int_equal(run_for(0, 1000000000).reason, HC_EXIT_CPUID);
+		assert_int_equal(run_for(0, 4000000).reason, HC_EXIT_CPUID);
 	}
 	rig_stop();
 }
@@ -115,22 +117,52 @@ static void test_entries_write_nothing(void **state)
 	rig_stop();
 }
 
-/* 32 bits run out some day: that is an exit too, and not one for ever. */
-static void test_no_limit(void **state)
+/* Without a limit, and with one that is far off: not a slice's end, and more than a slice is long.
+ */
+static void assert_watched(void)
 {
-	const uint64_t all = (UINT64_C(1) << 32) << 5;
+	const uint64_t least = 6000000, most = 50000000, round = 100000;
+	uint64_t got = until(HC_EXIT_INTERRUPT, round);
 
+	assert_in_range(got, least, most);
+}
+
+static void set_limit(uint64_t ns)
+{
+	assert_true(vmx_backend.limit(&rig_vcpus[0].vcpu, ns));
+}
+
+static void test_watchdog(void **state)
+{
 	rig_start(&rig_full);
-	for (unsigned i = 0; i < 3; i++) {
-		assert_int_equal(run_for(0, all - 1000).reason, HC_EXIT_CPUID);
-		assert_int_equal(run_for(0, 2000).reason, HC_EXIT_SLICE);
-		assert_true(vmx_backend.limit(&rig_vcpus[0].vcpu, UINT64_MAX));
-		assert_int_equal(run_for(0, 2000).reason, HC_EXIT_CPUID);
-		assert_true(vmx_backend.limit(&rig_vcpus[0].vcpu, 1));
+	for (unsigned i = 0; i < 20; i++) {
+		assert_watched();
+		set_limit(UINT64_MAX); /* as the tick after the exit does: it is taken up again */
+		assert_watched();
+		set_limit(1000000000 + below(1000000000));
+		assert_watched();
+		set_limit(1 + below(5000000));
+		set_limit(UINT64_MAX); /* the slice's end is none any more */
+		assert_watched();
+		set_limit(1);
 		assert_int_equal(run_for(0, 2000).reason, HC_EXIT_SLICE);
 		/* put() forgets what was left. */
 		rig_put(0);
 		rig_load(0, 0);
+	}
+	rig_stop();
+}
+
+/* The time counts on if it is said again that there is no limit, as every tick does. */
+static void test_watchdog_goes_on(void **state)
+{
+	uint64_t guest = 0;
+
+	rig_start(&rig_full);
+	while (run_for(0, 100000).reason == HC_EXIT_CPUID) {
+		guest += 100000;
+		assert_in_range(guest, 0, 50000000);
+		set_limit(UINT64_MAX);
 	}
 	rig_stop();
 }
@@ -147,7 +179,8 @@ static void test_any_length(void **state)
 			uint64_t ns = (UINT64_C(1) << bits) + below(UINT64_C(1) << bits);
 
 			assert_true(vmx_backend.limit(&rig_vcpus[0].vcpu, ns));
-			assert_true(rig_get(0, VMCS_PREEMPTION_TIMER_VALUE) > 0);
+			assert_in_range(rig_get(0, VMCS_PREEMPTION_TIMER_VALUE), 1,
+			                (50000000 >> shift) + 1);
 		}
 		rig_stop();
 	}
@@ -179,7 +212,8 @@ int main(void)
 		cmocka_unit_test(test_guest_time_ends_it),
 		cmocka_unit_test(test_one_round),
 		cmocka_unit_test(test_entries_write_nothing),
-		cmocka_unit_test(test_no_limit),
+		cmocka_unit_test(test_watchdog),
+		cmocka_unit_test(test_watchdog_goes_on),
 		cmocka_unit_test(test_any_length),
 		cmocka_unit_test(test_without),
 	};

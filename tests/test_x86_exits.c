@@ -131,6 +131,58 @@ static void test_control_registers(void **state)
 	}
 }
 
+/* SDM Vol. 3A 4.4.1: what loads the PDPTEs, and what does not. */
+static void test_pdptes(void **state)
+{
+	const uint64_t cr0 = X86_CR0_PE | X86_CR0_PG, cr4 = X86_CR4_PAE;
+	const struct {
+		uint8_t number, loads;
+		uint64_t value;
+	} rows[] = {
+		{ 3, 1, 0x5020 },
+		{ 3, 1, 0x5030 }, /* bits 4:0 are none of the address */
+		{ 4, 1, cr4 | X86_CR4_PGE },
+		{ 4, 1, cr4 | X86_CR4_SMEP },
+		{ 4, 1, cr4 | X86_CR4_PSE },
+		{ 4, 0, 0 },
+		{ 4, 0, cr4 | X86_CR4_OSFXSR },
+		{ 0, 1, cr0 | X86_CR0_CD },
+		{ 0, 1, cr0 | X86_CR0_CD | X86_CR0_NW },
+		{ 0, 0, cr0 | X86_CR0_TS | X86_CR0_WP },
+		{ 0, 0, X86_CR0_PE },
+	};
+	static const uint64_t bad[] = { 2,          4,          0x40,       0x80,      0x100,
+		                        HC_BIT(40), HC_BIT(51), HC_BIT(52), HC_BIT(63) };
+
+	for (unsigned i = 0; i < 2 * HC_ARRAY_SIZE(rows); i++) {
+		bool is_bad = i % 2;
+		struct hc_vcpu *vcpu = guest(1);
+		struct x86_state *s = x86_state_of(vcpu);
+		struct hc_exit e = exit_of(HC_EXIT_CR_WRITE);
+		uint64_t table[4] = { 0x7019, 0x8001, 0x9fe6, 0xa001 }, before[4] = { 0xb001 };
+
+		if (is_bad)
+			table[3] |= bad[i / 2 % HC_ARRAY_SIZE(bad)];
+		memcpy(hc_mem_ptr(vcpu->vm, gpa_of(0x5020), 32, true), table, 32);
+		s->cr0 = cr0;
+		s->cr3 = 0x5020;
+		s->cr4 = cr4;
+		s->efer = 0;
+		s->seg[X86_CS].attr &= (uint16_t)~X86_ATTR_L;
+		s->pdptes_loaded = 1;
+		memcpy(s->pdpte, before, sizeof(before));
+		e.u.cr.number = rows[i / 2].number;
+		e.u.cr.value = rows[i / 2].value;
+		script_exit(vcpu, &e);
+		assert_int_equal(injected(vcpu).vector,
+		                 rows[i / 2].loads && is_bad ? X86_VEC_GP : 0);
+		s = x86_env_state(vcpu);
+		assert_int_equal(s->pdptes_loaded, 1);
+		assert_memory_equal(s->pdpte, rows[i / 2].loads && !is_bad ? table : before, 32);
+		hc_vm_destroy(vcpu->vm);
+	}
+}
+
 /* --- Ends --- */
 
 static void test_ends(void **state)
@@ -361,7 +413,7 @@ static void test_string_fault(void **state)
 	struct hc_vcpu *vcpu = guest(1);
 	struct x86_state *s = x86_state_of(vcpu);
 	struct hc_exit in = io_exit(4, false, true, true);
-	uint64_t *ram = hc_mem_ptr(vcpu->vm, gpa_of(0), MEMORY, true);
+	uint64_t *ram = hc_mem_ptr(vcpu->vm, gpa_of(0), TABLES, true);
 
 	add_port(vcpu->vm);
 	ram[0x4000 / 8 + 4] = 0; /* 8 MiB on is not mapped */
@@ -865,7 +917,7 @@ static void test_lengths(void **state)
 		put_code(vcpu, rows[i].code, rows[i].len);
 		assert_int_equal(x86_insn_length(vcpu), rows[i].len);
 		/* The last bytes of the last mapped page. */
-		uint64_t *ram = hc_mem_ptr(vcpu->vm, gpa_of(0), MEMORY, true);
+		uint64_t *ram = hc_mem_ptr(vcpu->vm, gpa_of(0), TABLES, true);
 
 		ram[0x4000 / 8 + 4] = 0;
 		x86_state_of(vcpu)->rip = 0x800000 - rows[i].len;
@@ -946,6 +998,7 @@ int main(void)
 		cmocka_unit_test(test_msr_exits),
 		cmocka_unit_test(test_xsetbv),
 		cmocka_unit_test(test_control_registers),
+		cmocka_unit_test(test_pdptes),
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_double_faults),
 		cmocka_unit_test(test_exception_first),

@@ -419,6 +419,9 @@ static void assert_cr(const struct x86_state *a, const struct x86_state *b)
 	assert_int_equal(a->cr4, b->cr4);
 	assert_int_equal(a->efer, b->efer);
 	assert_int_equal(a->cpl, b->cpl);
+	assert_int_equal(a->pdptes_loaded, b->pdptes_loaded);
+	if (a->pdptes_loaded)
+		assert_memory_equal(a->pdpte, b->pdpte, sizeof(a->pdpte));
 }
 
 static void assert_segments(const struct x86_state *a, const struct x86_state *b)

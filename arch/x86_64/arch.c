@@ -81,7 +81,7 @@ void x86_vcpu_reset(struct hc_vcpu *vcpu, bool is_power_on)
 	s->rflags = X86_FLAG_1;
 	s->cr0 = (s->cr0 & (X86_CR0_CD | X86_CR0_NW)) | X86_CR0_ET;
 	s->cr2 = s->cr3 = s->cr4 = s->efer = 0;
-	s->cpl = 0;
+	s->cpl = s->pdptes_loaded = 0;
 	reset_segments(s);
 	memset(s->dr, 0, sizeof(s->dr));
 	s->dr6 = 0xffff0ff0;

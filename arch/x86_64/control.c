@@ -9,6 +9,10 @@
 	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | X86_CR0_NE |             \
 	 X86_CR0_WP | X86_CR0_AM | X86_CR0_NW | X86_CR0_CD | X86_CR0_PG)
 
+/* What loads PDPTEs if it changes (SDM Vol. 3A 4.4.1). */
+#define CR0_LOADS_PDPTES (X86_CR0_CD | X86_CR0_NW | X86_CR0_PG)
+#define CR4_LOADS_PDPTES (X86_CR4_PAE | X86_CR4_PGE | X86_CR4_PSE | X86_CR4_SMEP)
+
 /* SDM Vol. 3A 2.5, 4.1.1, 9.8.5 */
 static bool is_valid_cr0(const struct x86_state *s, uint64_t value)
 {
@@ -23,6 +27,15 @@ static bool is_valid_cr0(const struct x86_state *s, uint64_t value)
 	return true;
 }
 
+/* If these are to be the registers. False: a PDPTE has reserved bits. */
+static bool load_pdptes(struct hc_vcpu *vcpu, uint64_t cr0, uint64_t cr3, uint64_t cr4,
+                        uint64_t efer)
+{
+	bool pae = cr0 & X86_CR0_PG && cr4 & X86_CR4_PAE && !(efer & X86_EFER_LMA);
+
+	return !pae || x86_load_pdptes(vcpu, cr3);
+}
+
 static bool write_cr0(struct hc_vcpu *vcpu, uint64_t value)
 {
 	struct x86_state *s = x86_state_of(vcpu);
@@ -30,11 +43,14 @@ static bool write_cr0(struct hc_vcpu *vcpu, uint64_t value)
 	hc_vcpu_need(vcpu, X86_G_CR | X86_G_CS);
 	if (!is_valid_cr0(s, value))
 		return false;
-	s->cr0 = (value & CR0_DEFINED) | X86_CR0_ET;
+	uint64_t efer = s->efer & ~X86_EFER_LMA;
+
 	if (value & X86_CR0_PG && s->efer & X86_EFER_LME)
-		s->efer |= X86_EFER_LMA;
-	else
-		s->efer &= ~X86_EFER_LMA;
+		efer |= X86_EFER_LMA;
+	if ((value ^ s->cr0) & CR0_LOADS_PDPTES && !load_pdptes(vcpu, value, s->cr3, s->cr4, efer))
+		return false;
+	s->cr0 = (value & CR0_DEFINED) | X86_CR0_ET;
+	s->efer = efer;
 	hc_vcpu_dirty(vcpu, X86_G_CR);
 	return true;
 }
@@ -48,6 +64,8 @@ static bool write_cr3(struct hc_vcpu *vcpu, uint64_t value)
 	if (s->cr4 & X86_CR4_PCIDE)
 		value &= ~HC_BIT(63);
 	if (s->efer & X86_EFER_LMA && value & ~x86_vm_of(vcpu->vm)->gpa_mask)
+		return false;
+	if (!load_pdptes(vcpu, s->cr0, value, s->cr4, s->efer))
 		return false;
 	s->cr3 = value;
 	hc_vcpu_dirty(vcpu, X86_G_CR);
@@ -64,6 +82,9 @@ static bool write_cr4(struct hc_vcpu *vcpu, uint64_t value)
 	if (s->efer & X86_EFER_LMA && (!(value & X86_CR4_PAE) || (value ^ s->cr4) & X86_CR4_LA57))
 		return false;
 	if (value & ~s->cr4 & X86_CR4_PCIDE && (!(s->efer & X86_EFER_LMA) || s->cr3 & 0xfff))
+		return false;
+	if ((value ^ s->cr4) & CR4_LOADS_PDPTES &&
+	    !load_pdptes(vcpu, s->cr0, s->cr3, value, s->efer))
 		return false;
 	s->cr4 = value;
 	hc_vcpu_dirty(vcpu, X86_G_CR);

@@ -10,6 +10,10 @@ int x86_before_entry(struct hc_vcpu *vcpu);
 bool x86_has_event(struct hc_vcpu *vcpu);
 int x86_halt(struct hc_vcpu *vcpu);
 
+/* walk.c: loads the PDPTEs from memory, as a move to CR3 in PAE paging does. False: one that is
+ * present has reserved bits (SDM Vol. 3A 4.4.1), and nothing has changed. */
+bool x86_load_pdptes(struct hc_vcpu *vcpu, uint64_t cr3);
+
 /* walk.c: where the code at gva is, up to the end of its page. NULL with *rc as of x86_translate.
  */
 const uint8_t *x86_code_ptr(struct hc_vcpu *vcpu, gva_t gva, int *rc, struct x86_fault *fault);

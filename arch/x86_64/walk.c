@@ -9,6 +9,7 @@
  * bits are set by compare-and-exchange, since other vCPUs walk and change the same tables.
  */
 #include <hypercore/errno.h>
+#include <hypercore/freestanding.h>
 
 #include "arch/x86_64/internal.h"
 #include "arch/x86_64/walk_cache.h"
@@ -25,6 +26,11 @@
 
 /* Bits 12 to 51: more than any guest physical address has. */
 #define ADDR_MASK UINT64_C(0x000ffffffffff000)
+
+/* Beside those of addresses. But for bit 5, which QEMU's CPUs set as if it were an accessed bit. */
+#define PDPTE_RESERVED (UINT64_C(0xfff0000000000000) | 0x1c6)
+#define PDPT_MASK      UINT64_C(0xffffffe0)
+#define PDPT_LEVEL     2
 
 struct paging {
 	uint8_t levels;     /* of tables */
@@ -90,7 +96,7 @@ static uint64_t entry_gpa(const struct walk *w, uint64_t table, unsigned level)
 {
 	uint64_t index = w->gva >> shift_of(w->p, level);
 
-	index &= w->p == &pae && level == 2 ? 3 : HC_BIT(w->p->index_bits) - 1;
+	index &= w->p == &pae && level == PDPT_LEVEL ? 3 : HC_BIT(w->p->index_bits) - 1;
 	return table + index * w->p->entry_size;
 }
 
@@ -104,9 +110,8 @@ static uint64_t reserved_bits(const struct walk *w, uint64_t entry, unsigned lev
 		return leaf && level ? HC_BIT(21) | (reserved >> 32 & 0xff) << 13 : 0;
 	if (w->p == &pae) {
 		reserved |= UINT64_C(0x7ff0000000000000);
-		/* But for bit 5, which QEMU's CPUs set as if it were an accessed bit. */
-		if (level == 2)
-			return reserved | PTE_NX | 0x1c6;
+		if (level == PDPT_LEVEL)
+			return reserved | PDPTE_RESERVED;
 	}
 	if (!w->nx)
 		reserved |= PTE_NX;
@@ -154,6 +159,11 @@ static bool is_allowed(const struct walk *w, uint64_t rights, bool exec_disabled
 
 /* --- The walk --- */
 
+static bool in_register(const struct walk *w, unsigned level)
+{
+	return w->p == &pae && level == PDPT_LEVEL && w->s->pdptes_loaded;
+}
+
 /* Reads the entry at gpa, and remembers where it is. Where nothing answers it has all bits set. */
 static uint64_t load_entry(struct walk *w, uint64_t gpa, unsigned level)
 {
@@ -174,6 +184,16 @@ static uint64_t load_entry(struct walk *w, uint64_t gpa, unsigned level)
 			? atomic_load_explicit((_Atomic uint64_t *)p, memory_order_acquire)
 			: atomic_load_explicit((_Atomic uint32_t *)p, memory_order_acquire);
 	return w->value[level];
+}
+
+/* The same of a PDPTE that the CPU has loaded. */
+static uint64_t load_pdpte(struct walk *w)
+{
+	uint64_t *pdpte = &x86_state_of(w->vcpu)->pdpte[w->gva >> 30 & 3];
+
+	w->entry[PDPT_LEVEL] = pdpte;
+	w->value[PDPT_LEVEL] = *pdpte;
+	return *pdpte;
 }
 
 /* False: the entry changed meanwhile. */
@@ -210,7 +230,7 @@ static bool mark_used(struct walk *w, unsigned leaf)
 	for (unsigned level = leaf; level < w->p->levels; level++) {
 		uint64_t bits = PTE_A | (w->write && level == leaf ? PTE_D : 0);
 
-		if (w->p == &pae && level == 2)
+		if (w->p == &pae && level == PDPT_LEVEL)
 			continue;
 		if (!set_bits(w, level, bits))
 			return false;
@@ -223,7 +243,7 @@ static uint64_t root_of(const struct walk *w)
 	if (w->p->entry_size == 4)
 		return w->s->cr3 & UINT64_C(0xfffff000);
 	if (w->p == &pae)
-		return w->s->cr3 & UINT64_C(0xffffffe0);
+		return w->s->cr3 & PDPT_MASK;
 	return w->s->cr3 & ADDR_MASK & w->gpa_mask;
 }
 
@@ -234,7 +254,8 @@ static int walk_once(struct walk *w, struct x86_fault *fault)
 	bool exec_disabled = false;
 
 	for (unsigned level = w->p->levels - 1u;; level--) {
-		entry = load_entry(w, entry_gpa(w, table, level), level);
+		entry = in_register(w, level) ? load_pdpte(w)
+		                              : load_entry(w, entry_gpa(w, table, level), level);
 		if (!(entry & PTE_P))
 			return fault_pf(w, fault, 0);
 		bool leaf = is_leaf(w, entry, level);
@@ -256,6 +277,23 @@ static int walk_once(struct walk *w, struct x86_fault *fault)
 		table = entry & ADDR_MASK &
 		        (w->p->entry_size == 4 ? UINT64_C(0xfffff000) : ~UINT64_C(0));
 	}
+}
+
+bool x86_load_pdptes(struct hc_vcpu *vcpu, uint64_t cr3)
+{
+	struct x86_state *s = x86_state_of(vcpu);
+	const uint64_t reserved = PDPTE_RESERVED | (ADDR_MASK & ~x86_vm_of(vcpu->vm)->gpa_mask);
+	uint64_t pdpte[4] = { 0 };
+	const void *table = hc_mem_ptr(vcpu->vm, gpa_of(cr3 & PDPT_MASK), sizeof(pdpte), false);
+
+	if (table) /* else none is present */
+		memcpy(pdpte, table, sizeof(pdpte));
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(pdpte); i++)
+		if (pdpte[i] & PTE_P && pdpte[i] & reserved)
+			return false;
+	memcpy(s->pdpte, pdpte, sizeof(pdpte));
+	s->pdptes_loaded = 1;
+	return true;
 }
 
 /* --- The cache --- */

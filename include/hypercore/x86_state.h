@@ -39,7 +39,7 @@ enum x86_seg { X86_ES, X86_CS, X86_SS, X86_DS, X86_FS, X86_GS, X86_LDTR, X86_TR,
 /* Groups of state, for hc_vcpu_need() and hc_vcpu_dirty(). */
 enum x86_state_group {
 	X86_G_CORE = 1 << 0,  /* gpr, rip, rflags */
-	X86_G_CR = 1 << 1,    /* cr0, cr2, cr3, cr4, efer, cpl */
+	X86_G_CR = 1 << 1,    /* cr0, cr2, cr3, cr4, efer, cpl, pdpte */
 	X86_G_CS = 1 << 2,    /* seg[X86_CS] */
 	X86_G_SEG = 1 << 3,   /* the other segments */
 	X86_G_DT = 1 << 4,    /* gdtr, idtr */
@@ -108,6 +108,11 @@ struct x86_state {
 	uint64_t cr0, cr2, cr3, cr4;
 	uint64_t efer;
 	uint8_t cpl;
+	/* In PAE paging, the page-directory-pointer-table entries are registers, which moves to
+	 * control registers load (SDM Vol. 3A 4.4.1). Not pdptes_loaded: the CPU reads them when it
+	 * uses them, as AMD-V does (APM Vol. 2 15.25.10). */
+	uint8_t pdptes_loaded;
+	uint64_t pdpte[4];
 
 	struct x86_segment seg[X86_SEG_COUNT];
 	struct x86_dtable gdtr, idtr;

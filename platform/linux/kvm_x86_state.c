@@ -127,6 +127,7 @@ static void get_cr(struct x86_state *st, const struct kvm_sregs *k)
 	st->cr4 = k->cr4;
 	st->efer = k->efer;
 	st->cpl = k->cr0 & X86_CR0_PE ? k->ss.dpl : 0;
+	st->pdptes_loaded = 0;
 }
 
 static void set_cr(struct kvm_sregs *k, const struct x86_state *st)

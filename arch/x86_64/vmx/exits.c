@@ -81,12 +81,6 @@ static void decode_pause(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	atomic_fetch_or(&vcpu->requests, HC_REQ_YIELD);
 }
 
-/* It stands at 0, whatever it was set to, and would end the next entry at once. */
-static void decode_timer(struct hc_vcpu *vcpu, struct hc_exit *exit)
-{
-	vmx_vcpu_of(vcpu)->limited = true;
-}
-
 /* --- Exceptions and NMIs --- */
 
 static void set_exception(struct hc_exit *exit, uint8_t vector, bool has_error, uint32_t error)
@@ -392,7 +386,7 @@ static const struct exit_row rows[VMX_REASON_COUNT] = {
 	ROW(TPR_BELOW_THRESHOLD, WINDOW,     decode_nothing),
 	ROW(APIC_ACCESS,        STAGE2,      decode_apic_access),
 	ROW(VIRTUALIZED_EOI,    EOI,         decode_eoi),
-	ROW(PREEMPTION_TIMER,   SLICE,       decode_timer),
+	ROW(PREEMPTION_TIMER,   SLICE,       vmx_limit_reached),
 	ROW(EPT_VIOLATION,      STAGE2,      decode_ept_violation),
 	ROW(INVEPT,             UNDEFINED,   decode_nothing),
 	ROW(INVVPID,            UNDEFINED,   decode_nothing),

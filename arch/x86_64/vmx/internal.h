@@ -63,7 +63,7 @@ struct vmx_vcpu {
 	uint32_t interruptibility; /* as of the last exit, or as written since */
 	uint32_t entry_info;       /* ENTRY_INTERRUPTION_INFO as it will be at the next entry */
 	const struct vmx_rule *broken; /* by the entry that was refused last */
-	uint32_t limit;                /* of the preemption timer, for the next load() */
+	uint32_t limit;                /* the slice, as the preemption timer counts */
 	bool limited;                  /* it has been set, or has come to its end */
 	/* Of page-modification logging: the list, which vCPUs on other CPUs take addresses from;
 	 * NULL until there is a log. */
@@ -72,8 +72,7 @@ struct vmx_vcpu {
 	int enter_error; /* vmx_hw_enter()'s, of the entry that was refused last */
 };
 
-#define VMX_NO_LIMIT                                                                               \
-	UINT32_MAX /* PREEMPTION_TIMER_VALUE: some time all the same, seconds at least */
+#define VMX_NO_LIMIT UINT32_MAX /* vmx_vcpu.limit: there is none */
 
 #define VMX_SHADOW (VMX_BLOCKING_STI | VMX_BLOCKING_MOV_SS)
 
@@ -140,10 +139,8 @@ void vmx_msr_bitmap_init(uint8_t *bitmap, const struct x86_msr_policy *policy, u
 int vmx_apic_alloc(struct vmx_vm *vm);
 void vmx_apic_free(struct vmx_vm *vm);
 int vmx_apic_map(struct s2 *s2, const struct vmx_vm *vm);
-/* Of the secondary controls those that change: by the local APIC's mode, the dirty log, the TSC's
- * factor. Between load() and put(), as the next. */
-void vmx_sync_cpu2(struct hc_vcpu *vcpu);
-/* The local APIC may be in another mode than before. */
+/* The local APIC may be in another mode than before. Between load() and put(); takes the VM's
+ * memory lock, so not when the vCPU counts as in the guest. */
 void vmx_sync_apic_mode(struct hc_vcpu *vcpu);
 bool vmx_show_interrupts(struct hc_vcpu *vcpu);
 /* Has interrupts posted, where the CPU delivers them: 0, or -ENOMEM. The other is harmless if that
@@ -157,12 +154,14 @@ void vmx_apic_put(struct hc_vcpu *vcpu);
 bool vmx_limit(struct hc_vcpu *vcpu, uint64_t ns);
 /* Writes what vmx_limit() was told before load(), of vcpu alone. */
 void vmx_load_limit(struct vmx_vcpu *vv);
+/* The exit: HC_EXIT_SLICE, or HC_EXIT_INTERRUPT if it was the watchdog's. */
+void vmx_limit_reached(struct hc_vcpu *vcpu, struct hc_exit *exit);
 
 /* log.c: the backend's; before an entry that finds vmx_vm.logs changed; VMX_REASON_PML_FULL. */
 int vmx_log_start(struct hc_vm *vm);
 int vmx_log_collect(struct hc_vm *vm);
 void vmx_log_stop(struct hc_vm *vm);
-void vmx_log_switch(struct hc_vcpu *vcpu);
+void vmx_log_switch(struct vmx_vcpu *vv);
 void vmx_log_full(struct hc_vcpu *vcpu);
 
 /* state.c */

@@ -61,6 +61,18 @@ static unsigned current_cpl(void)
 	return X86_ATTR_DPL((unsigned)vmx_hw_read(VMCS_GUEST_SS_ACCESS_RIGHTS));
 }
 
+static bool is_pae_paging(const struct x86_state *st)
+{
+	return st->cr0 & X86_CR0_PG && st->cr4 & X86_CR4_PAE && !(st->efer & X86_EFER_LMA);
+}
+
+static void get_pdptes(struct x86_state *st)
+{
+	st->pdptes_loaded = is_pae_paging(st);
+	for (uint32_t i = 0; st->pdptes_loaded && i < HC_ARRAY_SIZE(st->pdpte); i++)
+		st->pdpte[i] = vmx_hw_read(VMCS_GUEST_PDPTE0 + 2 * i);
+}
+
 /* LMA is LME with paging on, which the guest switches without an exit. */
 static void get_cr(struct hc_vcpu *vcpu, struct x86_state *st)
 {
@@ -74,31 +86,31 @@ static void get_cr(struct hc_vcpu *vcpu, struct x86_state *st)
 	if (st->efer & X86_EFER_LME && st->cr0 & X86_CR0_PG)
 		st->efer |= X86_EFER_LMA;
 	st->cpl = (uint8_t)current_cpl();
-}
-
-static bool is_pae_paging(const struct x86_state *st)
-{
-	return st->cr0 & X86_CR0_PG && st->cr4 & X86_CR4_PAE && !(st->efer & X86_EFER_LMA);
+	get_pdptes(st);
 }
 
 /* VM entry takes the four entries from the VMCS, not from memory (27.3.2.4), and refuses reserved
  * bits in those that are present: such an entry counts as not present. */
-static void load_pdptes(struct hc_vcpu *vcpu, uint64_t cr3)
+static bool set_pdptes(struct hc_vcpu *vcpu, struct x86_state *st)
 {
 	const uint64_t reserved = HC_BIT(1) | HC_BIT(2) | UINT64_C(0x1e0) | ~UINT64_C(0) << 52;
-	uint64_t table = cr3 & 0xffffffe0;
 	uint64_t phys = vmx_caps.msrs.phys_bits < 52 ? ~UINT64_C(0) << vmx_caps.msrs.phys_bits : 0;
-	const uint8_t *entries = hc_mem_ptr(vcpu->vm, gpa_of(table), 32, false);
+	const uint8_t *entries = hc_mem_ptr(vcpu->vm, gpa_of(st->cr3 & 0xffffffe0), 32, false);
+	bool changed = false;
 
-	for (unsigned i = 0; i < 4; i++) {
-		uint64_t entry = 0;
+	for (uint32_t i = 0; i < HC_ARRAY_SIZE(st->pdpte); i++) {
+		uint64_t entry = st->pdpte[i];
 
-		if (entries)
-			memcpy(&entry, entries + i * sizeof(entry), sizeof(entry));
+		if (!st->pdptes_loaded) {
+			entry = 0;
+			if (entries)
+				memcpy(&entry, entries + i * sizeof(entry), sizeof(entry));
+		}
 		if (!(entry & 1) || entry & (reserved | phys))
 			entry = 0;
-		vmx_hw_write(VMCS_GUEST_PDPTE0 + 2 * i, entry);
+		changed |= update(VMCS_GUEST_PDPTE0 + 2 * i, entry);
 	}
+	return changed;
 }
 
 /* CPL is SS.DPL (25.4.1). */
@@ -126,10 +138,10 @@ static void set_cr(struct hc_vcpu *vcpu, struct x86_state *st)
 	if (st->efer & X86_EFER_LMA)
 		vv->entry_controls |= VMX_ENTRY_IA32E;
 	update(VMCS_ENTRY_CONTROLS, vv->entry_controls);
+	if (is_pae_paging(st))
+		changed |= set_pdptes(vcpu, st);
 	if (changed)
 		vv->vpid_generation = 0;
-	if (is_pae_paging(st) && !vv->vpid_generation)
-		load_pdptes(vcpu, st->cr3);
 	set_cpl(st->cpl);
 	x86_host_write_cr2(st->cr2);
 }

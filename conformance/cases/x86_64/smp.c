@@ -370,11 +370,7 @@ static void exchanged_lock(void *argument)
 static void on_all_cpus(void (*function)(void *))
 {
 	counter[0] = counter[1] = split.value = 0;
-	for (unsigned int n = 1; n < cpu_count(); n++)
-		start_cpu(n, function, NULL);
-	function(NULL);
-	for (unsigned int n = 1; n < cpu_count(); n++)
-		wait_cpu(n);
+	on_each_cpu(function, NULL);
 }
 
 #define ATOMIC(name, function, place, count)                                                       \
