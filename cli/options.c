@@ -101,14 +101,14 @@ static int take_serial(struct run_options *o, unsigned *count, const char *text)
 static int take_device(struct run_options *o, const char *text)
 {
 	struct machine_devices devices = { 0 };
-	const char *wrong = NULL;
+	const char *wrong;
 	unsigned n = 0;
 
-	for (; !wrong && n < HC_ARRAY_SIZE(o->devices) && o->devices[n]; n++)
-		wrong = machine_add_device(&devices, o->devices[n]);
-	wrong = machine_add_device(&devices, text);
-	if (!wrong && n == HC_ARRAY_SIZE(o->devices))
-		wrong = "too many devices";
+	/* Those that were right alone may not be there twice. */
+	for (; n < HC_ARRAY_SIZE(o->devices) && o->devices[n]; n++)
+		(void)machine_add_device(&devices, o->devices[n]);
+	wrong = n < HC_ARRAY_SIZE(o->devices) ? machine_add_device(&devices, text)
+	                                      : "too many devices";
 	if (wrong)
 		return cli_usage_error(NAME, "--device %s: %s", text, wrong);
 	o->devices[n] = text;

@@ -233,7 +233,7 @@ static void take_marked(struct hc_slot *slot)
 	}
 }
 
-/* What was taken is not lost if there is an error: it is marked again. */
+/* Errors would be ours: the log in stage 2 is of all slots. */
 static int64_t take_slot(struct hc_vm *vm, struct hc_slot *slot)
 {
 	int64_t rc = 0, pages = 0;
@@ -243,10 +243,8 @@ static int64_t take_slot(struct hc_vm *vm, struct hc_slot *slot)
 		rc = s2_log_clean(&vm->s2, gpa_of(slot->gpa), slot->size, slot->taken);
 	else if (vm->s2.format)
 		rc = s2_log_collect(&vm->s2, gpa_of(slot->gpa), slot->size, slot->taken);
-	if (rc < 0) {
-		hc_dirty_merge(vm, gpa_of(slot->gpa), slot->taken, pages_of(slot));
+	if (rc < 0)
 		return rc;
-	}
 	for (uint64_t i = 0; i < words_of(slot); i++)
 		pages += hc_count_bits(slot->taken[i]);
 	return pages;

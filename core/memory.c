@@ -356,12 +356,35 @@ int hc_mem_read(struct hc_vm *vm, gpa_t gpa, void *buf, uint64_t len)
 	return 0;
 }
 
+static void tell_written(struct hc_vm *vm, uint64_t gpa, uint64_t len)
+{
+	for (unsigned i = 0; i < HC_VM_BACKENDS && vm->parts[i].ops; i++)
+		if (vm->parts[i].ops->written)
+			vm->parts[i].ops->written(vm, gpa_of(gpa), len);
+}
+
 void hc_mem_wrote(struct hc_vm *vm, gpa_t gpa, uint64_t len)
 {
 	hc_dirty_mark(vm, gpa, len);
-	for (unsigned i = 0; i < HC_VM_BACKENDS && vm->parts[i].ops; i++)
-		if (vm->parts[i].ops->written)
-			vm->parts[i].ops->written(vm, gpa, len);
+	tell_written(vm, gpa.v, len);
+}
+
+/* A block that nobody has touched is not cleared first, and no CPU knows anything of it. */
+static void write_piece(struct hc_vm *vm, struct hc_slot *s, uint64_t gpa, const uint8_t *data,
+                        uint64_t len)
+{
+	uint64_t offset = gpa - s->gpa;
+
+	if (len == HC_BLOCK_SIZE && s->raw && hc_slot_fill_block(vm, s, offset, data))
+		return;
+	memcpy(ptr_in(vm, s, gpa, len), data, len);
+	tell_written(vm, gpa, len);
+}
+
+/* How much of it lies in one slot, and in one block where these matter. */
+static uint64_t piece_of(const struct hc_slot *s, uint64_t gpa, uint64_t len)
+{
+	return s->raw ? hc_min(len, HC_BLOCK_SIZE - (gpa - s->gpa) % HC_BLOCK_SIZE) : len;
 }
 
 int hc_mem_write(struct hc_vm *vm, gpa_t gpa, const void *buf, uint64_t len)
@@ -373,8 +396,9 @@ int hc_mem_write(struct hc_vm *vm, gpa_t gpa, const void *buf, uint64_t len)
 	for (uint64_t done = 0; done < len; done += n) {
 		struct hc_slot *s = chunk(vm, gpa.v + done, len - done, true, &n);
 
-		memcpy(ptr_in(vm, s, gpa.v + done, n), (const uint8_t *)buf + done, n);
+		n = piece_of(s, gpa.v + done, n);
+		write_piece(vm, s, gpa.v + done, (const uint8_t *)buf + done, n);
 	}
-	hc_mem_wrote(vm, gpa, len);
+	hc_dirty_mark(vm, gpa, len);
 	return 0;
 }

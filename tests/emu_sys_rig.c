@@ -111,7 +111,14 @@ static unsigned read_cr8(struct hc_vcpu *vcpu)
 	return 9;
 }
 
-static const struct emu_host_ops host = { .translate = translate, .read_cr8 = read_cr8 };
+static bool shows(struct hc_vcpu *vcpu, uint32_t leaf, unsigned reg, unsigned bit)
+{
+	return true;
+}
+
+static const struct emu_host_ops host = { .translate = translate,
+	                                  .read_cr8 = read_cr8,
+	                                  .shows = shows };
 
 /* Limits and canonical form; types are others' tests. */
 uint64_t emu_linear(struct emu_cpu *c, const struct emu_uop *u, unsigned seg, uint64_t offset,

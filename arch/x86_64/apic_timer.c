@@ -45,11 +45,11 @@ static uint64_t period_ns(const struct x86_apic *apic)
 static uint64_t deadline_ns(struct hc_vcpu *vcpu)
 {
 	uint64_t now = x86_tsc_now(vcpu), deadline = apic_of(vcpu)->tsc_deadline;
-	uint64_t ticks = deadline > now ? deadline - now : 0;
+	uint64_t ticks = deadline > now ? deadline - now : 0, hz = x86_tsc_hz(vcpu);
 
-	/* Beyond centuries it does not matter, and would not fit. */
-	ticks = hc_min(ticks, HC_BIT(60));
-	return hc_platform_now_ns() + hc_ticks_to_ns(ticks, x86_tsc_hz(vcpu));
+	/* Four years: what is beyond would not fit, and is looked at again then. */
+	ticks = hc_min(ticks, hz << 27);
+	return hc_platform_now_ns() + hc_ticks_to_ns(ticks, hz);
 }
 
 uint64_t x86_apic_read_deadline(struct hc_vcpu *vcpu)

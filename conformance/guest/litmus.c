@@ -29,7 +29,7 @@ static void follow(void *argument)
 void litmus_run(const struct test_case *self)
 {
 	const struct litmus *litmus = self->row;
-	uint64_t end = arch_ticks() + 1000 * arch_ticks_per_ms();
+	uint64_t end = arch_ticks() + 400 * arch_ticks_per_ms();
 	unsigned int round;
 
 	if (cpu_count() < litmus->cpus)

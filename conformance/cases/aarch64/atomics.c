@@ -377,15 +377,12 @@ static void flip_own(unsigned int cpu)
 	CHECK_EQ(old & mine, mine);
 }
 
-static volatile unsigned int ready, go;
-
 static void contend(void *argument)
 {
 	const struct contest *contest = argument;
 	unsigned int cpu = this_cpu();
 
-	__atomic_fetch_add(&ready, 1, __ATOMIC_SEQ_CST);
-	WAIT_FOR(go);
+	meet();
 	for (unsigned int n = 0; n < ROUNDS; n++)
 		contest->step(cpu);
 }
@@ -400,14 +397,7 @@ static void check_contest(const struct test_case *self)
 	if (cpu_count() < 2)
 		skip("2 CPUs");
 	memset(shared, 0, sizeof(shared));
-	ready = go = 0;
-	for (unsigned int cpu = 1; cpu < cpu_count(); cpu++)
-		start_cpu(cpu, contend, contest);
-	CHECK(WAIT_FOR(ready == cpu_count() - 1));
-	go = 1;
-	contend(contest);
-	for (unsigned int cpu = 1; cpu < cpu_count(); cpu++)
-		wait_cpu(cpu);
+	on_each_cpu(contend, contest);
 	if (row->bits)
 		CHECK_EQ(shared[0], 0);
 	else if (row->step == count_8 || row->step == count_add_byte)

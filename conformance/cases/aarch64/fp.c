@@ -73,14 +73,12 @@ TEST(over_exits,
 	}
 }
 
-static volatile unsigned int running;
-
 static void keep_own(void *argument)
 {
 	unsigned int cpu = this_cpu();
 
 	irq_enable(3);
-	__atomic_fetch_add(&running, 1, __ATOMIC_SEQ_CST);
+	meet();
 	for (unsigned int n = 0; n < 60; n++) {
 		struct vectors v = pattern(n * 16 + cpu);
 
@@ -96,13 +94,7 @@ static void keep_own(void *argument)
 TEST_SMP(own, 2, "Arm ARM B1.2: each CPU has its own")
 {
 	need_gic(0);
-	running = 0;
-	for (unsigned int cpu = 1; cpu < cpu_count(); cpu++)
-		start_cpu(cpu, keep_own, NULL);
-	CHECK(WAIT_FOR(running == cpu_count() - 1));
-	keep_own(NULL);
-	for (unsigned int cpu = 1; cpu < cpu_count(); cpu++)
-		wait_cpu(cpu);
+	on_each_cpu(keep_own, NULL);
 }
 
 static void overwrite(void *argument)
@@ -202,11 +194,7 @@ static void round_own(void *argument)
 
 TEST_SMP(rounding_own, 2, "Arm ARM C5.2.8: FPCR is each CPU's own")
 {
-	for (unsigned int cpu = 1; cpu < cpu_count(); cpu++)
-		start_cpu(cpu, round_own, NULL);
-	round_own(NULL);
-	for (unsigned int cpu = 1; cpu < cpu_count(); cpu++)
-		wait_cpu(cpu);
+	on_each_cpu(round_own, NULL);
 }
 
 TEST(at_el0, "Arm ARM B1.2: EL0 and EL1 have the same registers")

@@ -296,11 +296,7 @@ static void alone(void *argument)
 
 TEST_SMP(each_cpu, 2, "Arm ARM D17.2.118: SCTLR_EL1 is each CPU's own")
 {
-	for (unsigned int cpu = 1; cpu < cpu_count(); cpu++)
-		start_cpu(cpu, alone, NULL);
-	alone(NULL);
-	for (unsigned int cpu = 1; cpu < cpu_count(); cpu++)
-		wait_cpu(cpu);
+	on_each_cpu(alone, NULL);
 }
 
 /* ---- Caches off ---- */

@@ -16,6 +16,15 @@
 #define BLOCK     UINT64_C(0x200000)
 #define PAGES     512u
 
+static uint64_t nowhere(void)
+{
+	uint64_t at = hole_address();
+
+	if (!at)
+		skip("addresses where nothing is");
+	return at;
+}
+
 /* An access with SErrors let in, so that one which comes for it does so here. */
 static struct fault access(uint32_t opcode, uint64_t address, uint64_t x[8])
 {
@@ -73,7 +82,7 @@ static void check_form(const struct test_case *self)
 
 	if (form->lse && FIELD(read_sysreg(id_aa64isar0_el1), 23, 20) < 2)
 		skip("ID_AA64ISAR0_EL1.Atomic");
-	check_data(HERE, form->opcode, hole_address(), FSC_EXTERNAL | (form->store ? ISS_WNR : 0));
+	check_data(HERE, form->opcode, nowhere(), FSC_EXTERNAL | (form->store ? ISS_WNR : 0));
 }
 
 #define FORM(name, number, ...)                                                                    \
@@ -106,7 +115,7 @@ FORM(store_vector, 0x3d800020, .store = true);
 static void check_exclusive(const struct test_case *self)
 {
 	const struct form *form = self->row;
-	uint64_t x[8] = { 0x1111, 0, 0x2222 }, at = hole_address(), code;
+	uint64_t x[8] = { 0x1111, 0, 0x2222 }, at = nowhere(), code;
 	struct fault fault;
 
 	if (form->lse && FIELD(read_sysreg(id_aa64isar0_el1), 23, 20) < 2)
@@ -134,7 +143,7 @@ EXCLUSIVE(compare_and_swap, 0xc8a07c22, .lse = true);
 
 TEST(as_normal_memory, "Arm ARM D8.17: the same where the tables say it is Normal memory")
 {
-	uint64_t hole = hole_address();
+	uint64_t hole = nowhere();
 
 	page_set(WINDOW, 3, (hole & PTE_ADDRESS) | PTE_NORMAL | PTE_TABLE);
 	check_data(HERE, LDR_X0_X1, WINDOW + 0x128, FSC_EXTERNAL);
@@ -145,8 +154,8 @@ TEST(from_el0, "Arm ARM D17.2.37: from EL0 EC is 0x24")
 	uint64_t x[8] = { 0x1111, WINDOW + 0x128 };
 	struct frame frame;
 
-	check_data(HERE, LDR_X0_X1, hole_address(), FSC_EXTERNAL); /* or it skips */
-	page_set(WINDOW, 3, (hole_address() & PTE_ADDRESS) | PTE_DEVICE | PTE_TABLE | PTE_EL0);
+	check_data(HERE, LDR_X0_X1, nowhere(), FSC_EXTERNAL); /* or it skips */
+	page_set(WINDOW, 3, (nowhere() & PTE_ADDRESS) | PTE_DEVICE | PTE_TABLE | PTE_EL0);
 	frame = execute_el0(LDR_X0_X1, x);
 	CHECK_EQ(EC_OF(frame), EC_DABORT_LOWER);
 	CHECK_EQ(syndrome(ISS_OF(frame)), FSC_EXTERNAL);
@@ -160,7 +169,7 @@ TEST(from_el0, "Arm ARM D17.2.37: from EL0 EC is 0x24")
 
 TEST(mmu_off, "Arm ARM D8.2.10, D17.2.37: the same without translation")
 {
-	uint64_t at = hole_address(), x[8] = { 0, at };
+	uint64_t at = nowhere(), x[8] = { 0, at };
 	const uint32_t code[] = { LDR_X0_X1, 0xd5033f9f /* DSB SY */, OPCODE_RET };
 	struct fault fault;
 
@@ -171,7 +180,7 @@ TEST(mmu_off, "Arm ARM D8.2.10, D17.2.37: the same without translation")
 
 TEST(prefetch, "Arm ARM C6.2, PRFM: a hint does not abort")
 {
-	uint64_t x[8] = { 0, hole_address() };
+	uint64_t x[8] = { 0, nowhere() };
 
 	CHECK_NO_FAULT(execute(0xf9800020, x)); /* PRFM PLDL1KEEP, [X1] */
 	CHECK_NO_FAULT(execute(0xf9800030, x)); /* PRFM PSTL1KEEP, [X1] */
@@ -181,7 +190,7 @@ TEST(prefetch, "Arm ARM C6.2, PRFM: a hint does not abort")
 TEST(crossing,
      "Arm ARM D17.2.40: an access that begins in memory: FAR_EL1 is where it is not, or there")
 {
-	uint64_t hole = hole_address() & PTE_ADDRESS, x[8] = { 0x1111 }, at = WINDOW + PAGE - 4;
+	uint64_t hole = nowhere() & PTE_ADDRESS, x[8] = { 0x1111 }, at = WINDOW + PAGE - 4;
 	struct fault fault;
 
 	page_map(WINDOW, test_pages[0], PTE_NORMAL);
@@ -201,7 +210,7 @@ TEST(crossing,
 
 TEST(many, "Arm ARM D1.3.4: a thousand aborts in a row, memory beside them as it was")
 {
-	uint64_t hole = hole_address(), x[8];
+	uint64_t hole = nowhere(), x[8];
 
 	check_data(HERE, LDR_X0_X1, hole, FSC_EXTERNAL);
 	for (unsigned int n = 0; n < 1000; n++) {
@@ -232,7 +241,7 @@ static void check_fetch(const struct place *place, uint64_t address)
 
 TEST(fetch, "Arm ARM D17.2.37: EC 0x21, IFSC 0b010000; ELR_EL1 and FAR_EL1 have the target")
 {
-	uint64_t hole = hole_address();
+	uint64_t hole = nowhere();
 
 	page_set(WINDOW, 3, (hole & PTE_ADDRESS) | PTE_NORMAL | PTE_TABLE);
 	check_fetch(HERE, WINDOW + 0x120);
@@ -242,8 +251,7 @@ TEST(fetch_el0, "Arm ARM D17.2.37: EC 0x20 from EL0")
 {
 	struct frame frame;
 
-	page_set(WINDOW, 3,
-	         (hole_address() & PTE_ADDRESS) | PTE_NORMAL | PTE_TABLE | PTE_EL0 | PTE_RO);
+	page_set(WINDOW, 3, (nowhere() & PTE_ADDRESS) | PTE_NORMAL | PTE_TABLE | PTE_EL0 | PTE_RO);
 	frame = enter_el0((const void *)(WINDOW + 0x120), 0, 0);
 	if (EC_OF(frame) == EC_UNKNOWN)
 		skip("a synchronous abort of accesses to nowhere");
@@ -261,7 +269,7 @@ TEST(fetch_on, "Arm ARM D17.2.37: code that goes on where nothing is")
 	*last = OPCODE_NOP;
 	clean_code(last, 4);
 	page_map(WINDOW, test_pages[0], PTE_NORMAL);
-	page_set(WINDOW + PAGE, 3, (hole_address() & PTE_ADDRESS) | PTE_NORMAL | PTE_TABLE);
+	page_set(WINDOW + PAGE, 3, (nowhere() & PTE_ADDRESS) | PTE_NORMAL | PTE_TABLE);
 	fault = FAULT_OF(jump(WINDOW + PAGE - 4));
 	if (fault.vector == EC_UNKNOWN)
 		skip("a synchronous abort of accesses to nowhere");
@@ -282,7 +290,7 @@ static void check_walk(const struct place *place, unsigned int level)
 /* The descriptor at a level leads to a table that is not there. */
 static void hang_table(unsigned int level)
 {
-	page_set(WINDOW, level, (hole_address() & PTE_ADDRESS) | PTE_TABLE | PTE_VALID);
+	page_set(WINDOW, level, (nowhere() & PTE_ADDRESS) | PTE_TABLE | PTE_VALID);
 }
 
 TEST(walk_level2, "Arm ARM D17.2.37, D8.17: external abort on a walk, level 2; WnR is the access's")
@@ -350,7 +358,6 @@ TEST(walk_mended, "Arm ARM D8.14: what is valid is found once the tables are the
 
 #define FRESH 8u
 static uint64_t fresh[FRESH];
-static volatile unsigned int ready, go;
 
 /* Each CPU's own line of each page, in an order of its own. */
 static uint64_t slot(unsigned int cpu, unsigned int n)
@@ -364,8 +371,7 @@ static void touch(void *argument)
 {
 	unsigned int cpu = this_cpu();
 
-	__atomic_fetch_add(&ready, 1, __ATOMIC_SEQ_CST);
-	WAIT_FOR(go);
+	meet();
 	for (unsigned int b = 0; b < FRESH; b++)
 		for (unsigned int n = 0; n < PAGES; n++) {
 			uint64_t at = fresh[b] + slot(cpu, n), value = at * 31 + cpu;
@@ -381,16 +387,9 @@ static void touch(void *argument)
 TEST_SMP(first_touch, 2,
          "Arm ARM B2.2: memory that CPUs touch for the first time at once holds what all wrote")
 {
-	ready = go = 0;
 	for (unsigned int b = 0; b < FRESH; b++)
 		fresh[b] = spare_block_at(b + 2);
-	for (unsigned int cpu = 1; cpu < cpu_count(); cpu++)
-		start_cpu(cpu, touch, NULL);
-	CHECK(WAIT_FOR(ready == cpu_count() - 1));
-	go = 1;
-	touch(NULL);
-	for (unsigned int cpu = 1; cpu < cpu_count(); cpu++)
-		wait_cpu(cpu);
+	on_each_cpu(touch, NULL);
 	for (unsigned int cpu = 0; cpu < cpu_count(); cpu++)
 		for (unsigned int n = 0; n < FRESH * PAGES; n++) {
 			uint64_t at = fresh[n / PAGES] + slot(cpu, n % PAGES);

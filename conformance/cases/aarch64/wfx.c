@@ -249,10 +249,6 @@ TEST_SMP(spin_lock, 2,
 {
 	atomic_store(&lock, 0);
 	guarded = 0;
-	for (unsigned int cpu = 1; cpu < cpu_count(); cpu++)
-		start_cpu(cpu, count_locked, NULL);
-	count_locked(NULL);
-	for (unsigned int cpu = 1; cpu < cpu_count(); cpu++)
-		wait_cpu(cpu);
+	on_each_cpu(count_locked, NULL);
 	CHECK_EQ(guarded, 200 * cpu_count());
 }

@@ -222,6 +222,8 @@ void irq_set(unsigned int reg, unsigned int intid);
 void irq_enable(unsigned int intid);
 void irq_priority(unsigned int intid, uint8_t priority);
 void irq_edge(unsigned int intid, bool edge);
+/* Edge-triggered, and enabled: what irq_set(GICD_ISPENDR, intid) makes come. */
+void irq_ready(unsigned int intid);
 /* To one CPU. */
 void irq_route(unsigned int intid, unsigned int cpu);
 void sgi_send(unsigned int intid, unsigned int cpu);
@@ -229,8 +231,11 @@ void sgi_send_others(unsigned int intid);
 /* The CPU interface. irq_ack's value is the INTID, irq_source the CPU of a GICv2's SGI with it. */
 uint32_t irq_ack(void);
 void irq_eoi(uint32_t acked);
+/* Acknowledges the interrupt that is due, which has to be this one. */
+uint32_t irq_take(const struct place *place, unsigned int expected);
 void irq_deactivate(uint32_t acked);
 void irq_mask_priority(uint8_t priority);
+void irq_binary_point(uint8_t point);
 uint32_t irq_running(void);
 uint32_t irq_highest(void);
 void irq_eoi_mode(bool split);

@@ -155,6 +155,6 @@ uint64_t hole_address(void)
 	end = (end + GIB - 1) & ~(GIB - 1);
 	if (end + GIB > 16 * GIB || is_ram(end) || machine.uart >> 30 == end >> 30 ||
 	    machine.gicd >> 30 == end >> 30)
-		skip("addresses where nothing is");
+		return 0;
 	return end + 0x345000;
 }
