@@ -116,7 +116,7 @@ def report():
 def main(words):
     parser = argparse.ArgumentParser(
         prog="./dev lint", description=f"Checks: {', '.join(CHECKS)} (all, unless some are named).")
-    parser.add_argument("checks", nargs="*", metavar="CHECK")
+    parser.add_argument("checks", nargs="*", metavar="CHECK", help="tidy takes minutes, the others seconds")
     names = parser.parse_args(words).checks or list(CHECKS)
     failed = []
     for name in names:

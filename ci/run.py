@@ -15,21 +15,17 @@ import machine as machines
 from common import BUILD, Failure
 
 EPILOG = """\
-The backends auto, emu and kvm are the hypercore command's, and run here as a process. svm, vmx, el2,
-and "svm,emu" or "vmx,emu" (the guest moves between the two), are the board image's, which runs under
-an emulator: QEMU's PC for svm, Bochs for vmx, QEMU's AArch64 "virt" for el2, where the guest is arm64.
-So does any of auto and emu with --board or one of the options of the second group.
+auto, emu, kvm and kvm,emu run here, as a process. svm, vmx, svm,emu, vmx,emu and
+el2 are the board image's, on QEMU's PC, Bochs, or QEMU's AArch64 virt (with an
+arm64 guest). So is emu with --board or another option of the second group.
 
-Without COMMAND the terminal is the guest's console; Ctrl-a x leaves at once, "exit" in the
-guest powers it off. The hypervisor's log is build/run/hypercore.log.
+Without COMMAND the terminal is the guest's console; Ctrl-a x leaves at once.
+With COMMAND (one word: a shell script) only its output appears, and its exit
+status is ours; 125: it could not be run, 124: not within --timeout. The guest's
+boot messages and the hypervisor's log are in build/run/.
 
-With COMMAND (one word: a shell script; several: a command and its arguments) only its output
-appears and its exit status is ours; 125: it could not be run, and why is on standard error;
-124: it took longer than --timeout. The guest's boot messages are in the log.
-
-A --kernel that is not Linux (ELF by multiboot or PVH, arm64 programs), or any with --no-initrd, gets
-nothing but what the options say: --append as it is, --initrd if there is one. Its console is the
-terminal or, if standard input is none, standard output; its exit status is ours.
+A --kernel that is not Linux (ELF by multiboot or PVH, arm64 programs), or any
+with --no-initrd, gets only what the options say; its exit status is ours.
 """
 GRACE = 5  # seconds that a machine which has said its last line may take to switch off
 
@@ -41,38 +37,35 @@ def parse(words):
                                      description="Boots Debian's Linux in a virtual machine.")
     add = parser.add_argument
     add("--backend", default="auto", metavar="NAME",
-        help="what executes the guest's code: auto, emu, kvm, svm, vmx, el2; two as in svm,emu (auto)")
+        help="auto, emu, kvm, svm, vmx, el2; or two, as svm,emu (auto)")
     add("--cpus", default="1", metavar="N", help="the guest's CPUs (1)")
     add("--memory", default="512M", metavar="SIZE", help="the guest's memory (512M)")
-    add("--switch-every", default="", metavar="TIME",
-        help="with two backends: how often the guest moves to the other, 100ms for example")
-    add("--verbose", action="store_true", help="the log on standard error; the guest boots verbosely")
+    add("--switch-every", default="", metavar="TIME", help="of two backends, take the other every 100ms, ...")
+    add("--verbose", action="store_true", help="log on standard error; verbose boot")
     add("--append", default="", metavar="WORDS", help="more for the guest kernel's command line")
-    add("--kernel", default="", metavar="FILE", help="another guest kernel (bzImage, multiboot, PVH; el2: Image, program)")
+    add("--kernel", default="", metavar="FILE", help="bzImage, multiboot, PVH; el2: Image, program")
     add("--initrd", default="", metavar="FILE", help="another initramfs, or module 0; none: without")
-    add("--no-initrd", action="store_true", help="the kernel is not Debian's: it gets what is given only")
+    add("--no-initrd", action="store_true", help="the kernel gets what is given, and nothing else")
     add("--device", action="append", default=[], metavar="NAME",
-        help="a PC's device: isa-debug-exit[,iobase=0xf4][,iosize=4] or testdev")
-    add("--stats", action="store_true", help="statistics in the log when the guest ends")
+        help="isa-debug-exit[,iobase=N][,iosize=N] or testdev")
+    add("--stats", action="store_true", help="statistics in the log at the end")
     add("--tsc-hz", default="", metavar="N", help="the rate of the guest's TSC, if not the machine's")
-    add("--dirty-stats", default="", metavar="TIME",
-        help="how often the log is to say how much of its memory the guest wrote, 1s for example")
+    add("--dirty-stats", default="", metavar="TIME", help="log every 1s, ... how much memory was written")
     add("--timeout", type=float, default=0, metavar="SECONDS", help="give up after so long")
     add("--directory", default=str(BUILD / "run"), metavar="DIR", help="for the files made (build/run)")
     add = parser.add_argument_group("on the board image, under an emulator").add_argument
     add("--board", action="store_true", help="there, whatever the backend")
-    add("--machine", default="", choices=machines.BOOTS,
-        help="the machine: qemu or bochs, a PC of that emulator's; virt, raspi4b (by the backend)")
-    add("--boot", default="", choices=machines.ALL_BOOTS,
-        help="how the hypervisor starts: QEMU's -kernel, a boot sector of our own, GRUB, UEFI (the first "
-        "that the machine can)")
+    add("--machine", default="", choices=machines.BOOTS, metavar="NAME",
+        help=f"{', '.join(machines.BOOTS)} (by the backend)")
+    add("--boot", default="", choices=machines.ALL_BOOTS, metavar="NAME",
+        help=f"{', '.join(machines.ALL_BOOTS)} (the first it can)")
     add("--vms", type=int, default=1, metavar="N", help="so many of the same guest side by side (1)")
     add("--host-cpus", type=int, default=0, metavar="N", help="the emulated machine's CPUs")
-    add("--host-memory", default="", metavar="SIZE", help="the emulated machine's memory")
-    add("--cpu-model", default="", metavar="MODEL", help="the emulated machine's CPU, as the emulator names it")
+    add("--host-memory", default="", metavar="SIZE", help="its memory")
+    add("--cpu-model", default="", metavar="MODEL", help="its CPU, as the emulator names it")
     add("--gic", default="", choices=("2", "3"), help="virt: the interrupt controller's version (3)")
     add("--no-virtualization", action="store_true", help="virt: a machine without EL2")
-    add("--board-append", default="", metavar="WORDS", help="the hypervisor's command line (--boot kernel or disk)")
+    add("--board-append", default="", metavar="WORDS", help="the hypervisor's words (--boot kernel or disk)")
     before, command = words, None
     if "--" in words:
         at = words.index("--")

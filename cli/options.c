@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
+#include <hypercore/vm.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,11 +71,10 @@ static int take_rate(struct run_options *o, const char *text)
 	uint64_t hz = 0;
 
 	if (!parse_size(text, &hz) || !isdigit((unsigned char)text[strlen(text) - 1]) ||
-	    hz < 1000000 || hz % 1000 || hz > 100000000000)
+	    !hc_is_tsc_hz(hz))
 		return cli_usage_error(
 			NAME,
-			"--tsc-hz %s: wants a number of Hz such as 2500000000: whole "
-			"kHz, from 1 MHz to 100 GHz",
+			"--tsc-hz %s: wants a number of Hz such as 2500000000: " HC_TSC_HZ_WORDS,
 			text);
 	o->tsc_hz = hz;
 	return 0;
@@ -101,14 +101,14 @@ static int take_serial(struct run_options *o, unsigned *count, const char *text)
 static int take_device(struct run_options *o, const char *text)
 {
 	struct machine_devices devices = { 0 };
-	const char *wrong = NULL;
+	const char *wrong;
 	unsigned n = 0;
 
-	for (; !wrong && n < HC_ARRAY_SIZE(o->devices) && o->devices[n]; n++)
-		wrong = machine_add_device(&devices, o->devices[n]);
-	wrong = machine_add_device(&devices, text);
-	if (!wrong && n == HC_ARRAY_SIZE(o->devices))
-		wrong = "too many devices";
+	/* Those that were right alone may not be there twice. */
+	for (; n < HC_ARRAY_SIZE(o->devices) && o->devices[n]; n++)
+		(void)machine_add_device(&devices, o->devices[n]);
+	wrong = n < HC_ARRAY_SIZE(o->devices) ? machine_add_device(&devices, text)
+	                                      : "too many devices";
 	if (wrong)
 		return cli_usage_error(NAME, "--device %s: %s", text, wrong);
 	o->devices[n] = text;

@@ -181,7 +181,7 @@ static int create(struct run *r)
 	c.initrd = r->initrd.data;
 	c.initrd_size = r->initrd.size;
 	c.initrd_name = o->initrd;
-	c.cmdline = o->append ? o->append : linux_guest_of(r->kernel.data, r->kernel.size)->console;
+	c.cmdline = o->append ? o->append : linux_guest_cmdline(r->kernel.data, r->kernel.size);
 	c.switch_ns = o->switch_ns;
 	c.tsc_hz = o->tsc_hz;
 	c.dirty_ns = o->dirty_ns;

@@ -20,16 +20,7 @@ static uint64_t pages_of(const struct hc_slot *slot)
 
 static uint64_t words_of(const struct hc_slot *slot)
 {
-	return (pages_of(slot) + 63) / 64;
-}
-
-/* What the compiler has for it calls a library that boards are without. */
-static unsigned count_bits(uint64_t word)
-{
-	word -= word >> 1 & UINT64_C(0x5555555555555555);
-	word = (word & UINT64_C(0x3333333333333333)) + (word >> 2 & UINT64_C(0x3333333333333333));
-	word = (word + (word >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
-	return (unsigned)(word * UINT64_C(0x0101010101010101) >> 56);
+	return hc_bitmap_words(pages_of(slot));
 }
 
 /* --- The bitmaps --- */
@@ -242,7 +233,7 @@ static void take_marked(struct hc_slot *slot)
 	}
 }
 
-/* What was taken is not lost if there is an error: it is marked again. */
+/* Errors would be ours: the log in stage 2 is of all slots. */
 static int64_t take_slot(struct hc_vm *vm, struct hc_slot *slot)
 {
 	int64_t rc = 0, pages = 0;
@@ -252,12 +243,10 @@ static int64_t take_slot(struct hc_vm *vm, struct hc_slot *slot)
 		rc = s2_log_clean(&vm->s2, gpa_of(slot->gpa), slot->size, slot->taken);
 	else if (vm->s2.format)
 		rc = s2_log_collect(&vm->s2, gpa_of(slot->gpa), slot->size, slot->taken);
-	if (rc < 0) {
-		hc_dirty_merge(vm, gpa_of(slot->gpa), slot->taken, pages_of(slot));
+	if (rc < 0)
 		return rc;
-	}
 	for (uint64_t i = 0; i < words_of(slot); i++)
-		pages += count_bits(slot->taken[i]);
+		pages += hc_count_bits(slot->taken[i]);
 	return pages;
 }
 
@@ -320,7 +309,7 @@ static void add_ever(void *arg, gpa_t gpa, const uint64_t *bitmap, uint64_t page
 	uint64_t *ever = hc_mem_slot(&vm->memory, gpa.v)->ever;
 
 	for (uint64_t i = 0; i * 64 < pages; i++) {
-		vm->dirty.ever += count_bits(bitmap[i] & ~ever[i]);
+		vm->dirty.ever += hc_count_bits(bitmap[i] & ~ever[i]);
 		ever[i] |= bitmap[i];
 	}
 }
@@ -381,10 +370,13 @@ int hc_vm_dirty_every(struct hc_vm *vm, uint64_t period_ns)
 	if (!period_ns)
 		return hc_error(-EINVAL, "vm %s: writes cannot be counted every 0 ns", vm->name);
 	rc = hc_vm_dirty_start(vm);
-	if (!rc)
-		rc = hc_vm_observe(vm, has_ended, NULL);
 	if (rc)
 		return rc;
+	rc = hc_vm_observe(vm, has_ended, NULL);
+	if (rc) {
+		hc_vm_dirty_stop(vm);
+		return rc;
+	}
 	d->period_ns = period_ns;
 	d->last_ns = hc_platform_now_ns();
 	hc_timer_init(&d->timer, vm->vcpus[0], false, period_is_over);
@@ -398,9 +390,8 @@ void hc_dirty_log_stats(struct hc_vm *vm)
 
 	if (d->periods)
 		hc_log(HC_LOG_INFO,
-		       "vm %s: wrote %llu KiB of its memory in %llu periods of %llu ms: %llu KiB "
-		       "at "
-		       "least, %llu on average, %llu at most",
+		       "vm %s: wrote %llu KiB of its memory in %llu periods of %llu ms: "
+		       "%llu KiB at least, %llu on average, %llu at most",
 		       vm->name, kib(d->ever), (ull)d->periods, (ull)(d->period_ns / NS_PER_MS),
 		       kib(d->least), kib(d->pages) / d->periods, kib(d->most));
 }

@@ -5,10 +5,11 @@
  *
  * There are three kinds of writers, and for each somebody who notices:
  *
- *   hypervisor, on the guest's behalf    hc_mem_write(), hc_mem_wrote(), walks of the guest's
- * tables: hc_dirty_mark() a CPU that stage 2 keeps from it     the fault's handler:
- * hc_dirty_fault() a CPU that stage 2 lets              the CPU: dirty flags in the tables; or a
- * list that it keeps, which the backend passes on
+ *   who writes                    who notices
+ *   ----------------------------  --------------------------------------------------------
+ *   hypervisor, for the guest     hc_dirty_mark(), by hc_mem_write(), hc_mem_wrote(), walks
+ *   CPU that stage 2 stops        hc_dirty_fault(), by the fault's handler
+ *   CPU that stage 2 lets pass    the CPU: dirty flags in the tables, or a list (log_collect)
  *
  * All but the flags come together in one bitmap for each slot, without a lock. If nobody but these
  * writes unnoticed, collecting costs as much as there are written pages; where the tables' flags
@@ -63,7 +64,8 @@ int64_t hc_vm_dirty_collect(struct hc_vm *vm, hc_dirty_fn fn, void *arg);
 void hc_vm_dirty_stop(struct hc_vm *vm);
 
 /* Before start: counts the pages written in every period_ns nanoseconds, says so in the log, and
- * keeps the sums for hc_vm_log_stats(). Errors of hc_vm_dirty_start(); -EINVAL for 0. */
+ * keeps the sums for hc_vm_log_stats(). Errors of hc_vm_dirty_start() and hc_vm_observe(), after
+ * which nothing is logged; -EINVAL for 0. */
 int hc_vm_dirty_every(struct hc_vm *vm, uint64_t period_ns);
 
 /* Any context, any lock held: [gpa, gpa + len) has been written. What is no RAM of the VM's is left

@@ -89,17 +89,25 @@ static const struct s2_format *choose_format(const struct hc_vm *vm)
 	return format;
 }
 
-int hc_vm_init_memory(struct hc_vm *vm)
+int hc_vm_init_memory(struct hc_vm *vm, unsigned gpa_bits)
 {
 	const struct s2_format *format = choose_format(vm);
+	unsigned bits = vm->info.gpa_bits;
 
+	if (gpa_bits && gpa_bits < bits)
+		bits = gpa_bits;
 	if (!format)
 		return 0;
-	int rc = s2_init(&vm->s2, format, &stage2_ops, vm, vm->info.gpa_bits);
+	int rc = s2_init(&vm->s2, format, &stage2_ops, vm, bits);
 
-	return rc ? hc_error(rc, "vm %s: no stage-2 tables for %u-bit addresses", vm->name,
-	                     vm->info.gpa_bits)
+	return rc ? hc_error(rc, "vm %s: no stage-2 tables for %u-bit addresses", vm->name, bits)
 	          : 0;
+}
+
+/* Memory is below 2^this. */
+static unsigned memory_bits(const struct hc_vm *vm)
+{
+	return vm->s2.format ? vm->s2.ipa_bits : vm->info.gpa_bits;
 }
 
 /* --- Slots --- */
@@ -132,12 +140,12 @@ static int check_range(const struct hc_vm *vm, uint64_t gpa, uint64_t size)
 {
 	uint64_t last = gpa + (size - 1);
 
-	if (!size || (gpa | size) % HC_PAGE_SIZE || last < gpa || last >> vm->info.gpa_bits)
+	if (!size || (gpa | size) % HC_PAGE_SIZE || last < gpa || last >> memory_bits(vm))
 		return hc_error(
 			-EINVAL,
 			"vm %s: memory of %#llx bytes at %#llx: wants whole pages below %#llx",
 			vm->name, (unsigned long long)size, (unsigned long long)gpa,
-			(unsigned long long)HC_BIT(vm->info.gpa_bits));
+			(unsigned long long)HC_BIT(memory_bits(vm)));
 	return 0;
 }
 
@@ -328,8 +336,6 @@ static bool all_there(struct hc_vm *vm, uint64_t gpa, uint64_t len, bool want_wr
 {
 	uint64_t n;
 
-	if (len && gpa + (len - 1) < gpa)
-		return false;
 	for (uint64_t done = 0; done < len; done += n)
 		if (!chunk(vm, gpa + done, len - done, want_write, &n))
 			return false;
@@ -350,12 +356,35 @@ int hc_mem_read(struct hc_vm *vm, gpa_t gpa, void *buf, uint64_t len)
 	return 0;
 }
 
+static void tell_written(struct hc_vm *vm, uint64_t gpa, uint64_t len)
+{
+	for (unsigned i = 0; i < HC_VM_BACKENDS && vm->parts[i].ops; i++)
+		if (vm->parts[i].ops->written)
+			vm->parts[i].ops->written(vm, gpa_of(gpa), len);
+}
+
 void hc_mem_wrote(struct hc_vm *vm, gpa_t gpa, uint64_t len)
 {
 	hc_dirty_mark(vm, gpa, len);
-	for (unsigned i = 0; i < HC_VM_BACKENDS && vm->parts[i].ops; i++)
-		if (vm->parts[i].ops->written)
-			vm->parts[i].ops->written(vm, gpa, len);
+	tell_written(vm, gpa.v, len);
+}
+
+/* A block that nobody has touched is not cleared first, and no CPU knows anything of it. */
+static void write_piece(struct hc_vm *vm, struct hc_slot *s, uint64_t gpa, const uint8_t *data,
+                        uint64_t len)
+{
+	uint64_t offset = gpa - s->gpa;
+
+	if (len == HC_BLOCK_SIZE && s->raw && hc_slot_fill_block(vm, s, offset, data))
+		return;
+	memcpy(ptr_in(vm, s, gpa, len), data, len);
+	tell_written(vm, gpa, len);
+}
+
+/* How much of it lies in one slot, and in one block where these matter. */
+static uint64_t piece_of(const struct hc_slot *s, uint64_t gpa, uint64_t len)
+{
+	return s->raw ? hc_min(len, HC_BLOCK_SIZE - (gpa - s->gpa) % HC_BLOCK_SIZE) : len;
 }
 
 int hc_mem_write(struct hc_vm *vm, gpa_t gpa, const void *buf, uint64_t len)
@@ -367,8 +396,9 @@ int hc_mem_write(struct hc_vm *vm, gpa_t gpa, const void *buf, uint64_t len)
 	for (uint64_t done = 0; done < len; done += n) {
 		struct hc_slot *s = chunk(vm, gpa.v + done, len - done, true, &n);
 
-		memcpy(ptr_in(vm, s, gpa.v + done, n), (const uint8_t *)buf + done, n);
+		n = piece_of(s, gpa.v + done, n);
+		write_piece(vm, s, gpa.v + done, (const uint8_t *)buf + done, n);
 	}
-	hc_mem_wrote(vm, gpa, len);
+	hc_dirty_mark(vm, gpa, len);
 	return 0;
 }

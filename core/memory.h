@@ -41,7 +41,7 @@ struct hc_memory {
 };
 
 /* Adds [gpa, gpa + size) backed by host, which the VM sees as it is, and maps it. -EINVAL
- * (alignment, wrap, beyond the backend's gpa_bits), -EEXIST (overlap), -ENOSPC (too many slots),
+ * (alignment, wrap, beyond the VM's gpa_bits), -EEXIST (overlap), -ENOSPC (too many slots),
  * -ENOMEM (stage-2 tables), -EBUSY (writes are being logged). */
 int hc_vm_add_slot(struct hc_vm *vm, gpa_t gpa, uint64_t size, void *host, uint32_t flags);
 
@@ -51,13 +51,13 @@ int hc_vm_add_ram(struct hc_vm *vm, gpa_t gpa, uint64_t size);
 
 /* Lets the guest reach a device of the physical machine's at [hpa, hpa + size), uncached, while no
  * vCPU runs. Devices come after memory: a slot that is added over one takes its place. -EINVAL
- * (alignment, wrap, beyond the backend's gpa_bits), -EEXIST (there is memory), -ENOMEM (stage-2
+ * (alignment, wrap, beyond the VM's gpa_bits), -EEXIST (there is memory), -ENOMEM (stage-2
  * tables), -EOPNOTSUPP if the backend keeps its own stage 2. */
 int hc_vm_map_device(struct hc_vm *vm, gpa_t gpa, uint64_t size, hpa_t hpa);
 
-/* Internal to the core: makes the empty stage 2 (an error of s2_init); frees it, and all slots with
- * the memory that the core owns. */
-int hc_vm_init_memory(struct hc_vm *vm);
+/* Internal to the core: makes the empty stage 2 (an error of s2_init) for addresses of gpa_bits,
+ * see struct hc_vm_config; frees it, and all slots with the memory that the core owns. */
+int hc_vm_init_memory(struct hc_vm *vm, unsigned gpa_bits);
 void hc_vm_free_memory(struct hc_vm *vm);
 
 /* Of a stage 2 that is no VM's, such as a backend's test guest's: tables in the platform's memory.

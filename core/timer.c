@@ -124,7 +124,19 @@ uint64_t hc_ns_to_ticks(uint64_t ns, uint64_t hz)
 	return ns / NS_PER_S * hz + ns % NS_PER_S * hz / NS_PER_S;
 }
 
+/* rest / hz of a second, where rest * NS_PER_S would not fit. */
+static __attribute__((noinline, cold)) uint64_t fast_rest_to_ns(uint64_t rest, uint64_t hz)
+{
+	uint64_t ms = rest * 1000 / hz, below = rest * 1000 % hz;
+
+	return ms * 1000000 + (below * 1000000 + hz - 1) / hz;
+}
+
 uint64_t hc_ticks_to_ns(uint64_t ticks, uint64_t hz)
 {
-	return ticks / hz * NS_PER_S + (ticks % hz * NS_PER_S + hz - 1) / hz;
+	uint64_t whole = ticks / hz * NS_PER_S, rest = ticks % hz;
+
+	if (__builtin_expect(hz >> 34 != 0, 0))
+		return whole + fast_rest_to_ns(rest, hz);
+	return whole + (rest * NS_PER_S + hz - 1) / hz;
 }

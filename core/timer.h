@@ -50,7 +50,7 @@ void hc_timer_cancel(struct hc_timer *t);
 void hc_timers_run(struct hc_vcpu *vcpu, uint64_t now_ns);
 
 /* Whole ticks of a clock of hz in ns nanoseconds, and nanoseconds (rounded up) of that many ticks.
- * No overflow for any hz up to 2^32 and spans up to 500 years. */
+ * No overflow for spans up to 500 years and any hz up to 2^32; from ticks, also up to 2^40. */
 uint64_t hc_ns_to_ticks(uint64_t ns, uint64_t hz);
 uint64_t hc_ticks_to_ns(uint64_t ticks, uint64_t hz);
 

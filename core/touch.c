@@ -2,6 +2,7 @@
 #include "core/touch.h"
 
 #include <hypercore/errno.h>
+#include <hypercore/freestanding.h>
 
 #include "core/vm.h"
 
@@ -14,7 +15,7 @@ static uint64_t blocks_of(const struct hc_slot *slot)
 
 static uint64_t words_of(const struct hc_slot *slot)
 {
-	return (blocks_of(slot) + 63) / 64;
+	return hc_bitmap_words(blocks_of(slot));
 }
 
 static bool is_raw(const struct hc_slot *slot, uint64_t block)
@@ -37,26 +38,39 @@ void hc_mem_clean(struct hc_vm *vm, const void *p, uint64_t size)
 			vm->parts[i].ops->clean(p, size);
 }
 
-static __attribute__((noinline)) void clear_block(struct hc_vm *vm, struct hc_slot *slot,
-                                                  uint64_t block)
+/* Gives a block contents: data, or zeros. False: somebody else does, or did, give it zeros. */
+static __attribute__((noinline)) bool fill_block(struct hc_vm *vm, struct hc_slot *slot,
+                                                 uint64_t block, const void *data)
 {
 	uint8_t *host = slot->host + block * HC_BLOCK_SIZE;
 
 	if (!claim(slot, block)) {
 		while (is_raw(slot, block))
 			hc_platform_relax();
-		return;
+		return false;
 	}
-	hc_platform_clear(host, HC_BLOCK_SIZE);
+	if (data)
+		memcpy(host, data, HC_BLOCK_SIZE);
+	else
+		hc_platform_clear(host, HC_BLOCK_SIZE);
 	hc_mem_clean(vm, host, HC_BLOCK_SIZE);
 	atomic_fetch_and(&slot->raw[block / 64], ~HC_BIT(block % 64));
+	return true;
 }
 
 void hc_slot_clear_blocks(struct hc_vm *vm, struct hc_slot *slot, uint64_t first, uint64_t last)
 {
 	for (uint64_t block = first; block <= last; block++)
 		if (is_raw(slot, block))
-			clear_block(vm, slot, block);
+			(void)fill_block(vm, slot, block, NULL);
+}
+
+bool hc_slot_fill_block(struct hc_vm *vm, struct hc_slot *slot, uint64_t offset, const void *data)
+{
+	uint64_t block = offset / HC_BLOCK_SIZE;
+
+	return offset % HC_BLOCK_SIZE == 0 && is_raw(slot, block) &&
+	       fill_block(vm, slot, block, data);
 }
 
 /* --- Slots --- */

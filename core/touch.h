@@ -31,6 +31,11 @@ void hc_slot_release(struct hc_slot *slot);
 
 void hc_slot_clear_blocks(struct hc_vm *vm, struct hc_slot *slot, uint64_t first, uint64_t last);
 
+/* Of a slot with raw blocks, before HC_BLOCK_SIZE bytes of data are written to it at offset: if they
+ * are a block that nobody has touched, writes them there instead of zeros, and sees to it that
+ * guests find them. False: nothing was done. */
+bool hc_slot_fill_block(struct hc_vm *vm, struct hc_slot *slot, uint64_t offset, const void *data);
+
 /* Before the hypervisor's own access to len bytes, at least 1, within the slot: they can be read
  * and written. Any context but an interrupt's. */
 static inline void hc_slot_touch(struct hc_vm *vm, struct hc_slot *slot, uint64_t offset,

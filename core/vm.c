@@ -345,14 +345,14 @@ static void free_vm(struct hc_vm *vm)
 	hc_platform_free(vm, vm->arch->vm_size);
 }
 
-static int build(struct hc_vm *vm, unsigned cpus)
+static int build(struct hc_vm *vm, const struct hc_vm_config *config)
 {
-	int rc = hc_vm_init_memory(vm);
+	int rc = hc_vm_init_memory(vm, config->gpa_bits);
 
 	for (unsigned i = 0; !rc && i < HC_VM_BACKENDS; i++)
 		if (vm->parts[i].ops)
 			rc = vm->parts[i].ops->vm_create(vm);
-	for (unsigned i = 0; !rc && i < cpus; i++)
+	for (unsigned i = 0; !rc && i < config->cpus; i++)
 		rc = create_vcpu(vm, i);
 	return rc;
 }
@@ -374,7 +374,7 @@ int hc_vm_create(struct hc_vm **out, const struct hc_vm_config *config)
 		hc_platform_free(vm, config->arch->vm_size);
 		return rc;
 	}
-	rc = build(vm, config->cpus);
+	rc = build(vm, config);
 	if (rc) {
 		free_vm(vm);
 		return rc;

@@ -2,11 +2,14 @@
 /*
  * QEMU's pc-testdev, as test kernels know it:
  *
- *   ports E0h to E3h     32 bits that read as they were written, in any width
- *   ports E4h to E7h     a page's guest physical address: whatever the hypervisor keeps of that
- * page is dropped. Guests see nothing of it. ports E8h to EBh     the same 32 bits, whose accesses
- * reach the device byte by byte ports 2000h + n      interrupt line n, 0 to 23: high while the last
- * byte written was not 0 memory FF000000h     64 KiB that read as they were written, by the device
+ *   what               how much   what it does
+ *   -----------------  ---------  --------------------------------------------------------------
+ *   port E0h           4          reads as it was written, in any width
+ *   port E4h           4          drops what the hypervisor keeps of the page at this address, of
+ *                                 which guests see nothing
+ *   port E8h           4          the same as E0h, byte by byte for the device
+ *   port 2000h         24         line n of the interrupts: high while the last byte was not 0
+ *   memory FF000000h   64 KiB     reads as it was written
  */
 #ifndef DEVICES_PC_TESTDEV_H
 #define DEVICES_PC_TESTDEV_H

@@ -17,8 +17,6 @@
 #define UART_FIFO  16
 #define UART_NEVER UINT64_MAX
 
-/* The input clock; one bit lasts 16 * divisor of its cycles. */
-
 /* Register offsets; DLL and DLM replace the first two while LCR.DLAB is set. */
 enum {
 	UART_RBR_THR = 0,

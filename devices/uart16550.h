@@ -7,6 +7,7 @@
 #include "core/bus.h"
 #include "core/chardev.h"
 
+/* The input clock; one bit lasts 16 * divisor of its cycles. */
 #define UART16550_CLOCK_HZ UINT64_C(1843200)
 
 struct uart16550;

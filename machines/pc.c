@@ -5,7 +5,6 @@
 #include "core/device.h"
 #include "core/log.h"
 #include "devices/acpi_pm.h"
-#include "devices/debug_exit.h"
 #include "devices/debugcon.h"
 #include "devices/exit_port.h"
 #include "devices/i8042.h"

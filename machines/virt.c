@@ -12,6 +12,8 @@
 #include "devices/uart16550.h"
 #include "machines/virt_tree.h"
 
+#define MIN_GPA_BITS 32 /* of hc_vm_config.gpa_bits */
+
 /* A backend may have none: its guests poll. */
 static int add_gic(struct hc_vm *vm)
 {
@@ -107,6 +109,19 @@ static int furnish(struct hc_vm *vm, const struct machine_config *config)
 	return rc;
 }
 
+/* All memory is below 2^this; 0: nobody has so much. */
+static unsigned memory_bits(const struct machine_config *config)
+{
+	uint64_t last = VIRT_RAM + (config->memory - 1);
+	unsigned bits = MIN_GPA_BITS;
+
+	if (last < VIRT_RAM)
+		return 0;
+	while (bits < 64 && last >> bits)
+		bits++;
+	return bits;
+}
+
 int virt_create(struct hc_vm **out, const struct hc_backend_ops *backend,
                 const struct machine_config *config)
 {
@@ -117,6 +132,7 @@ int virt_create(struct hc_vm **out, const struct hc_backend_ops *backend,
 		.cpus = config->cpus,
 		.other = config->other,
 		.tsc_hz = config->tsc_hz,
+		.gpa_bits = memory_bits(config),
 	};
 	struct hc_vm *vm;
 	int rc = hc_vm_create(&vm, &c);

@@ -188,13 +188,19 @@ void s2_destroy(struct s2 *s2)
 
 /* ---- Protect ---- */
 
-/* Whether a leaf may be written is known to its log while it is clean, not to the hardware. */
-static bool hides_write(const struct s2_op *op, const struct s2_slot *slot, uint64_t leaf)
+/*
+ * Where no hardware notices writes, a page that the log has not seen written stays write-protected.
+ * Others count as written, those across the log's edge as a whole: a later operation may split
+ * them, and the log's end would not come to the parts outside.
+ */
+static uint64_t allow_write(const struct s2_op *op, const struct s2_slot *slot, uint64_t leaf)
 {
 	const struct s2 *s2 = op->s2;
+	bool logged = s2->logging && slot->gpa >= s2->log_from && slot->end <= s2->log_to;
 
-	return s2->logging && slot->gpa < s2->log_to && s2->log_from < slot->end &&
-	       !op->format->hw_dirty && !(leaf & op->format->dirty);
+	if (op->format->hw_dirty || leaf & op->format->dirty)
+		return leaf;
+	return logged ? s2_clean_leaf(op->format, leaf) : leaf | op->format->dirty;
 }
 
 static enum s2_verdict protect_decide(struct s2_op *op, const struct s2_slot *slot, uint64_t *entry)
@@ -211,8 +217,8 @@ static enum s2_verdict protect_decide(struct s2_op *op, const struct s2_slot *sl
 	if (!s2_is_whole(slot))
 		return S2_DESCEND;
 	*entry = (old & ~s2_perm_mask(f)) | s2_encode_perm(f, op->attr);
-	if ((op->attr & S2_W) && hides_write(op, slot, old))
-		*entry ^= f->write | f->may_write;
+	if (op->attr & S2_W)
+		*entry = allow_write(op, slot, *entry);
 	return S2_SET;
 }
 

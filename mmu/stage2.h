@@ -186,9 +186,8 @@ int s2_log_fault(struct s2 *s2, gpa_t gpa);
  * Sets bit n of bitmap for page n of the range if it was written since the log was started or last
  * collected, clears no bit, and makes the pages clean again. A write that is not in the bitmap
  * will be in a later one. How many bits it set anew; -EINVAL also when the range is not within the
- * log's. A large page that was mapped or made writable after the start counts as
- * written as a whole. Allocates
- * nothing.
+ * log's. A large page that was mapped or made writable after the start counts as written as a
+ * whole. Allocates nothing.
  */
 int64_t s2_log_collect(struct s2 *s2, gpa_t gpa, uint64_t size, uint64_t *bitmap);
 

@@ -81,6 +81,10 @@ void hc_platform_kick(struct hc_cpu *cpu);
 uint8_t hc_platform_posting_vector(void);
 void hc_platform_post(struct hc_cpu *cpu);
 
+/* x86, machines on which svm runs: from now on all CPUs get an NMI about every millisecond, for
+ * guests that the CPUs do not leave for interrupts. -ENODEV: nothing can send them. */
+int hc_platform_start_nmis(void);
+
 /* In a loop that waits for another CPU. */
 void hc_platform_relax(void);
 

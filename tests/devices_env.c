@@ -38,7 +38,7 @@ static void record_output(struct hc_chardev *chr, const uint8_t *data, size_t le
 struct env *env_begin(unsigned slot)
 {
 	struct env *e = &envs[slot];
-	struct hc_vm_config config = { "devices", &arch, &fake_backend, 1, NULL, 0 };
+	struct hc_vm_config config = { "devices", &arch, &fake_backend, 1, NULL, 0, 0 };
 
 	if (slot == 0)
 		test_platform_init(1);

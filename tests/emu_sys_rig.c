@@ -91,7 +91,7 @@ void emu_write(struct emu_cpu *c, uint64_t va, const void *buf, unsigned size, u
 {
 	assert_true(size <= 64 && access & EMU_WRITE);
 	emu_probe(c, NULL, va, size, access);
-	memcpy(rig.memory + va, buf, size);
+	memcpy(rig_bytes(va, size), buf, size);
 	rig.writes++;
 }
 
@@ -111,7 +111,14 @@ static unsigned read_cr8(struct hc_vcpu *vcpu)
 	return 9;
 }
 
-static const struct emu_host_ops host = { .translate = translate, .read_cr8 = read_cr8 };
+static bool shows(struct hc_vcpu *vcpu, uint32_t leaf, unsigned reg, unsigned bit)
+{
+	return true;
+}
+
+static const struct emu_host_ops host = { .translate = translate,
+	                                  .read_cr8 = read_cr8,
+	                                  .shows = shows };
 
 /* Limits and canonical form; types are others' tests. */
 uint64_t emu_linear(struct emu_cpu *c, const struct emu_uop *u, unsigned seg, uint64_t offset,
@@ -180,7 +187,10 @@ void emu_tlb_load_cr3(struct emu_cpu *c, uint64_t old, uint64_t value, bool keep
 
 void rig_reset(void)
 {
-	memset(&rig, 0, sizeof(rig));
+	for (unsigned i = 0; i < RIG_PAGES; i++)
+		if (rig.written[i])
+			memset(rig.memory + i * HC_PAGE_SIZE, 0, HC_PAGE_SIZE);
+	memset(&rig, 0, offsetof(struct rig, memory));
 	memset(&rig_cpu, 0, offsetof(struct emu_cpu, jumps));
 	rig_cpu.s = &rig.state;
 	rig_cpu.exit = &rig.exit;
@@ -215,10 +225,16 @@ void rig_flat(unsigned bits, unsigned cpl)
 	emu_update_mode(&rig_cpu);
 }
 
+uint8_t *rig_bytes(uint64_t address, uint64_t n)
+{
+	assert_true(n && address + n <= RIG_MEMORY);
+	rig.written[address / HC_PAGE_SIZE] = rig.written[(address + n - 1) / HC_PAGE_SIZE] = true;
+	return rig.memory + address;
+}
+
 void rig_put(uint64_t address, uint64_t v, unsigned size)
 {
-	assert_true(address + size <= RIG_MEMORY);
-	memcpy(rig.memory + address, &v, size);
+	memcpy(rig_bytes(address, size), &v, size);
 }
 
 uint64_t rig_get(uint64_t address, unsigned size)
@@ -265,7 +281,8 @@ static void check_unchanged(const struct x86_state *before)
 		now.dr6 = before->dr6;
 		now.rflags = before->rflags;
 	}
-	assert_memory_equal(a, b, sizeof(now));
+	if (memcmp(a, b, sizeof(now)))
+		assert_memory_equal(a, b, sizeof(now)); /* slow, and says where */
 }
 
 static enum rig_result step(void)
@@ -311,8 +328,7 @@ enum rig_result rig_do(const void *bytes, unsigned n)
 	const struct x86_state *s = &rig.state;
 	uint64_t va = rig_cpu.mode & EMU_MODE_64 ? s->rip : s->seg[X86_CS].base + s->rip;
 
-	assert_true(va + n <= RIG_MEMORY);
-	memcpy(rig.memory + va, bytes, n);
+	memcpy(rig_bytes(va, n), bytes, n);
 	return rig_step();
 }
 

@@ -29,7 +29,6 @@ enum rig_result {
 struct rig {
 	struct x86_state state;
 	struct hc_exit exit;
-	uint8_t memory[RIG_MEMORY];
 	uint8_t page[RIG_PAGES];
 	struct x86_insn insn;
 	unsigned flush_all, flush_context, flush_page, load_cr3;
@@ -37,6 +36,9 @@ struct rig {
 	bool kept;
 	unsigned writes; /* stores to memory */
 	bool left;       /* by emu_leave() */
+	/* rig_reset() clears what was written: rig_bytes() tells. */
+	bool written[RIG_PAGES];
+	uint8_t memory[RIG_MEMORY];
 };
 
 extern struct rig rig;
@@ -46,6 +48,9 @@ extern struct emu_cpu rig_cpu;
 void rig_reset(void);
 /* Flat protected mode of the level, code and stack of `bits` (16, 32, 64), no tables. */
 void rig_flat(unsigned bits, unsigned cpl);
+
+/* Memory to write n bytes to. */
+uint8_t *rig_bytes(uint64_t address, uint64_t n);
 
 void rig_put(uint64_t address, uint64_t v, unsigned size);
 uint64_t rig_get(uint64_t address, unsigned size);

@@ -93,8 +93,9 @@ void script_explain(struct hc_vcpu *vcpu, const struct hc_exit *exit, char *buf,
 
 struct hc_vm *script_vm(unsigned cpus, uint64_t memory)
 {
-	const struct hc_vm_config config = { "test", script_isa.arch, &scripted_backend, cpus, NULL,
-		                             0 };
+	const struct hc_vm_config config = {
+		"test", script_isa.arch, &scripted_backend, cpus, NULL, 0, 0
+	};
 	struct hc_vm *vm;
 
 	test_platform_init(1);

@@ -2,6 +2,7 @@
 /* Accesses that stage 2 does not allow: to devices, to ROM, to nowhere, and to RAM after all. */
 #include <string.h>
 
+#include "arch/aarch64/internal.h"
 #include "tests/a64_env.h"
 #include "tests/platform.h"
 #include "tests/unit.h"
@@ -177,7 +178,7 @@ static void test_rom(void **state)
 	a64_env_end(vcpu->vm);
 }
 
-static void test_fetch_and_walk(void **state)
+static void test_fetch(void **state)
 {
 	struct hc_vcpu *vcpu = guest();
 	struct hc_exit exit = access_at(DEVICE, HC_ACCESS_EXEC);
@@ -185,17 +186,6 @@ static void test_fetch_and_walk(void **state)
 	prepare(vcpu);
 	assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
 	assert_int_equal(abort_at(vcpu, DEVICE), IABT);
-	exit = access_at(DEVICE, HC_ACCESS_READ); /* tables in a device */
-	exit.u.stage2.in_walk = 1;
-	exit.u.stage2.gva = gva_of(0x12345678);
-	prepare(vcpu);
-	assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
-	assert_int_equal(abort_at(vcpu, 0x12345678), DABT_READ);
-	exit.u.stage2.gva = gva_of(PC); /* of the instruction itself */
-	prepare(vcpu);
-	assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
-	assert_int_equal(abort_at(vcpu, PC), IABT);
-	assert_int_equal(reads, 0);
 	/* Also when the page is known for a device's. */
 	exit = access_at(DEVICE, HC_ACCESS_READ);
 	exit.u.stage2.described = 1;
@@ -208,6 +198,106 @@ static void test_fetch_and_walk(void **state)
 	prepare(vcpu);
 	script_exit(vcpu, &exit);
 	assert_int_equal(abort_at(vcpu, DEVICE), IABT);
+	a64_env_end(vcpu->vm);
+}
+
+/* Tables of the guest's: level 1 in RAM, of which entry 1 maps RAM as it is, 2 leads to a table in
+ * a device, 3 to one in RAM whose first entry leads to one in a device. */
+#define TABLE_1 (A64_ENV_RAM + 0x10000)
+#define TABLE_2 (A64_ENV_RAM + 0x11000)
+
+static void put(struct hc_vcpu *vcpu, uint64_t at, uint64_t value)
+{
+	assert_int_equal(hc_mem_write(vcpu->vm, gpa_of(at), &value, sizeof(value)), 0);
+}
+
+static struct a64_state *prepare_tables(struct hc_vcpu *vcpu, uint32_t insn)
+{
+	struct a64_state *s = prepare(vcpu);
+
+	put(vcpu, TABLE_1 + 8, A64_ENV_RAM | 0x401);
+	put(vcpu, TABLE_1 + 16, DEVICE | 3);
+	put(vcpu, TABLE_1 + 24, TABLE_2 | 3);
+	put(vcpu, TABLE_2, DEVICE | 3);
+	put(vcpu, PC, insn);
+	s->sys[A64_SCTLR_EL1] = A64_SCTLR_M;
+	s->sys[A64_TCR_EL1] = 25 | UINT64_C(5) << 32;
+	s->sys[A64_TTBR0_EL1] = TABLE_1;
+	return s;
+}
+
+static void test_walk(void **state)
+{
+	static const struct {
+		uint32_t insn;
+		uint64_t iss; /* WnR and CM */
+	} rows[] = {
+		{ 0xf9400020, 0 },      /* LDR X0, [X1] */
+		{ 0xf9000020, 1 << 6 }, /* STR X0, [X1] */
+		{ 0xc8007c20, 1 << 6 }, /* STXR W0, X0, [X1] */
+		{ 0xd50b7421, 1 << 6 }, /* DC ZVA, X1 */
+		{ 0xf8200020, 0 },      /* LDADD X0, X0, [X1] */
+		{ 0xd5087801, 0x140 },  /* AT S1E1R, X1 */
+		{ 0xffffffff, 0 },      /* what is not known */
+	};
+	struct hc_vcpu *vcpu = guest();
+
+	for (unsigned i = 0; i < 2 * HC_ARRAY_SIZE(rows); i++) {
+		unsigned level = 2 + i % 2;
+		uint64_t gva = level << 30 | 0x128;
+		struct hc_exit exit = access_at(DEVICE, HC_ACCESS_READ);
+
+		exit.u.stage2.in_walk = 1;
+		exit.u.stage2.gva = gva_of(gva);
+		exit.u.stage2.is_cache = rows[i / 2].iss == 0x140;
+		prepare_tables(vcpu, rows[i / 2].insn);
+		assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
+		assert_int_equal(abort_at(vcpu, gva),
+		                 0x96000000 | A64_FSC_WALK | level | rows[i / 2].iss);
+		/* The tables have come meanwhile. */
+		prepare_tables(vcpu, rows[i / 2].insn);
+		put(vcpu, level == 2 ? TABLE_1 + 16 : TABLE_2, A64_ENV_RAM | 0x401);
+		assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
+		assert_int_equal(a64_env_state(vcpu)->pc, PC);
+	}
+	/* Of the instruction itself. */
+	struct hc_exit exit = access_at(DEVICE, HC_ACCESS_READ);
+
+	exit.pc = PC;
+	exit.u.stage2.in_walk = 1;
+	exit.u.stage2.gva = gva_of(PC);
+	prepare_tables(vcpu, 0);
+	put(vcpu, TABLE_1 + 8, DEVICE | 3);
+	assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
+	assert_int_equal(abort_at(vcpu, PC), 0x86000000 | A64_FSC_WALK | 2);
+	assert_int_equal(reads, 0);
+	a64_env_end(vcpu->vm);
+}
+
+/* The CPU's addresses are longer than the guest's. */
+static void test_beyond(void **state)
+{
+	struct hc_vcpu *vcpu = guest();
+	uint64_t at = (UINT64_C(1) << a64_address_bits(vcpu->vm)) + 0x120;
+	struct hc_exit exit = access_at(at, HC_ACCESS_WRITE);
+
+	exit.u.stage2.described = 1;
+	exit.u.stage2.width = 8;
+	prepare(vcpu);
+	assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
+	assert_int_equal(abort_at(vcpu, at), 0x96000040);
+	exit = access_at(at, HC_ACCESS_EXEC);
+	prepare(vcpu)->pc = at;
+	exit.pc = at;
+	assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
+	assert_int_equal(a64_env_state(vcpu)->sys[A64_ESR_EL1], 0x86000000);
+	/* A descriptor that leads there, of level 1. */
+	prepare_tables(vcpu, 0xf9400020);
+	put(vcpu, TABLE_1 + 16, (at & ~UINT64_C(0x3fffffff)) | 0x401);
+	exit = access_at(at, HC_ACCESS_READ);
+	exit.u.stage2.gva = gva_of(UINT64_C(2) << 30 | 0x120);
+	assert_int_equal(script_exit(vcpu, &exit), HC_ACT_RESUME);
+	assert_int_equal(abort_at(vcpu, UINT64_C(2) << 30 | 0x120), 0x96000001);
 	a64_env_end(vcpu->vm);
 }
 
@@ -583,7 +673,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_described),    cmocka_unit_test(test_nowhere),
-		cmocka_unit_test(test_rom),          cmocka_unit_test(test_fetch_and_walk),
+		cmocka_unit_test(test_rom),          cmocka_unit_test(test_fetch),
+		cmocka_unit_test(test_walk),         cmocka_unit_test(test_beyond),
 		cmocka_unit_test(test_cache),        cmocka_unit_test(test_ram),
 		cmocka_unit_test(test_new_ram),      cmocka_unit_test(test_pairs),
 		cmocka_unit_test(test_page_ends),    cmocka_unit_test(test_atomics),

@@ -350,8 +350,12 @@ static void mistakes_are_named(void **state)
 		{ "switch-every = 100", -EPROTO, 1, "100ms or 2s" },
 		{ "switch-every = 3601s", -EPROTO, 1, "100ms or 2s" },
 		{ "# x\nwhat", -EPROTO, 2, "KEY = VALUE" },
-		{ "kernel = k", -EPROTO, 1, "before the first [vm NAME]" },
-		{ "[vm a]\nstats = yes\n", -EPROTO, 2, "in a vm" },
+		{ "kernel = k", -EPROTO, 1,
+		  "before the first [vm NAME]: backend, switch-every, console, end, stats, "
+		  "dirty-stats" },
+		{ "[vm a]\nstats = yes\n", -EPROTO, 2,
+		  "in a vm: kernel, initrd, append, memory, cpus, tsc-hz, serial0, serial1, "
+		  "device" },
 		{ "[vm a]\nmemory = 4M\n\n\n", -EPROTO, 1, "vm a has no kernel" },
 		{ "[vm a]\n[vm b]\nkernel = k", -EPROTO, 1, "vm a has no kernel" },
 		{ "[vm a]\nkernel = k\n[vm a]", -EPROTO, 3, "already" },

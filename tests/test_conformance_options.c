@@ -58,6 +58,11 @@ static void test_words(void **state)
 	assert_false(options_select(&o, "b.y"));
 	assert_false(options_select(&o, "c.y"));
 	assert_true(options_match(o.after, "a.x"));
+	o = options_read("only=a,c* skip=a.z only=a.*,b");
+	assert_true(options_select(&o, "a.y"));
+	assert_false(options_select(&o, "a.z"));
+	assert_false(options_select(&o, "b.y"));
+	assert_false(options_select(&o, "c.y"));
 	o = options_read("listing only=");
 	assert_false(o.list);
 	assert_false(options_select(&o, "a.y"));

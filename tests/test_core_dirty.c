@@ -451,6 +451,23 @@ static void stops_vm(struct hc_vcpu *vcpu)
 	assert_int_equal(hc_vm_stop(vcpu->vm, HC_STOP_POWEROFF, 0), 0);
 }
 
+static void observes(struct hc_vm *observed, enum hc_vm_state from, enum hc_vm_state to, void *arg)
+{
+}
+
+/* Nobody would hear of the end: nothing is logged. */
+static void counting_needs_an_observer(void **state)
+{
+	make_vm(&kinds[0]);
+	for (unsigned i = 0; i < HC_MAX_OBSERVERS; i++)
+		assert_int_equal(hc_vm_observe(vm, observes, NULL), 0);
+	assert_int_equal(hc_vm_dirty_every(vm, 1000000000), -ENOSPC);
+	assert_int_equal(hc_vm_dirty_collect(vm, NULL, NULL), -EINVAL);
+	assert_int_equal(hc_vm_dirty_start(vm), 0);
+	assert_int_equal(hc_vm_destroy(vm), 0);
+	assert_int_equal(test_allocated, 0);
+}
+
 static void counts_by_the_clock(void **state)
 {
 #define TICK                                                                                       \
@@ -500,6 +517,7 @@ int main(void)
 		cmocka_unit_test_setup(memory_stays_while_it_is_logged, setup),
 		cmocka_unit_test_setup(what_is_no_memory_is_left_out, setup),
 		cmocka_unit_test_setup(one_collector_at_a_time, setup),
+		cmocka_unit_test_setup(counting_needs_an_observer, setup),
 		cmocka_unit_test_setup(counts_by_the_clock, setup),
 	};
 

@@ -283,6 +283,21 @@ static void tick_conversions_round_trip(void **state)
 	}
 }
 
+/* As of a guest's TSC. */
+static void fast_ticks_take_their_time(void **state)
+{
+	uint64_t seed = 6;
+
+	for (unsigned i = 0; i < 10000; i++) {
+		uint64_t hz = 1000000 + test_random(&seed) % UINT64_C(100000000000);
+		uint64_t ticks = test_random(&seed) >> test_below(&seed, 60);
+		unsigned __int128 exact = ((unsigned __int128)ticks * 1000000000 + hz - 1) / hz;
+
+		if (!(exact >> 63))
+			assert_int_equal(hc_ticks_to_ns(ticks, hz), (uint64_t)exact);
+	}
+}
+
 /* --- Saved state --- */
 
 struct gadget {
@@ -405,6 +420,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(earlier_deadline_reaches_the_platform, setup,
 		                                teardown),
 		cmocka_unit_test_setup_teardown(tick_conversions_round_trip, setup, teardown),
+		cmocka_unit_test_setup_teardown(fast_ticks_take_their_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(state_round_trips, setup, teardown),
 		cmocka_unit_test_setup_teardown(state_survives_mutation, setup, teardown),
 		cmocka_unit_test_setup_teardown(chardev_keeps_order_and_counts_loss, setup,

@@ -234,6 +234,65 @@ static void clean_before_use(void **state)
 	fake_on_clean = NULL;
 }
 
+/* --- Blocks that are written as a whole --- */
+
+static uint8_t image[4 * HC_BLOCK_SIZE];
+
+/* When a block is cleaned, it is zero or what is written to it, never rubbish. */
+static void on_clean_of_image(const void *p, uint64_t size)
+{
+	uint64_t block = 0;
+
+	while (block < BLOCKS && host_of(block * HC_BLOCK_SIZE) != p)
+		block++;
+	assert_true(block < BLOCKS && size == HC_BLOCK_SIZE);
+	atomic_fetch_add(&cleaned[block], is_all(block, 0) ? 1 : 100);
+}
+
+static void check_image(uint64_t at, uint64_t len)
+{
+	for (uint64_t i = 0; i < len;) {
+		uint64_t n = hc_min(len - i, HC_PAGE_SIZE - (at + i) % HC_PAGE_SIZE);
+
+		assert_memory_equal(host_of(at + i), image + i, n);
+		i += n;
+	}
+}
+
+/* Those that it fills take the data at once, if nobody has touched them: 3 and 4, not 6. */
+static void written_as_a_whole(void **state)
+{
+	static const unsigned expected[BLOCKS] = {
+		[2] = 1, [3] = 100, [4] = 100, [5] = 1, [6] = 1
+	};
+	uint64_t at = 3 * HC_BLOCK_SIZE - 100, len = 2 * HC_BLOCK_SIZE + 300;
+
+	for (size_t i = 0; i < sizeof(image); i++)
+		image[i] = (uint8_t)(i * 7 + i / 4096 + 1);
+	memset(cleaned, 0, sizeof(cleaned));
+	fake_on_clean = on_clean_of_image;
+	assert_int_equal(hc_mem_write(vm, gpa_of(BASE + at), image, len), 0);
+	check_image(at, len);
+	assert_int_equal(*host_of(at - 1), 0);
+	assert_int_equal(*host_of(at + len), 0);
+	hc_mem_fault(vm, gpa_of(BASE + 6 * HC_BLOCK_SIZE));
+	assert_int_equal(hc_mem_write(vm, gpa_of(BASE + 6 * HC_BLOCK_SIZE), image, HC_BLOCK_SIZE),
+	                 0);
+	check_image(6 * HC_BLOCK_SIZE, HC_BLOCK_SIZE);
+	for (unsigned i = 0; i < BLOCKS; i++) {
+		assert_int_equal(cleaned[i], expected[i]);
+		assert_int_equal(is_mapped(i), i == 6);
+	}
+	/* Again, over what is there now, and over all of memory. */
+	assert_int_equal(hc_mem_write(vm, gpa_of(BASE + at + 8), image, len), 0);
+	check_image(at + 8, len);
+	for (uint64_t i = 0; i < RAM; i += sizeof(image))
+		assert_int_equal(hc_mem_write(vm, gpa_of(BASE + i), image, sizeof(image)), 0);
+	for (uint64_t i = 0; i < RAM; i += sizeof(image))
+		check_image(i, sizeof(image));
+	fake_on_clean = NULL;
+}
+
 /* --- Several CPUs --- */
 
 #define THREADS 4
@@ -380,8 +439,9 @@ int main(void)
 		TEST(touched_by_anybody),   TEST(touched_across_a_border),
 		TEST(contents_stay),        TEST(faults_allocate_nothing),
 		TEST(logged_by_pages),      TEST(clean_before_use),
-		TEST(many_touch_the_same),  TEST(not_for_all_backends),
-		TEST(not_for_small_pieces), TEST(no_memory_for_it),
+		TEST(written_as_a_whole),   TEST(many_touch_the_same),
+		TEST(not_for_all_backends), TEST(not_for_small_pieces),
+		TEST(no_memory_for_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -361,7 +361,7 @@ static void idling_does_not_lose_deadlines(void **state)
 
 static void bad_configurations(void **state)
 {
-	struct hc_vm_config c = { "x", &fake_arch, &fake_backend, 1, NULL, 0 };
+	struct hc_vm_config c = { "x", &fake_arch, &fake_backend, 1, NULL, 0, 0 };
 	struct hc_vm *vm;
 
 	c.cpus = 9; /* the backend's limit is 8 */
@@ -380,10 +380,40 @@ static void bad_configurations(void **state)
 	assert_non_null(strstr(test_log(), "backend fake: replays exits"));
 }
 
+/* Memory is where the tables reach, which is where it was said to be, or where the backend can. */
+static void tables_reach(void **state)
+{
+	static const struct {
+		unsigned asked, bits;
+	} cases[] = { { 0, 40 }, { 32, 32 }, { 35, 35 }, { 40, 40 }, { 41, 40 }, { 200, 40 } };
+	struct hc_vm_config c = {
+		.name = "x", .arch = &fake_arch, .backend = &fake_backend, .cpus = 1
+	};
+	static _Alignas(4096) uint8_t page[HC_PAGE_SIZE];
+	struct hc_vm *vm;
+
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(cases); i++) {
+		uint64_t end = HC_BIT(cases[i].bits);
+		struct s2_mapping m;
+
+		c.gpa_bits = cases[i].asked;
+		assert_int_equal(hc_vm_create(&vm, &c), 0);
+		assert_int_equal(hc_vm_add_slot(vm, gpa_of(end), sizeof(page), page, 0), -EINVAL);
+		assert_non_null(strstr(test_log(), "wants whole pages below 0x"));
+		assert_int_equal(
+			hc_vm_add_slot(vm, gpa_of(end - sizeof(page)), sizeof(page), page, 0), 0);
+		assert_int_equal(s2_walk(&vm->s2, gpa_of(end - 1), &m), 0);
+		assert_int_equal(hc_vm_destroy(vm), 0);
+	}
+	c.gpa_bits = 31;
+	assert_int_equal(hc_vm_create(&vm, &c), -EINVAL);
+	assert_non_null(strstr(test_log(), "31-bit addresses"));
+}
+
 /* Whatever allocation fails, creation says so and leaves nothing behind. */
 static void creation_survives_exhaustion(void **state)
 {
-	struct hc_vm_config c = { "x", &fake_arch, &fake_backend, 4, NULL, 0 };
+	struct hc_vm_config c = { "x", &fake_arch, &fake_backend, 4, NULL, 0, 0 };
 	uint64_t before = test_allocated;
 
 	for (unsigned n = 1;; n++) {
@@ -424,6 +454,7 @@ int main(void)
 		cmocka_unit_test_setup(a_wake_for_nothing_enters_no_guest, setup),
 		cmocka_unit_test_setup(idling_does_not_lose_deadlines, setup),
 		cmocka_unit_test_setup(bad_configurations, setup),
+		cmocka_unit_test_setup(tables_reach, setup),
 		cmocka_unit_test_setup(creation_survives_exhaustion, setup),
 	};
 

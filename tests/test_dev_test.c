@@ -3,7 +3,7 @@
 #include <hypercore/errno.h>
 #include <string.h>
 
-#include "devices/debug_exit.h"
+#include "devices/exit_port.h"
 #include "devices/pc_testdev.h"
 #include "devices/shutdown_port.h"
 #include "machines/device_option.h"

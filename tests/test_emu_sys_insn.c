@@ -412,7 +412,8 @@ static void try_port(uint64_t *seed)
 	rig.state.rflags = (rig.state.rflags & ~0x3000ull) | iopl << 12;
 	rig.state.seg[X86_TR].limit = 0x66 + (unsigned)test_below(seed, 0x30);
 	for (unsigned i = 0; i < 0x40; i++)
-		rig.memory[TSS + base + i] = test_random(seed) & 3 ? 0 : (uint8_t)test_random(seed);
+		*rig_bytes(TSS + base + i, 1) =
+			test_random(seed) & 3 ? 0 : (uint8_t)test_random(seed);
 	rig_put(TSS + 0x66, base, 2);
 	rig.state.gpr[X86_RDX] = port;
 	allowed = model_port(rig.state.cpl, iopl, is_vm86, port, width, base,
@@ -717,7 +718,7 @@ static void test_caches(void **state)
 	check_ok(DO(0x0f, 0xae, 0xf0));
 	check_ok(DO(0x0f, 0x18, 0x08));
 	s->gpr[X86_RAX] = DATA + 0x47;
-	memset(rig.memory + DATA, 0xff, 256);
+	memset(rig_bytes(DATA, 256), 0xff, 256);
 	check_ok(DO(0x0f, 0x01, 0xfc)); /* CLZERO */
 	for (unsigned i = 0; i < 256; i++)
 		assert_int_equal(rig.memory[DATA + i], i / 64 == 1 ? 0 : 0xff);

@@ -128,6 +128,16 @@ static void test_lldt_ltr(void **state)
 	check_gp(DO(0x0f, 0x00, 0xd8));
 	check_ok(DO(0x0f, 0x00, 0xd0));
 	assert_false(s->seg[X86_LDTR].attr & X86_ATTR_P);
+	for (unsigned bit = 32; bit < 64; bit++) { /* SDM Vol. 3A 7.2.3: type 0 in the upper half */
+		flat(64, 0);
+		s->gpr[X86_RAX] = 0x20;
+		rig_descriptor(GDT + 0x20, 0x12345678, 0x67, 0x89);
+		rig_put(GDT + 0x28, 1ull << bit, 8);
+		if (bit >= 40 && bit < 45)
+			check_raised(DO(0x0f, 0x00, 0xd8), X86_VEC_GP, 0x20);
+		else
+			check_ok(DO(0x0f, 0x00, 0xd8));
+	}
 	s->gpr[X86_RAX] = 0x20; /* a base that is not canonical */
 	rig_descriptor(GDT + 0x20, 0, 0x67, 0x89);
 	rig_put(GDT + 0x28, 0x00008000, 8);

@@ -477,6 +477,8 @@ static unsigned count_differences(const struct machine *m, const struct x86_stat
 		bad++;
 	}
 	uc_mem_read(m->uc, m->window, theirs, WINDOW_SIZE);
+	if (!memcmp(theirs, memory, WINDOW_SIZE))
+		return bad;
 	for (unsigned i = 0; i < WINDOW_SIZE; i++)
 		if (theirs[i] != memory[i]) {
 			print_error("  memory %#x: %#x, Unicorn has %#x\n", i, memory[i],

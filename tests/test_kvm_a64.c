@@ -89,7 +89,9 @@ static void add_devices(void)
 /* A guest at the beginning of its RAM, as after a reset. */
 static void make(unsigned cpus)
 {
-	const struct hc_vm_config config = { "test", &a64_arch_ops, &kvm_backend, cpus, NULL, 0 };
+	const struct hc_vm_config config = {
+		"test", &a64_arch_ops, &kvm_backend, cpus, NULL, 0, 0
+	};
 
 	test_allocated = 0;
 	assert_int_equal(hc_vm_create(&vm, &config), 0);

@@ -68,7 +68,7 @@ void linux_cpu_set_exit_flag(uint8_t *flag)
 
 void guest_make(const uint8_t *code, const uint8_t *end)
 {
-	const struct hc_vm_config config = { "test", &x86_arch_ops, guest_backend, 1, NULL, 0 };
+	const struct hc_vm_config config = { "test", &x86_arch_ops, guest_backend, 1, NULL, 0, 0 };
 
 	test_platform_init(1);
 	test_allocated = 0;

@@ -30,7 +30,7 @@ static void test_probe(void **state)
 	struct model_features f = rig_plain;
 
 	assert_int_equal(probe(&rig_plain, "AMD-V rev. 1, nested paging, 16 ASIDs"), 0);
-	assert_int_equal(model_this()->entries, 1);
+	assert_int_equal(model_this()->entries, 2);
 	assert_int_equal(
 		probe(&rig_full, "next RIP, flush by ASID, decode assists, TSC scaling, XSAVE"), 0);
 	f.svmdis = true;
@@ -63,6 +63,33 @@ static void test_boot_cpu_is_spared(void **state)
 		assert_int_equal(info.spare_boot_cpu, tcg);
 		rig_no_complaint();
 	}
+}
+
+/* A CPU that leaves no guest for interrupts while its IF is clear gets NMIs, once it is used. */
+static void test_deaf_cpus(void **state)
+{
+	struct hc_backend_info info = { 0 };
+
+	test_platform_init(1);
+	model_reset(&rig_full);
+	assert_int_equal(svm_backend.probe(&info), 0);
+	assert_false(svm_caps.bochs);
+	rig_start(&rig_full);
+	assert_int_equal(model_nmi_starts, 0);
+	rig_stop();
+	rig_start(&rig_bochs);
+	assert_true(svm_caps.bochs);
+	assert_true(model_nmi_starts > 0);
+	rig_stop();
+	/* Without them guests run all the same. */
+	test_platform_init(1);
+	model_reset(&rig_bochs);
+	assert_int_equal(svm_backend.probe(&info), 0);
+	model_nmi_error = -ENODEV;
+	assert_int_equal(svm_backend.cpu_enable(hc_sched_cpu(0)), 0);
+	assert_non_null(strstr(test_log(), "hold back interrupts"));
+	svm_backend.cpu_disable(hc_sched_cpu(0));
+	rig_no_complaint();
 }
 
 static void test_unlike_cpus(void **state)
@@ -233,6 +260,7 @@ int main(void)
 		cmocka_unit_test(test_boot_cpu_is_spared),
 		cmocka_unit_test(test_probe_looks_at_results),
 		cmocka_unit_test(test_probe_without_memory),
+		cmocka_unit_test(test_deaf_cpus),
 		cmocka_unit_test(test_unlike_cpus),
 		cmocka_unit_test(test_disable),
 		cmocka_unit_test(test_create_without_memory),

@@ -312,6 +312,50 @@ static void test_window_behind_eventinj(void **state)
 	test_window_behind_an_interrupt(state);
 }
 
+/* An interrupt of the machine ends the guest before the window is noticed, though it is open. The
+ * next entry would find Bochs' CPU deaf for it: the interrupt is delivered there. */
+static void test_window_and_an_interrupt_of_the_machine(void **state)
+{
+	static const struct model_step steps[] = {
+		{ .op = OP_STI },       { .op = OP_INSN, .len = 1 },
+		{ .op = OP_INTERRUPT }, { .op = OP_INSN, .len = 1 },
+		{ .op = OP_END },
+	};
+	static const struct model_step ends[] = { { .op = OP_END } };
+
+	rig_window(false);
+	assert_int_equal(rig_run_script(0, steps).reason, HC_EXIT_INTERRUPT);
+	if (!model_features.bochs) {
+		assert_int_equal(rig_run_script(0, ends).reason, HC_EXIT_WINDOW);
+		return;
+	}
+	assert_true(rig_vcpus[0].vcpu.requests & HC_REQ_EVENT);
+	assert_int_equal(rig_inject(&rig_intr), 0);
+	rig_run_script(0, ends);
+	rig_assert_delivered(1, 0x31);
+	/* The handler ran with IF clear: nothing waited, nothing is left. */
+	rig_vcpus[0].vcpu.requests = 0;
+	rig_state(0)->rflags |= X86_FLAG_IF;
+	assert_int_equal(rig_run_script(0, ends).reason, HC_EXIT_INTERRUPT);
+	assert_int_equal(rig_vcpus[0].vcpu.requests, 0);
+}
+
+/* While IF is clear the window waits, through as many exits as there are. */
+static void test_window_through_exits(void **state)
+{
+	static const struct model_step steps[] = {
+		{ .op = OP_INTERRUPT }, { .op = OP_EXIT, .code = SVM_EXIT_CPUID, .len = 2 },
+		{ .op = OP_STI },       { .op = OP_INSN, .len = 1 },
+		{ .op = OP_END },
+	};
+
+	rig_window(false);
+	assert_int_equal(rig_run_script(0, steps).reason, HC_EXIT_INTERRUPT);
+	assert_int_equal(rig_run(0).reason, HC_EXIT_CPUID);
+	assert_int_equal(rig_vcpus[0].vcpu.requests, 0);
+	assert_int_equal(rig_run(0).reason, HC_EXIT_WINDOW);
+}
+
 static int start(void **state)
 {
 	return x86_backend_start(*state);
@@ -323,6 +367,10 @@ int main(void)
 	{ #f " (plain)", f, start, x86_backend_stop, (void *)(uintptr_t)&rig_plain },              \
 	{                                                                                          \
 #f " (full)", f, start, x86_backend_stop, (void *)(uintptr_t)&rig_full             \
+	}
+#define B(f)                                                                                       \
+	{                                                                                          \
+#f " (Bochs)", f, start, x86_backend_stop, (void *)(uintptr_t)&rig_bochs           \
 	}
 	const struct CMUnitTest tests[] = {
 		T(test_exception),
@@ -346,6 +394,16 @@ int main(void)
 		T(test_nmi_window_with_an_exit),
 		T(test_nmi_window_of_a_changed_state),
 		T(test_masking_is_state),
+		T(test_window_and_an_interrupt_of_the_machine),
+		T(test_window_through_exits),
+		B(test_exception),
+		B(test_interrupt_needs_if),
+		B(test_sti_hlt),
+		B(test_window_and_an_interrupt_of_the_machine),
+		B(test_window_through_exits),
+		B(test_delivery_interrupted),
+		B(test_nmi_masks_until_iret),
+		B(test_nmi_window),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -406,6 +406,58 @@ static void test_exceptions(void **state)
 	rig_stop();
 }
 
+/* Bochs' CPU has not cleared GD when it leaves the guest for a #DB, and the handler wants to read
+ * DR6. Others have done what is to be done. */
+static void test_db_with_gd(void **state)
+{
+	static const struct model_step db[] = {
+		{ .op = OP_EXIT, .code = SVM_EXIT_EXCP0 + X86_VEC_DB },
+		{ .op = OP_END },
+	};
+	static const struct model_features *const machines[] = { &rig_full, &rig_bochs };
+
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(machines); i++) {
+		rig_start(machines[i]);
+		rig_state(0)->dr7 = 0x400 | HC_BIT(13);
+		hc_vcpu_dirty(&rig_vcpus[0].vcpu, X86_G_DR);
+		assert_int_equal(rig_run_script(0, db).u.exception.vector, X86_VEC_DB);
+		hc_vcpu_need(&rig_vcpus[0].vcpu, X86_G_DR);
+		assert_int_equal(rig_state(0)->dr7, i ? 0x400 : 0x2400);
+		rig_stop();
+	}
+}
+
+static void change_lma(uint64_t *gpr)
+{
+	rig_vmcb(0)->efer ^= X86_EFER_LMA;
+}
+
+/* Nor is EFER.LMA what it was before the MOV to CR0. */
+static void test_lma_of_a_refused_cr0(void **state)
+{
+	static const struct model_step steps[] = {
+		{ .op = OP_CALL, .fn = change_lma },
+		{ .op = OP_EXIT, .code = SVM_EXIT_CR0_SEL_WRITE },
+		{ .op = OP_END },
+	};
+
+	for (unsigned paged = 0; paged < 2; paged++) {
+		rig_start(&rig_bochs);
+		if (!paged) {
+			rig_real_mode(rig_state(0));
+			rig_state(0)->efer = X86_EFER_LME;
+		}
+		rig_code_len = 3;
+		rig_cr = 0;
+		uint64_t efer = rig_state(0)->efer;
+
+		assert_int_equal(rig_run_script(0, steps).reason, HC_EXIT_CR_WRITE);
+		hc_vcpu_need(&rig_vcpus[0].vcpu, X86_G_CR);
+		assert_int_equal(rig_state(0)->efer, efer);
+		rig_stop();
+	}
+}
+
 static void test_machine_check_is_the_hosts(void **state)
 {
 	rig_start(&rig_full);
@@ -474,6 +526,8 @@ int main(void)
 		cmocka_unit_test(test_cr8_reads_the_local_apic),
 		cmocka_unit_test(test_npf),
 		cmocka_unit_test(test_exceptions),
+		cmocka_unit_test(test_db_with_gd),
+		cmocka_unit_test(test_lma_of_a_refused_cr0),
 		cmocka_unit_test(test_machine_check_is_the_hosts),
 		cmocka_unit_test(test_rdpmc_faults),
 		cmocka_unit_test(test_pause_gives_way),

@@ -187,6 +187,49 @@ static void test_put_finds_the_guests_registers(void **state)
 }
 
 /* put() does not overwrite what a handler changed and no entry has taken yet. */
+static uint64_t seen_cr2;
+
+static void look_at_cr2(uint64_t *gpr)
+{
+	seen_cr2 = model_this()->cr2;
+	model_this()->cr2++;
+}
+
+/* Of vCPUs that take turns, each has its own CR2, also where VMRUN does not load it. */
+static void test_cr2(void **state)
+{
+	static const struct model_step steps[] = {
+		{ .op = OP_CALL, .fn = look_at_cr2 },
+		{ .op = OP_HLT },
+		{ .op = OP_END },
+	};
+	static const struct model_features *const machines[] = { &rig_plain, &rig_bochs };
+
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(machines); i++) {
+		rig_start(machines[i]);
+		rig_put(0);
+		for (unsigned v = 0; v < 2; v++)
+			rig_state(v)->cr2 = 0x1000 * (v + 1);
+		for (unsigned n = 0; n < 10; n++) {
+			unsigned v = n % 2;
+
+			rig_load(v, n / 4 % 2);
+			rig_run_script(v, steps);
+			assert_int_equal(seen_cr2, 0x1000 * (v + 1) + n / 2);
+			if (n == 9) {
+				hc_vcpu_need(&rig_vcpus[v].vcpu, X86_G_CR);
+				assert_int_equal(rig_state(v)->cr2, seen_cr2 + 1);
+				rig_state(v)->cr2 = 0x77;
+				hc_vcpu_dirty(&rig_vcpus[v].vcpu, X86_G_CR);
+				rig_run_script(v, steps);
+				assert_int_equal(seen_cr2, 0x77);
+			}
+			rig_put(v);
+		}
+		rig_stop();
+	}
+}
+
 static void test_put_keeps_what_is_dirty(void **state)
 {
 	struct hc_vcpu *vcpu = &rig_vcpus[0].vcpu;
@@ -305,6 +348,7 @@ int main(void)
 		cmocka_unit_test(test_through_the_guest),
 		cmocka_unit_test(test_each_group_is_noticed),
 		cmocka_unit_test(test_put_finds_the_guests_registers),
+		cmocka_unit_test(test_cr2),
 		cmocka_unit_test(test_put_keeps_what_is_dirty),
 		cmocka_unit_test(test_hostile_fpu),
 		cmocka_unit_test(test_tsc_factor),

@@ -299,7 +299,7 @@ static void test_refused_instructions(void **state)
 
 static void test_refused_states(void **state)
 {
-	const struct hc_vm_config two = { "two", &x86_arch_ops, guest_backend, 2, NULL, 0 };
+	const struct hc_vm_config two = { "two", &x86_arch_ops, guest_backend, 2, NULL, 0, 0 };
 	struct hc_vm *vm;
 
 	guest_make(sum, sum_end);

@@ -76,7 +76,7 @@ static void make_guest(const uint32_t *code, size_t size)
 {
 	static const struct hc_region_ops ops = { device_read, device_write, 0 };
 	const struct hc_vm_config config = {
-		"test", &a64_arch_ops, &unicorn_a64_backend, 1, NULL, 0
+		"test", &a64_arch_ops, &unicorn_a64_backend, 1, NULL, 0, 0
 	};
 	const struct hc_region region = { "bytes", DEVICE, BYTES, &ops, NULL };
 
@@ -576,7 +576,9 @@ static void expect_failure(const char *text)
 
 static void test_refused(void **state)
 {
-	const struct hc_vm_config two = { "two", &a64_arch_ops, &unicorn_a64_backend, 2, NULL, 0 };
+	const struct hc_vm_config two = {
+		"two", &a64_arch_ops, &unicorn_a64_backend, 2, NULL, 0, 0
+	};
 	struct hc_vm *other;
 
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(refused); i++) {

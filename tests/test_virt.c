@@ -480,6 +480,53 @@ static void test_limits(void **state)
 	destroy(vm);
 }
 
+static unsigned tables_reach; /* 2^this */
+
+/* What is not refused next is taken: not here, but for the smallest. */
+static int note_reach(struct hc_vm *vm)
+{
+	tables_reach = vm->s2.ipa_bits;
+	return config.memory > MEMORY && config.memory < HC_BIT(40) ? -EBUSY : 0;
+}
+
+/* Stage 2 reaches as far as there is memory, which up to 34 bits takes two levels of tables. The
+ * guest's addresses are as wide as ever. */
+static void test_tables_reach(void **state)
+{
+	static const struct {
+		uint64_t memory;
+		unsigned bits;
+	} cases[] = { { MEMORY, 32 },
+		      { 3 * HC_GIB, 32 },
+		      { 3 * HC_GIB + 2 * HC_MIB, 33 },
+		      { 15 * HC_GIB, 34 },
+		      { 15 * HC_GIB + 2 * HC_MIB, 35 },
+		      { HC_BIT(40) - HC_GIB, 40 },
+		      { HC_BIT(40), 40 },
+		      { HC_BIT(63), 40 },
+		      { HC_ALIGN_DOWN(UINT64_MAX, 2 * HC_MIB), 40 } };
+	struct hc_backend_ops noting = backend;
+	struct hc_vm *vm;
+
+	offer_gic(3);
+	noting.vm_create = note_reach;
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(cases); i++) {
+		make_config();
+		config.memory = cases[i].memory;
+		int rc = virt_create(&vm, &noting, &config);
+
+		assert_int_equal(tables_reach, cases[i].bits);
+		assert_int_equal(rc == -EINVAL, cases[i].memory >= HC_BIT(40));
+		assert_int_equal(rc == 0, cases[i].memory == MEMORY);
+		if (rc)
+			continue;
+		assert_int_equal(vm->info.gpa_bits, 40);
+		assert_int_equal(vm->s2.root_level, 1);
+		assert_int_equal(a64_vm_of(vm)->id[A64_ID_AA64MMFR0] & 15, 2);
+		destroy(vm);
+	}
+}
+
 static int make_no_tree(void *arg, gpa_t at, uint64_t size, void *buf, size_t room)
 {
 	return 0;
@@ -785,19 +832,13 @@ static void test_two_backends(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_loads),
-		cmocka_unit_test(test_text_offset),
-		cmocka_unit_test(test_program),
-		cmocka_unit_test(test_refusals),
-		cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_mutations),
-		cmocka_unit_test(test_out_of_memory),
-		cmocka_unit_test(test_tree),
-		cmocka_unit_test(test_devices),
-		cmocka_unit_test(test_gicv2),
-		cmocka_unit_test(test_gicv2_without_gicv),
-		cmocka_unit_test(test_no_gic),
-		cmocka_unit_test(test_two_backends),
+		cmocka_unit_test(test_loads),     cmocka_unit_test(test_text_offset),
+		cmocka_unit_test(test_program),   cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_limits),    cmocka_unit_test(test_tables_reach),
+		cmocka_unit_test(test_mutations), cmocka_unit_test(test_out_of_memory),
+		cmocka_unit_test(test_tree),      cmocka_unit_test(test_devices),
+		cmocka_unit_test(test_gicv2),     cmocka_unit_test(test_gicv2_without_gicv),
+		cmocka_unit_test(test_no_gic),    cmocka_unit_test(test_two_backends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -183,6 +183,28 @@ static void test_control(void **state)
 	stop();
 }
 
+/* Whoever changes stage 2 holds its lock, and may wait for a vCPU that is about to enter. */
+static void test_no_lock_at_entries(void **state)
+{
+	static struct model_features no_apic;
+
+	no_apic = rig_full;
+	no_apic.caps.cpu2 &= ~(VMX_CPU2_APIC_REGISTERS << 32);
+	start(&no_apic);
+	assert_true(vmx_caps.page_log && !vmx_caps.apic_registers);
+	some_stores(0);
+	for (unsigned i = 0; i < 2; i++) {
+		if (i == 0)
+			assert_int_equal(hc_vm_dirty_start(vm), 0);
+		else
+			hc_vm_dirty_stop(vm);
+		hc_lock(&vm->memory_lock);
+		some_stores(0);
+		hc_unlock(&vm->memory_lock);
+	}
+	stop();
+}
+
 /* An event that the exit interrupted goes in again, and NMIs are blocked again. */
 static void test_full_list_during_delivery(void **state)
 {
@@ -242,6 +264,7 @@ int main(void)
 		cmocka_unit_test(test_dirty_flags),
 		cmocka_unit_test(test_write_protection),
 		cmocka_unit_test(test_control),
+		cmocka_unit_test(test_no_lock_at_entries),
 		cmocka_unit_test(test_full_list_during_delivery),
 		cmocka_unit_test(test_without_memory),
 	};

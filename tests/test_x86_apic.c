@@ -521,6 +521,23 @@ static void test_lowest_priority(void **state)
 	hc_vm_destroy(vm);
 }
 
+/* 10.5.1: what the 8259s ask for while LINT0 is masked comes when it is not any more. */
+static void test_lint0_is_unmasked(void **state)
+{
+	struct hc_vm *vm = script_vm(1, 0);
+	struct hc_vcpu *vcpu = vm->vcpus[0];
+
+	x86_apic_mmio_write(vcpu, APIC_SVR, 0x1ff);
+	x86_apic_mmio_write(vcpu, APIC_LVT_LINT0, APIC_LVT_MASKED | 0x700);
+	hc_irq_set_extint(vm, true);
+	atomic_fetch_and(&vcpu->requests, ~(uint32_t)HC_REQ_EVENT);
+	assert_false(x86_apic_takes_extint(&x86_vcpu_of(vcpu)->apic));
+	x86_apic_mmio_write(vcpu, APIC_LVT_LINT0, 0x700);
+	assert_true(x86_apic_takes_extint(&x86_vcpu_of(vcpu)->apic));
+	assert_true(atomic_load(&vcpu->requests) & HC_REQ_EVENT);
+	hc_vm_destroy(vm);
+}
+
 /* --- x2APIC --- */
 
 /* Figure 10-27: which of the 16 changes #GP. */
@@ -783,6 +800,7 @@ int main(void)
 		cmocka_unit_test(test_posting),
 		cmocka_unit_test(test_reset_drops_what_is_posted),
 		cmocka_unit_test(test_lowest_priority),
+		cmocka_unit_test(test_lint0_is_unmasked),
 		cmocka_unit_test(test_mode_changes),
 		cmocka_unit_test(test_x2apic_registers),
 		cmocka_unit_test(test_x2apic_destinations),

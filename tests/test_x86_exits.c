@@ -413,7 +413,7 @@ static void test_string_fault(void **state)
 	struct hc_vcpu *vcpu = guest(1);
 	struct x86_state *s = x86_state_of(vcpu);
 	struct hc_exit in = io_exit(4, false, true, true);
-	uint64_t *ram = hc_mem_ptr(vcpu->vm, gpa_of(0), MEMORY, true);
+	uint64_t *ram = hc_mem_ptr(vcpu->vm, gpa_of(0), TABLES, true);
 
 	add_port(vcpu->vm);
 	ram[0x4000 / 8 + 4] = 0; /* 8 MiB on is not mapped */
@@ -654,13 +654,10 @@ static void test_bad_accesses(void **state)
 {
 	static const struct {
 		uint8_t access;
-		bool in_walk;
 		const char *code, *word;
 	} rows[] = {
-		{ HC_ACCESS_EXEC, false, "\x90\x90\x90",
-		  "code at 0xd0000000, where there is no memory" },
-		{ HC_ACCESS_READ, true, "\x90\x90\x90", "page tables at 0xd0000000" },
-		{ HC_ACCESS_READ, false, "\x0f\x58\x03", "not emulated" }, /* addps xmm0, [rbx] */
+		{ HC_ACCESS_EXEC, "\x90\x90\x90", "code at 0xd0000000, where there is no memory" },
+		{ HC_ACCESS_READ, "\x0f\x58\x03", "not emulated" }, /* addps xmm0, [rbx] */
 	};
 
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(rows); i++) {
@@ -669,11 +666,44 @@ static void test_bad_accesses(void **state)
 
 		put_code(vcpu, rows[i].code, 3);
 		e.u.stage2.access = rows[i].access;
-		e.u.stage2.in_walk = rows[i].in_walk;
 		run_one(vcpu, &e);
 		assert_int_equal(hc_vm_cause(vcpu->vm), HC_STOP_FAILURE);
 		if (!strstr(hc_vm_reason(vcpu->vm), rows[i].word))
 			fail_msg("%s", hc_vm_reason(vcpu->vm));
+		hc_vm_destroy(vcpu->vm);
+	}
+}
+
+/* Page tables where there is nothing have all bits set: the guest is told so. */
+static void test_tables_outside(void **state)
+{
+	static const struct {
+		uint64_t rip, rbx;
+		uint32_t code;
+	} rows[] = {
+		{ 0x10000, 0x800000, X86_PF_P | X86_PF_RSVD }, /* mov eax, [rbx] */
+		{ 0x10002, 0x800000, X86_PF_P | X86_PF_RSVD | X86_PF_W },
+		{ 0x800000, 0, X86_PF_P | X86_PF_RSVD }, /* the code's own page; no NX */
+	};
+
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(rows); i++) {
+		struct hc_vcpu *vcpu = guest(1);
+		struct hc_exit e = mmio_exit(0xd0000000, false);
+		uint64_t *ram = hc_mem_ptr(vcpu->vm, gpa_of(0), MEMORY, true);
+
+		put_code(vcpu, "\x8b\x03\x89\x03", 4);
+		ram[0x4000 / 8 + 4] = 0xd0000007; /* of 8 MiB */
+		x86_state_of(vcpu)->rip = rows[i].rip;
+		set_gpr(vcpu, X86_RBX, rows[i].rbx);
+		e.u.stage2.access = HC_ACCESS_READ;
+		e.u.stage2.in_walk = true;
+		assert_int_equal(script_exit(vcpu, &e), HC_ACT_RESUME);
+		const struct x86_event got = injected(vcpu);
+
+		assert_int_equal(got.vector, X86_VEC_PF);
+		assert_int_equal(got.error_code, rows[i].code);
+		assert_int_equal(x86_env_state(vcpu)->rip, rows[i].rip);
+		assert_int_equal(x86_env_state(vcpu)->cr2, 0x800000);
 		hc_vm_destroy(vcpu->vm);
 	}
 }
@@ -887,7 +917,7 @@ static void test_lengths(void **state)
 		put_code(vcpu, rows[i].code, rows[i].len);
 		assert_int_equal(x86_insn_length(vcpu), rows[i].len);
 		/* The last bytes of the last mapped page. */
-		uint64_t *ram = hc_mem_ptr(vcpu->vm, gpa_of(0), MEMORY, true);
+		uint64_t *ram = hc_mem_ptr(vcpu->vm, gpa_of(0), TABLES, true);
 
 		ram[0x4000 / 8 + 4] = 0;
 		x86_state_of(vcpu)->rip = 0x800000 - rows[i].len;
@@ -980,6 +1010,7 @@ int main(void)
 		cmocka_unit_test(test_apic_page),
 		cmocka_unit_test(test_bus),
 		cmocka_unit_test(test_bad_accesses),
+		cmocka_unit_test(test_tables_outside),
 		cmocka_unit_test(test_window),
 		cmocka_unit_test(test_halt),
 		cmocka_unit_test(test_halt_before_delivery),

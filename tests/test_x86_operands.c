@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What exits do not tell: the operands of moves to control registers, I/O breakpoints. */
+/* What exits do not tell: the operands of moves to control registers, I/O breakpoints,
+ * operands in segments. */
 #include <hypercore/errno.h>
 #include <string.h>
 
@@ -62,6 +63,7 @@ static void check_io_breakpoint(struct hc_vcpu *vcpu, unsigned n, unsigned field
 	bool hit = (field & 3) == 2 && s->cr4 & X86_CR4_DE && first < port + width &&
 	           port < first + size;
 
+	x86_script_of(vcpu)->event_count = 0;
 	s->rip = 0x10000;
 	memset(s->dr, 0, sizeof(s->dr));
 	s->dr[n] = 0x1005;
@@ -80,22 +82,78 @@ static void check_io_breakpoint(struct hc_vcpu *vcpu, unsigned n, unsigned field
 
 static void test_io_breakpoints(void **state)
 {
-	for (unsigned i = 0; i < 2 * 4 * 16 * 3; i++) {
-		struct hc_vcpu *vcpu = guest(1);
+	struct hc_vcpu *vcpu = guest(1);
 
-		x86_state_of(vcpu)->cr4 |= i & 1 ? X86_CR4_DE : 0;
+	for (unsigned i = 0; i < 2 * 4 * 16 * 3; i++) {
+		x86_env_state(vcpu)->cr4 = X86_CR4_PAE | (i & 1 ? X86_CR4_DE : 0);
 		check_io_breakpoint(vcpu, i / 2 % 4, i / 8 % 16, 1u << i / 128,
 		                    (uint16_t)(0x1000 + i % 11));
-		hc_vm_destroy(vcpu->vm);
 	}
+	hc_vm_destroy(vcpu->vm);
 }
 
-/* An interrupt or NMI whose delivery meets an exception comes after that, and is not lost. */
+/* SDM Vol. 3A 5.3 and table 3-1, a byte at a time: outside of 64-bit mode. */
+static bool may_access(const struct x86_segment *g, uint64_t offset, unsigned len, unsigned access)
+{
+	unsigned type = g->attr & 0xf;
+	bool code = type >= 8;
+
+	if (access == HC_ACCESS_EXEC    ? !code
+	    : access == HC_ACCESS_WRITE ? code || !(type & 2)
+	                                : code && !(type & 2))
+		return false;
+	for (uint64_t byte = offset; byte < offset + len; byte++) {
+		bool below = byte <= g->limit;
+		bool inside =
+			!code && type & 4
+				? !below && byte <= (g->attr & X86_ATTR_DB ? UINT32_MAX : 0xffff)
+				: below;
+
+		if (!inside)
+			return false;
+	}
+	return true;
+}
+
+static void test_segments(void **state)
+{
+	static const unsigned accesses[] = { HC_ACCESS_READ, HC_ACCESS_WRITE, HC_ACCESS_EXEC };
+	static const uint32_t edges[] = { 0, 0xfff, 0xffff, 0x10000, 0xfffffff8, UINT32_MAX };
+	struct hc_vcpu *vcpu = guest(1);
+	struct x86_state *s = x86_env_state(vcpu);
+	uint64_t random = 5;
+
+	s->seg[X86_CS].attr &= (uint16_t)~X86_ATTR_L;
+	for (unsigned i = 0; i < 200000; i++) {
+		enum x86_seg seg = i & 1 ? X86_SS : X86_FS;
+		unsigned len = (unsigned)test_below(&random, 8) + 1, access = accesses[i % 3];
+		uint32_t offset =
+			edges[test_below(&random, 6)] + (uint32_t)test_below(&random, 17) - 8;
+		struct x86_segment *g = &s->seg[seg];
+		struct x86_fault fault = { 0 };
+		gva_t gva;
+		int rc;
+
+		g->base = test_below(&random, UINT32_MAX);
+		g->limit = edges[test_below(&random, 6)];
+		g->attr = (uint16_t)(X86_ATTR_P | X86_ATTR_S | test_below(&random, 16) |
+		                     (test_below(&random, 2) ? X86_ATTR_DB : 0));
+		rc = x86_linear(vcpu, seg, offset, len, access, &gva, &fault);
+		assert_int_equal(rc, may_access(g, offset, len, access) ? 0 : -EFAULT);
+		if (rc)
+			assert_int_equal(fault.vector, i & 1 ? X86_VEC_SS : X86_VEC_GP);
+		else
+			assert_int_equal(gva.v, (uint32_t)(g->base + offset));
+	}
+	hc_vm_destroy(vcpu->vm);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_finds_cr_writes),
 		cmocka_unit_test(test_io_breakpoints),
+		cmocka_unit_test(test_segments),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -142,12 +142,40 @@ static void deadlines_are_the_guests(void **state)
 		test_now_ns += test_below(&seed, 1000000);
 		start = test_now_ns;
 		wrmsr(vcpu, MSR_TSC_DEADLINE, rdmsr(vcpu, MSR_TSC) + ticks_of(ns, hz));
+		/* Nobody is woken in vain meanwhile. */
+		assert_in_range(vcpu->timers.next_ns,
+		                start + ns - ns / 1000000 - 1000000000 / hz - 2,
+		                start + ns + ns / 1000000 + 1000000000 / hz + 2);
 		test_now_ns = start + ns - ns / 1000000 - 1000000000 / hz - 2;
 		hc_timers_run(vcpu, test_now_ns);
 		assert_int_not_equal(rdmsr(vcpu, MSR_TSC_DEADLINE), 0);
 		test_now_ns = start + ns + ns / 1000000 + 1000000000 / hz + 2;
 		hc_timers_run(vcpu, test_now_ns);
 		assert_int_equal(rdmsr(vcpu, MSR_TSC_DEADLINE), 0);
+		hc_vm_destroy(vm);
+	}
+}
+
+/* Nor because a deadline is so far away that it does not fit. */
+static void far_deadlines(void **state)
+{
+	static const uint64_t rates[] = { 1000000, 62000000, 2500000000, 100000000000 };
+	const uint64_t year_ns = UINT64_C(31536000) * 1000000000;
+
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(rates); i++) {
+		struct hc_vm *vm = vm_of(rates[i]);
+		struct hc_vcpu *vcpu = vm->vcpus[0];
+
+		x86_apic_mmio_write(vcpu, APIC_SVR, 0x1ff);
+		x86_apic_mmio_write(vcpu, APIC_LVT_TIMER, 0x40030);
+		for (unsigned shift = 0; shift < 8; shift++) {
+			uint64_t ticks = UINT64_MAX >> shift;
+			uint64_t ns = ticks / rates[i] > 31536000 ? year_ns
+			                                          : ticks / rates[i] * 1000000000;
+
+			wrmsr(vcpu, MSR_TSC_DEADLINE, ticks);
+			assert_true(vcpu->timers.next_ns - test_now_ns >= ns - ns / 1000);
+		}
 		hc_vm_destroy(vm);
 	}
 }
@@ -244,7 +272,7 @@ static void bad_rates(void **state)
 	static const uint64_t bad[] = { 1, 999000, 2500000001, 100000001000, UINT64_MAX };
 
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(bad); i++)
-		refuses(bad[i], NULL, -EINVAL, "wants whole kHz, from 1000000 to 100000000000 Hz");
+		refuses(bad[i], NULL, -EINVAL, "wants whole kHz, from 1 MHz to 100 GHz");
 }
 
 static void backends_that_cannot(void **state)
@@ -308,6 +336,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(runs_at_its_rate, setup),
 		cmocka_unit_test_setup(deadlines_are_the_guests, setup),
+		cmocka_unit_test_setup(far_deadlines, setup),
 		cmocka_unit_test_setup(cpuid_tells, setup),
 		cmocka_unit_test_setup(cpuid_is_silent_otherwise, setup),
 		cmocka_unit_test_setup(bad_rates, setup),

@@ -8,12 +8,13 @@
 #include "tests/x86_env.h"
 
 #define MEMORY (16 * HC_MIB)
+#define TABLES 0x8000 /* below it are the page tables: what is asked for is cleared first */
 
 /* Identity tables of 2 MiB pages for 4 GiB. */
 static inline void enter_long_mode(struct hc_vcpu *vcpu)
 {
 	struct x86_state *s = x86_env_state(vcpu);
-	uint64_t *ram = hc_mem_ptr(vcpu->vm, gpa_of(0), MEMORY, true);
+	uint64_t *ram = hc_mem_ptr(vcpu->vm, gpa_of(0), TABLES, true);
 
 	ram[0x2000 / 8] = 0x3007;
 	for (unsigned i = 0; i < 4; i++)

@@ -88,6 +88,9 @@ enum a64_debug_reg {
 int a64_translate(struct hc_vcpu *vcpu, gva_t gva, enum hc_access access, bool user, gpa_t *gpa,
                   uint32_t *fsc);
 
+/* The width of the guest's physical addresses, as ID_AA64MMFR0_EL1.PARange says it; at most 48. */
+unsigned a64_address_bits(struct hc_vm *vm);
+
 /* The instruction at PC, with the same results. */
 int a64_fetch(struct hc_vcpu *vcpu, uint32_t *insn, uint32_t *fsc);
 

@@ -214,26 +214,74 @@ static __attribute__((noinline)) int do_any(struct hc_vcpu *vcpu, const struct h
 
 /* --- Dispatch --- */
 
+/* Whether the instruction at PC writes, of those that can fault in a walk: what both reads and
+ * writes counts as a read (Arm ARM D17.2.37, WnR). */
+static bool is_store(struct hc_vcpu *vcpu)
+{
+	struct a64_ldst insn;
+	uint32_t code, fsc;
+
+	if (a64_fetch(vcpu, &code, &fsc) || a64_decode_ldst(code, &insn))
+		return false;
+	return insn.kind == A64_LDST_STORE || insn.kind == A64_LDST_STORE_EX ||
+	       insn.kind == A64_LDST_ZERO;
+}
+
+static bool is_beyond(const struct hc_vcpu *vcpu, gpa_t gpa)
+{
+	return gpa.v >> a64_address_bits(vcpu->vm) != 0;
+}
+
+/*
+ * Stage 1 of the guest leads to tables that are not there, or further than its ID registers say
+ * that addresses go: the CPU, whose own go further, left that to stage 2. The guest gets what the
+ * walk says. False: the walk finds nothing of the kind, as the tables have changed meanwhile.
+ */
+static bool raise_stage1(struct hc_vcpu *vcpu, const struct hc_exit *exit, bool fetch)
+{
+	const struct hc_exit_stage2 *a = &exit->u.stage2;
+	bool write = a->access == HC_ACCESS_WRITE || (a->in_walk && !fetch && is_store(vcpu));
+	enum hc_access access = fetch                   ? HC_ACCESS_EXEC
+	                        : write && !a->is_cache ? HC_ACCESS_WRITE
+	                                                : HC_ACCESS_READ;
+	uint32_t fsc, kind, iss = a->is_cache ? A64_ISS_CM | A64_ISS_WNR : write ? A64_ISS_WNR : 0;
+	gpa_t gpa;
+
+	if (a64_translate(vcpu, a->gva, access, a64_is_el0(a64_state_of(vcpu)), &gpa, &fsc) !=
+	    -EFAULT)
+		return false;
+	kind = fsc & ~3u;
+	if (kind != A64_FSC_WALK && kind != A64_FSC_SIZE)
+		return false;
+	a64_raise_at(vcpu, fetch ? A64_EC_IABT_LOWER : A64_EC_DABT_LOWER, fsc | (fetch ? 0 : iss),
+	             a->gva);
+	return true;
+}
+
 /* Not a device's: what it comes to. */
 static __attribute__((noinline)) bool is_settled(struct hc_vcpu *vcpu, const struct hc_exit *exit)
 {
 	const struct hc_exit_stage2 *a = &exit->u.stage2;
 	bool write = a->access == HC_ACCESS_WRITE;
+	/* A walk that a fetch was the reason of reads the tables, for the address of PC. */
+	bool fetch = a->access == HC_ACCESS_EXEC || (a->in_walk && a->gva.v == exit->pc);
 	struct hc_vm *vm = vcpu->vm;
 
 	/* Touched for the first time, or mapped meanwhile; or write-protected for the dirty log,
 	 * where a walk that sets flags in a table writes as well. */
-	if (hc_mem_ptr(vm, a->gpa, 1, write || a->in_walk)) {
+	if (hc_mem_ptr(vm, a->gpa, 1, write || (a->in_walk && a->present))) {
 		hc_mem_fault(vm, a->gpa);
 		if (write || a->in_walk)
 			(void)hc_dirty_fault(vm, a->gpa);
 		return true;
 	}
-	if (!a->in_walk && a->access != HC_ACCESS_EXEC)
+	if (a->in_walk || is_beyond(vcpu, a->gpa)) {
+		if (raise_stage1(vcpu, exit, fetch) || a->in_walk)
+			return true;
+	}
+	if (!fetch)
 		return false;
-	/* A walk that a fetch was the reason of reads the tables, for the address of PC. */
-	a64_raise_external(vcpu, a->gva, a->access == HC_ACCESS_EXEC || a->gva.v == exit->pc,
-	                   false);
+	a64_raise_external(vcpu, a->gva, true, false);
 	return true;
 }
 

@@ -110,13 +110,20 @@ static bool is_in_half(const struct walk *w)
 	return high == (w->va & HC_BIT(55) ? hc_bits(UINT64_MAX, top, bits) : 0);
 }
 
+/* PARange's and TCR_EL1.IPS's (D17.2.64). */
+static const uint8_t range_bits[8] = { 32, 36, 40, 42, 44, 48, 48, 48 };
+
+unsigned a64_address_bits(struct hc_vm *vm)
+{
+	return range_bits[hc_min(7, a64_id_field(vm, A64_ID_AA64MMFR0, 0))];
+}
+
 /* The width of what comes out: of IPS and the CPU's own. */
 static unsigned output_bits(const struct walk *w)
 {
-	static const uint8_t bits[8] = { 32, 36, 40, 42, 44, 48, 48, 48 };
-	unsigned own = a64_id_field(w->vcpu->vm, A64_ID_AA64MMFR0, 0);
+	unsigned size = range_bits[hc_bits(w->tcr, 34, 32)];
 
-	return bits[hc_min(own, hc_bits(w->tcr, 34, 32))];
+	return (unsigned)hc_min(size, a64_address_bits(w->vcpu->vm));
 }
 
 /* --- Levels --- */

@@ -78,7 +78,8 @@ enum x86_apic_lvt { LVT_TIMER, LVT_THERMAL, LVT_PMC, LVT_LINT0, LVT_LINT1, LVT_E
 
 /* A periodic timer's interrupts are at least this far apart, however short the period: no guest can
  * keep a physical CPU in its timer handler. */
-#define X86_APIC_MIN_PERIOD_NS 20000u
+#define X86_APIC_MIN_PERIOD_NS     20000u
+#define X86_APIC_MIN_PERIOD_CYCLES 20000u
 
 #define X86_APIC_REGS 64
 

@@ -45,11 +45,11 @@ static uint64_t period_ns(const struct x86_apic *apic)
 static uint64_t deadline_ns(struct hc_vcpu *vcpu)
 {
 	uint64_t now = x86_tsc_now(vcpu), deadline = apic_of(vcpu)->tsc_deadline;
-	uint64_t ticks = deadline > now ? deadline - now : 0;
+	uint64_t ticks = deadline > now ? deadline - now : 0, hz = x86_tsc_hz(vcpu);
 
-	/* Beyond centuries it does not matter, and would not fit. */
-	ticks = hc_min(ticks, HC_BIT(60));
-	return hc_platform_now_ns() + hc_ticks_to_ns(ticks, x86_tsc_hz(vcpu));
+	/* Four years: what is beyond would not fit, and is looked at again then. */
+	ticks = hc_min(ticks, hz << 27);
+	return hc_platform_now_ns() + hc_ticks_to_ns(ticks, hz);
 }
 
 uint64_t x86_apic_read_deadline(struct hc_vcpu *vcpu)
@@ -72,14 +72,21 @@ void x86_apic_write_deadline(struct hc_vcpu *vcpu, uint64_t value)
 
 /* --- Counting down --- */
 
+/* An emulated CPU may be so slow that its guest would never come out of the interrupt's handler. */
+static uint64_t least_period(void)
+{
+	return hc_max(X86_APIC_MIN_PERIOD_NS,
+	              hc_ticks_to_ns(X86_APIC_MIN_PERIOD_CYCLES, hc_platform_cycles_hz()));
+}
+
 /* The interrupts of a period too short to be real are spread out; the count stays exact. */
 static void arm_periodic(struct x86_apic *apic, uint64_t now)
 {
 	uint64_t period = period_ns(apic), elapsed = now - apic->timer_start_ns;
 	uint64_t next = apic->timer_start_ns + (elapsed / period + 1) * period;
 
-	if (period < X86_APIC_MIN_PERIOD_NS)
-		next = hc_max(next, now + X86_APIC_MIN_PERIOD_NS);
+	if (period < least_period())
+		next = hc_max(next, now + least_period());
 	hc_timer_arm(&apic->timer, next);
 }
 

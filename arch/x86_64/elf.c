@@ -79,21 +79,25 @@ struct elf {
 
 /* --- The header --- */
 
-/* The field that is wrong and what it should be, or NULL. */
+/* A file that was cut off is damaged (-EPROTO); with other mistakes, it is for something else. */
+static const char cut_header[] = "it ends in its header";
+static const char cut_programs[] = "it ends before e_phnum program headers from e_phoff on";
+
+/* What is wrong: the field and what it should be, or one of these. Or NULL. */
 static const char *check_ident(const uint8_t *file, uint64_t size)
 {
 	static const uint8_t magic[4] = { 0x7f, 'E', 'L', 'F' };
 
 	if (size < 16 || memcmp(file, magic, sizeof(magic)) != 0)
-		return "e_ident: should begin with 7fh, ELF";
+		return "its e_ident should begin with 7fh, ELF";
 	if (file[4] != CLASS_32 && file[4] != CLASS_64)
-		return "e_ident[EI_CLASS]: should be 1 (32 bits) or 2 (64 bits)";
+		return "its e_ident[EI_CLASS] should be 1 (32 bits) or 2 (64 bits)";
 	if (file[5] != DATA_LSB)
-		return "e_ident[EI_DATA]: should be 1 (little-endian)";
+		return "its e_ident[EI_DATA] should be 1 (little-endian)";
 	if (file[6] != 1)
-		return "e_ident[EI_VERSION]: should be 1";
+		return "its e_ident[EI_VERSION] should be 1";
 	if (size < layouts[file[4] - 1].header)
-		return "truncated: it ends in its header";
+		return cut_header;
 	return NULL;
 }
 
@@ -103,15 +107,15 @@ static const char *check_header(const struct elf *e)
 	uint64_t type = get(e->file, l->e_type), machine = get(e->file, l->e_machine);
 
 	if (machine != EM_X86_64 && (machine != EM_386 || e->file[4] == CLASS_64))
-		return "e_machine: should be 3 (80386) or 62 (x86-64)";
+		return "its e_machine should be 3 (80386) or 62 (x86-64)";
 	if (type != ET_EXEC && type != ET_DYN)
-		return "e_type: should be 2 (executable) or 3 (shared object)";
+		return "its e_type should be 2 (executable) or 3 (shared object)";
 	if (!e->phnum)
-		return "e_phnum: should not be 0";
+		return "its e_phnum should not be 0";
 	if (get(e->file, l->e_phentsize) != l->program)
-		return "e_phentsize: should be 32 (of 32 bits) or 56 (of 64 bits)";
+		return "its e_phentsize should be 32 (of 32 bits) or 56 (of 64 bits)";
 	if (e->phoff > e->size || (uint64_t)e->phnum * l->program > e->size - e->phoff)
-		return "truncated: e_phoff and e_phnum reach beyond its end";
+		return cut_programs;
 	return NULL;
 }
 
@@ -165,9 +169,9 @@ int x86_elf_read(struct hc_vm *vm, const void *file, uint64_t size, struct boot_
 	int rc = 0;
 
 	if (wrong)
-		return hc_error(memcmp(wrong, "trunc", 5) == 0 ? -EPROTO : -ENOEXEC,
-		                "vm %s: the kernel file is an ELF file with a wrong %s", vm->name,
-		                wrong);
+		return hc_error(wrong == cut_header || wrong == cut_programs ? -EPROTO : -ENOEXEC,
+		                "vm %s: the kernel file cannot be loaded as an ELF file: %s",
+		                vm->name, wrong);
 	k->entry = get(e.file, e.l->e_entry);
 	for (unsigned i = 0; !rc && i < e.phnum; i++)
 		if (get(program(&e, i), e.l->p_type) == PT_LOAD)

@@ -266,10 +266,15 @@ static bool inject_extint(struct hc_vcpu *vcpu, bool busy)
 static void inject_apic(struct hc_vcpu *vcpu, bool busy)
 {
 	struct x86_apic *apic = &x86_vcpu_of(vcpu)->apic;
+
+	/* For such a backend interrupts are posted. */
+	if (vcpu->backend->show_interrupts) {
+		x86_apic_merge(apic);
+		if (vcpu->backend->show_interrupts(vcpu))
+			return;
+	}
 	int vector = x86_apic_pending(apic);
 
-	if (vcpu->backend->show_interrupts && vcpu->backend->show_interrupts(vcpu))
-		return;
 	if (vector < 0)
 		return;
 	const struct x86_event e = { .valid = 1,

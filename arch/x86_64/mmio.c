@@ -221,12 +221,6 @@ static __attribute__((noinline)) int do_given(struct hc_vcpu *vcpu, const struct
 
 /* --- Dispatch --- */
 
-static void fail_access(struct hc_vcpu *vcpu, const struct hc_exit *exit, const char *what)
-{
-	hc_vm_fail(vcpu->vm, "vcpu %u: %s at %#llx, where there is no memory (rip %#llx)", vcpu->id,
-	           what, (unsigned long long)exit->u.stage2.gpa.v, (unsigned long long)exit->pc);
-}
-
 /* Not a device's: what it comes to. */
 static __attribute__((noinline)) bool is_settled(struct hc_vcpu *vcpu, const struct hc_exit *exit)
 {
@@ -243,12 +237,10 @@ static __attribute__((noinline)) bool is_settled(struct hc_vcpu *vcpu, const str
 			(void)hc_dirty_fault(vcpu->vm, a->gpa);
 		return true;
 	}
-	if (a->in_walk)
-		fail_access(vcpu, exit, "page tables");
-	else if (a->access == HC_ACCESS_EXEC)
-		fail_access(vcpu, exit, "code");
-	else
+	if (a->in_walk || a->access != HC_ACCESS_EXEC)
 		return false;
+	hc_vm_fail(vcpu->vm, "vcpu %u: code at %#llx, where there is no memory (rip %#llx)",
+	           vcpu->id, (unsigned long long)a->gpa.v, (unsigned long long)exit->pc);
 	return true;
 }
 
@@ -274,6 +266,9 @@ int x86_exit_stage2(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	if (!is_known_device(vcpu, a)) {
 		if (is_settled(vcpu, exit))
 			return HC_ACT_RESUME;
+		/* Tables that are not in memory: the emulator walks them, and finds the access. */
+		if (a->in_walk)
+			return do_any(vcpu, exit, NULL);
 		if (!hc_mem_ptr(vcpu->vm, a->gpa, 1, false))
 			x86_vcpu_of(vcpu)->device_page = device_page(vcpu, a->gpa.v);
 	}

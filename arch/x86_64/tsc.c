@@ -5,17 +5,12 @@
 #include "arch/x86_64/internal.h"
 #include "core/log.h"
 
-#define KHZ     UINT64_C(1000)
-#define TSC_MIN UINT64_C(1000000)
-#define TSC_MAX UINT64_C(100000000000)
-
 static int check_rate(const struct hc_vm *vm)
 {
-	if (vm->tsc_hz >= TSC_MIN && vm->tsc_hz <= TSC_MAX && vm->tsc_hz % KHZ == 0)
+	if (hc_is_tsc_hz(vm->tsc_hz))
 		return 0;
-	return hc_error(-EINVAL,
-	                "vm %s: a TSC of %llu Hz: wants whole kHz, from 1000000 to 100000000000 Hz",
-	                vm->name, (unsigned long long)vm->tsc_hz);
+	return hc_error(-EINVAL, "vm %s: a TSC of %llu Hz: wants " HC_TSC_HZ_WORDS, vm->name,
+	                (unsigned long long)vm->tsc_hz);
 }
 
 static int ask(const struct hc_vm *vm, const struct hc_backend_ops *ops, uint64_t *ratio)

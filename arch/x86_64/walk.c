@@ -13,6 +13,7 @@
 
 #include "arch/x86_64/internal.h"
 #include "arch/x86_64/walk_cache.h"
+#include "core/bus_access.h"
 
 #define PTE_P  HC_BIT(0)
 #define PTE_W  HC_BIT(1)
@@ -62,7 +63,8 @@ struct walk {
 	uint64_t gpa_mask;
 	bool write, exec, user, implicit, nx;
 	uint8_t in_rom; /* bit n: the entry of level n cannot be written */
-	void *entry[5]; /* by level */
+	bool outside;   /* some entry is not in memory, but on the bus */
+	void *entry[5]; /* by level; NULL: outside */
 	uint64_t value[5], at[5];
 	uint64_t gpa;
 	unsigned leaf; /* level of the entry that ended the walk */
@@ -162,33 +164,36 @@ static bool in_register(const struct walk *w, unsigned level)
 	return w->p == &pae && level == PDPT_LEVEL && w->s->pdptes_loaded;
 }
 
-/* Reads the entry at gpa, and remembers where it is. */
-static int load_entry(struct walk *w, uint64_t gpa, unsigned level, uint64_t *value)
+/* Reads the entry at gpa, and remembers where it is. Where nothing answers it has all bits set. */
+static uint64_t load_entry(struct walk *w, uint64_t gpa, unsigned level)
 {
 	struct hc_vm *vm = w->vcpu->vm;
 	void *p = hc_mem_ptr(vm, gpa_of(gpa), w->p->entry_size, false);
 
-	if (!p)
-		return -ENOENT;
-	if (!hc_mem_ptr(vm, gpa_of(gpa), w->p->entry_size, true))
-		w->in_rom |= (uint8_t)(1u << level);
 	w->entry[level] = p;
 	w->at[level] = gpa;
-	*value = w->p->entry_size == 8
-	                 ? atomic_load_explicit((_Atomic uint64_t *)p, memory_order_acquire)
-	                 : atomic_load_explicit((_Atomic uint32_t *)p, memory_order_acquire);
-	w->value[level] = *value;
-	return 0;
+	if (!p) {
+		w->outside = true;
+		w->value[level] = hc_bus_read_value(vm, HC_SPACE_MEMORY, gpa, w->p->entry_size);
+		return w->value[level];
+	}
+	if (!hc_mem_ptr(vm, gpa_of(gpa), w->p->entry_size, true))
+		w->in_rom |= (uint8_t)(1u << level);
+	w->value[level] =
+		w->p->entry_size == 8
+			? atomic_load_explicit((_Atomic uint64_t *)p, memory_order_acquire)
+			: atomic_load_explicit((_Atomic uint32_t *)p, memory_order_acquire);
+	return w->value[level];
 }
 
 /* The same of a PDPTE that the CPU has loaded. */
-static int load_pdpte(struct walk *w, uint64_t *value)
+static uint64_t load_pdpte(struct walk *w)
 {
 	uint64_t *pdpte = &x86_state_of(w->vcpu)->pdpte[w->gva >> 30 & 3];
 
 	w->entry[PDPT_LEVEL] = pdpte;
-	*value = w->value[PDPT_LEVEL] = *pdpte;
-	return 0;
+	w->value[PDPT_LEVEL] = *pdpte;
+	return *pdpte;
 }
 
 /* False: the entry changed meanwhile. */
@@ -199,6 +204,11 @@ static bool set_bits(struct walk *w, unsigned level, uint64_t bits)
 
 	if ((old & bits) == bits || w->in_rom >> level & 1)
 		return true;
+	if (!w->entry[level]) {
+		(void)hc_bus_write(w->vcpu->vm, HC_SPACE_MEMORY, w->at[level], w->p->entry_size,
+		                   old | bits);
+		return true;
+	}
 	if (w->p->entry_size == 8) {
 		done = atomic_compare_exchange_strong((_Atomic uint64_t *)w->entry[level], &old,
 		                                      old | bits);
@@ -244,14 +254,8 @@ static int walk_once(struct walk *w, struct x86_fault *fault)
 	bool exec_disabled = false;
 
 	for (unsigned level = w->p->levels - 1u;; level--) {
-		int rc = in_register(w, level)
-		                 ? load_pdpte(w, &entry)
-		                 : load_entry(w, entry_gpa(w, table, level), level, &entry);
-
-		if (rc) {
-			fault->address = entry_gpa(w, table, level);
-			return rc;
-		}
+		entry = in_register(w, level) ? load_pdpte(w)
+		                              : load_entry(w, entry_gpa(w, table, level), level);
 		if (!(entry & PTE_P))
 			return fault_pf(w, fault, 0);
 		bool leaf = is_leaf(w, entry, level);
@@ -300,8 +304,9 @@ static void remember(const struct walk *w, unsigned access)
 {
 	struct x86_walk_cache *c = x86_walk_slot(w->vcpu, w->gva, access);
 
-	/* 4-byte entries cannot be compared like the others; such guests are rare. */
-	if (w->p->entry_size != 8)
+	/* 4-byte entries cannot be compared like the others, and those of devices not without
+	 * their notice; such guests are rare. */
+	if (w->p->entry_size != 8 || w->outside)
 		return;
 	for (unsigned level = 0; level < HC_ARRAY_SIZE(c->entry); level++) {
 		bool used = w->entry[level] != NULL;

@@ -187,8 +187,9 @@ int x86_find_cr_write(struct hc_vcpu *vcpu, struct hc_exit *exit, struct x86_fau
 /* --- Guest virtual memory (arch/x86_64/walk.c) --- */
 
 /* Translates gva by the guest's current page tables for access (enum hc_access) at the current
- * CPL, or as a supervisor access if implicit. Returns 0, or -EFAULT with *fault filled in, or
- * -ENOENT if a page table lies outside RAM. Sets A and D bits as the CPU would. */
+ * CPL, or as a supervisor access if implicit. Returns 0, or -EFAULT with *fault filled in. Sets A
+ * and D bits as the CPU would. Tables outside of RAM are read from the bus: takes the device lock.
+ */
 int x86_translate(struct hc_vcpu *vcpu, gva_t gva, unsigned access, bool implicit, gpa_t *gpa,
                   struct x86_fault *fault);
 
@@ -199,8 +200,7 @@ struct x86_mapping {
 	bool global;   /* that entry's G bit, where CR4.PGE gives it a meaning */
 };
 
-/* The same for those who remember translations themselves: always walks. -ENOENT: fault->address is
- * where the page table would be. */
+/* The same for those who remember translations themselves: always walks. */
 int x86_translate_page(struct hc_vcpu *vcpu, gva_t gva, unsigned access, bool implicit,
                        struct x86_mapping *mapping, struct x86_fault *fault);
 

@@ -31,6 +31,7 @@ static struct {
 	_Atomic enum outcome outcome;
 	const char *missing;       /* SKIP */
 	char reason[NAME_MAX * 2]; /* ERROR */
+	atomic_uint met;           /* calls of meet() */
 	unsigned int number;
 	unsigned int counts[FAILURE + 1];
 	struct options options;
@@ -66,14 +67,19 @@ static void note_end(void)
 	print_unlock();
 }
 
+static void note_list(const char *format, va_list arguments)
+{
+	note_start();
+	print_list(format, arguments);
+	note_end();
+}
+
 void note(const char *format, ...)
 {
 	va_list arguments;
 
 	va_start(arguments, format);
-	note_start();
-	print_list(format, arguments);
-	note_end();
+	note_list(format, arguments);
 	va_end(arguments);
 }
 
@@ -108,9 +114,7 @@ void error(const char *format, ...)
 	va_list arguments;
 
 	va_start(arguments, format);
-	note_start();
-	print_list(format, arguments);
-	note_end();
+	note_list(format, arguments);
 	va_end(arguments);
 	remember(format);
 	leave(ERROR);
@@ -254,6 +258,24 @@ void wait_cpu(unsigned int n)
 		arch_unwind(&run.work[0].unwind);
 }
 
+void on_each_cpu(void (*function)(void *argument), void *argument)
+{
+	for (unsigned int n = 1; n < arch_cpu_count(); n++)
+		start_cpu(n, function, argument);
+	function(argument);
+	for (unsigned int n = 1; n < arch_cpu_count(); n++)
+		wait_cpu(n);
+}
+
+void meet(void)
+{
+	unsigned int count = arch_cpu_count();
+	unsigned int all = (atomic_fetch_add(&run.met, 1) / count + 1) * count;
+
+	if (!WAIT_FOR(atomic_load(&run.met) >= all))
+		fail(HERE, "not all CPUs come");
+}
+
 struct limit limit_of(unsigned int milliseconds)
 {
 	return (struct limit){ .end = arch_ticks() + milliseconds * arch_ticks_per_ms() };
@@ -310,6 +332,7 @@ static void run_one(const struct test_case *test)
 	atomic_store(&run.outcome, SUCCESS);
 	print("# start %s\n", run.name);
 	run.work[0].expecting = false;
+	atomic_store(&run.met, 0);
 	run.within = true;
 	/* The case is only read; the cast is for the general argument. */
 	arch_protect(&run.work[0].unwind, call_case, (void *)(uintptr_t)test);

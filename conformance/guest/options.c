@@ -21,14 +21,16 @@ struct options options_read(const char *line)
 	while (*line) {
 		const char *value;
 
-		if ((value = value_of(line, "only=")))
-			options.only = value;
-		else if ((value = value_of(line, "skip=")))
+		if ((value = value_of(line, "only="))) {
+			options.only[1] = options.only[0];
+			options.only[0] = value;
+		} else if ((value = value_of(line, "skip="))) {
 			options.skip = value;
-		else if ((value = value_of(line, "after=")))
+		} else if ((value = value_of(line, "after="))) {
 			options.after = value;
-		else if ((value = value_of(line, "list")) && ends_word(*value))
+		} else if ((value = value_of(line, "list")) && ends_word(*value)) {
 			options.list = true;
+		}
 		while (!ends_word(*line))
 			line++;
 		while (*line && ends_word(*line))
@@ -94,7 +96,8 @@ bool options_match(const char *patterns, const char *name)
 
 bool options_select(const struct options *options, const char *name)
 {
-	if (options->only && !options_match(options->only, name))
-		return false;
+	for (unsigned int n = 0; n < ONLY_MAX; n++)
+		if (options->only[n] && !options_match(options->only[n], name))
+			return false;
 	return !options->skip || !options_match(options->skip, name);
 }

@@ -6,8 +6,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define ONLY_MAX 2
+
+/* Patterns with commas between, ended by a space or NUL; or NULL. */
 struct options {
-	const char *only; /* patterns with commas between, ended by a space or NUL; or NULL */
+	const char *only[ONLY_MAX]; /* of several, each has to match; the last ones count */
 	const char *skip;
 	const char *after;
 	bool list;

@@ -122,6 +122,10 @@ unsigned int cpu_count(void);
 unsigned int this_cpu(void);
 void start_cpu(unsigned int n, void (*function)(void *argument), void *argument);
 void wait_cpu(unsigned int n);
+/* start_cpu() of all others, the same here, and wait_cpu(). */
+void on_each_cpu(void (*function)(void *argument), void *argument);
+/* In such a function: returns on each CPU when all have come to it. */
+void meet(void);
 
 /* The decimal number that the command line gives for a key: KEY=NUMBER. */
 uint64_t option_number(const char *key, uint64_t otherwise);

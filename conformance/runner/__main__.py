@@ -20,10 +20,10 @@ from target import Refused, read, read_folder
 HOME = pathlib.Path(__file__).resolve().parent.parent
 PASSED, FOUND, USAGE, FAILED = 0, 1, 2, 125
 EPILOG = """\
-Without TARGET all are run that can be here, but for those that --targets says run if named.
-Exit status: 0 no unexplained difference; 1 there are some; 2 wrong options; 125 it could not be
-carried out. The output folder gets report.html, report.json, report.xml (JUnit), report.ktap and
-each target's console.
+Without TARGET all run that can be here, but for those that run if named. DIR
+gets report.html, report.json, report.xml (JUnit), report.ktap, and in console/
+what each start of a target printed. Exit status: 0 no unexplained difference;
+1 there are some; 2 wrong options; 125 it could not be carried out.
 """
 
 
@@ -45,7 +45,7 @@ def parse(words):
     add("--only", default="", metavar="PATTERN", help="cases, by commas: paging, apic.x2apic_*, ...")
     add("--skip", default="", metavar="PATTERN", help="cases to leave out")
     add("--jobs", type=int, default=0, metavar="N", help="targets at a time (the processors there are)")
-    add("--output", default="conformance-report", metavar="DIR", help="where reports go (conformance-report)")
+    add("--output", default="conformance-report", metavar="DIR", help="for reports (conformance-report; ./dev: build/conformance)")
     add("--known", default=str(HOME / "known.tsv"), metavar="FILE", help="differences that have an explanation")
     add("--images", default=str(kernels()), metavar="DIR", help="the test kernels")
     add("--all", action="store_true", help="show all cases in the table, not only those that differ")
@@ -85,7 +85,7 @@ def list_targets(targets, values):
     """--targets."""
     for target in targets:
         missing = target.missing(dict(values, image="", kernels="", append="", cpus=target.cpus, memory=target.memory,
-                                      directory=""))
+                                      directory="", here=target.here))
         found = f"no: {missing}" if missing else "if named" if target.unsettled else "yes"
         print(f"{target.key:22} {found:8}  {target.about}{'; ' * bool(target.unsettled)}{target.unsettled}")
     return PASSED
@@ -145,7 +145,10 @@ def main(words):
     output = pathlib.Path(options.output).resolve()
     logs = output / "console"
     shutil.rmtree(logs, ignore_errors=True)
-    logs.mkdir(parents=True)
+    try:
+        logs.mkdir(parents=True)
+    except OSError as error:
+        raise Refused(f"--output {options.output}: {error.strerror}") from error
     with tempfile.TemporaryDirectory(prefix="conform-") as scratch:
         scratch = pathlib.Path(scratch)
         try:

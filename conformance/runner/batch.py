@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """All cases on one target: starts it, follows what it says, and starts it again after a case that
 took it down."""
+import collections
 import dataclasses
+import fnmatch
 import queue
 import time
 
 import ktap
 from console import Console
-from target import IMAGES, Refused
+from target import Refused
 
 BANNER_MARK = "# conformance "
 MAX_TEXT = 200  # lines kept of a case
@@ -51,6 +53,7 @@ class Run:
         self.banner = self.done = False
         self.planned = None
         self.progress = 0  # cases that ended
+        self.said = collections.deque(maxlen=3)  # lines before the kernel's first
 
     def finish(self, outcome, reason=""):
         """The current case has ended."""
@@ -127,6 +130,8 @@ class Run:
             self.done = True
         elif self.current and len(self.current.text) < MAX_TEXT:
             self.current.text.append(line.text)
+        elif not self.banner and line.text.strip():
+            self.said.append(line.text)
         return False
 
     def _banner(self, line):
@@ -147,6 +152,7 @@ class Run:
     def _start(self, line):
         if self.current:
             self.finish(ktap.FAILURE, "no result was printed")
+        self.batch.expect(line.name)
         self.current = Case(line.name, "")
         self.began = time.monotonic()
 
@@ -170,9 +176,9 @@ class Batch:
     def __init__(self, target, images, directory, values, selection, progress):
         self.target, self.selection, self.progress = target, selection, progress
         self.directory = directory
-        self.image = images / target.arch / IMAGES[target.image]
+        self.image = images / target.arch / f"conformance.{target.image}"
         self.values = dict(values, image=self.image, kernels=self.image.parent, cpus=target.cpus, memory=target.memory,
-                           directory=directory)
+                           directory=directory, here=target.here)
         self.outcome = Outcome(target)
         self.total = None
         self.last = ""  # the case that ended last
@@ -183,17 +189,24 @@ class Batch:
             self.total = count
             self.progress(self)
 
+    def expect(self, name):
+        """A case begins: is it one that the kernel was to run?"""
+        only = self.selection["only"]
+        if name in self.outcome.cases:
+            raise Refused(f"{name} came twice: the command line ({{append}}) does not reach the kernel, or "
+                          "two cases have the name")
+        if only and not any(fnmatch.fnmatchcase(name, form) for word in only for form in (word, f"{word}.*")):
+            raise Refused(f"{name} was not asked for: the command line ({{append}}) does not reach the kernel")
+
     def add(self, case):
         """A case has ended."""
-        if case.name in self.outcome.cases:
-            raise Refused(f"{case.name} came twice: cases should have names of their own")
         self.outcome.cases[case.name] = case
         self.last = case.name
         self.progress(self)
 
     def append(self):
         """The kernel's command line: what is left to do."""
-        words = [f"{key}={','.join(self.selection[key])}" for key in ("only",) if self.selection[key]]
+        words = [f"only={','.join(only)}" for only in (self.selection["only"], self.target.only) if only]
         skip = [*self.selection["skip"], *self.target.skip]
         words += [f"skip={','.join(skip)}"] if skip else []
         return " ".join(words + ([f"after={self.last}"] if self.last else []))
@@ -211,13 +224,13 @@ class Batch:
         run = Run(self, console)
         try:
             error = run.follow()
+            complaints = console.complaints()
         finally:
             console.end(at_once=not run.done)
         if run.done:
             return False, ""
         if error and not run.progress:
-            said = console.stderr()
-            return False, "; ".join([error] + said[-3:])
+            return False, "; ".join([error, *run.said, *complaints])
         if self.total is not None and len(self.outcome.cases) >= self.total:
             return False, ""
         return bool(run.progress), "" if run.progress else "no case came to its end"
@@ -227,7 +240,8 @@ class Batch:
         start = time.monotonic()
         self.outcome.unavailable = self.target.missing(self.values) or ""
         if not self.outcome.unavailable and not self.image.exists():
-            self.outcome.error = f"{self.image} is not there"
+            self.outcome.error = (f"{self.image} is not there (./dev conform builds the test kernels, --images "
+                                  "says where they are)")
         elif not self.outcome.unavailable:
             self._run_all()
         self.outcome.seconds = time.monotonic() - start
@@ -245,4 +259,8 @@ class Batch:
             error = f"{self.total} cases were planned, {ran} came to an end"
         if not error and self.total is None:
             error = "the kernel printed no plan"
+        if not error and not ran:
+            error = "no case has such a name"
+        if error and self.outcome.starts:
+            error += f" (console/{self.directory.name} has it all)"
         self.outcome.error = error

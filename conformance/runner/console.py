@@ -36,7 +36,6 @@ class Console:
     def __init__(self, target, values, directory):
         self.lines = queue.Queue(WAITING)
         self.directory, self.is_over = directory, False
-        self.raw = open(directory / "console", "wb", buffering=0)
         self._write_files(target, values)
         self._prepare(target, values)
         self.is_file = target.console.startswith("file:")
@@ -45,6 +44,7 @@ class Console:
             self.path.unlink(missing_ok=True)
         self._start(target.expand(target.command, values))
         RUNNING.add(self)
+        self.raw = open(directory / "console", "wb", buffering=0)
         self.reader = threading.Thread(target=self._follow, daemon=True)
         self.reader.start()
 
@@ -73,7 +73,9 @@ class Console:
             self.process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=out, stderr=errors,
                                             start_new_session=True, cwd=self.directory)
         except OSError as error:
-            raise Refused(f"{line[0]}: {error.strerror}") from error
+            place = "" if line[0].startswith("/") or "/" not in line[0] else \
+                " (commands run in a folder of the run's; {here} is that of the target's file)"
+            raise Refused(f"{line[0]}: {error.strerror}{place}") from error
         finally:
             errors.close()
 
@@ -108,6 +110,8 @@ class Console:
         if rest:
             self._put(_clean(rest))
         self.raw.close()
+        if self.process.stdout:
+            self.process.stdout.close()
         self._put(None)
 
     def _put(self, line):
@@ -121,10 +125,11 @@ class Console:
         """The next line; None: the target has ended. queue.Empty: none came."""
         return self.lines.get(timeout=max(seconds, 0.001))
 
-    def stderr(self):
-        """The end of what the target's process complained of."""
+    def complaints(self):
+        """Why there may be nothing to read: the end of what the target's process complained of."""
         text = (self.directory / "stderr").read_text(encoding="utf-8", errors="replace")
-        return [line for line in text.splitlines() if line.strip()][-20:]
+        absent = [f"it wrote no file {self.path.name}"] if self.path and not self.path.exists() else []
+        return absent + [line for line in text.splitlines() if line.strip()][-3:]
 
     def end(self, at_once=False):
         """Ends the target for certain; its process' status. Nobody reads lines any more."""

@@ -9,13 +9,13 @@ import shutil
 import subprocess
 import tomllib
 
-ARCHITECTURES = ("x86_64", "aarch64")
-# How a kernel comes, and the file's name in the images' folder.
-IMAGES = {"elf": "conformance.elf", "bzimage": "conformance.bzimage", "image": "conformance.image",
-          "efi": "conformance.efi", "bin": "conformance.bin", "rom": "conformance.rom"}
-PLACEHOLDERS = ("image", "kernels", "append", "cpus", "memory", "directory", "tree", "hypercore")
+# How a kernel comes: conformance.IMAGE in its architecture's folder. The first is taken if none is named.
+IMAGES = {"x86_64": ("elf", "bzimage", "efi", "rom"), "aarch64": ("image", "efi", "bin")}
+ARCHITECTURES = tuple(IMAGES)
+PLACEHOLDERS = ("image", "kernels", "append", "cpus", "memory", "directory", "here", "tree", "hypercore")
+OWN_FILES = ("command", "console", "stderr")  # of the runner, in the run's folder
 CHECK_SECONDS = 60
-HANG_SECONDS = 5
+HANG_SECONDS = 3
 
 
 class Refused(Exception):
@@ -29,7 +29,7 @@ class Target:
     arch: str
     command: list  # the line that runs a kernel, with placeholders
     about: str = ""
-    image: str = "elf"
+    image: str = ""
     console: str = "stdout"  # or file:NAME, in the run's folder
     cpus: int = 4
     memory: int = 256  # MiB
@@ -39,6 +39,7 @@ class Target:
     check: list = dataclasses.field(default_factory=list)  # a line that fails where it cannot run
     prepare: list = dataclasses.field(default_factory=list)  # lines to run before each start
     files: dict = dataclasses.field(default_factory=dict)  # name: text, written to the run's folder
+    only: list = dataclasses.field(default_factory=list)  # patterns of the cases that it is for
     skip: list = dataclasses.field(default_factory=list)  # patterns of cases not to be started
     hanging: list = dataclasses.field(default_factory=list)  # patterns of cases that never end here
     unsettled: str = ""  # why it runs only if it is named
@@ -48,6 +49,11 @@ class Target:
     def key(self):
         """Unique among all."""
         return f"{self.arch}/{self.name}"
+
+    @property
+    def here(self):
+        """The folder of its file."""
+        return self.path.resolve().parent
 
     def seconds_of(self, case):
         """What a case may take; those known to hang are not waited for as long."""
@@ -86,6 +92,15 @@ def fill(word, values):
     return re.sub(r"\{(" + "|".join(PLACEHOLDERS) + r")\}", lambda m: str(values[m.group(1)]), word)
 
 
+def _check_placeholders(path, key, words):
+    """What looks like a placeholder should be one; ${name} is the shell's."""
+    for word in words:
+        for name in re.findall(r"(?<!\$)\{(\w+)\}", word):
+            if name not in PLACEHOLDERS:
+                raise Refused(f"{path}: {key}: {{{name}}}: there are "
+                              f"{', '.join(f'{{{known}}}' for known in PLACEHOLDERS)}")
+
+
 def _typed(path, key, value, kind):
     fits = isinstance(value, kind) and not (isinstance(value, bool) and kind is not bool)
     if not fits:
@@ -97,6 +112,8 @@ def _typed(path, key, value, kind):
 def _check_words(path, key, words):
     if not all(isinstance(word, str) for word in words):
         raise Refused(f"{path}: {key}: should be a list of texts")
+    if key in ("command", "needs", "check", "prepare"):
+        _check_placeholders(path, key, words)
 
 
 def read(path):
@@ -110,8 +127,8 @@ def read(path):
         raise Refused(f"{path}: {error}") from error
     kinds = {"name": str, "arch": str, "command": list, "about": str, "image": str, "console": str,
              "cpus": int, "memory": int, "start_seconds": (int, float), "case_seconds": (int, float),
-             "needs": list, "check": list, "prepare": list, "files": dict, "skip": list, "hanging": list,
-             "unsettled": str}
+             "needs": list, "check": list, "prepare": list, "files": dict, "only": list, "skip": list,
+             "hanging": list, "unsettled": str}
     for key, value in table.items():
         if key not in kinds:
             raise Refused(f"{path}: {key}: no such key; there are {', '.join(kinds)}")
@@ -121,27 +138,32 @@ def read(path):
             raise Refused(f"{path}: {key} is missing")
     target = Target(**{"name": path.stem, **table}, path=path)
     _check_target(path, target)
+    target.image = target.image or IMAGES[target.arch][0]
     return target
 
 
 def _check_target(path, target):
     if target.arch not in ARCHITECTURES:
         raise Refused(f"{path}: arch {target.arch}: should be {' or '.join(ARCHITECTURES)}")
-    if target.image not in IMAGES:
-        raise Refused(f"{path}: image {target.image}: should be one of {', '.join(IMAGES)}")
-    if target.console != "stdout" and not target.console.startswith("file:"):
-        raise Refused(f"{path}: console {target.console}: should be stdout or file:NAME")
+    if target.image and target.image not in IMAGES[target.arch]:
+        raise Refused(f"{path}: image {target.image}: for {target.arch} it should be one of "
+                      f"{', '.join(IMAGES[target.arch])}")
+    if target.console != "stdout" and not re.fullmatch(r"file:[^/]*[^/.][^/]*", target.console):
+        raise Refused(f"{path}: console {target.console}: should be stdout or file:NAME, without a folder")
     if not target.command:
         raise Refused(f"{path}: command is empty")
     if target.cpus < 1 or target.memory < 16:
         raise Refused(f"{path}: cpus should be at least 1 and memory at least 16 (MiB)")
-    for key in ("command", "needs", "check", "skip", "hanging"):
+    if not (target.start_seconds > 0 and target.case_seconds > 0):
+        raise Refused(f"{path}: start_seconds and case_seconds should be more than 0")
+    for key in ("command", "needs", "check", "only", "skip", "hanging"):
         _check_words(path, key, getattr(target, key))
     for line in target.prepare:
         _check_words(path, "prepare", _typed(path, "prepare", line, list))
     _check_words(path, "files", target.files.values())
-    if any("/" in name for name in target.files):
-        raise Refused(f"{path}: files: names without folders are wanted")
+    for name in target.files:
+        if "/" in name or not name.strip(".") or name in OWN_FILES:
+            raise Refused(f"{path}: files: {name}: should have no folder, and be none of {', '.join(OWN_FILES)}")
 
 
 def read_folder(folder):

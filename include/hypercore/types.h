@@ -56,6 +56,22 @@ static inline uint64_t hc_bits(uint64_t v, unsigned hi, unsigned lo)
 	return (v >> lo) & (~UINT64_C(0) >> (63 - (hi - lo)));
 }
 
+/* How many bits of v are 1. __builtin_popcount*() calls a library where the CPU has no instruction
+ * for it, or one of its vector unit's only. */
+static inline unsigned hc_count_bits(uint64_t v)
+{
+	v -= v >> 1 & UINT64_C(0x5555555555555555);
+	v = (v & UINT64_C(0x3333333333333333)) + (v >> 2 & UINT64_C(0x3333333333333333));
+	v = (v + (v >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+	return (unsigned)(v * UINT64_C(0x0101010101010101) >> 56);
+}
+
+/* Words of 64 bits that a bitmap of so many bits takes. */
+static inline uint64_t hc_bitmap_words(uint64_t bits)
+{
+	return (bits + 63) / 64;
+}
+
 static inline uint64_t hc_min(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;

@@ -42,6 +42,16 @@ enum hc_stop_cause {
 	HC_STOP_FAILURE   /* hc_vm_fail(): see hc_vm_reason() */
 };
 
+/* What hc_vm_config.tsc_hz may be, and how messages say so. */
+#define HC_TSC_HZ_MIN   UINT64_C(1000000)
+#define HC_TSC_HZ_MAX   UINT64_C(100000000000)
+#define HC_TSC_HZ_WORDS "whole kHz, from 1 MHz to 100 GHz"
+
+static inline bool hc_is_tsc_hz(uint64_t hz)
+{
+	return hz >= HC_TSC_HZ_MIN && hz <= HC_TSC_HZ_MAX && hz % 1000 == 0;
+}
+
 struct hc_vm_config {
 	const char *name; /* up to 31 characters, for messages */
 	const struct hc_arch_ops *arch;
@@ -50,9 +60,13 @@ struct hc_vm_config {
 	/* A second backend, enabled like the first, that vCPUs can move to while the VM runs
 	 * (hc_vm_move, hc_vm_switch_every); NULL: none. The guest sees the CPU that both offer. */
 	const struct hc_backend_ops *other;
-	/* x86: the rate of the guest's TSC, whole kHz; 0: the machine's. -EOPNOTSUPP where a
+	/* x86: the rate of the guest's TSC, hc_is_tsc_hz(); 0: the machine's. -EOPNOTSUPP where a
 	 * backend cannot have it otherwise. */
 	uint64_t tsc_hz;
+	/* The guest's memory will be below 2^gpa_bits, 32 or more: what the backends' tables reach
+	 * at least, which they may do in fewer levels. The guest sees no difference: what is above
+	 * is as empty as ever. 0, or more than there are: as far as the backends can. */
+	unsigned gpa_bits;
 };
 
 /* Told after every transition, in the order of registration, on the CPU that completed it, with no

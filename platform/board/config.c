@@ -7,6 +7,7 @@
 
 #include <hypercore/errno.h>
 #include <hypercore/freestanding.h>
+#include <hypercore/vm.h>
 
 #include "core/log.h"
 
@@ -15,8 +16,6 @@
 #define MEMORY_DEFAULT (256 * HC_MIB)
 #define CPUS_MAX       255
 #define PERIOD_MAX_MS  3600000
-#define TSC_HZ_MIN     1000000
-#define TSC_HZ_MAX     UINT64_C(100000000000)
 
 /* How much of a user's text a message repeats. */
 #define SHOWN 40
@@ -226,8 +225,7 @@ static int set_rate(void *out, size_t room, struct slice value)
 {
 	uint64_t n;
 
-	if (take_number(&value, TSC_HZ_MAX, &n) != 0 || value.len != 0 || n < TSC_HZ_MIN ||
-	    n % 1000)
+	if (take_number(&value, HC_TSC_HZ_MAX, &n) != 0 || value.len != 0 || !hc_is_tsc_hz(n))
 		return -EINVAL;
 	*(uint64_t *)out = n;
 	return 0;
@@ -368,7 +366,7 @@ static const struct setting vm_settings[] = {
 	  "a size such as 512M or 2G, a multiple of 2M up to 1024G" },
 	{ "cpus", set_cpus, ROOM(struct board_vm_config, cpus), "a number from 1 to 255" },
 	{ "tsc-hz", set_rate, ROOM(struct board_vm_config, tsc_hz),
-	  "a number of Hz such as 2500000000: whole kHz, from 1 MHz to 100 GHz" },
+	  "a number of Hz such as 2500000000: " HC_TSC_HZ_WORDS },
 	{ "serial0", set_serial, ROOM(struct board_vm_config, serial[0]),
 	  "com1, com2, com3, com4, log or none" },
 	{ "serial1", set_serial, ROOM(struct board_vm_config, serial[1]),
@@ -483,6 +481,17 @@ static int parse_section(struct parser *p, struct slice line)
 	                line.text);
 }
 
+static int no_such_key(const struct parser *p, const struct setting *table, struct slice key)
+{
+	char keys[128] = "";
+
+	for (size_t n = 0; table->key && n < sizeof(keys); table++)
+		n += (size_t)hc_snprintf(keys + n, sizeof(keys) - n, "%s%s", n ? ", " : "",
+		                         table->key);
+	return hc_error(-EPROTO, "%s: %.*s: no such key %s: %s", p->where, shown(key), key.text,
+	                p->vm ? "in a vm" : "before the first [vm NAME]", keys);
+}
+
 static int parse_setting(struct parser *p, struct slice line)
 {
 	const struct setting *table = p->vm ? vm_settings : global_settings;
@@ -497,11 +506,7 @@ static int parse_setting(struct parser *p, struct slice line)
 	key = slice_trim(slice_cut(&value, '='));
 	i = find_setting(table, key);
 	if (i < 0)
-		return hc_error(-EPROTO, "%s: %.*s: no such key %s", p->where, shown(key), key.text,
-		                p->vm ? "in a vm: kernel, initrd, append, memory, cpus, serial0, "
-		                        "serial1, device"
-		                      : "before the first [vm NAME]: backend, switch-every, "
-		                        "console, end, stats");
+		return no_such_key(p, table, key);
 	if (p->seen & 1u << i && table[i].set != set_device)
 		return hc_error(-EPROTO, "%s: %.*s is set twice: should be once", p->where,
 		                shown(key), key.text);

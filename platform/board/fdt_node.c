@@ -59,7 +59,9 @@ const char *dt_string(const struct dt_walk *w, int node, const char *name)
 
 bool dt_is_compatible(const struct dt_walk *w, const char *compatible)
 {
-	return fdt_node_check_compatible(w->blob, dt_here(w), compatible) == 0;
+	const struct dt_value *v = &w->level[w->depth].compatible;
+
+	return v->p && fdt_stringlist_contains(v->p, v->len, compatible);
 }
 
 int dt_node_error(const struct dt_walk *w, int err, const char *fmt, ...)
@@ -80,38 +82,86 @@ int dt_node_error(const struct dt_walk *w, int err, const char *fmt, ...)
 
 /* --- The walk --- */
 
-static bool is_enabled(const struct dt_walk *w, int node)
-{
-	unsigned len;
-	const char *status = dt_string(w, node, "status");
+/* What a walk wants to know of each node. It is found in one pass: libfdt looks for a property from
+ * the node's first one on, and asks for each what it is called. */
+struct common {
+	struct dt_value status, compatible, address_cells, size_cells, interrupt_cells,
+		interrupt_parent;
+};
 
-	if (!status)
-		return !dt_property(w, node, "status", &len);
-	return !strcmp(status, "okay") || !strcmp(status, "ok");
+/* A property that is there twice is what it is first, as for fdt_getprop(). */
+static void note(struct common *c, const char *name, struct dt_value value)
+{
+	const struct {
+		const char *name;
+		struct dt_value *value;
+	} wanted[] = { { "status", &c->status },
+		       { "compatible", &c->compatible },
+		       { "#address-cells", &c->address_cells },
+		       { "#size-cells", &c->size_cells },
+		       { "#interrupt-cells", &c->interrupt_cells },
+		       { "interrupt-parent", &c->interrupt_parent } };
+
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(wanted); i++)
+		if (!strcmp(name, wanted[i].name) && !wanted[i].value->p)
+			*wanted[i].value = value;
+}
+
+static struct common read_common(const struct dt_walk *w, int node)
+{
+	struct common c = { 0 };
+	int at;
+
+	fdt_for_each_property_offset(at, w->blob, node)
+	{
+		const char *name;
+		int len;
+		const void *p = fdt_getprop_by_offset(w->blob, at, &name, &len);
+
+		if (p)
+			note(&c, name, (struct dt_value){ p, len });
+	}
+	return c;
+}
+
+static bool says(const struct dt_value *v, const char *word)
+{
+	return v->len > 0 && strnlen(v->p, (size_t)v->len) < (size_t)v->len && !strcmp(v->p, word);
+}
+
+static bool is_enabled(const struct common *c)
+{
+	return !c->status.p || says(&c->status, "okay") || says(&c->status, "ok");
+}
+
+static uint32_t number_or(const struct dt_value *v, uint32_t otherwise)
+{
+	return v->len == 4 ? (uint32_t)dt_number(v->p, 1) : otherwise;
 }
 
 /* What the nodes below this one take for the parent of their interrupts (Devicetree Specification
  * 2.4.1): a controller or nexus above them, else what the node above says. */
 static uint32_t inherited_parent(const struct dt_walk *w, unsigned depth)
 {
-	unsigned len;
-	int node = w->level[depth].node;
+	const struct dt_level *l = &w->level[depth];
 
-	return dt_property(w, node, "#interrupt-cells", &len) ? fdt_get_phandle(w->blob, node)
-	                                                      : w->level[depth].interrupt_parent;
+	return l->takes_interrupts ? fdt_get_phandle(w->blob, l->node) : l->interrupt_parent;
 }
 
 /* Devicetree Specification 2.3.5: what is not said is 2 and 1, not what the parent has. */
-static void enter(struct dt_walk *w, int node, unsigned depth)
+static void enter(struct dt_walk *w, int node, unsigned depth, const struct common *c)
 {
+	uint32_t inherited = depth ? inherited_parent(w, depth - 1) : 0;
+
 	w->depth = depth;
-	w->level[depth].node = node;
-	w->level[depth].address_cells = 2;
-	w->level[depth].size_cells = 1;
-	w->level[depth].interrupt_parent = depth ? inherited_parent(w, depth - 1) : 0;
-	dt_u32(w, node, "#address-cells", &w->level[depth].address_cells);
-	dt_u32(w, node, "#size-cells", &w->level[depth].size_cells);
-	dt_u32(w, node, "interrupt-parent", &w->level[depth].interrupt_parent);
+	w->level[depth] = (struct dt_level){
+		.node = node,
+		.address_cells = number_or(&c->address_cells, 2),
+		.size_cells = number_or(&c->size_cells, 1),
+		.interrupt_parent = number_or(&c->interrupt_parent, inherited),
+		.takes_interrupts = c->interrupt_cells.p != NULL,
+		.compatible = c->compatible,
+	};
 }
 
 int dt_walk(struct dt_walk *w, dt_visit_fn fn, void *arg)
@@ -122,11 +172,13 @@ int dt_walk(struct dt_walk *w, dt_visit_fn fn, void *arg)
 		if (depth >= skip)
 			continue;
 		skip = DT_DEPTH;
-		if (!is_enabled(w, node)) {
+		struct common c = read_common(w, node);
+
+		if (!is_enabled(&c)) {
 			skip = depth + 1;
 			continue;
 		}
-		enter(w, node, (unsigned)depth);
+		enter(w, node, (unsigned)depth, &c);
 		int rc = fn(w, arg);
 
 		if (rc)

@@ -8,16 +8,26 @@
 /* Nodes that lie deeper are not looked at: machines have about five levels. */
 #define DT_DEPTH 12
 
+/* Of a property; p is NULL if there is none. */
+struct dt_value {
+	const void *p;
+	int len;
+};
+
+struct dt_level {
+	int node;                           /* libfdt's offset */
+	uint32_t address_cells, size_cells; /* for its children */
+	uint32_t interrupt_parent;          /* phandle; 0: none */
+	bool takes_interrupts;              /* a controller or a nexus */
+	struct dt_value compatible;
+};
+
 struct dt_walk {
 	const void *blob; /* passed fdt_check_full() */
 
 	/* The node that is visited and those above it, the root at 0. */
 	unsigned depth;
-	struct {
-		int node;                           /* libfdt's offset */
-		uint32_t address_cells, size_cells; /* for its children */
-		uint32_t interrupt_parent;          /* phandle; 0: none */
-	} level[DT_DEPTH];
+	struct dt_level level[DT_DEPTH];
 
 	/* The interrupt controller, once it is known. */
 	int gic_node;

@@ -11,15 +11,25 @@ struct linux_guest {
 	enum hc_isa isa;
 	machine_create_fn create;
 	unsigned max_cpus;
-	const char *console; /* the kernel's command line if nobody gives one */
-	uint64_t exit_at;    /* where the exit device is if one is asked for; 0: at the port */
+	uint64_t exit_at; /* where the exit device is if one is asked for; 0: at the port */
+	/* Whether a kernel for it is Linux, and what its command line is if nobody gives one; other
+	 * kernels' are their own. */
+	bool (*is_linux)(const void *kernel, uint64_t size);
+	const char *console;
 };
 
-/* On hosts of both kinds: of an arm64 Image, or of a program without a header. NULL: it is neither.
- */
-const struct linux_guest *linux_guest_arm64(const void *kernel, uint64_t size);
+/* That of arm64 kernels, on hosts of both kinds. */
+extern const struct linux_guest linux_guest_virt;
 
 /* By the file's contents. What is no kernel at all is the host's own machine's to refuse. */
 const struct linux_guest *linux_guest_of(const void *kernel, uint64_t size);
+
+/* The command line of a kernel that is given none. */
+static inline const char *linux_guest_cmdline(const void *kernel, uint64_t size)
+{
+	const struct linux_guest *guest = linux_guest_of(kernel, size);
+
+	return guest->is_linux(kernel, size) ? guest->console : "";
+}
 
 #endif

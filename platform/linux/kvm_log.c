@@ -31,7 +31,7 @@ static int set_flag(struct hc_vm *vm, bool log)
 /* Of whole words of 64 bits: as much as KVM writes. */
 static size_t bitmap_size(const struct hc_slot *slot)
 {
-	return (size_t)((slot->size / HC_PAGE_SIZE + 63) / 64 * 8);
+	return (size_t)(hc_bitmap_words(slot->size / HC_PAGE_SIZE) * sizeof(uint64_t));
 }
 
 void kvm_log_free(struct kvm_vm *k)

@@ -6,6 +6,8 @@
 struct model_features model_features;
 struct model_cpu model_cpus[MODEL_CPUS];
 const struct svm_rule *model_refused_by;
+unsigned model_nmi_starts;
+int model_nmi_error;
 
 static _Thread_local struct model_cpu *this_cpu = &model_cpus[0];
 static _Thread_local const struct model_step *script;
@@ -37,6 +39,8 @@ void model_reset(const struct model_features *features)
 	script = NULL;
 	epoch = 1;
 	model_refused_by = NULL;
+	model_nmi_starts = 0;
+	model_nmi_error = 0;
 	model_reset_complaints();
 	model_clear_deliveries();
 	svm_limits_from_cpuid(&limits, x86_host_cpuid);
@@ -169,6 +173,17 @@ void x86_host_write_cr4(uint64_t value)
 	if (value & ~limits.cr4_valid)
 		model_complain("#GP: CR4 = %#llx", (unsigned long long)value);
 	this_cpu->cr4 = value;
+}
+
+void x86_host_write_cr2(uint64_t value)
+{
+	this_cpu->cr2 = value;
+}
+
+int hc_platform_start_nmis(void)
+{
+	model_nmi_starts++;
+	return model_nmi_error;
 }
 
 /* --- VMLOAD and VMSAVE: FS and KernelGSBase stand for all of it --- */
@@ -341,7 +356,7 @@ static bool virtual_interrupt(struct vmcb *v)
 	bool above = (v->v_intr_prio & SVM_V_IGN_TPR) || (v->v_intr_prio & 0xf) > v->v_tpr;
 
 	if (!(v->v_irq & SVM_V_IRQ) || !above || !(v->rflags & X86_FLAG_IF) ||
-	    (v->int_state & SVM_SHADOW))
+	    (v->int_state & SVM_SHADOW) || (model_features.bochs && !this_cpu->sees_v_irq))
 		return false;
 	if (intercepts(v, SVM_I_VINTR)) {
 		set_exit(v, SVM_EXIT_VINTR, 0, 0);
@@ -480,6 +495,10 @@ static void interpret(struct vmcb *v, uint64_t *gpr)
 {
 	uint8_t *page = model_first_page(v->n_cr3);
 
+	if (!model_features.bochs && atomic_exchange(&hc_platform_this_cpu()->attention, false)) {
+		set_exit(v, SVM_EXIT_INTR, 0, 0);
+		return;
+	}
 	set_exit(v, SVM_EXIT_NPF, 0, v->rip);
 	gpr[X86_RAX] = v->rax;
 	for (unsigned i = 0; page && i < 100; i++) {
@@ -496,6 +515,15 @@ static void interpret(struct vmcb *v, uint64_t *gpr)
 }
 
 /* --- VMRUN --- */
+
+/* A step, and what a change of IF does on Bochs' CPU. */
+static bool step_on(struct vmcb *v, uint64_t *gpr)
+{
+	bool before = (v->rflags & X86_FLAG_IF) != 0, exits = step(v, gpr);
+
+	this_cpu->sees_v_irq |= !before && v->rflags & X86_FLAG_IF;
+	return exits;
+}
 
 static bool enter(struct vmcb *v)
 {
@@ -531,7 +559,8 @@ static void run_guest(struct vmcb *v, uint64_t *gpr)
 		interpret(v, gpr);
 		return;
 	}
-	while ((comes_first(script->op) || !virtual_interrupt(v)) && !step(v, gpr)) {
+	this_cpu->sees_v_irq = false;
+	while ((comes_first(script->op) || !virtual_interrupt(v)) && !step_on(v, gpr)) {
 	}
 }
 
@@ -543,8 +572,11 @@ void svm_hw_enter(uint64_t *gpr, hpa_t vmcb, hpa_t host)
 	this_cpu->entries++;
 	vmload(v);
 	v->exitintinfo = 0;
+	if (!model_features.bochs)
+		this_cpu->cr2 = v->cr2;
 	if (enter(v))
 		run_guest(v, gpr);
+	v->cr2 = this_cpu->cr2;
 	if (!model_features.keeps_eventinj)
 		v->eventinj &= ~SVM_EVENT_V;
 	vmsave(v);

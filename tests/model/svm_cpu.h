@@ -30,12 +30,14 @@ struct model_features {
 	bool keeps_v_irq;    /* so does one V_IRQ that cuts its delivery short */
 	bool repeats_intr;   /* an external interrupt in EVENTINJ is delivered twice */
 	bool tcg;            /* QEMU's: TR's type is that of an available TSS */
+	bool bochs;          /* Bochs': interrupts and V_IRQ wait for a change of RFLAGS.IF, and
+	                      * VMRUN does not load CR2 */
 	uint32_t asids;
 };
 
 struct model_cpu {
 	struct model_x86 x86;
-	uint64_t efer, vm_cr, hsave, tsc_aux, tsc_ratio, xss, cr4;
+	uint64_t efer, vm_cr, hsave, tsc_aux, tsc_ratio, xss, cr2, cr4;
 	uint64_t fs_base, kernel_gs; /* stand for all that VMLOAD and VMSAVE move */
 	struct {
 		uint64_t vmcb, epoch; /* vmcb 0: empty */
@@ -43,11 +45,15 @@ struct model_cpu {
 	uint64_t cached_pa; /* of the VMCB in the cache */
 	struct vmcb cached;
 	unsigned entries, refused, flushes;
+	bool sees_v_irq;
 };
 
 extern struct model_features model_features;
 extern struct model_cpu model_cpus[MODEL_CPUS];
 extern const struct svm_rule *model_refused_by; /* the rule that the last refused entry broke */
+extern unsigned
+	model_nmi_starts; /* calls of hc_platform_start_nmis(), which gives model_nmi_error */
+extern int model_nmi_error;
 
 struct model_cpu *model_this(void);
 

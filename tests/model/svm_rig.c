@@ -29,6 +29,15 @@ const struct model_features rig_full = { .asids = 32,
 	                                 .la57 = true,
 	                                 .keeps_eventinj = true };
 
+const struct model_features rig_bochs = { .asids = 32,
+	                                  .nrip = true,
+	                                  .flush_by_asid = true,
+	                                  .pause_filter = true,
+	                                  .lbrv = true,
+	                                  .xsave = true,
+	                                  .rdtscp = true,
+	                                  .bochs = true };
+
 void rig_prepare(void)
 {
 }

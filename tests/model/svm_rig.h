@@ -6,6 +6,9 @@
 #include "tests/model/svm_cpu.h"
 #include "tests/model/x86_rig.h"
 
+/* Bochs' ryzen. */
+extern const struct model_features rig_bochs;
+
 static inline struct vmcb *rig_vmcb(unsigned vcpu)
 {
 	return svm_vcpu_of(&rig_vcpus[vcpu].vcpu)->vmcb;

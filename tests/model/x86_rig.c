@@ -159,6 +159,7 @@ void rig_start(const struct model_features *features)
 	rig_insn_len = rig_code_len = -EFAULT;
 	if (rig_backend->probe(&info) != 0)
 		fail_msg("probe: %s; %s", info.reason, model_complaint);
+	memset(test_kicks, 0, sizeof(test_kicks)); /* those that it tried the CPU with */
 	for (unsigned i = 0; i < TEST_CPUS; i++) {
 		model_be(i);
 		assert_int_equal(rig_backend->cpu_enable(hc_sched_cpu(i)), 0);

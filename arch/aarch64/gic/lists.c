@@ -88,16 +88,6 @@ static int take_most_urgent(struct gic *g, struct gic_cpu *c, uint32_t set[BANKS
 	return intid;
 }
 
-/* There are few, and not every CPU counts bits at once. */
-static unsigned count_bits(uint32_t set)
-{
-	unsigned n = 0;
-
-	for (; set; set &= set - 1)
-		n++;
-	return n;
-}
-
 static bool is_empty(const uint32_t set[BANKS])
 {
 	uint32_t all = 0;
@@ -312,7 +302,7 @@ static void make_plan(struct gic *g, struct gic_cpu *c, struct plan *p)
 		return;
 	p->active[0] = b->active;
 	p->pending[0] = gic_forwarded(g, b);
-	p->count = count_bits(p->active[0] | p->pending[0]);
+	p->count = hc_count_bits(p->active[0] | p->pending[0]);
 	for (unsigned k = 1; k < banks_of(g); k++) {
 		uint32_t held = c->held[k - 1], elsewhere = g->held[k - 1] & ~held;
 
@@ -321,7 +311,7 @@ static void make_plan(struct gic *g, struct gic_cpu *c, struct plan *p)
 		p->pending[k] = gic_pending(b) & c->routed[k - 1] & ~elsewhere;
 		if (p->pending[k])
 			p->pending[k] &= gic_forwarded(g, b);
-		p->count += count_bits(p->active[k] | p->pending[k]);
+		p->count += hc_count_bits(p->active[k] | p->pending[k]);
 	}
 }
 

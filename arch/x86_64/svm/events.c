@@ -14,8 +14,9 @@
  * same: the guest can take it, so it does before its first instruction. QEMU (7.2 to 10.0) keeps
  * the vector of an interrupt that EVENTINJ injected, and delivers it again, with RFLAGS.IF clear,
  * if something asks for the emulated CPU's attention before the next exception or exit. On Bochs
- * (2.7) it has to be EVENTINJ: that looks at a virtual interrupt only after RFLAGS.IF has changed,
- * and a guest that comes to its HLT first sleeps over it.
+ * (2.7, 3.0) it has to be EVENTINJ: that looks at a virtual interrupt only after the guest has set
+ * RFLAGS.IF (handleInterruptMaskChange), and one that comes to its HLT first sleeps over it. A
+ * window that has not been noticed when the guest exits with IF set is over there.
  */
 #include <hypercore/errno.h>
 
@@ -147,6 +148,7 @@ void svm_request_window(struct hc_vcpu *vcpu, bool nmi)
 	if (!nmi) {
 		svm_intercept(v, SVM_I_VINTR, true);
 		set_virtual_intr(v, 0);
+		sv->track |= svm_caps.bochs;
 		return;
 	}
 	sv->nmi.window = true;
@@ -248,6 +250,18 @@ static void end_window(struct hc_vcpu *vcpu, struct svm_nmi *nmi, struct hc_exit
 		atomic_fetch_or(&vcpu->requests, HC_REQ_EVENT);
 }
 
+/* Bochs' CPU would not open it at the next entry. In an interrupt shadow it is asked for again. */
+static bool window_waits(struct hc_vcpu *vcpu, struct vmcb *v)
+{
+	if (!svm_caps.bochs || !v->v_irq)
+		return false;
+	if (!(x86_state_of(vcpu)->rflags & X86_FLAG_IF))
+		return true;
+	svm_close_window(v);
+	atomic_fetch_or(&vcpu->requests, HC_REQ_EVENT);
+	return false;
+}
+
 void svm_events_leave(struct hc_vcpu *vcpu, struct hc_exit *exit)
 {
 	struct svm_vcpu *sv = svm_vcpu_of(vcpu);
@@ -261,5 +275,6 @@ void svm_events_leave(struct hc_vcpu *vcpu, struct hc_exit *exit)
 		nmi->masked = nmi->iret = false;
 	if (nmi->window && !nmi->masked && !nmi->step)
 		end_window(vcpu, nmi, exit);
-	sv->track = nmi->masked || nmi->window || nmi->step || (sv->vmcb->eventinj & SVM_EVENT_V);
+	sv->track = nmi->masked || nmi->window || nmi->step || window_waits(vcpu, sv->vmcb) ||
+	            (sv->vmcb->eventinj & SVM_EVENT_V);
 }

@@ -115,6 +115,17 @@ static void decode_rdpmc(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *e
 	set_exception(exit, X86_VEC_GP, true, 0);
 }
 
+/* The CPU has changed DR6 and DR7 as for the handler before it leaves the guest; Bochs' (2.7, 3.0)
+ * has not, and forgets what DR6 was to have. With GD the handler would never come to its first
+ * line. */
+static void clear_gd(struct vmcb *v)
+{
+	if (!svm_caps.bochs)
+		return;
+	v->dr7 &= ~HC_BIT(13);
+	v->clean &= ~SVM_CLEAN_DRX;
+}
+
 static void decode_exception(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exit)
 {
 	uint8_t vector = (uint8_t)(v->exitcode - SVM_EXIT_EXCP0);
@@ -128,6 +139,8 @@ static void decode_exception(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exi
 	set_exception(exit, vector, has_error, has_error ? (uint32_t)v->exitinfo1 : 0);
 	if (vector == X86_VEC_PF)
 		exit->u.exception.address = v->exitinfo2;
+	if (vector == X86_VEC_DB)
+		clear_gd(v);
 }
 
 static unsigned fetch(struct hc_vcpu *vcpu, const struct vmcb *v, uint8_t *buf, unsigned len)
@@ -249,9 +262,21 @@ static void decode_cr8(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exi
 	exit->u.cr.value = x86_state_of(vcpu)->gpr[source];
 }
 
+/* Bochs' CPU (2.7, SetCR0) changes EFER.LMA for the new CR0 before it leaves the guest. */
+static void put_lma_back(struct vmcb *v)
+{
+	bool active = v->efer & X86_EFER_LME && v->cr0 & X86_CR0_PG;
+
+	v->efer = active ? v->efer | X86_EFER_LMA : v->efer & ~(uint64_t)X86_EFER_LMA;
+	v->clean &= ~SVM_CLEAN_CRX;
+}
+
 static void decode_cr(struct hc_vcpu *vcpu, struct vmcb *v, struct hc_exit *exit)
 {
 	struct x86_fault fault;
+
+	if (svm_caps.bochs)
+		put_lma_back(v);
 	int rc = x86_find_cr_write(vcpu, exit, &fault);
 
 	if (rc == -EFAULT) {

@@ -21,6 +21,9 @@ struct svm_caps {
 	bool nrip, flush_by_asid, decode_assists, pause_filter, lbrv;
 	bool tsc_aux, tsc_ratio;
 	bool tcg; /* the CPU is QEMU's: see set_tr(), describe() and events.c */
+	/* It is Bochs': a guest that was entered with RFLAGS.IF clear is not left for interrupts
+	 * until it sets IF (selftest.c). So NMIs are wanted; see also events.c and exits.c. */
+	bool bochs;
 	uint8_t gpa_bits;
 	struct svm_limits limits;
 };
@@ -118,8 +121,8 @@ int svm_cpu_usable(const char **why);
 int svm_cpu_switch_on(void *data, unsigned id);
 void svm_cpu_switch_off(void *data);
 
-/* selftest.c: runs a small guest on the calling CPU, which is switched on. 0, -ENOMEM, or
- * -EOPNOTSUPP with *why a constant. */
+/* selftest.c: runs a small guest on the calling CPU, which is switched on, and finds out
+ * svm_caps.bochs. 0, -ENOMEM, or -EOPNOTSUPP with *why a constant. */
 int svm_selftest(struct svm_cpu *c, const char **why);
 
 /* vmcb_init.c: intercepts and everything else that stays as it is while the vCPU lives. */

@@ -201,6 +201,8 @@ int svm_cpu_enable(struct hc_cpu *cpu)
 	    here.tsc_ratio != svm_caps.tsc_ratio || here.limits.asids < svm_caps.limits.asids)
 		return hc_error(-EOPNOTSUPP, "svm: CPU %u has other features than the boot CPU",
 		                cpu->id);
+	if (svm_caps.bochs && hc_platform_start_nmis())
+		hc_log(HC_LOG_WARN, "svm: guests will hold back interrupts of the machine");
 	return hc_cpu_switch_on(cpu, "svm", sizeof(struct svm_cpu), svm_cpu_switch_on);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The neutral state and where its parts live: in the VMCB, or, between load() and put(), in the
- * CPU's own registers (FPU, DR0..DR3, TSC_AUX), which VMRUN does not switch.
+ * CPU's own registers (FPU, DR0..DR3, TSC_AUX), which VMRUN does not switch. CR2 is put in both:
+ * VMRUN of Bochs (2.7, 3.0) does not load it (SvmEnterLoadCheckGuestState).
  */
 #include <hypercore/freestanding.h>
 
@@ -67,6 +68,8 @@ static void set_cr(struct svm_vcpu *sv, struct x86_state *st)
 	v->cr4 = st->cr4;
 	v->efer = st->efer | X86_EFER_SVME;
 	v->cpl = st->cpl;
+	if (sv->loaded)
+		x86_host_write_cr2(v->cr2);
 	/* The guest may have changed its tables on another backend since. */
 	sv->asid_generation = 0;
 }
@@ -318,6 +321,7 @@ void svm_load(struct hc_vcpu *vcpu)
 	svm_hw_vmsave(sv->here->host_pa);
 	x86_fpu_in(st);
 	x86_host_write_dr(st->dr);
+	x86_host_write_cr2(sv->vmcb->cr2);
 	if (svm_caps.tsc_aux)
 		x86_host_wrmsr(MSR_TSC_AUX, (uint32_t)st->msr_tsc_aux);
 	put_tsc_ratio(sv->here, st);

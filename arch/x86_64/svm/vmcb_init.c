@@ -51,8 +51,9 @@ void svm_vmcb_init(struct vmcb *vmcb, hpa_t iopm, hpa_t msrpm)
 {
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(intercepts); i++)
 		svm_intercept(vmcb, intercepts[i].intercept, true);
-	/* QEMU's CPUs do not check what is written to CR0, but VMRUN does. */
-	if (svm_caps.tcg)
+	/* QEMU's CPUs do not check what is written to CR0, but VMRUN does. Bochs' (2.7) take PG
+	 * without PE for real mode with paging (15.19), and stop at it (change_cpu_mode). */
+	if (svm_caps.tcg || svm_caps.bochs)
 		svm_intercept(vmcb, SVM_I_CR0_SEL_WRITE, true);
 	vmcb->exceptions = EXCEPTIONS;
 	/* CR4: the CPU may have more bits than CPUID shows the guest. CR8: the local APIC has to

@@ -131,11 +131,13 @@ static void change_controls(struct hc_vcpu *vcpu, uint32_t controls)
 	vmx_hw_write(VMCS_SECONDARY_CONTROLS, controls);
 	vmx_hw_write(VMCS_MSR_BITMAP,
 	             hc_platform_to_hpa(x2apic ? vv->vm->x2apic_bitmap : vv->vm->msr_bitmap).v);
-	if (vv->unwatched == watched)
+	if (vmx_caps.apic_registers && vv->unwatched == watched)
 		change_watch(vcpu, watched);
 }
 
-void vmx_sync_cpu2(struct hc_vcpu *vcpu)
+/* Of the secondary controls those that change: by the local APIC's mode, the dirty log, the TSC's
+ * factor. */
+static void sync_cpu2(struct hc_vcpu *vcpu)
 {
 	const struct vmx_vcpu *vv = vmx_vcpu_of(vcpu);
 	uint32_t controls = controls_of(&x86_vcpu_of(vcpu)->apic);
@@ -151,7 +153,7 @@ void vmx_sync_cpu2(struct hc_vcpu *vcpu)
 /* The interrupts may be other ones as well: after INIT, or a stay on another backend. */
 void vmx_sync_apic_mode(struct hc_vcpu *vcpu)
 {
-	vmx_sync_cpu2(vcpu);
+	sync_cpu2(vcpu);
 	(void)vmx_show_interrupts(vcpu);
 }
 

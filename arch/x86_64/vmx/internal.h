@@ -139,10 +139,8 @@ void vmx_msr_bitmap_init(uint8_t *bitmap, const struct x86_msr_policy *policy, u
 int vmx_apic_alloc(struct vmx_vm *vm);
 void vmx_apic_free(struct vmx_vm *vm);
 int vmx_apic_map(struct s2 *s2, const struct vmx_vm *vm);
-/* Of the secondary controls those that change: by the local APIC's mode, the dirty log, the TSC's
- * factor. Between load() and put(), as the next. */
-void vmx_sync_cpu2(struct hc_vcpu *vcpu);
-/* The local APIC may be in another mode than before. */
+/* The local APIC may be in another mode than before. Between load() and put(); takes the VM's
+ * memory lock, so not when the vCPU counts as in the guest. */
 void vmx_sync_apic_mode(struct hc_vcpu *vcpu);
 bool vmx_show_interrupts(struct hc_vcpu *vcpu);
 /* Has interrupts posted, where the CPU delivers them: 0, or -ENOMEM. The other is harmless if that
@@ -163,7 +161,7 @@ void vmx_limit_reached(struct hc_vcpu *vcpu, struct hc_exit *exit);
 int vmx_log_start(struct hc_vm *vm);
 int vmx_log_collect(struct hc_vm *vm);
 void vmx_log_stop(struct hc_vm *vm);
-void vmx_log_switch(struct hc_vcpu *vcpu);
+void vmx_log_switch(struct vmx_vcpu *vv);
 void vmx_log_full(struct hc_vcpu *vcpu);
 
 /* state.c */

@@ -33,16 +33,18 @@ static void take_list(struct hc_vm *vm, struct vmx_vcpu *vv)
 
 /* --- On the vCPU's CPU --- */
 
-void vmx_log_switch(struct hc_vcpu *vcpu)
+/* This one control alone: what goes by the local APIC's mode takes the memory lock, whose holder
+ * may wait for this vCPU. */
+void vmx_log_switch(struct vmx_vcpu *vv)
 {
-	struct vmx_vcpu *vv = vmx_vcpu_of(vcpu);
-
 	vv->logs = atomic_load(&vv->vm->logs);
+	vv->cpu2_controls &= ~(uint32_t)VMX_CPU2_PML;
 	if (vv->logs) {
+		vv->cpu2_controls |= (uint32_t)VMX_CPU2_PML;
 		vmx_hw_write(VMCS_PML_ADDRESS, hc_platform_to_hpa(vv->log).v);
 		vmx_hw_write(VMCS_GUEST_PML_INDEX, LAST_PLACE);
 	}
-	vmx_sync_cpu2(vcpu);
+	vmx_hw_write(VMCS_SECONDARY_CONTROLS, vv->cpu2_controls);
 }
 
 void vmx_log_full(struct hc_vcpu *vcpu)

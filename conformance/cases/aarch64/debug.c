@@ -83,16 +83,28 @@ TEST(step_masked, "Arm ARM D2.10: not at EL1 with PSTATE.D set, nor without MDSC
 	write_sysreg(mdscr_el1, 0);
 }
 
+static struct frame at_el0(const uint32_t *code)
+{
+	return (struct frame){ .elr = (uint64_t)code,
+		               .sp = (uint64_t)user_stack_top,
+		               .spsr = SPSR_EL0T | SPSR_DAIF };
+}
+
+/* One instruction of EL0's, unless something else comes first. */
+static void step(struct frame *frame)
+{
+	frame->spsr |= SPSR_SS;
+	write_sysreg(mdscr_el1, MDSCR_SS);
+	enter(frame);
+	write_sysreg(mdscr_el1, 0);
+}
+
 TEST(step_el0, "Arm ARM D2.10: EC 0x32 from EL0, whatever PSTATE.D")
 {
 	const uint32_t *code = nops_el0(0x91000400);
-	struct frame frame = { .elr = (uint64_t)code,
-		               .sp = (uint64_t)user_stack_top,
-		               .spsr = SPSR_EL0T | SPSR_DAIF | SPSR_SS };
+	struct frame frame = at_el0(code);
 
-	write_sysreg(mdscr_el1, MDSCR_SS);
-	enter(&frame);
-	write_sysreg(mdscr_el1, 0);
+	step(&frame);
 	CHECK_EQ(EC_OF(frame), EC_STEP_LOWER);
 	CHECK_EQ(frame.elr, (uint64_t)&code[1]);
 	CHECK_EQ(frame.x[0], 1);
@@ -101,13 +113,9 @@ TEST(step_el0, "Arm ARM D2.10: EC 0x32 from EL0, whatever PSTATE.D")
 TEST(step_over_svc, "Arm ARM D2.10: SVC is an exception of its own; the step state is kept in SPSR")
 {
 	const uint32_t *code = nops_el0(0xd4000001 | 5 << 5);
-	struct frame frame = { .elr = (uint64_t)code,
-		               .sp = (uint64_t)user_stack_top,
-		               .spsr = SPSR_EL0T | SPSR_DAIF | SPSR_SS };
+	struct frame frame = at_el0(code);
 
-	write_sysreg(mdscr_el1, MDSCR_SS);
-	enter(&frame);
-	write_sysreg(mdscr_el1, 0);
+	step(&frame);
 	CHECK_EQ(EC_OF(frame), EC_SVC);
 	CHECK_EQ(ISS_OF(frame), 5);
 }
@@ -115,15 +123,10 @@ TEST(step_over_svc, "Arm ARM D2.10: SVC is an exception of its own; the step sta
 TEST(step_many, "Arm ARM D2.10: step by step through the code")
 {
 	const uint32_t *code = nops_el0(OPCODE_NOP);
-	struct frame frame = { .elr = (uint64_t)code,
-		               .sp = (uint64_t)user_stack_top,
-		               .spsr = SPSR_EL0T | SPSR_DAIF };
+	struct frame frame = at_el0(code);
 
 	for (unsigned int n = 1; n <= 4; n++) {
-		frame.spsr |= SPSR_SS;
-		write_sysreg(mdscr_el1, MDSCR_SS);
-		enter(&frame);
-		write_sysreg(mdscr_el1, 0);
+		step(&frame);
 		CHECK_EQ(EC_OF(frame), EC_STEP_LOWER);
 		CHECK_EQ(frame.elr, (uint64_t)&code[n]);
 	}

@@ -137,18 +137,6 @@ TEST(zeroing_trap, "Arm ARM D17.2.118: SCTLR_EL1.DZE")
 	check_trap(HERE, execute_el0(0xd50b7420, x), EC_SVC, 0);
 }
 
-TEST(cache_maintenance_trap, "Arm ARM D17.2.118: SCTLR_EL1.UCI")
-{
-	uint64_t x[8] = { (uint64_t)user_data };
-
-	set_sctlr(0, SCTLR_UCI);
-	check_trap(HERE, execute_el0(0xd50b7b20, x), EC_SYSREG, ISS_SYSREG(1, 3, 7, 11, 1, 0));
-	check_trap(HERE, execute_el0(0xd50b7e20, x), EC_SYSREG, ISS_SYSREG(1, 3, 7, 14, 1, 0));
-	set_sctlr(SCTLR_UCI, 0);
-	check_trap(HERE, execute_el0(0xd50b7b20, x), EC_SVC, 0);
-	check_trap(HERE, execute_el0(0xd50b7e20, x), EC_SVC, 0);
-}
-
 TEST(daif_trap, "Arm ARM D17.2.118: SCTLR_EL1.UMA")
 {
 	set_sctlr(0, SCTLR_UMA);
@@ -157,16 +145,41 @@ TEST(daif_trap, "Arm ARM D17.2.118: SCTLR_EL1.UMA")
 	CHECK_RUNS(mrs(SYSREG(3, 3, 4, 2, 1)));
 }
 
-TEST(wfi_trap, "Arm ARM D17.2.118: SCTLR_EL1.nTWI; ISS has CV and COND, TI 0")
+/* Either may complete at once, for whatever reason; then there is no trap. */
+static void check_wait(uint32_t opcode, uint64_t trapped, uint64_t allows)
 {
 	struct frame frame;
 
-	set_sctlr(0, SCTLR_NTWI);
-	frame = run0(0xd503207f);
-	/* It may complete at once, for whatever reason. */
-	if (EC_OF(frame) == EC_SVC)
-		return;
-	check_trap(HERE, frame, EC_WFX, BIT(24) | 14 << 20);
+	set_sctlr(0, allows);
+	for (unsigned int n = 0; n < 3; n++) { /* a WFE that completes clears the event */
+		frame = run0(opcode);
+		if (EC_OF(frame) != EC_SVC)
+			check_trap(HERE, frame, EC_WFX, BIT(24) | 14 << 20 | trapped);
+	}
+}
+
+TEST(wfi_trap, "Arm ARM D17.2.118: SCTLR_EL1.nTWI; ISS has CV and COND, TI 0")
+{
+	check_wait(0xd503207f, 0, SCTLR_NTWI);
+}
+
+TEST(wfe_trap, "Arm ARM D17.2.118: SCTLR_EL1.nTWE; ISS has CV and COND, TI 1")
+{
+	check_wait(0xd503205f, 1, SCTLR_NTWE);
+}
+
+TEST(waits, "Arm ARM D17.2.118: with nTWI and nTWE EL0 waits, as EL1 does")
+{
+	need_gic(0);
+	set_sctlr(SCTLR_NTWI | SCTLR_NTWE, 0);
+	irq_enable(3);
+	sgi_send(3, 0);
+	CHECK(irq_comes());
+	CHECK_RUNS(0xd503207f); /* WFI: an IRQ is pending */
+	sev();
+	CHECK_RUNS(0xd503205f); /* WFE */
+	CHECK_RUNS(0xd503209f); /* SEV */
+	CHECK_RUNS(0xd50320bf); /* SEVL */
 }
 
 TEST(counter_trap, "Arm ARM D17.12.15: CNTKCTL_EL1.EL0VCTEN, EL0PCTEN")

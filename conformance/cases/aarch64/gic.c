@@ -123,18 +123,6 @@ TEST(beyond_lines, "IHI 0069 12.9.9: bits of interrupts that are not there are R
 
 /* ---- Delivery ---- */
 
-/* Takes the interrupt that is due, and no other. */
-static uint32_t take(const struct place *place, unsigned int expected)
-{
-	uint32_t acked;
-
-	if (!irq_comes())
-		fail(place, "interrupt %u does not come", expected);
-	acked = irq_ack();
-	check_equal(place, "the interrupt", acked & 0x3ff, expected);
-	return acked;
-}
-
 TEST(spurious, "IHI 0069 2.2.1: 1023 if nothing is pending")
 {
 	need_gic(0);
@@ -152,7 +140,7 @@ TEST(sgi_self, "IHI 0069 4.1: pending, active, inactive")
 	sgi_send(5, 0);
 	CHECK(irq_comes());
 	CHECK(irq_bit(GICD_ISPENDR, 5));
-	acked = take(HERE, 5);
+	acked = irq_take(HERE, 5);
 	CHECK(irq_bit(GICD_ISACTIVER, 5));
 	CHECK(!irq_bit(GICD_ISPENDR, 5));
 	CHECK(irq_stays_away());
@@ -167,7 +155,7 @@ TEST(sgi_each, "IHI 0069 4.4: SGIs 0 to 15")
 	for (unsigned int n = 0; n < 16; n++) {
 		irq_enable(n);
 		sgi_send(n, 0);
-		irq_eoi(take(HERE, n));
+		irq_eoi(irq_take(HERE, n));
 	}
 }
 
@@ -177,7 +165,7 @@ TEST(sgi_merges, "IHI 0069 4.1: a second one while it is pending is the same")
 	irq_enable(2);
 	sgi_send(2, 0);
 	sgi_send(2, 0);
-	irq_eoi(take(HERE, 2));
+	irq_eoi(irq_take(HERE, 2));
 	CHECK(irq_stays_away());
 }
 
@@ -188,13 +176,13 @@ TEST(sgi_active_pending, "IHI 0069 4.1: one that comes while it is active comes 
 	need_gic(0);
 	irq_enable(2);
 	sgi_send(2, 0);
-	acked = take(HERE, 2);
+	acked = irq_take(HERE, 2);
 	sgi_send(2, 0);
 	CHECK(irq_stays_away());
 	CHECK(irq_bit(GICD_ISPENDR, 2));
 	CHECK(irq_bit(GICD_ISACTIVER, 2));
 	irq_eoi(acked);
-	irq_eoi(take(HERE, 2));
+	irq_eoi(irq_take(HERE, 2));
 	CHECK(irq_stays_away());
 }
 
@@ -206,15 +194,14 @@ TEST(disabled, "IHI 0069 4.1: a disabled interrupt is pending, and comes when it
 	irq_set(GICD_ISPENDR, spi);
 	CHECK(irq_stays_away());
 	irq_enable(spi);
-	irq_eoi(take(HERE, spi));
+	irq_eoi(irq_take(HERE, spi));
 }
 
 TEST(disabled_again, "IHI 0069 4.1: disabled while it is pending, it is not signalled")
 {
 	unsigned int spi = spare_spi(0);
 
-	irq_edge(spi, true);
-	irq_enable(spi);
+	irq_ready(spi);
 	irq_set(GICD_ISPENDR, spi);
 	CHECK(irq_comes());
 	irq_set(GICD_ICENABLER, spi);
@@ -227,8 +214,7 @@ TEST(withdrawn, "IHI 0069 12.9.12: ICPENDR takes back what is signalled")
 {
 	unsigned int spi = spare_spi(0);
 
-	irq_edge(spi, true);
-	irq_enable(spi);
+	irq_ready(spi);
 	irq_set(GICD_ISPENDR, spi);
 	CHECK(irq_comes());
 	irq_set(GICD_ICPENDR, spi);
@@ -241,16 +227,15 @@ TEST(spi_edge, "IHI 0069 4.1.2: pended by ISPENDR, once")
 	unsigned int spi = spare_spi(0);
 	uint32_t acked;
 
-	irq_edge(spi, true);
-	irq_enable(spi);
+	irq_ready(spi);
 	irq_set(GICD_ISPENDR, spi);
-	acked = take(HERE, spi);
+	acked = irq_take(HERE, spi);
 	CHECK(irq_bit(GICD_ISACTIVER, spi));
 	CHECK(!irq_bit(GICD_ISPENDR, spi));
 	irq_set(GICD_ISPENDR, spi);
 	CHECK(irq_bit(GICD_ISPENDR, spi));
 	irq_eoi(acked);
-	irq_eoi(take(HERE, spi));
+	irq_eoi(irq_take(HERE, spi));
 	CHECK(irq_stays_away());
 }
 
@@ -262,20 +247,19 @@ TEST(ppi, "IHI 0069 12.11.28: a PPI pended by ISPENDR0")
 		skip("a PPI that can be edge-triggered");
 	irq_enable(20);
 	irq_set(GICD_ISPENDR, 20);
-	irq_eoi(take(HERE, 20));
+	irq_eoi(irq_take(HERE, 20));
 }
 
 TEST(active_set, "IHI 0069 12.9.22: an interrupt that ISACTIVER made active does not come")
 {
 	unsigned int spi = spare_spi(0);
 
-	irq_edge(spi, true);
-	irq_enable(spi);
+	irq_ready(spi);
 	irq_set(GICD_ISACTIVER, spi);
 	irq_set(GICD_ISPENDR, spi);
 	CHECK(irq_stays_away());
 	irq_set(GICD_ICACTIVER, spi);
-	irq_eoi(take(HERE, spi));
+	irq_eoi(irq_take(HERE, spi));
 }
 
 /* ---- Priorities ---- */
@@ -284,22 +268,20 @@ TEST(priority_mask, "IHI 0069 4.8: signalled if its priority is higher than the 
 {
 	unsigned int spi = spare_spi(0);
 
-	irq_edge(spi, true);
-	irq_enable(spi);
+	irq_ready(spi);
 	irq_priority(spi, 0xa0);
 	irq_mask_priority(0xa0);
 	irq_set(GICD_ISPENDR, spi);
 	CHECK(irq_stays_away());
 	irq_mask_priority(0xb0);
-	irq_eoi(take(HERE, spi));
+	irq_eoi(irq_take(HERE, spi));
 }
 
 TEST(priority_mask_later, "IHI 0069 4.8: the mask goes for what is signalled already")
 {
 	unsigned int spi = spare_spi(0);
 
-	irq_edge(spi, true);
-	irq_enable(spi);
+	irq_ready(spi);
 	irq_set(GICD_ISPENDR, spi);
 	CHECK(irq_comes());
 	irq_mask_priority(0x10);
@@ -311,17 +293,15 @@ TEST(higher_first, "IHI 0069 4.8: the highest priority first")
 {
 	unsigned int low = spare_spi(0), high = spare_spi(1);
 
-	irq_edge(low, true);
-	irq_edge(high, true);
+	irq_ready(low);
+	irq_ready(high);
 	irq_priority(low, 0xc0);
 	irq_priority(high, 0x40);
-	irq_enable(low);
-	irq_enable(high);
 	irq_set(GICD_ISPENDR, low);
 	irq_set(GICD_ISPENDR, high);
 	CHECK(WAIT_FOR((irq_highest() & 0x3ff) == high));
-	irq_eoi(take(HERE, high));
-	irq_eoi(take(HERE, low));
+	irq_eoi(irq_take(HERE, high));
+	irq_eoi(irq_take(HERE, low));
 }
 
 TEST(many, "IHI 0069 4.8: six at once come in the order of their priorities")
@@ -329,15 +309,14 @@ TEST(many, "IHI 0069 4.8: six at once come in the order of their priorities")
 	for (unsigned int n = 0; n < 6; n++) {
 		unsigned int spi = spare_spi(n);
 
-		irq_edge(spi, true);
+		irq_ready(spi);
 		irq_priority(spi, (uint8_t)(0x20 + 0x20 * ((n * 5 + 2) % 6)));
-		irq_enable(spi);
 		irq_set(GICD_ISPENDR, spi);
 	}
 	for (unsigned int rank = 0; rank < 6; rank++)
 		for (unsigned int n = 0; n < 6; n++)
 			if ((n * 5 + 2) % 6 == rank)
-				irq_eoi(take(HERE, spare_spi(n)));
+				irq_eoi(irq_take(HERE, spare_spi(n)));
 	CHECK(irq_stays_away());
 }
 
@@ -348,11 +327,10 @@ TEST(many_active, "IHI 0069 4.8: six nested in one another")
 	for (unsigned int n = 0; n < 6; n++) {
 		unsigned int spi = spare_spi(n);
 
-		irq_edge(spi, true);
+		irq_ready(spi);
 		irq_priority(spi, (uint8_t)(0xe0 - 0x20 * n));
-		irq_enable(spi);
 		irq_set(GICD_ISPENDR, spi);
-		acked[n] = take(HERE, spi);
+		acked[n] = irq_take(HERE, spi);
 		CHECK_EQ(irq_running(), 0xe0 - 0x20 * n);
 	}
 	for (unsigned int n = 6; n-- > 0;) {
@@ -368,17 +346,15 @@ TEST(preemption, "IHI 0069 4.8: a higher priority preempts; the running priority
 	unsigned int low = spare_spi(0), high = spare_spi(1);
 	uint32_t first, second;
 
-	irq_edge(low, true);
-	irq_edge(high, true);
+	irq_ready(low);
+	irq_ready(high);
 	irq_priority(low, 0xa0);
 	irq_priority(high, 0x40);
-	irq_enable(low);
-	irq_enable(high);
 	irq_set(GICD_ISPENDR, low);
-	first = take(HERE, low);
+	first = irq_take(HERE, low);
 	CHECK_EQ(irq_running(), 0xa0);
 	irq_set(GICD_ISPENDR, high);
-	second = take(HERE, high);
+	second = irq_take(HERE, high);
 	CHECK_EQ(irq_running(), 0x40);
 	irq_eoi(second);
 	CHECK_EQ(irq_running(), 0xa0);
@@ -391,17 +367,34 @@ TEST(no_preemption, "IHI 0069 4.8: one of the same or a lower priority waits")
 	unsigned int first = spare_spi(0), second = spare_spi(1);
 	uint32_t acked;
 
-	irq_edge(first, true);
-	irq_edge(second, true);
-	irq_enable(first);
-	irq_enable(second);
+	irq_ready(first);
+	irq_ready(second);
 	irq_set(GICD_ISPENDR, first);
-	acked = take(HERE, first);
+	acked = irq_take(HERE, first);
 	irq_set(GICD_ISPENDR, second);
 	CHECK(irq_stays_away());
 	CHECK_EQ(irq_ack() & 0x3ff, GIC_SPURIOUS);
 	irq_eoi(acked);
-	irq_eoi(take(HERE, second));
+	irq_eoi(irq_take(HERE, second));
+}
+
+TEST(binary_point,
+     "IHI 0048 3.3.3, IHI 0069 4.8.2: priorities of one group do not preempt each other")
+{
+	unsigned int low = spare_spi(0), high = spare_spi(1);
+	uint32_t first;
+
+	irq_binary_point(7);
+	irq_ready(low);
+	irq_ready(high);
+	irq_priority(low, 0xa0);
+	irq_priority(high, 0x90);
+	irq_set(GICD_ISPENDR, low);
+	first = irq_take(HERE, low);
+	irq_set(GICD_ISPENDR, high);
+	CHECK(irq_stays_away());
+	irq_eoi(first);
+	irq_eoi(irq_take(HERE, high));
 }
 
 TEST(split_eoi, "IHI 0069 4.1.1: EOImode 1: EOIR drops the priority, DIR deactivates")
@@ -410,10 +403,9 @@ TEST(split_eoi, "IHI 0069 4.1.1: EOImode 1: EOIR drops the priority, DIR deactiv
 	uint32_t acked;
 
 	irq_eoi_mode(true);
-	irq_edge(spi, true);
-	irq_enable(spi);
+	irq_ready(spi);
 	irq_set(GICD_ISPENDR, spi);
-	acked = take(HERE, spi);
+	acked = irq_take(HERE, spi);
 	irq_set(GICD_ISPENDR, spi);
 	irq_eoi(acked);
 	CHECK_EQ(irq_running(), 0xff);
@@ -421,7 +413,7 @@ TEST(split_eoi, "IHI 0069 4.1.1: EOImode 1: EOIR drops the priority, DIR deactiv
 	CHECK(irq_stays_away());
 	irq_deactivate(acked);
 	CHECK(!irq_bit(GICD_ISACTIVER, spi));
-	acked = take(HERE, spi);
+	acked = irq_take(HERE, spi);
 	irq_eoi(acked);
 	irq_deactivate(acked);
 }
@@ -432,15 +424,13 @@ TEST(split_eoi_order, "IHI 0069 4.1.1: EOImode 1: deactivated in any order")
 	uint32_t first, second;
 
 	irq_eoi_mode(true);
-	irq_edge(one, true);
-	irq_edge(two, true);
-	irq_enable(one);
-	irq_enable(two);
+	irq_ready(one);
+	irq_ready(two);
 	irq_set(GICD_ISPENDR, one);
-	first = take(HERE, one);
+	first = irq_take(HERE, one);
 	irq_eoi(first);
 	irq_set(GICD_ISPENDR, two);
-	second = take(HERE, two);
+	second = irq_take(HERE, two);
 	irq_eoi(second);
 	irq_deactivate(first);
 	CHECK(!irq_bit(GICD_ISACTIVER, one));
@@ -454,13 +444,12 @@ TEST(distributor_off, "IHI 0069 12.9.4: GICD_CTLR without a group: nothing is si
 	unsigned int spi = spare_spi(0);
 	uint32_t control = load32(machine.gicd + GICD_CTLR);
 
-	irq_edge(spi, true);
-	irq_enable(spi);
+	irq_ready(spi);
 	store32(machine.gicd + GICD_CTLR, control & ~3u);
 	irq_set(GICD_ISPENDR, spi);
 	CHECK(irq_stays_away());
 	store32(machine.gicd + GICD_CTLR, control);
-	irq_eoi(take(HERE, spi));
+	irq_eoi(irq_take(HERE, spi));
 }
 
 TEST(taken, "Arm ARM D1.3.6: an IRQ is taken when PSTATE.I is cleared")
@@ -491,8 +480,8 @@ TEST(level, "IHI 0069 4.1.2: a level-sensitive interrupt comes again until the d
 	irq_route(spi, 0);
 	CHECK(irq_stays_away());
 	store32(machine.uart + UARTIMSC, UART_TX);
-	irq_eoi(take(HERE, spi));
-	irq_eoi(take(HERE, spi));
+	irq_eoi(irq_take(HERE, spi));
+	irq_eoi(irq_take(HERE, spi));
 	CHECK(irq_bit(GICD_ISPENDR, spi));
 	store32(machine.uart + UARTIMSC, 0);
 	CHECK(WAIT_FOR(!irq_bit(GICD_ISPENDR, spi)));
@@ -578,8 +567,7 @@ TEST_SMP(spi_other, 2, "IHI 0069 12.9.22, IHI 0048 4.3.12: an SPI comes to the C
 	unsigned int spi = spare_spi(0);
 
 	start_takers();
-	irq_edge(spi, true);
-	irq_enable(spi);
+	irq_ready(spi);
 	for (unsigned int cpu = 1; cpu < cpu_count(); cpu++) {
 		irq_route(spi, cpu);
 		irq_set(GICD_ISPENDR, spi);
@@ -588,7 +576,7 @@ TEST_SMP(spi_other, 2, "IHI 0069 12.9.22, IHI 0048 4.3.12: an SPI comes to the C
 	}
 	irq_route(spi, 0);
 	irq_set(GICD_ISPENDR, spi);
-	irq_eoi(take(HERE, spi));
+	irq_eoi(irq_take(HERE, spi));
 	end_takers();
 }
 

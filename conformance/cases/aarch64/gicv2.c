@@ -50,8 +50,7 @@ TEST(targets_none, "IHI 0048 4.3.12: with no target an SPI does not come")
 	if (cpu_count() == 1)
 		skip("two CPUs: of one the targets are RAZ/WI");
 	spi = spare_spi(0);
-	irq_edge(spi, true);
-	irq_enable(spi);
+	irq_ready(spi);
 	store8(machine.gicd + GICD_ITARGETSR + spi, 0);
 	irq_set(GICD_ISPENDR, spi);
 	CHECK(irq_stays_away());
@@ -142,32 +141,6 @@ TEST(interface_off, "IHI 0048 4.4.1: GICC_CTLR.Enable 0: nothing is signalled")
 	irq_eoi(irq_ack());
 }
 
-TEST(binary_point, "IHI 0048 3.3.3: priorities of one group do not preempt each other")
-{
-	unsigned int low, high;
-	uint32_t first;
-
-	need_gic(2);
-	low = spare_spi(0);
-	high = spare_spi(1);
-	store32(machine.gicc + GICC_BPR, 7);
-	irq_edge(low, true);
-	irq_edge(high, true);
-	irq_priority(low, 0xa0);
-	irq_priority(high, 0x90);
-	irq_enable(low);
-	irq_enable(high);
-	irq_set(GICD_ISPENDR, low);
-	CHECK(irq_comes());
-	first = irq_ack();
-	CHECK_EQ(first, low);
-	irq_set(GICD_ISPENDR, high);
-	CHECK(irq_stays_away());
-	irq_eoi(first);
-	CHECK(irq_comes());
-	irq_eoi(irq_ack());
-}
-
 TEST(fast, "IHI 0048 2.3: with FIQEn a Group 0 interrupt comes as FIQ")
 {
 	unsigned int spi;
@@ -177,8 +150,7 @@ TEST(fast, "IHI 0048 2.3: with FIQEn a Group 0 interrupt comes as FIQ")
 	store32(machine.gicc + GICC_CTLR, 1 | 8);
 	if (!(load32(machine.gicc + GICC_CTLR) & 8))
 		skip("GICC_CTLR.FIQEn");
-	irq_edge(spi, true);
-	irq_enable(spi);
+	irq_ready(spi);
 	irq_set(GICD_ISPENDR, spi);
 	CHECK(WAIT_FOR(read_sysreg(isr_el1) & BIT(6)));
 	CHECK(!(read_sysreg(isr_el1) & BIT(7)));

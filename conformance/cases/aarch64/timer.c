@@ -405,11 +405,7 @@ static void check_per_cpu(const struct test_case *self)
 {
 	if (cpu_count() < 2)
 		skip("2 CPUs");
-	for (unsigned int cpu = 1; cpu < cpu_count(); cpu++)
-		start_cpu(cpu, own_timer, (void *)(uintptr_t)self->row);
-	own_timer((void *)(uintptr_t)self->row);
-	for (unsigned int cpu = 1; cpu < cpu_count(); cpu++)
-		wait_cpu(cpu);
+	on_each_cpu(own_timer, (void *)(uintptr_t)self->row);
 	CHECK(irq_stays_away());
 }
 BOTH(per_cpu, check_per_cpu, "Arm ARM D12.2: each CPU has its own");

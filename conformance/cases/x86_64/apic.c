@@ -7,6 +7,10 @@
 #define PERIODIC 0x20000u
 #define DEADLINE 0x40000u
 
+#define APIC_PERFORMANCE 0x340u
+/* Delivery status; LINT0's and LINT1's remote IRR. */
+#define LVT_READ_ONLY 0x5000u
+
 static volatile unsigned int count;
 static volatile uint32_t isr_inside, ppr_inside;
 
@@ -148,6 +152,107 @@ TEST(lvt_reserved_bits,
 	CHECK_EQ(apic_read(APIC_TIMER) & ~(MASKED | 0x10ff), 0);
 	CHECK_EQ(apic_read(APIC_TIMER) & 0xff, 0xff);
 }
+
+TEST(id_is_cpuids, "SDM Vol. 3A 10.4.6: initially CPUID.01H:EBX[31:24]")
+{
+	CHECK_EQ(apic_read(APIC_ID) >> 24, cpuid(1, 0).ebx >> 24);
+	CHECK_EQ(apic_read(APIC_ID) & 0xffffff, 0);
+}
+
+TEST(tpr_reserved_bits, "SDM Vol. 3A 10.8.3.1: bits 31:8 are reserved")
+{
+	apic_write(APIC_TPR, 0xffffff00);
+	CHECK_EQ(apic_read(APIC_TPR), 0);
+}
+
+TEST(tpr_is_cr8, "SDM Vol. 3A 10.8.6.1: CR8 is TPR[7:4]")
+{
+	for (uint32_t value = 0; value < 256; value += 5) {
+		apic_write(APIC_TPR, value);
+		CHECK_EQ(apic_read(APIC_TPR), value);
+		CHECK_EQ(apic_read(APIC_PPR), value);
+		CHECK_EQ(read_cr8(), value >> 4);
+	}
+}
+
+TEST(cr8_is_tpr, "SDM Vol. 3A 10.8.6.1: writing CR8 clears TPR[3:0]")
+{
+	for (uint32_t value = 0; value < 16; value++) {
+		apic_write(APIC_TPR, 0xff);
+		write_cr8(value);
+		CHECK_EQ(apic_read(APIC_TPR), value << 4);
+	}
+}
+
+TEST(svr_keeps, "SDM Vol. 3A 10.9: the vector and the enable bit; bits 31:13 are reserved")
+{
+	apic_write(APIC_SVR, 0x1a5);
+	CHECK_EQ(apic_read(APIC_SVR) & 0xffffe1ff, 0x1a5);
+	apic_write(APIC_SVR, 0xffffe000 | 0x15f);
+	CHECK_EQ(apic_read(APIC_SVR) & 0xffffe1ff, 0x15f);
+}
+
+TEST(icr_keeps,
+     "SDM Vol. 3A 10.6.1: the destination, bits 63:56; the command, idle once it is sent")
+{
+	uint32_t command = ICR_SELF | ICR_ASSERT | VECTOR;
+
+	prepare();
+	apic_write(APIC_ICR2, 0xa5000000);
+	CHECK_EQ(apic_read(APIC_ICR2) & 0xff000000, 0xa5000000);
+	apic_write(APIC_ICR, command);
+	CHECK(WAIT_FOR(apic_read(APIC_ICR) == command));
+	CHECK(LET_IN(count == 1));
+}
+
+TEST(isr_irr_are_read_only, "SDM Vol. 3A 10.8.4")
+{
+	for (uint32_t n = 0; n < 8; n++) {
+		apic_write(APIC_ISR + 16 * n, UINT32_MAX);
+		apic_write(APIC_IRR + 16 * n, UINT32_MAX);
+		CHECK_EQ(apic_read(APIC_ISR + 16 * n), 0);
+		CHECK_EQ(apic_read(APIC_IRR + 16 * n), 0);
+	}
+}
+
+TEST(illegal_register, "SDM Vol. 3A 10.5.3: ESR bit 7 for a reserved register of xAPIC mode")
+{
+	apic_write(APIC_ESR, 0);
+	apic_read(0x40);
+	apic_write(APIC_ESR, 0);
+	CHECK_EQ(apic_read(APIC_ESR) & 0x80, 0x80);
+	apic_write(0x3f0, 1);
+	apic_write(APIC_ESR, 0);
+	CHECK_EQ(apic_read(APIC_ESR) & 0x80, 0x80);
+	apic_write(APIC_ESR, 0);
+	CHECK_EQ(apic_read(APIC_ESR), 0);
+}
+
+struct lvt_row {
+	uint32_t offset, kept;
+};
+static void lvt_keeps(const struct test_case *self)
+{
+	const struct lvt_row *row = self->row;
+
+	if (row->offset == APIC_PERFORMANCE && (apic_read(APIC_VERSION) >> 16 & 0xff) < 4)
+		skip("an LVT entry for performance counters");
+	apic_write(row->offset, MASKED | 0xa5);
+	CHECK_EQ(apic_read(row->offset) & ~LVT_READ_ONLY, MASKED | 0xa5);
+	apic_write(row->offset, MASKED | row->kept);
+	CHECK_EQ(apic_read(row->offset) & ~LVT_READ_ONLY, MASKED | row->kept);
+	apic_write(row->offset, (UINT32_MAX & ~0x700u) | row->kept);
+	CHECK_EQ(apic_read(row->offset) & 0xfff80000, 0);
+	apic_write(row->offset, MASKED);
+}
+#define LVT_ROW(name, ...)                                                                         \
+	static const struct lvt_row name##_row = { __VA_ARGS__ };                                  \
+	TEST_ROW(lvt_##name, lvt_keeps, &name##_row, "SDM Vol. 3A 10.5.1, figure 10-8")
+LVT_ROW(timer, APIC_TIMER, PERIODIC | 0xff);
+LVT_ROW(performance, APIC_PERFORMANCE, 0x400 | 0xff);
+LVT_ROW(lint0, APIC_LINT0, 0xa000 | 0x700 | 0xff);
+LVT_ROW(lint1, APIC_LINT1, 0xa000 | 0x400 | 0xff);
+LVT_ROW(error, APIC_ERROR, 0xff);
 
 TEST(ldr_dfr, "SDM Vol. 3A 10.6.2.2: LDR[31:24]; DFR[31:28], the rest ones")
 {
@@ -410,6 +515,35 @@ TEST(x2apic_reserved, "SDM Vol. 3A 10.12.1.2, 10.12.1.3: #GP for reserved regist
 	CHECK_FAULT(GP, 0, wrmsr(0x808, 0x100));
 	CHECK_FAULT(GP, 0, wrmsr(0x808, BIT(32)));
 	CHECK_FAULT(GP, 0, wrmsr(0x80f, BIT(32)));
+}
+
+TEST(x2apic_keeps_state, "SDM Vol. 3A 10.12.5.1: from xAPIC mode to x2APIC mode registers stay")
+{
+	need(F_X2APIC);
+	apic_write(APIC_TPR, 0x35);
+	apic_write(APIC_ERROR, MASKED | 0x44);
+	use_x2apic();
+	CHECK_EQ(rdmsr(MSR_APIC_BASE) & (BIT(10) | BIT(11)), BIT(10) | BIT(11));
+	CHECK_EQ(rdmsr(0x808), 0x35);
+	CHECK_EQ(rdmsr(0x837), MASKED | 0x44);
+	CHECK_EQ(rdmsr(0x80f), 0x1ff);
+}
+
+TEST(x2apic_more_reserved, "SDM Vol. 3A 10.12.1.2, table 10-6: #GP for what is not there")
+{
+	static const uint32_t registers[] = { 0x800, 0x809, 0x80c, 0x831, 0x840 };
+
+	use_x2apic();
+	for (unsigned int n = 0; n < sizeof(registers) / sizeof(registers[0]); n++) {
+		CHECK_FAULT(GP, 0, rdmsr(registers[n]));
+		CHECK_FAULT(GP, 0, wrmsr(registers[n], 0));
+	}
+	CHECK_FAULT(GP, 0, wrmsr(0x828, 1)); /* ESR takes 0 only */
+	CHECK_FAULT(GP, 0, wrmsr(0x80f, 0x1ff | BIT(16)));
+	CHECK_FAULT(GP, 0, wrmsr(0x832, MASKED | BIT(20)));
+	CHECK_FAULT(GP, 0, wrmsr(0x83e, 4));
+	CHECK_FAULT(GP, 0, wrmsr(0x838, BIT(32)));
+	CHECK_EQ(rdmsr(0x80f), 0x1ff);
 }
 
 TEST(x2apic_timer, "SDM Vol. 3A 10.12.1.2: the timer works by MSRs")

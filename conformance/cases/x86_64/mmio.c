@@ -82,7 +82,7 @@ FORM(mov_load, "movl (%%rdi), %%eax", LM, 0);
 FORM(mov_store_r8, "movl %%eax, %%r8d; movl %%r8d, (%%rdi)", LM, 0);
 FORM(mov_immediate, "movl $0x89abcdef, (%%rdi)", LM, 0);
 FORM(mov_base_index, "xorl %%ecx, %%ecx; movl %%eax, (%%rdi, %%rcx, 4)", LM, 0);
-FORM(mov_displacement, "subq $0x1234, %%rdi; movl %%eax, 0x1234(%%rdi)", LM, 0);
+FORM(mov_displacement, "leaq -0x1234(%%rdi), %%rdi; movl %%eax, 0x1234(%%rdi)", LM, 0);
 FORM(movslq, "movslq (%%rdi), %%rax", LM, 0);
 FORM(movnti, "movnti %%eax, (%%rdi)", LM, 0);
 FORM(movbe_load, "movbe (%%rdi), %%eax", MOVBE, 0);

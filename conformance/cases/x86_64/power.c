@@ -19,6 +19,15 @@ TEST_ENDS(reset_by_keyboard_controller, "reset",
 	wait_for_end();
 }
 
+TEST_ENDS(reset_by_cf9, "reset", "PIIX3 data sheet 2.3.6: RCR[2] from 0 to 1: reset; RCR[1]: hard")
+{
+	out8(0xcf9, 2);
+	if (in8(0xcf9) != 2)
+		skip("a reset control register at CF9H");
+	out8(0xcf9, 6);
+	wait_for_end();
+}
+
 TEST_ENDS(reset_by_acpi, "reset", "ACPI 4.8.3.6: RESET_REG of the FADT")
 {
 	const uint8_t *fadt = acpi_table("FACP");

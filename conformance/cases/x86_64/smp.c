@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Other CPUs: how they start, interrupts between them, atomicity, translations, clocks. */
+#include "guest/arch.h"
 #include "guest/print.h"
 #include "guest/x86_64/feature.h"
 
@@ -147,6 +148,15 @@ static void sleep(void *argument)
 		__asm__ volatile("sti; hlt; cli" : : : "memory");
 }
 
+static unsigned int all_taken(void)
+{
+	unsigned int sum = 0;
+
+	for (unsigned int n = 0; n < cpu_count(); n++)
+		sum += atomic_load(&taken[n]);
+	return sum;
+}
+
 /* All other CPUs wait for interrupts, by pausing or in HLT. */
 static void start_listeners(void (*function)(void *))
 {
@@ -236,6 +246,55 @@ TEST_SMP(many_ipis, 2, "SDM Vol. 3A 10.8.4: none is lost that was taken before t
 	}
 }
 
+static void set_logical_2(void *argument)
+{
+	apic_write(APIC_LDR, 0x02000000);
+	listen(argument);
+}
+
+TEST_SMP(ipi_lowest_priority, 2, "SDM Vol. 3A 10.6.2.4: to one of those addressed")
+{
+	apic_write(APIC_LDR, 0x01000000);
+	start_listeners(set_logical_2);
+	for (unsigned int round = 1; round < 10; round++) {
+		apic_send(3, 0x100 | 0x800 | ICR_ASSERT | VECTOR);
+		CHECK(WAIT_FOR((sti_nop_cli(), all_taken() == round)));
+	}
+	for (struct limit limit = limit_of(2); !limit_passed(&limit);)
+		sti_nop_cli();
+	CHECK_EQ(all_taken(), 9);
+}
+
+TEST_SMP(ipi_physical_broadcast, 2, "SDM Vol. 3A 10.6.2.1: FFH is all")
+{
+	start_listeners(sleep);
+	apic_send(0xff, ICR_FIXED | ICR_ASSERT | VECTOR);
+	CHECK(WAIT_FOR((sti_nop_cli(), all_taken() == cpu_count())));
+	for (unsigned int n = 0; n < cpu_count(); n++)
+		CHECK_EQ(atomic_load(&taken[n]), 1);
+}
+
+TEST_SMP(nmi_to_halted, 2, "SDM Vol. 2A HLT: an NMI wakes; the vector is ignored")
+{
+	start_listeners(sleep);
+	for (unsigned int round = 1; round < 10; round++) {
+		apic_send(cpu_apic_id(1), ICR_NMI | ICR_ASSERT | 0x33);
+		CHECK(WAIT_FOR(atomic_load(&taken[1]) == round));
+	}
+}
+
+TEST_SMP(ipis_both_ways, 2,
+         "SDM Vol. 3A 10.8.4: none is lost while the sender is interrupted itself")
+{
+	start_listeners(listen);
+	for (unsigned int round = 1; round < 100; round++) {
+		apic_send(cpu_apic_id(1), ICR_ASSERT | VECTOR);
+		apic_send(0, ICR_SELF | ICR_ASSERT | VECTOR);
+		CHECK(WAIT_FOR((sti_nop_cli(), atomic_load(&taken[0]) == round &&
+		                                       atomic_load(&taken[1]) == round)));
+	}
+}
+
 /* ---- Atomicity ---- */
 
 #define ROUNDS 20000u
@@ -311,11 +370,7 @@ static void exchanged_lock(void *argument)
 static void on_all_cpus(void (*function)(void *))
 {
 	counter[0] = counter[1] = split.value = 0;
-	for (unsigned int n = 1; n < cpu_count(); n++)
-		start_cpu(n, function, NULL);
-	function(NULL);
-	for (unsigned int n = 1; n < cpu_count(); n++)
-		wait_cpu(n);
+	on_each_cpu(function, NULL);
 }
 
 #define ATOMIC(name, function, place, count)                                                       \
@@ -446,6 +501,7 @@ static void look_at_clock(void *argument)
 
 		while (atomic_load(&turn) % 2 != self)
 			__asm__ volatile("pause");
+		__asm__ volatile("lfence" : : : "memory"); /* RDTSC waits for nothing */
 		now = rdtsc();
 		if (now < last_tsc)
 			backwards++;
@@ -464,4 +520,41 @@ TEST_SMP(tsc_monotone, 2,
 	look_at_clock(NULL);
 	wait_cpu(1);
 	CHECK_EQ(backwards, 0);
+}
+
+/* ---- Code ---- */
+
+static uint8_t *code;
+static atomic_uint modified, executed;
+
+static void call_code(void *argument)
+{
+	for (unsigned int n = 1; n < 50; n++) {
+		uint32_t eax;
+
+		while (atomic_load(&modified) < n)
+			arch_relax();
+		cpuid(0, 0);
+		__asm__ volatile("callq *%1" : "=a"(eax) : "r"(code) : "memory");
+		CHECK_EQ(eax, n);
+		atomic_store(&executed, n);
+	}
+}
+
+TEST_SMP(cross_modifying_code, 2,
+         "SDM Vol. 3A 8.1.3: after a flag and a serialising instruction the new code runs")
+{
+	code = page_alloc();
+	code[0] = 0xb8; /* mov $imm32, %eax; ret */
+	code[5] = 0xc3;
+	atomic_store(&modified, 0);
+	atomic_store(&executed, 0);
+	start_cpu(1, call_code, NULL);
+	for (uint32_t n = 1; n < 50; n++) {
+		store32((uint64_t)code + 1, n);
+		atomic_store(&modified, n);
+		if (!WAIT_FOR(atomic_load(&executed) == n))
+			break;
+	}
+	wait_cpu(1);
 }

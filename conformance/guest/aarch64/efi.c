@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * As a UEFI application (UEFI Specification 2.10): takes the device tree and the command line, and
- * the machine away from the firmware. Firmware that has ACPI alone is not supported.
+ * As a UEFI application (UEFI Specification 2.10): reads the device tree, or ACPI's tables and the
+ * memory map, and the command line, and takes the machine away from the firmware. All this with the
+ * firmware's MMU and caches on: what is not of the image may be in caches alone.
  */
 #include "guest/aarch64/machine.h"
 #include "guest/print.h"
@@ -26,6 +27,15 @@ static const struct guid device_tree = {
 	0xb1b621d5, 0xf19c, 0x41a5, { 0x83, 0x0b, 0xd9, 0x15, 0x2c, 0x69, 0xaa, 0xe0 }
 };
 
+static const struct guid acpi_2_table = {
+	0x8868e871, 0xe4f1, 0x11d3, { 0xbc, 0x22, 0x00, 0x80, 0xc7, 0x3c, 0x88, 0x81 }
+};
+
+/* Types of memory that is RAM (7.2): from the first to the last but for one. */
+#define MEMORY_LOADER_CODE 1u
+#define MEMORY_UNUSABLE    8u
+#define MEMORY_ACPI_NVS    10u
+
 extern char command_line[2048];
 uint64_t efi_main(uint64_t image, uint64_t system);
 
@@ -44,17 +54,42 @@ static void read_options(uint64_t image, uint64_t boot)
 	command_line[n] = '\0';
 }
 
-static uint64_t find_tree(uint64_t system)
+static uint64_t find_table(uint64_t system, const struct guid *guid)
 {
 	uint64_t count = load64(system + SYSTEM_TABLES), at = load64(system + SYSTEM_TABLES + 8);
 
 	for (; count; count--, at += 24)
-		if (memcmp((const void *)at, &device_tree, sizeof(device_tree)) == 0)
+		if (memcmp((const void *)at, guid, sizeof(*guid)) == 0)
 			return load64(at + 16);
 	return 0;
 }
 
-static bool leave_firmware(uint64_t image, uint64_t boot)
+static void add_ram(uint64_t start, uint64_t bytes)
+{
+	unsigned int count = machine.ram_count;
+
+	if (count && machine.ram[count - 1].start + machine.ram[count - 1].bytes == start) {
+		machine.ram[count - 1].bytes += bytes;
+	} else if (count < sizeof(machine.ram) / sizeof(machine.ram[0])) {
+		machine.ram[count].start = start;
+		machine.ram[machine.ram_count++].bytes = bytes;
+	}
+}
+
+/* The map is in the order of addresses, as firmware makes it. */
+static void read_map(const uint8_t *map, uint64_t bytes, uint64_t each)
+{
+	for (uint64_t at = (uint64_t)map; at + each <= (uint64_t)map + bytes; at += each) {
+		uint32_t type = load32(at);
+
+		if (type >= MEMORY_LOADER_CODE && type <= MEMORY_ACPI_NVS &&
+		    type != MEMORY_UNUSABLE)
+			add_ram(load64(at + 8), load64(at + 24) * PAGE);
+	}
+}
+
+/* map_wanted: the map says where memory is. */
+static bool leave_firmware(uint64_t image, uint64_t boot, bool map_wanted)
 {
 	static uint8_t map[65536] __attribute__((aligned(8)));
 	uint64_t (*memory_map)(uint64_t *, void *, uint64_t *, uint64_t *, uint32_t *) =
@@ -71,18 +106,24 @@ static bool leave_firmware(uint64_t image, uint64_t boot)
 
 		if (memory_map(&bytes, map, &key, &each, &version))
 			return false;
-		if (exit_services(image, key) == 0)
+		if (exit_services(image, key) == 0) {
+			if (map_wanted)
+				read_map(map, bytes, each);
 			return true;
+		}
 	}
 	return false;
 }
 
+/* Not 0: the machine is the kernel's. */
 uint64_t efi_main(uint64_t image, uint64_t system)
 {
-	uint64_t boot = load64(system + SYSTEM_BOOT_SERVICES), tree = find_tree(system);
+	uint64_t boot = load64(system + SYSTEM_BOOT_SERVICES);
+	uint64_t tree = find_table(system, &device_tree);
+	uint64_t rsdp = tree ? 0 : find_table(system, &acpi_2_table);
 
-	if (!tree)
-		return 0;
 	read_options(image, boot);
-	return leave_firmware(image, boot) ? tree : 0;
+	if (rsdp ? !acpi_read(rsdp) : !tree_read(tree, command_line, sizeof(command_line)))
+		return 0;
+	return leave_firmware(image, boot, rsdp != 0);
 }

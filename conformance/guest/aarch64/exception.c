@@ -13,6 +13,7 @@ _Static_assert(offsetof(struct frame, kind) == FRAME_KIND, "vectors.S");
 void exception(struct frame *frame);
 _Noreturn void enter_frame(struct frame *frame);
 void execute_at(const void *code, uint64_t x[8]);
+void execute_under_at(const void *code, uint64_t x[8], uint64_t sctlr, uint64_t trap[5]);
 
 static bool (*handlers[4])(struct frame *);
 static struct {
@@ -184,6 +185,16 @@ void clean_code(const void *start, uint64_t bytes)
 	op("dsb ish\n\tisb");
 }
 
+void flush_data(const void *start, uint64_t bytes)
+{
+	uint64_t line = UINT64_C(4) << FIELD(read_sysreg(ctr_el0), 19, 16), from = (uint64_t)start;
+
+	dsb();
+	for (uint64_t at = from & ~(line - 1); at < from + bytes; at += line)
+		op1("dc civac", at);
+	dsb();
+}
+
 static const void *place(uint32_t *page, const uint32_t *opcodes, unsigned int n)
 {
 	bool same = true;
@@ -220,6 +231,24 @@ void execute(uint32_t opcode, uint64_t x[8])
 	execute_at(place_code(code, 2), x);
 }
 
+struct fault execute_under(uint64_t sctlr, const uint32_t *opcodes, unsigned int n, uint64_t x[8])
+{
+	const void *code = place_code(opcodes, n);
+	uint64_t trap[5];
+	struct frame frame;
+
+	flush_data(code, n * 4);
+	execute_under_at(code, x, sctlr, trap);
+	if (!trap[0])
+		return (struct fault){ .vector = FAULT_NONE };
+	frame = (struct frame){ .kind = trap[0] >> 7,
+		                .esr = trap[1],
+		                .far = trap[2],
+		                .elr = trap[3],
+		                .spsr = trap[4] };
+	return fault_of(&frame);
+}
+
 struct frame execute_el0(uint32_t opcode, uint64_t x[8])
 {
 	const uint32_t code[] = { opcode, 0xd4000001 /* SVC #0 */ };
@@ -247,4 +276,24 @@ void sysreg_write(uint32_t number, uint64_t value)
 
 	execute(OPCODE_MSR | number << 5, x);
 	isb();
+}
+
+/* ---- Vector registers ---- */
+
+#define EACH(text)                                                                                 \
+	".irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,"    \
+	"29,30,31\n\t" text "\n\t.endr"
+
+void vectors_load(const struct vectors *from)
+{
+	__asm__ volatile(EACH("ldr q\\n, [%0, #16 * \\n]") : : "r"(from) : "memory");
+	write_sysreg(fpcr, from->fpcr);
+	write_sysreg(fpsr, from->fpsr);
+}
+
+void vectors_store(struct vectors *to)
+{
+	__asm__ volatile(EACH("str q\\n, [%0, #16 * \\n]") : : "r"(to) : "memory");
+	to->fpcr = read_sysreg(fpcr);
+	to->fpsr = read_sysreg(fpsr);
 }

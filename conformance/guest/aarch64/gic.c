@@ -102,6 +102,12 @@ void irq_edge(unsigned int intid, bool edge)
 	dsb();
 }
 
+void irq_ready(unsigned int intid)
+{
+	irq_edge(intid, true);
+	irq_enable(intid);
+}
+
 /* GICv2: which bit a CPU is, as its banked GICD_ITARGETSR0 says. */
 static uint8_t targets[CPUS_MAX];
 
@@ -186,6 +192,15 @@ void irq_mask_priority(uint8_t priority)
 	dsb();
 }
 
+void irq_binary_point(uint8_t point)
+{
+	if (v3())
+		icc_write(ICC_BPR1_EL1, point);
+	else
+		store32(machine.gicc + GICC_BPR, point);
+	dsb();
+}
+
 uint32_t irq_running(void)
 {
 	return v3() ? (uint32_t)icc_read(ICC_RPR_EL1) & 0xff
@@ -212,6 +227,17 @@ bool irq_comes(void)
 	dsb();
 	isb();
 	return WAIT_FOR(read_sysreg(isr_el1) & BIT(7));
+}
+
+uint32_t irq_take(const struct place *place, unsigned int expected)
+{
+	uint32_t acked;
+
+	if (!irq_comes())
+		fail(place, "interrupt %u does not come", expected);
+	acked = irq_ack();
+	check_equal(place, "the interrupt", acked & 0x3ff, expected);
+	return acked;
 }
 
 bool irq_stays_away(void)

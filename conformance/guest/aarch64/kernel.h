@@ -59,7 +59,13 @@ extern uint8_t user_data[4096], user_stack[4096];
  * be left out by fault_expect() like any other.
  */
 void execute(uint32_t opcode, uint64_t x[8]);
-/* The same at EL0; the frame of the exception that came, an SVC if none. */
+/*
+ * Carries out opcodes, of which the last is a RET, under another SCTLR_EL1, with X0 to X7; X8 to
+ * X15 are free. The exception that ended them, as from fault_end(). Meanwhile nothing else is read
+ * or written: what the caches hold is not seen where it switches them off.
+ */
+struct fault execute_under(uint64_t sctlr, const uint32_t *opcodes, unsigned int n, uint64_t x[8]);
+/* execute() at EL0; the frame of the exception that came, an SVC if none. */
 struct frame execute_el0(uint32_t opcode, uint64_t x[8]);
 /* MRS and MSR of any number (SYSREG). */
 uint64_t sysreg_read(uint32_t number);
@@ -69,6 +75,16 @@ const void *place_code(const uint32_t *opcodes, unsigned int n);
 /* The same where EL0 can run it. */
 const void *place_code_el0(const uint32_t *opcodes, unsigned int n);
 void clean_code(const void *start, uint64_t bytes);
+/* Cleans and invalidates to the point of coherency: memory and whoever looks have the same. */
+void flush_data(const void *start, uint64_t bytes);
+
+/* V0 to V31, FPCR and FPSR, which the kernel itself does not use. */
+struct vectors {
+	uint64_t v[32][2];
+	uint64_t fpcr, fpsr;
+};
+void vectors_load(const struct vectors *from);
+void vectors_store(struct vectors *to);
 
 /* function(argument) on SP_EL1. */
 void on_sp_el1(void (*function)(void *argument), void *argument);
@@ -105,6 +121,10 @@ void tlb_flush(void);
 extern uint8_t test_pages[16][PAGE];
 /* RAM that nobody uses, in blocks of 2 MiB; skips if there is none. */
 uint64_t spare_block(void);
+uint64_t spare_block_at(unsigned int n);
+/* Where neither RAM nor a device is, as far as the machine's description goes; mapped as a device.
+ */
+uint64_t hole_address(void);
 
 /* ---- The machine, from the device tree ---- */
 
@@ -202,6 +222,8 @@ void irq_set(unsigned int reg, unsigned int intid);
 void irq_enable(unsigned int intid);
 void irq_priority(unsigned int intid, uint8_t priority);
 void irq_edge(unsigned int intid, bool edge);
+/* Edge-triggered, and enabled: what irq_set(GICD_ISPENDR, intid) makes come. */
+void irq_ready(unsigned int intid);
 /* To one CPU. */
 void irq_route(unsigned int intid, unsigned int cpu);
 void sgi_send(unsigned int intid, unsigned int cpu);
@@ -209,8 +231,11 @@ void sgi_send_others(unsigned int intid);
 /* The CPU interface. irq_ack's value is the INTID, irq_source the CPU of a GICv2's SGI with it. */
 uint32_t irq_ack(void);
 void irq_eoi(uint32_t acked);
+/* Acknowledges the interrupt that is due, which has to be this one. */
+uint32_t irq_take(const struct place *place, unsigned int expected);
 void irq_deactivate(uint32_t acked);
 void irq_mask_priority(uint8_t priority);
+void irq_binary_point(uint8_t point);
 uint32_t irq_running(void);
 uint32_t irq_highest(void);
 void irq_eoi_mode(bool split);

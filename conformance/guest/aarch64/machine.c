@@ -270,7 +270,8 @@ static void order_cpus(void)
 
 void a64_start(uint64_t tree)
 {
-	if (!tree_read(tree, command_line, sizeof(command_line)))
+	/* From UEFI the machine is known already. */
+	if (!machine.uart && !tree_read(tree, command_line, sizeof(command_line)))
 		return;
 	order_cpus();
 	pages_init();

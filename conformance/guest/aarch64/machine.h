@@ -10,6 +10,8 @@ extern const char image_start[], image_end[], user_text_start[], user_text_end[]
 	user_data_end[];
 /* Device tree: fills machine and the command line. False: it is none. */
 bool tree_read(uint64_t tree, char *line, uint64_t size);
+/* ACPI's tables: fills machine but for memory. False: what is needed is not there. */
+bool acpi_read(uint64_t rsdp);
 void pages_init(void);
 void pages_reset(void);
 void control_reset(void);

@@ -130,11 +130,31 @@ void pages_reset(void)
 	tlb_flush();
 }
 
-uint64_t spare_block(void)
+uint64_t spare_block_at(unsigned int n)
 {
-	uint64_t block = ((uint64_t)image_end + 2 * BLOCK - 1) & ~(BLOCK - 1);
+	uint64_t block = (((uint64_t)image_end + 2 * BLOCK - 1) & ~(BLOCK - 1)) + n * BLOCK;
 
 	if (!is_ram(block) || !is_ram(block + BLOCK - 1))
 		skip("2 MiB of memory behind the kernel");
 	return block;
+}
+
+uint64_t spare_block(void)
+{
+	return spare_block_at(0);
+}
+
+/* The first GiB behind all RAM: devices are below it, or far above. */
+uint64_t hole_address(void)
+{
+	uint64_t end = 0;
+
+	for (unsigned int n = 0; n < machine.ram_count; n++)
+		if (machine.ram[n].start + machine.ram[n].bytes > end)
+			end = machine.ram[n].start + machine.ram[n].bytes;
+	end = (end + GIB - 1) & ~(GIB - 1);
+	if (end + GIB > 16 * GIB || is_ram(end) || machine.uart >> 30 == end >> 30 ||
+	    machine.gicd >> 30 == end >> 30)
+		return 0;
+	return end + 0x345000;
 }

@@ -13,7 +13,7 @@ efi_start:
 	stp	x0, x1, [sp, #16]
 	bl	relocate
 	ldp	x0, x1, [sp, #16]
-	bl	efi_main		/* the device tree, or 0 */
+	bl	efi_main		/* 0: it stays the firmware's */
 	ldp	x29, x30, [sp], #32
 	cbnz	x0, 1f
 	mov	x0, #3			/* EFI_UNSUPPORTED, but for its top bit */

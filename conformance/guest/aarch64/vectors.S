@@ -2,6 +2,26 @@
 /* Exceptions to EL1, and the ways into and out of other contexts. */
 #include "guest/aarch64/layout.h"
 
+	/* STP or LDP of X2 to X17, and of X18 to X29, where an array of registers has them. */
+	.macro	low_pairs operation, base
+	\operation	x2, x3, [\base, #16]
+	\operation	x4, x5, [\base, #32]
+	\operation	x6, x7, [\base, #48]
+	\operation	x8, x9, [\base, #64]
+	\operation	x10, x11, [\base, #80]
+	\operation	x12, x13, [\base, #96]
+	\operation	x14, x15, [\base, #112]
+	\operation	x16, x17, [\base, #128]
+	.endm
+	.macro	high_pairs operation, base
+	\operation	x18, x19, [\base, #144]
+	\operation	x20, x21, [\base, #160]
+	\operation	x22, x23, [\base, #176]
+	\operation	x24, x25, [\base, #192]
+	\operation	x26, x27, [\base, #208]
+	\operation	x28, x29, [\base, #224]
+	.endm
+
 	.macro	vector kind
 	.balign	128
 	sub	sp, sp, #FRAME_BYTES
@@ -19,20 +39,8 @@ vectors:
 	.endr
 
 take:
-	stp	x2, x3, [sp, #16]
-	stp	x4, x5, [sp, #32]
-	stp	x6, x7, [sp, #48]
-	stp	x8, x9, [sp, #64]
-	stp	x10, x11, [sp, #80]
-	stp	x12, x13, [sp, #96]
-	stp	x14, x15, [sp, #112]
-	stp	x16, x17, [sp, #128]
-	stp	x18, x19, [sp, #144]
-	stp	x20, x21, [sp, #160]
-	stp	x22, x23, [sp, #176]
-	stp	x24, x25, [sp, #192]
-	stp	x26, x27, [sp, #208]
-	stp	x28, x29, [sp, #224]
+	low_pairs	stp, sp
+	high_pairs	stp, sp
 	mrs	x1, sp_el0
 	sub	x2, x0, #4		/* 4 to 7: from EL1 on SP_EL1 */
 	add	x3, sp, #FRAME_BYTES
@@ -73,20 +81,8 @@ load_frame:
 	ldp	x1, x2, [x0, #FRAME_ELR]
 	msr	elr_el1, x1
 	msr	spsr_el1, x2
-	ldp	x2, x3, [x0, #16]
-	ldp	x4, x5, [x0, #32]
-	ldp	x6, x7, [x0, #48]
-	ldp	x8, x9, [x0, #64]
-	ldp	x10, x11, [x0, #80]
-	ldp	x12, x13, [x0, #96]
-	ldp	x14, x15, [x0, #112]
-	ldp	x16, x17, [x0, #128]
-	ldp	x18, x19, [x0, #144]
-	ldp	x20, x21, [x0, #160]
-	ldp	x22, x23, [x0, #176]
-	ldp	x24, x25, [x0, #192]
-	ldp	x26, x27, [x0, #208]
-	ldp	x28, x29, [x0, #224]
+	low_pairs	ldp, x0
+	high_pairs	ldp, x0
 	ldr	x30, [x0, #240]
 	ldp	x0, x1, [x0]
 	eret
@@ -177,25 +173,11 @@ on_sp_el1:
 	stp	x19, x20, [sp, #16]
 	mov	x29, sp
 	mov	x19, x0
-	ldp	x2, x3, [x19, #16]
-	ldp	x4, x5, [x19, #32]
-	ldp	x6, x7, [x19, #48]
-	ldp	x8, x9, [x19, #64]
-	ldp	x10, x11, [x19, #80]
-	ldp	x12, x13, [x19, #96]
-	ldp	x14, x15, [x19, #112]
-	ldp	x16, x17, [x19, #128]
+	low_pairs	ldp, x19
 	ldp	x0, x1, [x19]
 	\instruction	#0
 	stp	x0, x1, [x19]
-	stp	x2, x3, [x19, #16]
-	stp	x4, x5, [x19, #32]
-	stp	x6, x7, [x19, #48]
-	stp	x8, x9, [x19, #64]
-	stp	x10, x11, [x19, #80]
-	stp	x12, x13, [x19, #96]
-	stp	x14, x15, [x19, #112]
-	stp	x16, x17, [x19, #128]
+	low_pairs	stp, x19
 	ldp	x19, x20, [sp, #16]
 	ldp	x29, x30, [sp], #32
 	ret

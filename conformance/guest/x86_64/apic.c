@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Interrupt controllers: the local APIC in either mode, the I/O APIC, the PICs. */
+/* Interrupt controllers: the local APIC in either mode, the I/O APIC, the PICs; the HPET. */
 #include "guest/x86_64/machine.h"
 
 #define X2APIC_ENABLE BIT(10)
@@ -148,4 +148,34 @@ void pic_reset(void)
 		out8(commands[n].port, commands[n].value);
 	for (unsigned int pin = 0; pin < 24; pin++)
 		ioapic_write((uint8_t)(0x10 + 2 * pin), MASKED);
+}
+
+uint64_t hpet_base(void)
+{
+	const uint8_t *table = acpi_table("HPET");
+	uint64_t base = table ? load64((uint64_t)table + 44) : 0;
+
+	return base < BIT(32) ? base : 0;
+}
+
+/* HPET specification 2.3: interrupts off first, flags cleared, then it counts on. */
+void hpet_reset(void)
+{
+	uint64_t base = hpet_base();
+	uint32_t timers;
+	bool off;
+
+	if (!base)
+		return;
+	timers = (load32(base) >> 8 & 0x1f) + 1;
+	off = load32(base + 0x10) == 1;
+	for (uint32_t n = 0; n < timers; n++)
+		off &= !(load32(base + 0x100 + 0x20 * n) & 4); /* Tn_INT_ENB_CNF */
+	if (off)
+		return;
+	store64(base + 0x10, 0);
+	for (uint32_t n = 0; n < timers; n++)
+		store64(base + 0x100 + 0x20 * n, 0);
+	store64(base + 0x20, UINT32_MAX);
+	store64(base + 0x10, 1);
 }

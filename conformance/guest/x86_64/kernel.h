@@ -224,6 +224,11 @@ unsigned int ioapic_pin(unsigned int isa);
  * count. */
 void pic_reset(void);
 
+/* The HPET's registers, by its table; 0: there is none. */
+uint64_t hpet_base(void);
+/* As a case finds it: it counts, without interrupts. */
+void hpet_reset(void);
+
 /* Writes S5 to PM1a_CNT, by the FADT and the DSDT, if they are there. */
 void acpi_power_off(void);
 /* A table of ACPI by its signature; NULL if there is none. */

@@ -26,6 +26,43 @@
 #define M_CODE 72
 #define M_CR2 76
 
+	/* Data segments; changes RAX. */
+	.macro set_segments selector
+	movw \selector, %ax
+	movw %ax, %ds
+	movw %ax, %es
+	movw %ax, %fs
+	movw %ax, %gs
+	movw %ax, %ss
+	.endm
+
+	/* The request's registers; EAX is saved by those who use it first. */
+	.macro save_registers
+	movl %ebx, low_mode + M_REGS + 4
+	movl %ecx, low_mode + M_REGS + 8
+	movl %edx, low_mode + M_REGS + 12
+	movl %esi, low_mode + M_REGS + 16
+	movl %edi, low_mode + M_REGS + 20
+	movl %ebp, low_mode + M_REGS + 24
+	.endm
+	.macro load_registers
+	movl low_mode + M_REGS + 4, %ebx
+	movl low_mode + M_REGS + 8, %ecx
+	movl low_mode + M_REGS + 12, %edx
+	movl low_mode + M_REGS + 16, %esi
+	movl low_mode + M_REGS + 20, %edi
+	movl low_mode + M_REGS + 24, %ebp
+	movl low_mode + M_REGS, %eax
+	.endm
+
+	/* Of 32-bit code that is mapped one to one. */
+	.macro leave_paging
+	movl $low_stack_top, %esp
+	movl %cr0, %eax
+	andl $0x7fffffff, %eax
+	movl %eax, %cr0
+	.endm
+
 	.section .low.start, "awx"
 	.balign 4096
 	.code16
@@ -39,12 +76,7 @@ cpu_start:
 	movl %eax, %cr0
 	ljmpl $CODE32, $1f
 	.code32
-1:	movw $DATA32, %ax
-	movw %ax, %ds
-	movw %ax, %es
-	movw %ax, %fs
-	movw %ax, %gs
-	movw %ax, %ss
+1:	set_segments $DATA32
 	movl $kernel_pml4, %eax
 	movl %eax, %cr3
 	movl $0x20, %eax
@@ -153,12 +185,7 @@ low_common32:
 	movw $DATA32, %ax
 	movw %ax, %ds
 	popl low_mode + M_REGS
-	movl %ebx, low_mode + M_REGS + 4
-	movl %ecx, low_mode + M_REGS + 8
-	movl %edx, low_mode + M_REGS + 12
-	movl %esi, low_mode + M_REGS + 16
-	movl %edi, low_mode + M_REGS + 20
-	movl %ebp, low_mode + M_REGS + 24
+	save_registers
 	popl %eax
 	movzbl %al, %eax
 	movl %eax, low_mode + M_VECTOR
@@ -191,12 +218,7 @@ low_common16:
 	movw %ax, %ds
 	popw low_mode + M_DS
 	popl low_mode + M_REGS
-	movl %ebx, low_mode + M_REGS + 4
-	movl %ecx, low_mode + M_REGS + 8
-	movl %edx, low_mode + M_REGS + 12
-	movl %esi, low_mode + M_REGS + 16
-	movl %edi, low_mode + M_REGS + 20
-	movl %ebp, low_mode + M_REGS + 24
+	save_registers
 	movl $0, low_mode + M_CODE
 	popw %ax
 	movzbl %al, %eax
@@ -223,16 +245,8 @@ low_back:
 	cld
 	movl %cr2, %eax
 	movl %eax, low_mode + M_CR2
-	movw $DATA32, %ax
-	movw %ax, %ds
-	movw %ax, %es
-	movw %ax, %fs
-	movw %ax, %gs
-	movw %ax, %ss
-	movl $low_stack_top, %esp
-	movl %cr0, %eax
-	andl $0x7fffffff, %eax
-	movl %eax, %cr0
+	set_segments $DATA32
+	leave_paging
 low_back_unpaged:
 	movl saved_cr4, %eax
 	movl %eax, %cr4
@@ -251,12 +265,7 @@ low_back_unpaged:
 	movq (%rax), %rsp
 	lgdt saved_gdt
 	lidt saved_idt
-	movw $DATA, %ax
-	movw %ax, %ds
-	movw %ax, %es
-	movw %ax, %fs
-	movw %ax, %gs
-	movw %ax, %ss
+	set_segments $DATA
 	popq %r15
 	popq %r14
 	popq %r13
@@ -298,16 +307,8 @@ low_back_unpaged:
 	pushq $1f
 	lretq
 	.code32
-1:	movw $DATA32, %ax
-	movw %ax, %ds
-	movw %ax, %es
-	movw %ax, %fs
-	movw %ax, %gs
-	movw %ax, %ss
-	movl $low_stack_top, %esp
-	movl %cr0, %eax
-	andl $0x7fffffff, %eax
-	movl %eax, %cr0
+1:	set_segments $DATA32
+	leave_paging
 	.endm
 
 	/* void mode_switch(void): what low_mode says */
@@ -352,13 +353,7 @@ mode_switch:
 1:	pushl low_mode + M_EFLAGS
 	pushl low_mode + M_CS
 	pushl low_mode + M_EIP
-	movl low_mode + M_REGS + 4, %ebx
-	movl low_mode + M_REGS + 8, %ecx
-	movl low_mode + M_REGS + 12, %edx
-	movl low_mode + M_REGS + 16, %esi
-	movl low_mode + M_REGS + 20, %edi
-	movl low_mode + M_REGS + 24, %ebp
-	movl low_mode + M_REGS, %eax
+	load_registers
 	testl $0x20000, low_mode + M_EFLAGS
 	jnz 1f
 	movw low_mode + M_DS, %es
@@ -386,13 +381,7 @@ mode_switch:
 	pushw low_mode + M_EFLAGS
 	pushw low_mode + M_CS
 	pushw low_mode + M_EIP
-	movl low_mode + M_REGS + 4, %ebx
-	movl low_mode + M_REGS + 8, %ecx
-	movl low_mode + M_REGS + 12, %edx
-	movl low_mode + M_REGS + 16, %esi
-	movl low_mode + M_REGS + 20, %edi
-	movl low_mode + M_REGS + 24, %ebp
-	movl low_mode + M_REGS, %eax
+	load_registers
 	movw low_mode + M_DS, %es
 	movw low_mode + M_DS, %ds
 	iretw

@@ -180,9 +180,8 @@ static const struct {
 
 static bool is_shown(const struct emu_cpu *c, const struct x86_insn *in)
 {
-	return !features[in->op].leaf || !c->host->shows ||
-	       c->host->shows(c->vcpu, features[in->op].leaf, features[in->op].reg,
-	                      features[in->op].bit);
+	return !features[in->op].leaf || c->host->shows(c->vcpu, features[in->op].leaf,
+	                                                features[in->op].reg, features[in->op].bit);
 }
 
 static bool translate_one(struct emu_builder *b, const struct x86_insn *in)

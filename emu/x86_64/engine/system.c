@@ -4,6 +4,7 @@
 
 #include "core/vcpu.h"
 #include "emu/x86_64/engine/system.h"
+#include "emu/x86_64/native/native.h"
 #include "platform/platform.h"
 
 /* --- Instructions that exit --- */
@@ -81,6 +82,8 @@ static void call_rdtsc(struct emu_cpu *c, const struct x86_insn *in)
 
 	if (s->cr4 & X86_CR4_TSD && s->cpl)
 		emu_gp(c);
+	if (in->op == X86_OP_RDTSCP)
+		emu_native_lfence();
 	tsc = x86_tsc_of(s, hc_platform_cycles());
 	s->gpr[X86_RAX] = (uint32_t)tsc;
 	s->gpr[X86_RDX] = tsc >> 32;
@@ -103,6 +106,11 @@ static void call_rdpmc(struct emu_cpu *c, const struct x86_insn *in)
 
 static void call_nothing(struct emu_cpu *c, const struct x86_insn *in)
 {
+}
+
+static void call_lfence(struct emu_cpu *c, const struct x86_insn *in)
+{
+	emu_native_lfence();
 }
 
 static void call_mfence(struct emu_cpu *c, const struct x86_insn *in)
@@ -201,7 +209,7 @@ static const struct emu_call_row rows[X86_OP_COUNT] = {
 	ON(RDTSC, call_rdtsc), ON(RDTSCP, call_rdtsc), ON(RDPID, call_rdpid),
 	ON(RDPMC, call_rdpmc),
 
-	ON(LFENCE, call_nothing), ON(SFENCE, call_nothing), ON(MFENCE, call_mfence),
+	ON(LFENCE, call_lfence), ON(SFENCE, call_nothing), ON(MFENCE, call_mfence),
 	ON(PREFETCH, call_nothing), ON(CLFLUSH, call_clflush), ON(CLFLUSHOPT, call_clflush),
 	ON(CLWB, call_clflush), ON(CLZERO, call_clzero), ON(PAUSE, call_pause),
 

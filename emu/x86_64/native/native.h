@@ -24,6 +24,12 @@ void emu_native_set_mxcsr(uint32_t mxcsr);
 /* A serializing instruction: code that was just written can be executed. */
 void emu_native_serialize(void);
 
+/* What follows begins when all loads before are done: reading the TSC, too (SDM Vol. 2A LFENCE). */
+static inline void emu_native_lfence(void)
+{
+	__asm__ volatile("lfence" : : : "memory");
+}
+
 /* --- Random numbers (random_x86.c) --- */
 
 /* Whether the host has RDRAND; seed: RDSEED. */

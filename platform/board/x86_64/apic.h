@@ -38,4 +38,7 @@ void ioapic_init(const struct acpi_info *acpi);
  */
 int ioapic_route_isa(const struct acpi_info *acpi, uint8_t isa_irq, uint8_t vector, uint32_t id);
 
+/* The same as an NMI to all CPUs. */
+int ioapic_route_isa_nmi(const struct acpi_info *acpi, uint8_t isa_irq);
+
 #endif

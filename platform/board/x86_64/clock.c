@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "platform/board/x86_64/clock.h"
 
+#include <stdatomic.h>
+
 #include <hypercore/errno.h>
 
 #include "core/log.h"
 #include "platform/board/x86_64/apic.h"
 #include "platform/board/x86_64/hw.h"
+#include "platform/board/x86_64/machine.h"
 #include "platform/board/x86_64/paging.h"
 #include "platform/board/x86_64/trap.h"
 #include "platform/platform.h"
@@ -23,6 +26,7 @@ struct counter {
 /* --- The 8254's channel 2, which nothing else uses. --- */
 
 #define PIT_HZ      1193182
+#define PIT_CH0     0x40
 #define PIT_CH2     0x42
 #define PIT_CONTROL 0x43
 #define PORT_61     0x61
@@ -65,6 +69,25 @@ static uint64_t hpet_start(hpa_t pa)
 		return 0;
 	hpet[0x10 / 4] |= 1;
 	return UINT64_C(1000000000000000) / femtoseconds;
+}
+
+/* --- Its channel 0, at ISA interrupt 0. --- */
+
+#define NMI_HZ 1000
+
+int hc_platform_start_nmis(void)
+{
+	static atomic_bool started;
+
+	if (atomic_exchange(&started, true))
+		return 0;
+	trap_expect_nmis();
+	outb(PIT_CONTROL, 0x34); /* channel 0, both bytes, mode 2 */
+	outb(PIT_CH0, PIT_HZ / NMI_HZ & 0xff);
+	outb(PIT_CH0, PIT_HZ / NMI_HZ >> 8);
+	if (ioapic_route_isa_nmi(&machine_acpi, 0))
+		return hc_error(-ENODEV, "no I/O APIC has an input for the PIT");
+	return 0;
 }
 
 static struct counter pit = { "PIT", PIT_HZ, 0xffff, pit_read };

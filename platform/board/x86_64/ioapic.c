@@ -13,6 +13,8 @@
 #define PIN_MASKED 0x10000
 #define PIN_LEVEL  0x8000
 #define PIN_LOW    0x2000
+#define PIN_NMI    0x400
+#define EVERY_CPU  0xff
 
 /* MPS INTI flags (ACPI 6.4, table 5.26). */
 #define INTI_POLARITY 0x3 /* both bits set: active low */
@@ -56,11 +58,10 @@ void ioapic_init(const struct acpi_info *acpi)
 	}
 }
 
-int ioapic_route_isa(const struct acpi_info *acpi, uint8_t isa_irq, uint8_t vector, uint32_t id)
+static int route(const struct acpi_info *acpi, uint8_t isa_irq, uint32_t low, uint32_t id)
 {
 	uint16_t flags;
 	uint32_t gsi = acpi_isa_gsi(acpi, isa_irq, &flags);
-	uint32_t low = vector;
 
 	if ((flags & INTI_POLARITY) == INTI_POLARITY)
 		low |= PIN_LOW;
@@ -76,4 +77,14 @@ int ioapic_route_isa(const struct acpi_info *acpi, uint8_t isa_irq, uint8_t vect
 		return 0;
 	}
 	return -ENOENT;
+}
+
+int ioapic_route_isa(const struct acpi_info *acpi, uint8_t isa_irq, uint8_t vector, uint32_t id)
+{
+	return route(acpi, isa_irq, vector, id);
+}
+
+int ioapic_route_isa_nmi(const struct acpi_info *acpi, uint8_t isa_irq)
+{
+	return route(acpi, isa_irq, PIN_NMI, EVERY_CPU);
 }

@@ -11,6 +11,7 @@
 #define MSR_EFER 0xc0000080
 
 static void (*handlers[256])(void);
+static atomic_bool nmis_are_ours;
 
 /* SDM Vol. 3A table 6-1, APM Vol. 2 table 8-1. */
 static const char *const exception_names[32] = {
@@ -100,12 +101,19 @@ static void exception(const struct trap_frame *f)
 	         dump_place(f->rip, text, sizeof(text)));
 }
 
+void trap_expect_nmis(void)
+{
+	atomic_store(&nmis_are_ours, true);
+}
+
 /* One from outside reaches all CPUs at once: their dumps take turns. */
 static void nmi(const struct trap_frame *f)
 {
 	static struct hc_lock turn;
 
 	panic_stop_if_other();
+	if (atomic_load_explicit(&nmis_are_ours, memory_order_relaxed))
+		return;
 	hc_lock(&turn);
 	trap_dump(f);
 	hc_unlock(&turn);

@@ -32,6 +32,9 @@ enum trap_vector {
 /* fn runs with interrupts off when vector arrives; the local APIC has been told of its end. */
 void trap_set_handler(unsigned vector, void (*fn)(void));
 
+/* NMIs are no news from now on: they only end guests. */
+void trap_expect_nmis(void);
+
 /* Called by vectors.S. */
 void trap_dispatch(struct trap_frame *frame);
 
