@@ -150,8 +150,9 @@ static struct result naive_wide(const struct naive *n, unsigned first)
 
 		if (is_pae)
 			reserved |= any_bit(e, 62, 52);
+		/* Not bit 5, which QEMU's CPUs set: so may a table that is its own page here. */
 		if (top_of_pae)
-			reserved |= bit(e, 63) || any_bit(e, 2, 1) || any_bit(e, 8, 5);
+			reserved |= bit(e, 63) || any_bit(e, 2, 1) || any_bit(e, 8, 6);
 		else if (bit(e, 63) && !bit(n->s->efer, 11))
 			reserved = true;
 		if (!is_pae && shift >= 39 && bit(e, 7))
