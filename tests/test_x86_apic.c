@@ -705,6 +705,35 @@ static void test_timer_counts(void **state)
 	hc_vm_destroy(vm);
 }
 
+/* The count has ended, and the timer has not run yet: a write comes after the interrupt. */
+static void test_timer_is_late(void **state)
+{
+	static const struct {
+		uint32_t before, offset, value;
+		bool comes;
+	} rows[] = {
+		{ 0x30, APIC_LVT_TIMER, 0x41, true },     { 0x30, APIC_LVT_TIMER, 0x10030, true },
+		{ 0x10030, APIC_LVT_TIMER, 0x30, false }, { 0x30, APIC_LVT_TIMER, 0x40041, true },
+		{ 0x30, APIC_TIMER_ICR, 0, true },        { 0x30, APIC_TIMER_ICR, 5000, true },
+	};
+
+	for (unsigned n = 0; n < HC_ARRAY_SIZE(rows); n++) {
+		struct hc_vm *vm = script_vm(1, 0);
+		struct hc_vcpu *vcpu = vm->vcpus[0];
+
+		x86_apic_mmio_write(vcpu, APIC_SVR, 0x1ff);
+		x86_apic_mmio_write(vcpu, APIC_TIMER_DCR, 0xb);
+		x86_apic_mmio_write(vcpu, APIC_LVT_TIMER, rows[n].before);
+		x86_apic_mmio_write(vcpu, APIC_TIMER_ICR, 1000);
+		test_now_ns += 1000;
+		x86_apic_mmio_write(vcpu, rows[n].offset, rows[n].value);
+		hc_timers_run(vcpu, test_now_ns);
+		assert_int_equal(x86_apic_pending(&x86_vcpu_of(vcpu)->apic),
+		                 rows[n].comes ? 0x30 : -1);
+		hc_vm_destroy(vm);
+	}
+}
+
 /* However short the period, interrupts are not closer than the limit. */
 static void test_timer_has_a_limit(void **state)
 {
@@ -805,6 +834,7 @@ int main(void)
 		cmocka_unit_test(test_x2apic_registers),
 		cmocka_unit_test(test_x2apic_destinations),
 		cmocka_unit_test(test_timer_counts),
+		cmocka_unit_test(test_timer_is_late),
 		cmocka_unit_test(test_timer_has_a_limit),
 		cmocka_unit_test(test_deadline),
 		cmocka_unit_test(test_state_round_trip),

@@ -128,6 +128,7 @@ static void write_svr(struct hc_vcpu *vcpu, uint32_t value)
 	/* 10.4.7.2: switching the APIC off by software masks every local source. */
 	for (unsigned i = 0; i < LVT_COUNT; i++)
 		atomic_fetch_or(x86_apic_reg(apic, APIC_LVT_TIMER + 16 * i), APIC_LVT_MASKED);
+	apic->timer_lvt |= APIC_LVT_MASKED;
 }
 
 static void write_lvt(struct hc_vcpu *vcpu, uint32_t offset, uint32_t value)

@@ -57,19 +57,6 @@ uint64_t x86_apic_read_deadline(struct hc_vcpu *vcpu)
 	return mode(apic_of(vcpu)) == TSC_DEADLINE ? apic_of(vcpu)->tsc_deadline : 0;
 }
 
-void x86_apic_write_deadline(struct hc_vcpu *vcpu, uint64_t value)
-{
-	struct x86_apic *apic = apic_of(vcpu);
-
-	if (mode(apic) != TSC_DEADLINE)
-		return; /* ignored in the other modes (10.5.4.1) */
-	apic->tsc_deadline = value;
-	if (value)
-		hc_timer_arm(&apic->timer, deadline_ns(vcpu));
-	else
-		hc_timer_cancel(&apic->timer);
-}
-
 /* --- Counting down --- */
 
 /* An emulated CPU may be so slow that its guest would never come out of the interrupt's handler. */
@@ -121,6 +108,19 @@ static void fired(struct hc_timer *timer, uint64_t now_ns)
 	x86_apic_local(&x->vcpu, LVT_TIMER);
 }
 
+/* A count may have ended without the timer's having run: what the guest writes now counts for what
+ * comes after that. */
+static void settle(struct hc_vcpu *vcpu)
+{
+	struct hc_timer *timer = &apic_of(vcpu)->timer;
+	uint64_t now = timer->armed ? hc_platform_now_ns() : 0;
+
+	if (!timer->armed || timer->deadline_ns > now)
+		return;
+	hc_timer_cancel(timer);
+	fired(timer, now);
+}
+
 uint32_t x86_apic_timer_ccr(struct hc_vcpu *vcpu)
 {
 	struct x86_apic *apic = apic_of(vcpu);
@@ -138,6 +138,20 @@ uint32_t x86_apic_timer_ccr(struct hc_vcpu *vcpu)
 
 /* --- Registers --- */
 
+void x86_apic_write_deadline(struct hc_vcpu *vcpu, uint64_t value)
+{
+	struct x86_apic *apic = apic_of(vcpu);
+
+	if (mode(apic) != TSC_DEADLINE)
+		return; /* ignored in the other modes (10.5.4.1) */
+	settle(vcpu);
+	apic->tsc_deadline = value;
+	if (value)
+		hc_timer_arm(&apic->timer, deadline_ns(vcpu));
+	else
+		hc_timer_cancel(&apic->timer);
+}
+
 static void set_icr(struct x86_apic *apic, uint32_t value)
 {
 	apic->timer_icr = value;
@@ -152,6 +166,7 @@ void x86_apic_timer_write_icr(struct hc_vcpu *vcpu, uint32_t value)
 		set_icr(apic, 0); /* the register is not writable then (10.5.4.1) */
 		return;
 	}
+	settle(vcpu);
 	set_icr(apic, value);
 	apic->timer_start_ns = hc_platform_now_ns();
 	start(vcpu, apic->timer_start_ns);
@@ -181,6 +196,10 @@ void x86_apic_timer_write_lvt(struct hc_vcpu *vcpu, uint32_t value)
 	struct x86_apic *apic = apic_of(vcpu);
 	uint32_t old = apic->timer_lvt;
 
+	/* The register has the new value already. */
+	x86_apic_put(apic, APIC_LVT_TIMER, old);
+	settle(vcpu);
+	x86_apic_put(apic, APIC_LVT_TIMER, value);
 	apic->timer_lvt = value;
 	if (mode_of(old) == mode(apic))
 		return;
