@@ -377,6 +377,7 @@ int main(void)
 		T(test_what_is_no_event),
 		T(test_interrupt_needs_if),
 		T(test_sti_hlt),
+		T(test_shadow_ends_with_its_instruction),
 		T(test_window),
 		T(test_window_ignores_tpr),
 		T(test_interrupt_put_off),

@@ -579,6 +579,7 @@ int main(void)
 		T(test_interrupt_needs_if),
 		T(test_interrupt_waits_for_the_shadow),
 		T(test_sti_hlt),
+		T(test_shadow_ends_with_its_instruction),
 		T(test_both_shadows),
 		T(test_window),
 		T(test_window_overtaken),

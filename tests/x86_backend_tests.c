@@ -313,6 +313,23 @@ void test_sti_hlt(void **state)
 	assert_int_equal(model_deliveries[0].rip, exit.next_pc);
 }
 
+/* The same, and it is fetched after that: whoever goes on with it elsewhere finds no shadow. */
+void test_shadow_ends_with_its_instruction(void **state)
+{
+	static const struct model_step steps[] = {
+		{ .op = OP_STI },
+		{ .op = OP_HLT },
+		{ .op = OP_END },
+	};
+
+	rig_state(0)->rip = rig_run_script(0, steps).next_pc;
+	hc_vcpu_need(&rig_vcpus[0].vcpu, X86_G_EVENT);
+	assert_int_equal(rig_state(0)->events.interrupt_shadow, 0);
+	assert_int_equal(rig_inject(&rig_intr), 0);
+	rig_run(0);
+	rig_assert_delivered(1, 0x31);
+}
+
 void test_window(void **state)
 {
 	static const struct model_step steps[] = {

@@ -40,6 +40,7 @@ void test_exception(void **state);
 void test_interrupt_needs_if(void **state);
 void test_interrupt_waits_for_the_shadow(void **state);
 void test_sti_hlt(void **state);
+void test_shadow_ends_with_its_instruction(void **state);
 void test_window(void **state);
 void test_window_behind_an_interrupt(void **state);
 void test_window_overtaken(void **state);

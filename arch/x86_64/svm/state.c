@@ -208,6 +208,7 @@ static void set_msr(struct svm_vcpu *sv, struct x86_state *st)
 
 static void get_event(struct svm_vcpu *sv, struct x86_state *st)
 {
+	svm_sync_rip(sv->vmcb, st);
 	svm_event_decode(sv->vmcb->eventinj, &st->events.reinject);
 	st->events.interrupt_shadow = (sv->vmcb->int_state & SVM_SHADOW) != 0;
 	st->events.nmi_masked = sv->nmi.masked;

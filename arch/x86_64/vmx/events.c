@@ -103,6 +103,7 @@ void vmx_get_events(struct hc_vcpu *vcpu, struct x86_state *st)
 	struct vmx_vcpu *vv = vmx_vcpu_of(vcpu);
 	uint32_t error_code = 0;
 
+	vmx_sync_rip(vv, st);
 	if (vv->entry_info & VMX_INFO_ERROR)
 		error_code = (uint32_t)vmx_hw_read(VMCS_ENTRY_EXCEPTION_ERROR_CODE);
 	vmx_event_decode(vv->entry_info, error_code, &st->events.reinject);
