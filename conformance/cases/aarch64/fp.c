@@ -51,10 +51,7 @@ static void between(void)
 	sysreg_read(SYSREG(3, 0, 0, 4, 0));
 	if (machine.gic_version) {
 		execute(0xb8404420, x); /* LDR W0, [X1], #4 */
-		sgi_send(3, this_cpu());
-		irq_comes();
-		wfi();
-		irq_eoi(irq_ack());
+		doze();
 	}
 	CHECK_FAULT(EC_DABORT, FSC_TRANSLATION | 1, load64(WINDOW));
 }
@@ -65,8 +62,6 @@ TEST(over_exits,
 	for (unsigned int n = 0; n < 20; n++) {
 		struct vectors v = pattern(n);
 
-		if (machine.gic_version)
-			irq_enable(3);
 		vectors_load(&v);
 		between();
 		check_vectors(HERE, &v);
@@ -77,7 +72,6 @@ static void keep_own(void *argument)
 {
 	unsigned int cpu = this_cpu();
 
-	irq_enable(3);
 	meet();
 	for (unsigned int n = 0; n < 60; n++) {
 		struct vectors v = pattern(n * 16 + cpu);

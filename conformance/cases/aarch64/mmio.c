@@ -193,6 +193,14 @@ static void run_twin(const struct twin *twin, uint64_t base, struct result *resu
 	result->x[1] -= base;
 }
 
+/* What Device memory may answer to exclusives and atomics: unsupported, or an external abort. */
+static bool is_refused(struct fault fault)
+{
+	uint64_t fsc = fault.code & ISS_FSC;
+
+	return fault.vector == EC_DABORT && (fsc == 0x35 || fsc == FSC_EXTERNAL);
+}
+
 static void check_twin(const struct test_case *self)
 {
 	static struct result device, memory;
@@ -216,8 +224,7 @@ static void check_twin(const struct test_case *self)
 	get_area(twin, at, got, count);
 	put_area(twin, at, before, count);
 	CHECK_EQ(memory.fault.vector, FAULT_NONE);
-	if (twin->atomic && device.fault.vector == EC_DABORT &&
-	    (device.fault.code & ISS_FSC) == 0x35)
+	if (twin->atomic && is_refused(device.fault))
 		return;
 	CHECK_EQ(device.fault.vector, FAULT_NONE);
 	for (unsigned int n = 0; n < 8; n++)
@@ -416,12 +423,64 @@ TEST(exclusive_pair,
 
 	set_bytes(at);
 	fault = execute_under(read_sysreg(sctlr_el1), code, 3, x);
-	if (fault.vector == EC_DABORT && (fault.code & ISS_FSC) == 0x35)
+	if (is_refused(fault))
 		return;
 	CHECK_EQ(fault.vector, FAULT_NONE);
 	CHECK_EQ(x[2], 0x90b0d0f0);
 	CHECK(x[4] <= 1);
 	CHECK_EQ(load32(at), x[4] ? 0x90b0d0f0 : 0x40302010);
+}
+
+/* On either stack: MOV X9, SP; MOV SP, X1; LDR W0, [SP], #16; MOV X1, SP; MOV SP, X9. */
+static void load_by_sp(void *argument)
+{
+	const uint32_t code[] = { 0x910003e9, 0x9100003f, 0xb84107e0,
+		                  0x910003e1, 0x9100013f, OPCODE_RET };
+	uint64_t at = registers() & ~UINT64_C(15), got, behind;
+	const void *place = place_code(code, 6);
+
+	store32(at, 0x40302010);
+	__asm__ volatile("mov x1, %2\n\tblr %3\n\tmov %0, x0\n\tmov %1, x1"
+	                 : "=&r"(got), "=&r"(behind)
+	                 : "r"(at), "r"(place)
+	                 : "x0", "x1", "x9", "x30", "memory");
+	CHECK_EQ(got, 0x40302010);
+	CHECK_EQ(behind, at + 16);
+}
+
+TEST(stack_pointers, "Arm ARM C1.2.5: SP as base, SP_EL0 and SP_EL1")
+{
+	load_by_sp(NULL);
+	on_sp_el1(load_by_sp, NULL);
+}
+
+TEST(base_loaded, "Arm ARM C6.2: the base is loaded, alone and as one of a pair")
+{
+	uint64_t at = registers(), x[8] = { 0, at };
+
+	set_bytes(at);
+	execute(0xb9400021, x); /* LDR W1, [X1] */
+	CHECK_EQ(x[1], value_at(at, 4));
+	x[1] = at;
+	execute(0x29400420, x); /* LDP W0, W1, [X1] */
+	CHECK_EQ(x[0], value_at(at, 4));
+	CHECK_EQ(x[1], value_at(at + 4, 4));
+}
+
+TEST(zeroing,
+     "Arm ARM C5.3.13: DC ZVA of Device memory: aborts for its alignment, or nothing else does")
+{
+	uint64_t at, x[8] = { 0 };
+	struct fault fault;
+
+	need_gic(3);
+	if (read_sysreg(dczid_el0) & BIT(4) || FIELD(read_sysreg(dczid_el0), 3, 0) > 4)
+		skip("DC ZVA of 64 bytes at most");
+	at = machine.gicd + GICD_IROUTER + 8 * (spare_spi(7) & ~7u);
+	x[0] = at;
+	fault = FAULT_OF(execute(0xd50b7420, x));
+	if (fault.vector != FAULT_NONE)
+		check_fault(HERE, "DC ZVA", fault, EC_DABORT, FSC_ALIGNMENT | ISS_WNR);
 }
 
 /* Through V0 and back: FMOV W0, S0. */

@@ -89,6 +89,33 @@ TEST(tpidr_apart, "Arm ARM D17.2: TPIDR_EL0, TPIDRRO_EL0 and TPIDR_EL1 are three
 	CHECK_EQ(read_sysreg(tpidr_el1), 3);
 }
 
+/* Registers with 16 bits or more that can be anything, and change nothing that runs. */
+static void keep_own(void *argument)
+{
+	static const uint32_t numbers[] = {
+		SYSREG(3, 0, 4, 0, 1),  SYSREG(3, 0, 6, 0, 0),  SYSREG(3, 0, 5, 2, 0),
+		SYSREG(3, 0, 13, 0, 1), SYSREG(3, 0, 13, 0, 4), SYSREG(3, 3, 13, 0, 2),
+		SYSREG(3, 3, 13, 0, 3), SYSREG(3, 3, 14, 2, 2), SYSREG(2, 0, 0, 0, 4),
+		SYSREG(2, 0, 0, 1, 4),  SYSREG(2, 0, 0, 0, 6),
+	};
+	const unsigned int count = sizeof(numbers) / sizeof(numbers[0]);
+	uint64_t value = this_cpu() * 0x1110 + 0x1234;
+
+	meet();
+	for (unsigned int round = 0; round < 20; round++) {
+		for (unsigned int n = 0; n < count; n++)
+			sysreg_write(numbers[n], value + n * 0x100);
+		doze();
+		for (unsigned int n = 0; n < count; n++)
+			CHECK_EQ(sysreg_read(numbers[n]), value + n * 0x100);
+	}
+}
+
+TEST_SMP(own, 2, "Arm ARM D17.1: system registers are each CPU's own")
+{
+	on_each_cpu(keep_own, NULL);
+}
+
 /* ---- Read-only, and EL2's and EL3's ---- */
 
 struct number {

@@ -76,7 +76,7 @@ static bool tick(struct frame *frame)
 
 	ticks++;
 	behind += frame->elr == waits_at + 4;
-	write_sysreg(cntv_tval_el0, read_sysreg(cntfrq_el0) / 1000);
+	write_sysreg(cntv_tval_el0, read_sysreg(cntfrq_el0) / 300);
 	irq_eoi(acked);
 	return true;
 }
@@ -96,7 +96,7 @@ static void start_ticks(void)
 	ticks = behind = 0;
 	handle(KIND_IRQ, tick);
 	irq_enable(machine.timer_virtual);
-	write_sysreg(cntv_tval_el0, read_sysreg(cntfrq_el0) / 1000);
+	write_sysreg(cntv_tval_el0, read_sysreg(cntfrq_el0) / 300);
 	write_sysreg(cntv_ctl_el0, 1);
 }
 

@@ -254,6 +254,19 @@ bool irq_stays_away(void)
 	return true;
 }
 
+void doze(void)
+{
+	if (!machine.gic_version || !machine.timer_virtual)
+		return;
+	irq_enable(machine.timer_virtual);
+	write_sysreg(cntv_tval_el0, read_sysreg(cntfrq_el0) / 5000);
+	write_sysreg(cntv_ctl_el0, 1);
+	while (!(read_sysreg(isr_el1) & BIT(7)))
+		wfi();
+	write_sysreg(cntv_ctl_el0, 0);
+	irq_eoi(irq_ack());
+}
+
 static bool count_irq(struct frame *frame)
 {
 	uint32_t acked = irq_ack();

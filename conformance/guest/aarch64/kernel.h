@@ -243,6 +243,9 @@ void irq_eoi_mode(bool split);
 bool irq_comes(void);
 /* Whether none is, after a while that would have been enough. */
 bool irq_stays_away(void);
+/* Sleeps 200 us, for other CPUs to have their turn where several share one, with interrupts masked
+ * and none pending. */
+void doze(void);
 /* Counts what comes: unmasks, waits for n interrupts, masks. irq_last is the last one's INTID. */
 void irq_count_on(void);
 extern volatile unsigned int irq_counts[CPUS_MAX][1024];
