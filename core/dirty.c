@@ -170,19 +170,25 @@ static uint64_t span_of(const struct hc_vm *vm)
 	return last->gpa + last->size - first->gpa;
 }
 
+static gpa_t first_of(const struct hc_vm *vm)
+{
+	return gpa_of(vm->memory.slots[0].gpa);
+}
+
 /* Lists are begun before the tables are made clean: a page that becomes dirty is on one. */
 static int start_locked(struct hc_vm *vm)
 {
-	gpa_t first = gpa_of(vm->memory.slots[0].gpa);
 	int rc = start_backends(vm);
 
 	if (rc || !vm->s2.format)
 		return rc;
 	rc = hc_mem_reserve_pages(vm);
 	if (!rc)
-		rc = s2_log_start(&vm->s2, first, span_of(vm));
-	if (rc)
-		stop_backends(vm, backends_of(vm));
+		rc = s2_log_start(&vm->s2, first_of(vm), span_of(vm));
+	if (!rc)
+		return 0;
+	(void)s2_merge(&vm->s2, first_of(vm), span_of(vm));
+	stop_backends(vm, backends_of(vm));
 	return rc;
 }
 
@@ -214,7 +220,7 @@ void hc_vm_dirty_stop(struct hc_vm *vm)
 	atomic_store(&vm->dirty.on, false);
 	if (vm->s2.format) {
 		s2_log_stop(&vm->s2);
-		(void)s2_merge(&vm->s2, gpa_of(vm->memory.slots[0].gpa), span_of(vm));
+		(void)s2_merge(&vm->s2, first_of(vm), span_of(vm));
 	}
 	stop_backends(vm, backends_of(vm));
 	hc_unlock(&vm->memory_lock);

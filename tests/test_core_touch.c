@@ -201,6 +201,24 @@ static void logged_by_pages(void **state)
 	hc_mem_fault(vm, gpa_of(BASE + last * HC_BLOCK_SIZE));
 }
 
+/* A log that cannot be started leaves pages as large as they were. */
+static void no_memory_for_a_log(void **state)
+{
+	unsigned n = 0;
+	int rc;
+
+	for (unsigned i = 0; i < BLOCKS; i += 3)
+		hc_mem_fault(vm, gpa_of(BASE + i * HC_BLOCK_SIZE));
+	do {
+		test_fail_alloc = ++n;
+		rc = hc_vm_dirty_start(vm);
+		test_fail_alloc = 0;
+		for (unsigned i = 0; i < BLOCKS; i += 3)
+			assert_int_equal(level_of(i), rc ? 1 : 0);
+	} while (rc);
+	assert_true(n > vm->memory.count + 1);
+}
+
 /* --- Cleaning: once, when the block is zero, before a vCPU can reach it --- */
 
 static _Atomic unsigned cleaned[BLOCKS];
@@ -438,10 +456,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(touched_by_anybody),   TEST(touched_across_a_border),
 		TEST(contents_stay),        TEST(faults_allocate_nothing),
-		TEST(logged_by_pages),      TEST(clean_before_use),
-		TEST(written_as_a_whole),   TEST(many_touch_the_same),
-		TEST(not_for_all_backends), TEST(not_for_small_pieces),
-		TEST(no_memory_for_it),
+		TEST(logged_by_pages),      TEST(no_memory_for_a_log),
+		TEST(clean_before_use),     TEST(written_as_a_whole),
+		TEST(many_touch_the_same),  TEST(not_for_all_backends),
+		TEST(not_for_small_pieces), TEST(no_memory_for_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

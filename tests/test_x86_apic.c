@@ -719,6 +719,61 @@ static void test_timer_has_a_limit(void **state)
 	hc_vm_destroy(vm);
 }
 
+static bool in_irr(struct hc_vcpu *vcpu)
+{
+	return x86_apic_mmio_read(vcpu, APIC_IRR + 0x10) >> 16 & 1;
+}
+
+/* The count has ended, as the guest can see, and the platform's timer comes late: that makes no
+ * difference to what the guest does next. */
+static void test_timer_is_late(void **state)
+{
+	struct hc_vm *vm = script_vm(1, 0);
+	struct hc_vcpu *vcpu = vm->vcpus[0];
+
+	x86_apic_mmio_write(vcpu, APIC_SVR, 0x1ff);
+	x86_apic_mmio_write(vcpu, APIC_TIMER_DCR, 0xb);
+	/* Unmasked when it is over: no interrupt. */
+	x86_apic_mmio_write(vcpu, APIC_LVT_TIMER, 0x10030);
+	x86_apic_mmio_write(vcpu, APIC_TIMER_ICR, 50000);
+	test_now_ns += 50000;
+	x86_apic_mmio_write(vcpu, APIC_LVT_TIMER, 0x30);
+	assert_int_equal(fires(vcpu, test_now_ns + 100000), 0);
+	/* Masked when it is over: one. Nor does starting it again take that back. */
+	for (unsigned again = 0; again < 2; again++) {
+		x86_apic_mmio_write(vcpu, APIC_LVT_TIMER, 0x30);
+		x86_apic_mmio_write(vcpu, APIC_TIMER_ICR, 50000);
+		assert_false(in_irr(vcpu));
+		test_now_ns += 50000;
+		if (again)
+			x86_apic_mmio_write(vcpu, APIC_TIMER_ICR, 0);
+		else
+			x86_apic_mmio_write(vcpu, APIC_LVT_TIMER, 0x10030);
+		assert_true(in_irr(vcpu));
+		assert_int_equal(fires(vcpu, test_now_ns + 1), 1);
+	}
+	/* Who sees 0 sees the request as well, of a deadline, too. */
+	x86_apic_mmio_write(vcpu, APIC_TIMER_ICR, 50000);
+	test_now_ns += 50000;
+	assert_int_equal(x86_apic_mmio_read(vcpu, APIC_TIMER_CCR), 0);
+	assert_true(in_irr(vcpu));
+	assert_int_equal(fires(vcpu, test_now_ns + 1), 1);
+	x86_apic_mmio_write(vcpu, APIC_LVT_TIMER, 0x40030);
+	uint64_t passed = test_now_ns + x86_state_of(vcpu)->tsc_offset + 1000;
+
+	for (unsigned again = 0; again < 2; again++) {
+		x86_apic_write_deadline(vcpu, passed);
+		test_now_ns += 1000;
+		if (again)
+			x86_apic_write_deadline(vcpu, UINT64_MAX);
+		else
+			assert_int_equal(x86_apic_read_deadline(vcpu), 0);
+		assert_true(in_irr(vcpu));
+		assert_int_equal(fires(vcpu, test_now_ns + 1), 1);
+	}
+	hc_vm_destroy(vm);
+}
+
 static void test_deadline(void **state)
 {
 	struct hc_vm *vm = script_vm(1, 0);
@@ -806,6 +861,7 @@ int main(void)
 		cmocka_unit_test(test_x2apic_destinations),
 		cmocka_unit_test(test_timer_counts),
 		cmocka_unit_test(test_timer_has_a_limit),
+		cmocka_unit_test(test_timer_is_late),
 		cmocka_unit_test(test_deadline),
 		cmocka_unit_test(test_state_round_trip),
 	};

@@ -151,7 +151,8 @@ static struct result naive_wide(const struct naive *n, unsigned first)
 		if (is_pae)
 			reserved |= any_bit(e, 62, 52);
 		if (top_of_pae)
-			reserved |= bit(e, 63) || any_bit(e, 2, 1) || any_bit(e, 8, 5);
+			/* Bit 5 is let pass: QEMU's CPUs set it. */
+			reserved |= bit(e, 63) || any_bit(e, 2, 1) || any_bit(e, 8, 6);
 		else if (bit(e, 63) && !bit(n->s->efer, 11))
 			reserved = true;
 		if (!is_pae && shift >= 39 && bit(e, 7))
@@ -501,8 +502,14 @@ static void change_something(uint64_t *seed, struct naive *n)
 static unsigned is_remembered(struct hc_vcpu *vcpu)
 {
 	const struct x86_state *s = x86_state_of(vcpu);
-	const struct x86_code_key key = { s->rip,  s->seg[X86_CS].base, s->cr0, s->cr3, s->cr4,
-		                          s->efer, s->seg[X86_CS].attr, s->cpl };
+	const struct x86_code_key key = { s->rip,
+		                          s->seg[X86_CS].base,
+		                          s->cr0,
+		                          s->cr3,
+		                          s->cr4,
+		                          s->efer,
+		                          s->seg[X86_CS].attr,
+		                          s->cpl | (uint32_t)s->pdptes_loaded << 2 };
 
 	return x86_code_find(vcpu, &key) != NULL;
 }

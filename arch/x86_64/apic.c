@@ -138,6 +138,8 @@ static void write_lvt(struct hc_vcpu *vcpu, uint32_t offset, uint32_t value)
 	value &= lvt_writable[i];
 	if (!(x86_apic_get(apic, APIC_SVR) & APIC_SVR_ENABLE))
 		value |= APIC_LVT_MASKED;
+	if (i == LVT_TIMER)
+		x86_apic_timer_catch_up(vcpu);
 	x86_apic_put(apic, offset, value);
 	if (i == LVT_TIMER)
 		x86_apic_timer_write_lvt(vcpu, value);

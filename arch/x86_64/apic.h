@@ -316,6 +316,9 @@ void x86_apic_timer_write_lvt(struct hc_vcpu *vcpu, uint32_t value);
 void x86_apic_timer_write_icr(struct hc_vcpu *vcpu, uint32_t value);
 void x86_apic_timer_write_dcr(struct hc_vcpu *vcpu, uint32_t value);
 uint32_t x86_apic_timer_ccr(struct hc_vcpu *vcpu);
+/* Before the guest is shown that the count has ended, or changes what its end does: if it has, and
+ * the platform's timer is still to come, its interrupt comes now. On the vCPU's CPU. */
+void x86_apic_timer_catch_up(struct hc_vcpu *vcpu);
 void x86_apic_timer_rearm(struct hc_vcpu *vcpu);
 
 #endif

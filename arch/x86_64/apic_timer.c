@@ -39,6 +39,19 @@ static uint64_t period_ns(const struct x86_apic *apic)
 	return (uint64_t)apic->timer_icr << shift(apic);
 }
 
+static void fired(struct hc_timer *timer, uint64_t now_ns);
+
+void x86_apic_timer_catch_up(struct hc_vcpu *vcpu)
+{
+	struct hc_timer *timer = &apic_of(vcpu)->timer;
+	uint64_t now = hc_platform_now_ns();
+
+	if (!timer->armed || timer->deadline_ns > now)
+		return;
+	hc_timer_cancel(timer);
+	fired(timer, now);
+}
+
 /* --- TSC deadline --- */
 
 /* When the platform's clock will show that the guest's TSC reached the deadline. */
@@ -54,6 +67,7 @@ static uint64_t deadline_ns(struct hc_vcpu *vcpu)
 
 uint64_t x86_apic_read_deadline(struct hc_vcpu *vcpu)
 {
+	x86_apic_timer_catch_up(vcpu);
 	return mode(apic_of(vcpu)) == TSC_DEADLINE ? apic_of(vcpu)->tsc_deadline : 0;
 }
 
@@ -63,6 +77,7 @@ void x86_apic_write_deadline(struct hc_vcpu *vcpu, uint64_t value)
 
 	if (mode(apic) != TSC_DEADLINE)
 		return; /* ignored in the other modes (10.5.4.1) */
+	x86_apic_timer_catch_up(vcpu);
 	apic->tsc_deadline = value;
 	if (value)
 		hc_timer_arm(&apic->timer, deadline_ns(vcpu));
@@ -128,6 +143,7 @@ uint32_t x86_apic_timer_ccr(struct hc_vcpu *vcpu)
 
 	if (!period || mode(apic) > PERIODIC)
 		return 0;
+	x86_apic_timer_catch_up(vcpu);
 	elapsed = hc_platform_now_ns() - apic->timer_start_ns;
 	if (mode(apic) == PERIODIC)
 		elapsed %= period;
@@ -152,6 +168,7 @@ void x86_apic_timer_write_icr(struct hc_vcpu *vcpu, uint32_t value)
 		set_icr(apic, 0); /* the register is not writable then (10.5.4.1) */
 		return;
 	}
+	x86_apic_timer_catch_up(vcpu);
 	set_icr(apic, value);
 	apic->timer_start_ns = hc_platform_now_ns();
 	start(vcpu, apic->timer_start_ns);

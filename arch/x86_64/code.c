@@ -59,7 +59,7 @@ static struct x86_code_key key_of(const struct x86_state *s)
 		.cr4 = s->cr4,
 		.efer = s->efer,
 		.cs_attr = s->seg[X86_CS].attr,
-		.cpl = s->cpl,
+		.rights = s->cpl | (uint32_t)s->pdptes_loaded << 2,
 	};
 }
 

@@ -26,7 +26,7 @@ static inline uint64_t x86_code_key_differs(const struct x86_code_key *a,
 {
 	return (a->rip ^ b->rip) | (a->cs_base ^ b->cs_base) | (a->cr0 ^ b->cr0) |
 	       (a->cr3 ^ b->cr3) | (a->cr4 ^ b->cr4) | (a->efer ^ b->efer) |
-	       (a->cs_attr ^ b->cs_attr) | (a->cpl ^ b->cpl);
+	       (a->cs_attr ^ b->cs_attr) | (a->rights ^ b->rights);
 }
 
 static inline uint64_t x86_code_entry_differs(const struct x86_code *c, unsigned i)

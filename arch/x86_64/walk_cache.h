@@ -12,7 +12,7 @@
 static inline uint32_t x86_walk_rights(const struct x86_state *s, unsigned access, bool implicit)
 {
 	return access | (uint32_t)s->cpl << 3 | (uint32_t)implicit << 5 |
-	       ((uint32_t)s->rflags & X86_FLAG_AC);
+	       (uint32_t)s->pdptes_loaded << 6 | ((uint32_t)s->rflags & X86_FLAG_AC);
 }
 
 /* Changes with the VM's memory: slots are added, never taken away or moved, as long as it lives.

@@ -81,7 +81,7 @@ struct x86_walk_cache {
 /* What the meaning of the bytes at CS:RIP, and where these are, depends on besides memory. */
 struct x86_code_key {
 	uint64_t rip, cs_base, cr0, cr3, cr4, efer;
-	uint32_t cs_attr, cpl;
+	uint32_t cs_attr, rights; /* CPL; bit 2: the walk begins at PDPTEs in registers */
 };
 
 /* In cr3: nothing is remembered here. No CR3 has these bits. */

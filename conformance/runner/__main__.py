@@ -130,6 +130,8 @@ def say(outcomes, verdict, options, output):
     print(f"{cases} results of {len(names)} cases on {ran} targets: {len(verdict.unexplained)} unexplained, "
           f"{len(verdict.known)} known; {output / 'report.html'}")
     if not cases:
+        if ran and verdict.ok:
+            print("no case has such a name")
         return FAILED
     return PASSED if verdict.ok else FOUND
 

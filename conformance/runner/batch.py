@@ -259,8 +259,6 @@ class Batch:
             error = f"{self.total} cases were planned, {ran} came to an end"
         if not error and self.total is None:
             error = "the kernel printed no plan"
-        if not error and not ran:
-            error = "no case has such a name"
         if error and self.outcome.starts:
             error += f" (console/{self.directory.name} has it all)"
         self.outcome.error = error

@@ -255,6 +255,14 @@ class Runner(unittest.TestCase):
         _, report = self.conform(["a.one ok", "a.two ok", "a.three ok"], "--only", "a.one,a.two", "--skip", "a.two")
         self.assertEqual(self.outcomes(report), {"a.one": "success"})
 
+    def test_nothing_selected(self):
+        none = self.target("none", 'skip = ["a.one"]')
+        done, report = self.conform(["a.one ok"], targets=[none, self.target()])
+        self.assertEqual((done.returncode, report["targets"][0]["cases"]), (0, []))
+        done, _ = self.conform(["a.one ok"], targets=[none])
+        self.assertEqual(done.returncode, 125)
+        self.assertIn("no case has such a name", done.stdout)
+
     def test_two_targets(self):
         other = self.target("other", 'skip = ["a.two"]')
         _, report = self.conform(["a.one ok", "a.two fail"], targets=[self.target(), other])

@@ -47,7 +47,7 @@ static inline __attribute__((always_inline)) void set_next_pc(struct hc_vcpu *vc
 		.cr4 = v->cr4,
 		.efer = v->efer & ~X86_EFER_SVME,
 		.cs_attr = v->cs.attr,
-		.cpl = v->cpl,
+		.rights = v->cpl,
 	};
 	const struct x86_code *code = x86_code_find(vcpu, &key);
 

@@ -142,7 +142,7 @@ static void sync_cpu2(struct hc_vcpu *vcpu)
 	const struct vmx_vcpu *vv = vmx_vcpu_of(vcpu);
 	uint32_t controls = controls_of(&x86_vcpu_of(vcpu)->apic);
 
-	if (vv->logs)
+	if (vmx_is_logging(vv))
 		controls |= (uint32_t)VMX_CPU2_PML;
 	if (x86_state_of(vcpu)->tsc_ratio)
 		controls |= (uint32_t)VMX_CPU2_TSC_SCALING;

@@ -68,7 +68,6 @@ struct vmx_vcpu {
 	/* Of page-modification logging: the list, which vCPUs on other CPUs take addresses from;
 	 * NULL until there is a log. */
 	_Atomic(uint64_t) *log;
-	bool logs;       /* the VMCS says so */
 	int enter_error; /* vmx_hw_enter()'s, of the entry that was refused last */
 };
 
@@ -156,6 +155,12 @@ bool vmx_limit(struct hc_vcpu *vcpu, uint64_t ns);
 void vmx_load_limit(struct vmx_vcpu *vv);
 /* The exit: HC_EXIT_SLICE, or HC_EXIT_INTERRUPT if it was the watchdog's. */
 void vmx_limit_reached(struct hc_vcpu *vcpu, struct hc_exit *exit);
+
+/* Whether the CPU lists the pages that the vCPU writes. */
+static inline bool vmx_is_logging(const struct vmx_vcpu *vv)
+{
+	return vv->cpu2_controls & VMX_CPU2_PML;
+}
 
 /* log.c: the backend's; before an entry that finds vmx_vm.logs changed; VMX_REASON_PML_FULL. */
 int vmx_log_start(struct hc_vm *vm);

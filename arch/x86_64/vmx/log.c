@@ -33,14 +33,12 @@ static void take_list(struct hc_vm *vm, struct vmx_vcpu *vv)
 
 /* --- On the vCPU's CPU --- */
 
-/* This one control alone: what goes by the local APIC's mode takes the memory lock, whose holder
- * may wait for this vCPU. */
+/* What is set is the opposite of what it should be. This one control alone: what goes by the local
+ * APIC's mode takes the memory lock, whose holder may wait for this vCPU. */
 void vmx_log_switch(struct vmx_vcpu *vv)
 {
-	vv->logs = atomic_load(&vv->vm->logs);
-	vv->cpu2_controls &= ~(uint32_t)VMX_CPU2_PML;
-	if (vv->logs) {
-		vv->cpu2_controls |= (uint32_t)VMX_CPU2_PML;
+	vv->cpu2_controls ^= (uint32_t)VMX_CPU2_PML;
+	if (vmx_is_logging(vv)) {
 		vmx_hw_write(VMCS_PML_ADDRESS, hc_platform_to_hpa(vv->log).v);
 		vmx_hw_write(VMCS_GUEST_PML_INDEX, LAST_PLACE);
 	}

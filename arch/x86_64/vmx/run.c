@@ -34,7 +34,7 @@ static __attribute__((noinline, cold)) void renew(struct hc_vcpu *vcpu, uint64_t
 {
 	struct vmx_vcpu *vv = vmx_vcpu_of(vcpu);
 
-	if (vv->logs != atomic_load(&vv->vm->logs))
+	if (vmx_is_logging(vv) != atomic_load(&vv->vm->logs))
 		vmx_log_switch(vv);
 	vmx_tlb_renew(vv, vmx_cpu_of(vcpu->cpu), generation, ept_eptp(&vcpu->vm->s2));
 }
