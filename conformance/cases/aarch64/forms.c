@@ -109,8 +109,7 @@ static void check_twin(const struct test_case *self)
 	unsigned int middle = twin->unit == 2 ? 0 : count / 2 - twin->back;
 	uint64_t at = device_area(twin), offset = at % PAGE;
 
-	if (twin->least &&
-	    (sysreg_read(SYSREG(3, 0, 0, twin->crm, twin->op2)) >> twin->low & 15) < twin->least)
+	if (twin->least && id_field(twin->crm, twin->op2, twin->low) < twin->least)
 		skip("what the ID register says is not there");
 	for (unsigned int n = 0; n < count; n++)
 		filled[n] = content(twin, n);
