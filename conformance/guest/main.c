@@ -67,7 +67,7 @@ static void note_end(void)
 	print_unlock();
 }
 
-static void note_list(const char *format, va_list arguments)
+static __attribute__((format(printf, 1, 0))) void note_list(const char *format, va_list arguments)
 {
 	note_start();
 	print_list(format, arguments);

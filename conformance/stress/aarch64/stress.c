@@ -44,7 +44,7 @@ static void registers(struct stress_cpu *cpu)
 
 	sysreg_write(number, random);
 	CHECK_EQ(sysreg_read(number), random);
-	any |= 0x4000 << (random >> 8 & 1);
+	any |= 0x4000u << (random >> 8 & 1);
 	if ((any >> 7 & 15) != 12)
 		FAULT_OF(sysreg_read(any));
 	CHECK_FAULT(
