@@ -5,6 +5,7 @@ import contextlib
 import importlib.util
 import io
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -232,7 +233,9 @@ class Runner(unittest.TestCase):
         (self.folder / "x86_64/conformance.elf").write_text("a.one hang\n")
         line = [sys.executable, str(RUNNER), "--images", str(self.folder), "--output", str(self.folder / "out"),
                 self.target()]
-        with subprocess.Popen(line, stdout=subprocess.DEVNULL) as runner:
+        scratch = self.folder / "scratch"
+        scratch.mkdir()
+        with subprocess.Popen(line, stdout=subprocess.DEVNULL, env=dict(os.environ, TMPDIR=str(scratch))) as runner:
             mark = str(self.folder / "kernel.py")
             for _ in range(100):
                 if self.started(mark):
@@ -241,6 +244,7 @@ class Runner(unittest.TestCase):
             self.assertTrue(self.started(mark))
             runner.terminate()
             self.assertEqual(runner.wait(10), 143)
+        self.assertEqual(list(scratch.iterdir()), [])
         for _ in range(100):
             if not self.started(mark):
                 break
