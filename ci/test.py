@@ -264,7 +264,7 @@ STRESS_SECONDS = 180
 # Of the board image, and for how many seconds at least. The dirty log splits large pages while CPUs use them.
 STRESS_BACKENDS = (("emu", 8), ("svm", 8), ("svm", 8, "--dirty-stats", "50ms"), ("vmx", 1),
                    ("svm", 2, "--machine", "bochs"),
-                   ("el2", 8), ("el2", 8, "--dirty-stats", "50ms"))
+                   ("el2", 8, "--host-cpus", "2"), ("el2", 8, "--dirty-stats", "50ms"))
 STRESS_VMS = 2
 STRESS_SEED = 5
 

@@ -7,12 +7,6 @@
 
 static uint64_t shared[32] __attribute__((aligned(128)));
 
-static void need_lse(void)
-{
-	if (FIELD(read_sysreg(id_aa64isar0_el1), 23, 20) < 2)
-		skip("ID_AA64ISAR0_EL1.Atomic");
-}
-
 /* ---- The exclusives monitor ---- */
 
 #define LDXR_X2 0xc85f7c22u /* LDXR X2, [X1] */

@@ -14,7 +14,7 @@ static void check(const struct test_case *self)
 {
 	const struct instruction *row = self->row;
 	uint64_t x[8] = { 0, 0, (uint64_t)memory };
-	uint64_t field = sysreg_read(SYSREG(3, 0, 0, row->crm, row->op2)) >> row->low & 15;
+	unsigned int field = id_field(row->crm, row->op2, row->low);
 	struct fault fault;
 
 	if (row->crm == 4 && row->op2 == 0 && row->low == 32) { /* SVE */

@@ -80,8 +80,8 @@ static void check_form(const struct test_case *self)
 {
 	const struct form *form = self->row;
 
-	if (form->lse && FIELD(read_sysreg(id_aa64isar0_el1), 23, 20) < 2)
-		skip("ID_AA64ISAR0_EL1.Atomic");
+	if (form->lse)
+		need_lse();
 	check_data(HERE, form->opcode, nowhere(), FSC_EXTERNAL | (form->store ? ISS_WNR : 0));
 }
 
@@ -118,8 +118,8 @@ static void check_exclusive(const struct test_case *self)
 	uint64_t x[8] = { 0x1111, 0, 0x2222 }, at = nowhere(), code;
 	struct fault fault;
 
-	if (form->lse && FIELD(read_sysreg(id_aa64isar0_el1), 23, 20) < 2)
-		skip("ID_AA64ISAR0_EL1.Atomic");
+	if (form->lse)
+		need_lse();
 	fault = access(form->opcode, at, x);
 	CHECK_EQ(fault.vector, EC_DABORT);
 	code = syndrome(fault.code) & ~ISS_WNR; /* of the read or the write that failed */

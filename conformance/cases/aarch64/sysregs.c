@@ -238,7 +238,7 @@ struct optional {
 static void check_optional(const struct test_case *self)
 {
 	const struct optional *row = self->row;
-	uint64_t field = sysreg_read(SYSREG(3, 0, 0, row->crm, row->op2)) >> row->low & 15;
+	unsigned int field = id_field(row->crm, row->op2, row->low);
 	struct fault fault;
 
 	write_sysreg(cpacr_el1, CPACR_FPEN(3) | 3 << 16 | 3 << 24);

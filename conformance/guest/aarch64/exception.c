@@ -278,6 +278,17 @@ void sysreg_write(uint32_t number, uint64_t value)
 	isb();
 }
 
+unsigned int id_field(unsigned int crm, unsigned int op2, unsigned int low)
+{
+	return (unsigned int)(sysreg_read(SYSREG(3, 0, 0, crm, op2)) >> low & 15);
+}
+
+void need_lse(void)
+{
+	if (id_field(6, 0, 20) < 2)
+		skip("ID_AA64ISAR0_EL1.Atomic");
+}
+
 /* ---- Vector registers ---- */
 
 #define EACH(text)                                                                                 \

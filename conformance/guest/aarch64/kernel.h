@@ -70,6 +70,10 @@ struct frame execute_el0(uint32_t opcode, uint64_t x[8]);
 /* MRS and MSR of any number (SYSREG). */
 uint64_t sysreg_read(uint32_t number);
 void sysreg_write(uint32_t number, uint64_t value);
+/* Four bits of an ID register, S3_0_C0_Ccrm_op2, from bit low on. */
+unsigned int id_field(unsigned int crm, unsigned int op2, unsigned int low);
+/* Skips where there are no atomic instructions (FEAT_LSE). */
+void need_lse(void);
 /* Makes n opcodes run from the page of code at a place of the CPU's own, and says where. */
 const void *place_code(const uint32_t *opcodes, unsigned int n);
 /* The same where EL0 can run it. */
@@ -126,7 +130,7 @@ uint64_t spare_block_at(unsigned int n);
  */
 uint64_t hole_address(void);
 
-/* ---- The machine, from the device tree ---- */
+/* ---- The machine, from the device tree or ACPI ---- */
 
 #define CONDUIT_NONE 0u
 #define CONDUIT_HVC  1u

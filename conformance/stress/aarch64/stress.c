@@ -249,6 +249,8 @@ static void vectors(struct stress_cpu *cpu)
 	vectors_load(in);
 	load32(machine.uart + 0x18);
 	firmware(PSCI_VERSION, 0, 0, 0);
+	if (stress_next(cpu) & 1)
+		sleep(cpu); /* others may have the CPU meanwhile */
 	stress_let_in();
 	vectors_store(out);
 	CHECK(memcmp(in, out, sizeof(*in)) == 0);
