@@ -66,7 +66,8 @@ EL2_EXITS = {
     "ipi-wfi": {"goal": None, "kvm": None, "what": "SGI to another vCPU, in wfi"},
     "timer": {"goal": None, "kvm": 4976, "what": "timer, 10 ms: latency"},
 }
-EL2_BOOT = {"quiet": {"goal": 1.3, "kvm": 1.7}, "verbose": {"goal": 1.3, "kvm": 6.6}}
+EL2_BOOT = {"quiet": {"goal": 1.3, "kvm": 1.7}, "verbose": {"goal": 1.3, "kvm": 6.6},
+            "verbose, small pages": {"goal": None, "kvm": None}}  # docs/board.md, large-pages
 BOOT = {"instructions": {"goal": 1.1, "kvm": 1.12}, "wall": {"goal": 1.5, "kvm": 2.1}}
 
 
@@ -300,9 +301,9 @@ def bench_boot_vmx():
     write("boot-vmx", {"bare": bare * 1e6, "vm": vm * 1e6, "ratio": vm / bare, "goal": goal})
 
 
-def el2_boot_machine(bare, quiet, extra=()):
+def el2_boot_machine(bare, name):
     machine = machines.Machine(directory=OUT / "boot-el2", backend="el2", emulator="virt", boot="kernel",
-                               command=["true"], quiet=quiet, extra=extra)
+                               command=["true"], quiet=name == "quiet", large_pages="small" not in name)
     return machine, (machines.bare_command_line(machine) if bare else machines.command_line(machine))
 
 
@@ -312,12 +313,12 @@ def children_seconds():
     return times.children_user + times.children_system
 
 
-def el2_boot_times(quiet):
+def el2_boot_times(name):
     """(Wall seconds, CPU seconds) of boots, bare and in the VM by turns."""
     times = {True: [], False: []}
     for _ in range(EL2_WALL_RUNS):
         for bare, found in times.items():
-            machine, line = el2_boot_machine(bare, quiet)
+            machine, line = el2_boot_machine(bare, name)
             before = children_seconds()
             seconds = run_machine(machine, line, bare)[1]
             found.append((seconds, children_seconds() - before))
@@ -344,7 +345,7 @@ def bench_boot_el2():
     rows, result = [("Debian to userspace and off, 1 CPU", "bare", "in the VM", "ratio", "goal", "KVM", "")], {}
     for name in EL2_BOOT:
         with Progress(f"booting, {name}"):
-            bare, vm = el2_boot_times(name == "quiet")
+            bare, vm = el2_boot_times(name)
         result[name] = {}
         for row, figures in el2_boot_rows(name, bare, vm):
             rows.append(row)

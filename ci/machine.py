@@ -50,6 +50,7 @@ class Machine:
     switch_every: str = ""
     dirty_stats: str = ""
     tsc_hz: str = ""
+    large_pages: bool = True
     gic: str = ""  # virt: version of its interrupt controller; empty: 3
     virtualization: bool = True  # virt: it has EL2
     stats: bool = False
@@ -200,6 +201,7 @@ def config_text(machine):
         append = guest_append(machine, name)
         lines += [f'append = "{append}"' if machine.plain else f"append = {append}", f"memory = {machine.memory}",
                   f"cpus = {machine.cpus}", *([f"tsc-hz = {machine.tsc_hz}"] if machine.tsc_hz else []),
+                  *([] if machine.large_pages else ["large-pages = no"]),
                   f"serial0 = {serial0}", f"serial1 = {serial1}"]
     return "\n".join(lines) + "\n"
 

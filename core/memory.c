@@ -104,6 +104,12 @@ int hc_vm_init_memory(struct hc_vm *vm, unsigned gpa_bits)
 	          : 0;
 }
 
+void hc_vm_use_small_pages(struct hc_vm *vm)
+{
+	if (vm->s2.format)
+		(void)s2_limit_page(&vm->s2, S2_PAGE_4K);
+}
+
 /* Memory is below 2^this. */
 static unsigned memory_bits(const struct hc_vm *vm)
 {

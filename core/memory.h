@@ -40,6 +40,9 @@ struct hc_memory {
 	uint64_t total; /* bytes of RAM */
 };
 
+/* Before there is memory: stage 2, if it is the core's, will have pages of 4 KiB only. */
+void hc_vm_use_small_pages(struct hc_vm *vm);
+
 /* Adds [gpa, gpa + size) backed by host, which the VM sees as it is, and maps it. -EINVAL
  * (alignment, wrap, beyond the VM's gpa_bits), -EEXIST (overlap), -ENOSPC (too many slots),
  * -ENOMEM (stage-2 tables), -EBUSY (writes are being logged). */

@@ -21,6 +21,7 @@ struct machine_config {
 	const struct hc_backend_ops *other; /* vCPUs move between the two; NULL: they do not */
 	uint64_t switch_ns;                 /* every so many nanoseconds; 0: when asked to */
 	uint64_t tsc_hz;   /* the PC's: of the guest's TSC; 0: the machine's rate */
+	bool small_pages;  /* stage 2's; false: as large as they fit */
 	uint64_t dirty_ns; /* count the pages written in so many nanoseconds; 0: do not */
 	/* A byte written here stops the VM with it as status: the PC's port, another machine's
 	 * guest physical address; 0: there is no such device. */

@@ -147,6 +147,8 @@ int pc_create(struct hc_vm **out, const struct hc_backend_ops *backend,
 
 	if (rc)
 		return rc;
+	if (config->small_pages)
+		hc_vm_use_small_pages(vm);
 	rc = furnish(vm, config);
 	if (rc) {
 		hc_vm_destroy(vm);

@@ -94,17 +94,27 @@ void env_advance(uint64_t ns)
 	test_now_ns = target;
 }
 
+uint64_t env_port_in(struct env *e, uint16_t port, unsigned size)
+{
+	uint64_t v;
+
+	hc_bus_read(e->vm, HC_SPACE_IO, port, size, &v);
+	return v;
+}
+
+void env_port_out(struct env *e, uint16_t port, unsigned size, uint64_t value)
+{
+	hc_bus_write(e->vm, HC_SPACE_IO, port, size, value);
+}
+
 uint8_t env_in(struct env *e, uint16_t port)
 {
-	uint64_t value;
-
-	hc_bus_read(e->vm, HC_SPACE_IO, port, 1, &value);
-	return (uint8_t)value;
+	return (uint8_t)env_port_in(e, port, 1);
 }
 
 void env_out(struct env *e, uint16_t port, uint8_t value)
 {
-	hc_bus_write(e->vm, HC_SPACE_IO, port, 1, value);
+	env_port_out(e, port, 1, value);
 }
 
 uint32_t env_read32(struct env *e, uint64_t gpa)

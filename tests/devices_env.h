@@ -43,6 +43,9 @@ void env_advance(uint64_t ns);
 
 uint8_t env_in(struct env *e, uint16_t port);
 void env_out(struct env *e, uint16_t port, uint8_t value);
+/* The same by 1, 2, 4 or 8 bytes. */
+uint64_t env_port_in(struct env *e, uint16_t port, unsigned size);
+void env_port_out(struct env *e, uint16_t port, unsigned size, uint64_t value);
 uint32_t env_read32(struct env *e, uint64_t gpa);
 void env_write32(struct env *e, uint64_t gpa, uint32_t value);
 

@@ -345,6 +345,7 @@ static void mistakes_are_named(void **state)
 		{ "[vm a]\nkernel = k\ntsc-hz = 2500000500", -EPROTO, 3, "whole kHz" },
 		{ "[vm a]\nkernel = k\ntsc-hz = 100000001000", -EPROTO, 3,
 		  "from 1 MHz to 100 GHz" },
+		{ "[vm a]\nkernel = k\nlarge-pages = 2M", -EPROTO, 3, "yes or no" },
 		{ "dirty-stats = 0s", -EPROTO, 1, "500ms or 1s" },
 		{ "dirty-stats = yes", -EPROTO, 1, "500ms or 1s" },
 		{ "switch-every = 100", -EPROTO, 1, "100ms or 2s" },
@@ -354,7 +355,8 @@ static void mistakes_are_named(void **state)
 		  "before the first [vm NAME]: backend, switch-every, console, end, stats, "
 		  "dirty-stats" },
 		{ "[vm a]\nstats = yes\n", -EPROTO, 2,
-		  "in a vm: kernel, initrd, append, memory, cpus, tsc-hz, serial0, serial1, "
+		  "in a vm: kernel, initrd, append, memory, cpus, tsc-hz, large-pages, serial0, "
+		  "serial1, "
 		  "device" },
 		{ "[vm a]\nmemory = 4M\n\n\n", -EPROTO, 1, "vm a has no kernel" },
 		{ "[vm a]\n[vm b]\nkernel = k", -EPROTO, 1, "vm a has no kernel" },
@@ -558,6 +560,18 @@ static void a_rate_of_the_tsc(void **state)
 	assert_int_equal(c.vms[1].tsc_hz, 0);
 }
 
+static void large_pages(void **state)
+{
+	static struct board_config c;
+	static const char text[] = "[vm a]\nkernel = k\nlarge-pages = no\n"
+				   "[vm b]\nkernel = k\nlarge-pages = yes\n[vm c]\nkernel = k";
+
+	assert_int_equal(parse(&c, text, sizeof(text) - 1), 0);
+	assert_false(c.vms[0].large_pages);
+	assert_true(c.vms[1].large_pages);
+	assert_true(c.vms[2].large_pages);
+}
+
 static void command_line_wins_over_the_file(void **state)
 {
 	static struct board_config c;
@@ -599,6 +613,7 @@ int main(void)
 		cmocka_unit_test(noise_is_refused_or_harmless),
 		cmocka_unit_test(two_backends_and_a_period),
 		cmocka_unit_test(a_rate_of_the_tsc),
+		cmocka_unit_test(large_pages),
 		cmocka_unit_test(command_line_wins_over_the_file),
 		cmocka_unit_test(command_line_ignores_what_it_does_not_know),
 	};

@@ -252,6 +252,37 @@ static void clean_before_use(void **state)
 	fake_on_clean = NULL;
 }
 
+/* --- Without large pages --- */
+
+static void by_small_pages(void **state)
+{
+	const struct hc_vm_config config = {
+		.name = "small", .arch = &fake_arch, .backend = &fake_backend, .cpus = 1
+	};
+	struct hc_vm *touched = vm;
+	uint64_t before;
+
+	assert_int_equal(hc_vm_create(&vm, &config), 0);
+	hc_vm_use_small_pages(vm);
+	assert_int_equal(hc_vm_add_ram(vm, gpa_of(BASE), RAM), 0);
+	before = test_allocated;
+	for (unsigned i = 0; i < BLOCKS; i++) {
+		test_fail_alloc = 1;
+		assert_true(is_all(i, RUBBISH));
+		hc_mem_fault(vm, gpa_of(BASE + i * HC_BLOCK_SIZE + 0x5000));
+		assert_true(is_all(i, 0));
+		assert_true(is_mapped(i));
+		assert_int_equal(level_of(i), 0);
+	}
+	test_fail_alloc = 0;
+	assert_int_equal(test_allocated, before);
+	/* When all is mapped, nothing is merged. */
+	for (unsigned i = 0; i < BLOCKS; i++)
+		assert_int_equal(level_of(i), 0);
+	assert_int_equal(hc_vm_destroy(vm), 0);
+	vm = touched;
+}
+
 /* --- Blocks that are written as a whole --- */
 
 static uint8_t image[4 * HC_BLOCK_SIZE];
@@ -458,8 +489,9 @@ int main(void)
 		TEST(contents_stay),        TEST(faults_allocate_nothing),
 		TEST(logged_by_pages),      TEST(no_memory_for_a_log),
 		TEST(clean_before_use),     TEST(written_as_a_whole),
-		TEST(many_touch_the_same),  TEST(not_for_all_backends),
-		TEST(not_for_small_pieces), TEST(no_memory_for_it),
+		TEST(by_small_pages),       TEST(many_touch_the_same),
+		TEST(not_for_all_backends), TEST(not_for_small_pieces),
+		TEST(no_memory_for_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,19 +34,6 @@ static struct env *make_pm(void **state, bool tmr_32bit)
 	return e;
 }
 
-static uint64_t in(struct env *e, uint16_t port, unsigned size)
-{
-	uint64_t v;
-
-	hc_bus_read(e->vm, HC_SPACE_IO, port, size, &v);
-	return v;
-}
-
-static void out(struct env *e, uint16_t port, unsigned size, uint64_t v)
-{
-	hc_bus_write(e->vm, HC_SPACE_IO, port, size, v);
-}
-
 /* --- ACPI --- */
 
 static void pm_timer_counts(void **state)
@@ -63,8 +50,9 @@ static void pm_timer_counts(void **state)
 			uint64_t ns = test_now_ns - start_ns;
 			uint64_t ticks = (uint64_t)((u128)ns * 3579545 / 1000000000);
 
-			assert_int_equal(in(e, PM + 8, 4), ticks & (wide ? 0xffffffff : 0xffffff));
-			assert_int_equal(in(e, PM + 9, 1), ticks >> 8 & 0xff);
+			assert_int_equal(env_port_in(e, PM + 8, 4),
+			                 ticks & (wide ? 0xffffffff : 0xffffff));
+			assert_int_equal(env_port_in(e, PM + 9, 1), ticks >> 8 & 0xff);
 		}
 	}
 }
@@ -75,13 +63,13 @@ static void timer_status_follows_the_top_bit(void **state)
 	uint64_t half = hc_ticks_to_ns(1 << 23, ACPI_PM_TIMER_HZ);
 
 	env_advance(half - 1);
-	assert_int_equal(in(e, PM, 2), 0);
+	assert_int_equal(env_port_in(e, PM, 2), 0);
 	env_advance(1);
-	assert_int_equal(in(e, PM, 2), 1);
+	assert_int_equal(env_port_in(e, PM, 2), 1);
 	assert_false(env_line(e, SCI));
-	out(e, PM + 2, 2, 1);
+	env_port_out(e, PM + 2, 2, 1);
 	assert_true(env_line(e, SCI));
-	out(e, PM, 2, 1);
+	env_port_out(e, PM, 2, 1);
 	assert_false(env_line(e, SCI));
 	env_advance(hc_ticks_to_ns(1 << 24, ACPI_PM_TIMER_HZ) - half - 1);
 	assert_false(env_line(e, SCI));
@@ -94,37 +82,37 @@ static void power_button(void **state)
 	struct env *e = make_pm(state, true);
 
 	acpi_pm_power_button(pm);
-	assert_int_equal(in(e, PM, 2), 0x100);
+	assert_int_equal(env_port_in(e, PM, 2), 0x100);
 	assert_false(env_line(e, SCI));
-	out(e, PM + 3, 1, 0x01); /* PWRBTN_EN, bytewise */
-	assert_int_equal(in(e, PM + 2, 2), 0x100);
+	env_port_out(e, PM + 3, 1, 0x01); /* PWRBTN_EN, bytewise */
+	assert_int_equal(env_port_in(e, PM + 2, 2), 0x100);
 	assert_true(env_line(e, SCI));
-	out(e, PM, 1, 0xff); /* the other byte */
+	env_port_out(e, PM, 1, 0xff); /* the other byte */
 	assert_true(env_line(e, SCI));
-	out(e, PM + 4, 2, 0); /* SCI_EN off */
+	env_port_out(e, PM + 4, 2, 0); /* SCI_EN off */
 	assert_false(env_line(e, SCI));
-	out(e, PM + 4, 2, 1);
+	env_port_out(e, PM + 4, 2, 1);
 	assert_true(env_line(e, SCI));
-	out(e, PM, 4, 0x01000100); /* clears the status, keeps the enable */
+	env_port_out(e, PM, 4, 0x01000100); /* clears the status, keeps the enable */
 	assert_false(env_line(e, SCI));
-	assert_int_equal(in(e, PM, 4), 0x01000000);
+	assert_int_equal(env_port_in(e, PM, 4), 0x01000000);
 }
 
 static void enables_keep_defined_bits(void **state)
 {
 	struct env *e = make_pm(state, true);
 
-	out(e, PM + 2, 2, 0xffff);
-	assert_int_equal(in(e, PM + 2, 2), 0x0721);
-	out(e, PM + 4, 2, 0xdfff & ~0x1c00u);
-	assert_int_equal(in(e, PM + 4, 2), 0x0003);
+	env_port_out(e, PM + 2, 2, 0xffff);
+	assert_int_equal(env_port_in(e, PM + 2, 2), 0x0721);
+	env_port_out(e, PM + 4, 2, 0xdfff & ~0x1c00u);
+	assert_int_equal(env_port_in(e, PM + 4, 2), 0x0003);
 }
 
 static enum hc_stop_cause cause_after(struct env *e, uint16_t port, unsigned size, uint64_t value)
 {
 	if (hc_vm_state(e->vm) == HC_VM_CREATED)
 		assert_int_equal(hc_vm_start(e->vm), 0);
-	out(e, port, size, value);
+	env_port_out(e, port, size, value);
 	return hc_vm_cause(e->vm);
 }
 
@@ -257,8 +245,8 @@ static void debug_console(void **state)
 	assert_int_equal(debugcon_create(e->vm, NULL), -EINVAL);
 	assert_int_equal(debugcon_create(e->vm, &e->chr), 0);
 	assert_int_equal(env_in(e, 0xe9), 0xe9);
-	out(e, 0xe9, 1, 'h');
-	out(e, 0xe9, 1, 'i');
+	env_port_out(e, 0xe9, 1, 'h');
+	env_port_out(e, 0xe9, 1, 'i');
 	assert_memory_equal(e->output, "hi", 2);
 	assert_int_equal(e->output_len, 2);
 }

@@ -10,19 +10,6 @@
 #include "tests/devices_env.h"
 #include "tests/fake.h"
 
-static uint64_t in(struct env *e, uint16_t port, unsigned size)
-{
-	uint64_t v;
-
-	hc_bus_read(e->vm, HC_SPACE_IO, port, size, &v);
-	return v;
-}
-
-static void out(struct env *e, uint16_t port, unsigned size, uint64_t v)
-{
-	hc_bus_write(e->vm, HC_SPACE_IO, port, size, v);
-}
-
 /* Runs the VM if it does not, so that it can be stopped; the cause of its end. */
 static enum hc_stop_cause cause(struct env *e)
 {
@@ -48,9 +35,9 @@ static void exit_statuses(void **state)
 
 		*state = e;
 		assert_int_equal(debug_exit_create(e->vm, 0xf4, 4), 0);
-		assert_int_equal(in(e, 0xf4, 4), 0);
+		assert_int_equal(env_port_in(e, 0xf4, 4), 0);
 		assert_int_equal(hc_vm_start(e->vm), 0);
-		out(e, 0xf4, cases[i].size, cases[i].value);
+		env_port_out(e, 0xf4, cases[i].size, cases[i].value);
 		assert_int_equal(cause(e), HC_STOP_EXIT);
 		assert_int_equal(hc_vm_status(e->vm), cases[i].status);
 	}
@@ -74,7 +61,7 @@ static void exit_ports(void **state)
 static void say(struct env *e, const char *text)
 {
 	for (; *text; text++)
-		out(e, 0x8900, 1, (uint8_t)*text);
+		env_port_out(e, 0x8900, 1, (uint8_t)*text);
 }
 
 static void the_word_alone_shuts_down(void **state)
@@ -95,7 +82,7 @@ static void the_word_alone_shuts_down(void **state)
 
 		*state = e;
 		assert_int_equal(shutdown_port_create(e->vm), 0);
-		assert_int_equal(in(e, 0x8900, 1), 0xff);
+		assert_int_equal(env_port_in(e, 0x8900, 1), 0xff);
 		assert_int_equal(hc_vm_start(e->vm), 0);
 		say(e, cases[i].text);
 		assert_int_equal(cause(e), cases[i].cause);
@@ -144,16 +131,18 @@ static void reads_as_written(void **state)
 
 		memcpy(port + at, &v, size);
 		memcpy(memory + gpa, &v, wide);
-		out(e, (uint16_t)(base + at), size, v);
+		env_port_out(e, (uint16_t)(base + at), size, v);
 		store(e, gpa, wide, v);
 		at = (unsigned)test_below(&seed, 4 / size) * size;
 		gpa = test_below(&seed, sizeof(memory) / wide) * wide;
-		assert_int_equal(in(e, (uint16_t)(0xe0 + at), size), part_of(port + at, size));
-		assert_int_equal(in(e, (uint16_t)(0xe8 + at), size), part_of(port + at, size));
+		assert_int_equal(env_port_in(e, (uint16_t)(0xe0 + at), size),
+		                 part_of(port + at, size));
+		assert_int_equal(env_port_in(e, (uint16_t)(0xe8 + at), size),
+		                 part_of(port + at, size));
 		assert_int_equal(load(e, gpa, wide), part_of(memory + gpa, wide));
 	}
 	hc_devices_reset(e->vm);
-	assert_int_equal(in(e, 0xe0, 4), 0);
+	assert_int_equal(env_port_in(e, 0xe0, 4), 0);
 	assert_int_equal(load(e, 0, 8), 0);
 }
 
@@ -163,20 +152,20 @@ static void lines(void **state)
 
 	assert_int_equal(pc_testdev_create(e->vm), 0);
 	for (unsigned n = 0; n < 24; n++) {
-		out(e, (uint16_t)(0x2000 + n), 1, 0x80);
+		env_port_out(e, (uint16_t)(0x2000 + n), 1, 0x80);
 		assert_true(env_line(e, n));
-		out(e, (uint16_t)(0x2000 + n), 1, 1);
+		env_port_out(e, (uint16_t)(0x2000 + n), 1, 1);
 		assert_int_equal(e->rises[n], 1);
-		out(e, (uint16_t)(0x2000 + n), 1, 0);
+		env_port_out(e, (uint16_t)(0x2000 + n), 1, 0);
 		assert_false(env_line(e, n));
 		assert_int_equal(e->vm->irq.levels, 0);
 	}
 	/* Wider accesses are a byte for each line. */
-	out(e, 0x2004, 4, 0x00010001);
+	env_port_out(e, 0x2004, 4, 0x00010001);
 	assert_int_equal(e->vm->irq.levels, 0x50);
 	hc_devices_reset(e->vm);
 	assert_int_equal(e->vm->irq.levels, 0);
-	assert_int_equal(in(e, 0x2018, 1), 0xff);
+	assert_int_equal(env_port_in(e, 0x2018, 1), 0xff);
 }
 
 /* The page's address may be anything. */
@@ -191,16 +180,16 @@ static void flushes(void **state)
 	assert_int_equal(pc_testdev_create(e->vm), 0);
 	for (unsigned i = 0; i < HC_ARRAY_SIZE(pages); i++)
 		for (unsigned size = 1; size <= 4; size *= 2)
-			out(e, 0xe4, size, pages[i]);
-	assert_int_equal(in(e, 0xe4, 4), UINT32_MAX);
+			env_port_out(e, 0xe4, size, pages[i]);
+	assert_int_equal(env_port_in(e, 0xe4, 4), UINT32_MAX);
 	assert_int_equal(hc_mem_read(e->vm, gpa_of(0x1000), &after, 4), 0);
 	assert_int_equal(after, before);
 }
 
 static void use(struct env *e)
 {
-	out(e, 0xe0, 4, 1);
-	out(e, 0x2003, 1, 1);
+	env_port_out(e, 0xe0, 4, 1);
+	env_port_out(e, 0x2003, 1, 1);
 	say(e, "Shut");
 }
 
@@ -220,7 +209,7 @@ static void states(void **state)
 	assert_int_equal(shutdown_port_create(b->vm), 0);
 	assert_int_equal(env_load(b, saved, len), 0);
 	assert_int_equal(b->vm->irq.levels, 8);
-	assert_int_equal(in(b, 0xe0, 4), 1);
+	assert_int_equal(env_port_in(b, 0xe0, 4), 1);
 	assert_int_equal(load(b, 0x1234, 4), 0xabcdef);
 	assert_int_equal(hc_vm_start(b->vm), 0);
 	say(b, "down");

@@ -9,6 +9,7 @@
 
 #include "arch/aarch64/gic/gic.h"
 #include "core/bus.h"
+#include "core/touch.h"
 #include "machines/virt.h"
 #include "mmu/vmsav8.h"
 #include "platform/board/fdt.h"
@@ -527,6 +528,27 @@ static void test_tables_reach(void **state)
 	}
 }
 
+static unsigned level_of_ram(struct hc_vm *vm)
+{
+	struct s2_mapping leaf;
+
+	assert_int_equal(hc_mem_walk(vm, gpa_of(VIRT_RAM), &leaf), 0);
+	return leaf.level;
+}
+
+static void test_small_pages(void **state)
+{
+	struct hc_vm *vm;
+
+	make_config();
+	for (unsigned i = 0; i < 2; i++) {
+		config.small_pages = i;
+		vm = make();
+		assert_int_equal(level_of_ram(vm), i ? 0 : 1);
+		destroy(vm);
+	}
+}
+
 static int make_no_tree(void *arg, gpa_t at, uint64_t size, void *buf, size_t room)
 {
 	return 0;
@@ -832,13 +854,21 @@ static void test_two_backends(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_loads),     cmocka_unit_test(test_text_offset),
-		cmocka_unit_test(test_program),   cmocka_unit_test(test_refusals),
-		cmocka_unit_test(test_limits),    cmocka_unit_test(test_tables_reach),
-		cmocka_unit_test(test_mutations), cmocka_unit_test(test_out_of_memory),
-		cmocka_unit_test(test_tree),      cmocka_unit_test(test_devices),
-		cmocka_unit_test(test_gicv2),     cmocka_unit_test(test_gicv2_without_gicv),
-		cmocka_unit_test(test_no_gic),    cmocka_unit_test(test_two_backends),
+		cmocka_unit_test(test_loads),
+		cmocka_unit_test(test_text_offset),
+		cmocka_unit_test(test_program),
+		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_tables_reach),
+		cmocka_unit_test(test_small_pages),
+		cmocka_unit_test(test_mutations),
+		cmocka_unit_test(test_out_of_memory),
+		cmocka_unit_test(test_tree),
+		cmocka_unit_test(test_devices),
+		cmocka_unit_test(test_gicv2),
+		cmocka_unit_test(test_gicv2_without_gicv),
+		cmocka_unit_test(test_no_gic),
+		cmocka_unit_test(test_two_backends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

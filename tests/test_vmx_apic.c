@@ -13,16 +13,6 @@ static uint64_t seed = 0xa91c;
 
 static struct hc_vcpu *const vcpu = &rig_vcpus[0].vcpu;
 
-static struct hc_exit exit_by(struct model_step step)
-{
-	static struct model_step steps[] = { { .op = OP_END }, { .op = OP_END } };
-
-	steps[0] = step;
-	return rig_run_script(0, steps);
-}
-
-#define EXIT_BY(...) exit_by((struct model_step){ .op = OP_EXIT, __VA_ARGS__ })
-
 /* --- The local APIC's page --- */
 
 /* rig_full without posted interrupts. */

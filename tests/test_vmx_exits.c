@@ -12,16 +12,6 @@ static uint64_t seed = 0xe817;
 
 static struct hc_vcpu *const vcpu = &rig_vcpus[0].vcpu;
 
-static struct hc_exit exit_by(struct model_step step)
-{
-	static struct model_step steps[] = { { .op = OP_END }, { .op = OP_END } };
-
-	steps[0] = step;
-	return rig_run_script(0, steps);
-}
-
-#define EXIT_BY(...) exit_by((struct model_step){ .op = OP_EXIT, __VA_ARGS__ })
-
 /* --- Reasons --- */
 
 /* next: next_pc is due. */
@@ -141,7 +131,7 @@ static void test_garbage(void **state)
 		rig_long_mode(rig_state(0));
 		hc_vcpu_dirty(vcpu, X86_G_ALL);
 		model_clear_deliveries();
-		struct hc_exit exit = exit_by(step);
+		struct hc_exit exit = rig_exit_by(step);
 
 		assert_true(exit.reason < HC_EXIT_REASON_COUNT);
 		if (exit.reason == HC_EXIT_IO)
@@ -209,7 +199,7 @@ static void test_io(void **state)
 		rig_state(0)->dr7 = io.watched ? 0x20401 : 0x400;
 		hc_vcpu_dirty(&rig_vcpus[0].vcpu, X86_G_DR);
 		uint8_t len = (uint8_t)(1 + test_below(&seed, 15));
-		struct hc_exit exit = exit_by(io_exit(&io, len));
+		struct hc_exit exit = rig_exit_by(io_exit(&io, len));
 
 		if (!io.write)
 			io.segment = X86_ES;
@@ -245,7 +235,7 @@ static void test_outs_of_no_segment(void **state)
 			                       .addr_size = 8,
 			                       .segment = (uint8_t)segment };
 
-		assert_int_equal(exit_by(io_exit(&io, 1)).u.io.segment, X86_DS);
+		assert_int_equal(rig_exit_by(io_exit(&io, 1)).u.io.segment, X86_DS);
 	}
 	rig_stop();
 }

@@ -131,7 +131,7 @@ static inline void a64_skip(struct hc_vcpu *vcpu, uint64_t next_pc)
 /* ISS of aborts. */
 #define A64_ISS_WNR      (1u << 6)
 #define A64_ISS_CM       (1u << 8) /* of cache maintenance or address translation */
-#define A64_FSC_SIZE     0x00u /* | level */
+#define A64_FSC_SIZE     0x00u     /* | level */
 #define A64_FSC_TRANS    0x04u
 #define A64_FSC_AF       0x08u
 #define A64_FSC_PERM     0x0cu

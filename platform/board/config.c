@@ -367,6 +367,7 @@ static const struct setting vm_settings[] = {
 	{ "cpus", set_cpus, ROOM(struct board_vm_config, cpus), "a number from 1 to 255" },
 	{ "tsc-hz", set_rate, ROOM(struct board_vm_config, tsc_hz),
 	  "a number of Hz such as 2500000000: " HC_TSC_HZ_WORDS },
+	{ "large-pages", set_bool, ROOM(struct board_vm_config, large_pages), "yes or no" },
 	{ "serial0", set_serial, ROOM(struct board_vm_config, serial[0]),
 	  "com1, com2, com3, com4, log or none" },
 	{ "serial1", set_serial, ROOM(struct board_vm_config, serial[1]),
@@ -429,6 +430,7 @@ static void vm_init(struct board_vm_config *vm)
 	memset(vm, 0, sizeof(*vm));
 	vm->memory = MEMORY_DEFAULT;
 	vm->cpus = 1;
+	vm->large_pages = true;
 	vm->serial[0] = BOARD_SERIAL_LOG;
 	vm->serial[1] = BOARD_SERIAL_NONE;
 }

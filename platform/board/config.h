@@ -19,6 +19,7 @@
  *     memory = 512M
  *     cpus   = 2
  *     tsc-hz = 2500000000        (x86: the rate of the guest's TSC, if not the machine's)
+ *     large-pages = no           (yes; no: map its memory by 4 KiB)
  *     serial0 = com1             (com1..com4, log, none)
  *     serial1 = none
  *     device = isa-debug-exit,iobase=0xf4   (or testdev; a line for each)
@@ -54,6 +55,7 @@ struct board_vm_config {
 	uint64_t memory; /* bytes */
 	uint64_t tsc_hz; /* 0: the machine's */
 	unsigned cpus;
+	bool large_pages;
 	enum board_serial serial[2];
 	struct machine_devices devices;
 };

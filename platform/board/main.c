@@ -322,6 +322,7 @@ static int create_vm(struct board_vm *v)
 		.cpus = c->cpus,
 		.memory = c->memory,
 		.tsc_hz = c->tsc_hz,
+		.small_pages = !c->large_pages,
 		.cmdline = c->append,
 		.other = other,
 		.switch_ns = config.switch_ns,

@@ -3,27 +3,13 @@
 count instructions, so that nothing here depends on how busy the host is."""
 import io
 import re
-import unittest
 
-import bochs
 import machine
 import rig
 import run
-from rig import FACTS, boot_test, check_equal, check_facts, check_ok, check_refused, dev_run, directory
+from rig import FACTS, check_equal, check_facts, check_ok, check_refused, dev_run, directory, on_bochs
 
 LONG = 300  # an instruction there is some twenty of the host's
-
-
-def on_bochs(function):
-    """A boot test for hosts that have Bochs."""
-    def test():
-        missing = bochs.missing()
-        if missing:
-            raise unittest.SkipTest(f"not installed: {', '.join(missing)}")
-        function()
-    test.__name__ = function.__name__
-    boot_test(test)
-    return function
 
 
 def log_of(name):

@@ -5,13 +5,11 @@ import re
 import struct
 import subprocess
 import sys
-import unittest
 
-import bochs
 import hosted
 import rig
 from common import ROOT, build_preset
-from rig import TIMEOUT, boot_test, caller, check_equal, dev_line, directory
+from rig import TIMEOUT, boot_test, caller, check_equal, dev_line, directory, kvm_caps, on_bochs
 
 sys.path.append(str(ROOT / "tests" / "linux"))
 import test_arm64  # noqa: E402
@@ -100,21 +98,17 @@ def dirty_pages_svm_and_the_software_cpu():
     on_board("--backend", "svm,emu", "--switch-every", "20ms")
 
 
-@boot_test
+@on_bochs
 def dirty_pages_vmx():
-    if bochs.missing():
-        raise unittest.SkipTest(f"not installed: {', '.join(bochs.missing())}")
     log = on_board("--backend", "vmx")
     assert re.search(r"^hypercore: backend vmx: .*, page log,", log, re.M), log
     found = re.search(r"vm debian: log +(\d+) exits", log)
     assert found and int(found.group(1)) == PAGES // 512, log
 
 
-@boot_test
+@on_bochs
 def dirty_pages_vmx_by_write_protection():
     """A CPU without accessed and dirty flags."""
-    if bochs.missing():
-        raise unittest.SkipTest(f"not installed: {', '.join(bochs.missing())}")
     on_board("--backend", "vmx", "--cpu-model", "corei5_lynnfield_750")
 
 
@@ -135,10 +129,6 @@ def dirty_pages_software_cpu():
 
 @boot_test
 def dirty_pages_kvm():
-    build_preset(hosted.PRESET, "hypercore")
-    caps = subprocess.run([hosted.binary(), "caps"], capture_output=True, text=True).stdout
-    found = re.search(r"^backend kvm +(.*)$", caps, re.M).group(1)
-    if not found.startswith("yes"):
-        raise unittest.SkipTest(f"backend kvm: {found}")
+    kvm_caps()
     in_a_process("kvm")
     in_a_process("kvm,emu")

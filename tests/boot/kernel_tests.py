@@ -3,12 +3,10 @@
 import re
 import struct
 import subprocess
-import unittest
 
-import bochs
 import hosted
 from common import ROOT, build_preset
-from rig import TIMEOUT, boot_test, check_equal, dev_line, directory
+from rig import TIMEOUT, boot_test, check_equal, dev_line, directory, on_bochs
 
 EXIT = ("--device", "isa-debug-exit,iobase=0xf4,iosize=4")
 # Prints the text behind it on the PL011, then ends by PSCI's SYSTEM_OFF.
@@ -72,10 +70,8 @@ def kernel_test_device():
                 (0, [b"line5 value=0", b"memory value=feedface"]), "status and output")
 
 
-@boot_test
+@on_bochs
 def kernel_bochs_vmx():
-    if bochs.missing():
-        raise unittest.SkipTest(f"not installed: {', '.join(bochs.missing())}")
     check_kernel("kernel_bochs_vmx", "boot-both", "multiboot ", "--backend", "vmx")
     check_kernel("kernel_bochs_vmx", "boot-pvh", "pvh ", "--backend", "vmx")
 

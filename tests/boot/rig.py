@@ -7,9 +7,12 @@ import select
 import subprocess
 import sys
 import time
+import unittest
 
+import bochs
 import guest
-from common import BUILD, ROOT
+import hosted
+from common import BUILD, ROOT, build_preset
 
 TESTS = []
 TIMEOUT = 90
@@ -18,6 +21,18 @@ NO_RUN = 125  # ./dev run's status when there was no command to take it from
 
 def boot_test(function):
     TESTS.append(function)
+    return function
+
+
+def on_bochs(function):
+    """A boot test for hosts that have Bochs."""
+    def test():
+        missing = bochs.missing()
+        if missing:
+            raise unittest.SkipTest(f"not installed: {', '.join(missing)}")
+        function()
+    test.__name__ = function.__name__
+    boot_test(test)
     return function
 
 
@@ -106,6 +121,16 @@ def status_and_bytes(*options):
     done = dev_run(*options, command=["printf 'a\\000b\\n\\377'; seq 1 2000; exit 9"], name=caller())
     lines = b"".join(b"%d\n" % n for n in range(1, 2001))
     check_equal((done.returncode, done.stdout), (9, b"a\0b\n\xff" + lines), "status and output")
+
+
+def kvm_caps():
+    """What hypercore caps says; a test is skipped where that cannot use KVM."""
+    build_preset(hosted.PRESET, "hypercore")
+    caps = subprocess.run([hosted.binary(), "caps"], capture_output=True, text=True).stdout
+    found = re.search(r"^backend kvm +(.*)$", caps, re.M).group(1)
+    if not found.startswith("yes"):
+        raise unittest.SkipTest(f"backend kvm: {found}")
+    return caps
 
 
 TEXT = b"This is a text.\n" * 500  # no kernel

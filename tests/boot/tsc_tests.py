@@ -5,12 +5,10 @@ import re
 import struct
 import subprocess
 import sys
-import unittest
 
-import bochs
 import hosted
 from common import ROOT, build_preset
-from rig import TIMEOUT, boot_test, caller, check_equal, check_ok, dev_line, dev_run, directory
+from rig import TIMEOUT, boot_test, caller, check_equal, check_ok, dev_line, dev_run, directory, kvm_caps, on_bochs
 
 sys.path.append(str(ROOT / "tests" / "linux"))
 import test_cli  # noqa: E402
@@ -58,18 +56,14 @@ def check_status(done, wanted):
     check_equal(done.returncode == 0, wanted, f"success ({done.returncode}: {done.stderr.decode()})")
 
 
-@boot_test
+@on_bochs
 def tsc_rate_vmx():
-    if bochs.missing():
-        raise unittest.SkipTest(f"not installed: {', '.join(bochs.missing())}")
     check_status(on_board("--backend", "vmx", hz=2500000000, rate=2500000000), True)
     check_status(on_board("--backend", "vmx", hz=2500000000), False)
 
 
-@boot_test
+@on_bochs
 def tsc_rate_vmx_without_scaling():
-    if bochs.missing():
-        raise unittest.SkipTest(f"not installed: {', '.join(bochs.missing())}")
     done = on_board("--backend", "vmx", "--cpu-model", "corei5_lynnfield_750", hz=2500000000, rate=2500000000)
     check_status(done, False)
     assert b"vmx: this CPU cannot scale the TSC" in done.stderr, done.stderr
@@ -97,11 +91,7 @@ def tsc_rate_software_cpu():
 
 @boot_test
 def tsc_rate_kvm():
-    build_preset(hosted.PRESET, "hypercore")
-    caps = subprocess.run([hosted.binary(), "caps"], capture_output=True, text=True).stdout
-    found = re.search(r"^backend kvm +(.*)$", caps, re.M).group(1)
-    if not found.startswith("yes"):
-        raise unittest.SkipTest(f"backend kvm: {found}")
+    caps = kvm_caps()
     done = in_a_process("kvm", hz=700001000, rate=700001000)
     if re.search(r"^ *TSC_CONTROL +no", caps, re.M):
         check_equal(done.returncode, 125, f"status ({done.stderr.decode()})")

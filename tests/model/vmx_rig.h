@@ -22,4 +22,15 @@ static inline void rig_set(unsigned vcpu, uint32_t field, uint64_t value)
 	model_vmcs_set(rig_vmx(vcpu)->vmcs, field, value);
 }
 
+/* Lets the first vCPU run into an exit, and no further. */
+static inline struct hc_exit rig_exit_by(struct model_step step)
+{
+	static struct model_step steps[] = { { .op = OP_END }, { .op = OP_END } };
+
+	steps[0] = step;
+	return rig_run_script(0, steps);
+}
+
+#define EXIT_BY(...) rig_exit_by((struct model_step){ .op = OP_EXIT, __VA_ARGS__ })
+
 #endif
