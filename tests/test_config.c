@@ -601,9 +601,33 @@ static void command_line_ignores_what_it_does_not_know(void **state)
 	assert_int_equal(c.end, BOARD_END_RESET);
 }
 
+/* The example of docs/board.md, as somebody would copy it. */
+static void the_manuals_example_is_taken(void **state)
+{
+	static struct board_config c;
+	static char text[1 << 16];
+	FILE *file = fopen(HC_BOARD_MANUAL, "r");
+
+	assert_non_null(file);
+	text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
+	fclose(file);
+	char *example = strstr(text, "```\n# A comment"), *end = NULL;
+
+	assert_non_null(example);
+	example += 4;
+	end = strstr(example, "```");
+	assert_non_null(end);
+	board_config_init(&c);
+	if (board_config_parse(&c, "board.md", example, (size_t)(end - example)))
+		fail_msg("%s", last_message);
+	assert_int_equal(c.vm_count, 2);
+	assert_int_equal(c.vms[1].devices.debug_exit, 0xf4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_manuals_example_is_taken),
 		cmocka_unit_test(written_configurations_come_back),
 		cmocka_unit_test(defaults_hold_where_nothing_is_set),
 		cmocka_unit_test(mistakes_are_named),

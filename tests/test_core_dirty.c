@@ -54,6 +54,7 @@ static bool on_list[PAGES];
 static bool own_clean[PAGES];
 static unsigned starts, stops;
 static int log_error;
+static uint64_t collect_ns; /* how long it takes */
 
 static uint64_t gpa_of_page(unsigned page)
 {
@@ -156,6 +157,7 @@ static int tell_bitmaps(void)
 
 static int log_collect(struct hc_vm *of)
 {
+	test_now_ns += collect_ns;
 	if (log_error)
 		return log_error;
 	if (!kind->format)
@@ -505,6 +507,30 @@ static void counts_by_the_clock(void **state)
 	assert_int_equal(test_allocated, 0);
 }
 
+/* A period shorter than collecting takes: the guest has half of the time. */
+static void leaves_time_to_the_guest(void **state)
+{
+	static const struct fake_step work = { .exit = { .reason = HC_EXIT_INTERRUPT },
+		                               .advance_ns = 1000000,
+		                               .hook = writes_pages };
+	static struct fake_step steps[200];
+
+	for (unsigned i = 0; i < HC_ARRAY_SIZE(steps); i++)
+		steps[i] = work;
+	steps[HC_ARRAY_SIZE(steps) - 1] =
+		(struct fake_step){ .exit = { .reason = HC_EXIT_IO }, .hook = stops_vm };
+	make_vm(&kinds[3]);
+	assert_int_equal(hc_vm_dirty_every(vm, 5000000), 0);
+	collect_ns = 20000000;
+	fake_script(vm, 0, steps, HC_ARRAY_SIZE(steps));
+	assert_int_equal(hc_vm_start(vm), 0);
+	fake_run_cpu(0);
+	collect_ns = 0;
+	assert_in_range(vm->dirty.periods, 8, 11);
+	assert_int_equal(hc_vm_destroy(vm), 0);
+	assert_int_equal(test_allocated, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -519,6 +545,7 @@ int main(void)
 		cmocka_unit_test_setup(one_collector_at_a_time, setup),
 		cmocka_unit_test_setup(counting_needs_an_observer, setup),
 		cmocka_unit_test_setup(counts_by_the_clock, setup),
+		cmocka_unit_test_setup(leaves_time_to_the_guest, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,6 +19,7 @@ from target import Refused, read, read_folder
 
 HOME = pathlib.Path(__file__).resolve().parent.parent
 PASSED, FOUND, USAGE, FAILED = 0, 1, 2, 125
+SCRATCH = []  # folders that are of no use after the run
 EPILOG = """\
 Without TARGET all run that can be here, but for those that run if named. DIR
 gets report.html, report.json, report.xml (JUnit), report.ktap, and in console/
@@ -152,6 +153,7 @@ def main(words):
     except OSError as error:
         raise Refused(f"--output {options.output}: {error.strerror}") from error
     with tempfile.TemporaryDirectory(prefix="conform-") as scratch:
+        SCRATCH.append(scratch)
         scratch = pathlib.Path(scratch)
         try:
             outcomes = run_all(targets, options, values, scratch)
@@ -174,6 +176,8 @@ def keep_logs(scratch, logs):
 def on_signal(number, _):
     """Targets are in groups of their own, which a signal to ours does not reach."""
     end_all()
+    for path in SCRATCH:  # disk images, at times
+        shutil.rmtree(path, ignore_errors=True)
     os._exit(128 + number)
 
 

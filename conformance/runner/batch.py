@@ -191,11 +191,12 @@ class Batch:
 
     def expect(self, name):
         """A case begins: is it one that the kernel was to run?"""
-        only = self.selection["only"]
         if name in self.outcome.cases:
             raise Refused(f"{name} came twice: the command line ({{append}}) does not reach the kernel, or "
                           "two cases have the name")
-        if only and not any(fnmatch.fnmatchcase(name, form) for word in only for form in (word, f"{word}.*")):
+        for only in filter(None, (self.selection["only"], self.target.only)):
+            if any(fnmatch.fnmatchcase(name, form) for word in only for form in (word, f"{word}.*")):
+                continue
             raise Refused(f"{name} was not asked for: the command line ({{append}}) does not reach the kernel")
 
     def add(self, case):

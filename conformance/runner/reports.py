@@ -172,21 +172,22 @@ def _printable(text):
 
 
 def _junit_suite(root, outcome, verdict):
-    found = counts(outcome)
-    suite = xml.SubElement(root, "testsuite", name=outcome.target.key, tests=str(len(outcome.cases)),
-                           failures=str(found["failure"]), errors=str(found["error"]),
-                           skipped=str(found["skip"]), time=f"{outcome.seconds:.3f}")
+    name = outcome.target.key
+    suite = xml.SubElement(root, "testsuite", name=name, time=f"{outcome.seconds:.3f}")
     for case in outcome.cases.values():
-        element = xml.SubElement(suite, "testcase", classname=f"{outcome.target.key}.{case.name.split('.')[0]}",
+        element = xml.SubElement(suite, "testcase", classname=f"{name}.{case.name.split('.')[0]}",
                                  name=case.name, time=f"{case.seconds:.3f}")
-        known = verdict.known.get((outcome.target.key, case.name))
+        known = verdict.known.get((name, case.name))
         kind = "skipped" if case.outcome == ktap.SKIP or known else case.outcome
         if case.outcome != ktap.SUCCESS:
             message = _printable(known or case.reason or (case.text[-1] if case.text else ""))
             xml.SubElement(element, kind, message=message).text = _printable("\n".join(case.text))
     if outcome.error:
-        element = xml.SubElement(suite, "testcase", classname=outcome.target.key, name="target")
+        element = xml.SubElement(suite, "testcase", classname=name, name="target")
         xml.SubElement(element, "error", message=_printable(outcome.error))
+    for key, path in (("tests", "testcase"), ("failures", "testcase/failure"), ("errors", "testcase/error"),
+                      ("skipped", "testcase/skipped")):
+        suite.set(key, str(len(suite.findall(path))))
 
 
 def write_junit(path, outcomes, verdict):

@@ -5,6 +5,7 @@ import contextlib
 import importlib.util
 import io
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -112,6 +113,10 @@ class Runner(unittest.TestCase):
     def outcomes(self, report, target=0):
         return {case["name"]: case["outcome"] for case in report["targets"][target]["cases"]}
 
+    def junit(self):
+        suite = xml.parse(self.folder / "out/report.xml").getroot().find("testsuite")
+        return {key: suite.get(key) for key in ("tests", "failures", "errors", "skipped")}
+
     def test_all_well(self):
         done, report = self.conform(["a.one ok", "a.two skip", "a.three ok"])
         self.assertEqual(done.returncode, 0, done.stdout)
@@ -125,8 +130,7 @@ class Runner(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertEqual([row["case"] for row in report["unexplained"]], ["a.two", "a.three"])
         self.assertIn("SDM 1.1: expected 0x1, got 0x0", done.stdout)
-        suite = xml.parse(self.folder / "out/report.xml").getroot().find("testsuite")
-        self.assertEqual((suite.get("failures"), suite.get("errors")), ("1", "1"))
+        self.assertEqual(self.junit(), {"tests": "3", "failures": "1", "errors": "1", "skipped": "0"})
         self.assertIn("not ok 3 a.three # ERROR no CPU", (self.folder / "out/report.ktap").read_text())
 
     def test_known_difference(self):
@@ -136,6 +140,7 @@ class Runner(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stdout)
         self.assertEqual(report["targets"][0]["cases"][1]["known"], "its own bug")
         self.assertEqual([row["case"] for row in report["stale"]], ["a.one"])
+        self.assertEqual(self.junit(), {"tests": "2", "failures": "0", "errors": "0", "skipped": "1"})
 
     def test_goes_on_after_crashes(self):
         done, report = self.conform(["a.one die", "a.two ok", "a.three hang", "a.four again", "a.five ok",
@@ -175,6 +180,7 @@ class Runner(unittest.TestCase):
         done, report = self.conform(["a.one ok"], targets=[self.target(text=text)])
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("status 7", report["targets"][0]["error"])
+        self.assertEqual(self.junit(), {"tests": "1", "failures": "0", "errors": "1", "skipped": "0"})
         self.assertIn("no such CPU", report["targets"][0]["error"])
 
     def test_silent_target(self):
@@ -227,7 +233,9 @@ class Runner(unittest.TestCase):
         (self.folder / "x86_64/conformance.elf").write_text("a.one hang\n")
         line = [sys.executable, str(RUNNER), "--images", str(self.folder), "--output", str(self.folder / "out"),
                 self.target()]
-        with subprocess.Popen(line, stdout=subprocess.DEVNULL) as runner:
+        scratch = self.folder / "scratch"
+        scratch.mkdir()
+        with subprocess.Popen(line, stdout=subprocess.DEVNULL, env=dict(os.environ, TMPDIR=str(scratch))) as runner:
             mark = str(self.folder / "kernel.py")
             for _ in range(100):
                 if self.started(mark):
@@ -236,6 +244,7 @@ class Runner(unittest.TestCase):
             self.assertTrue(self.started(mark))
             runner.terminate()
             self.assertEqual(runner.wait(10), 143)
+        self.assertEqual(list(scratch.iterdir()), [])
         for _ in range(100):
             if not self.started(mark):
                 break

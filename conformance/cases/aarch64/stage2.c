@@ -149,6 +149,26 @@ TEST(as_normal_memory, "Arm ARM D8.17: the same where the tables say it is Norma
 	check_data(HERE, LDR_X0_X1, WINDOW + 0x128, FSC_EXTERNAL);
 }
 
+/* D17.2.64, PARange: 32 bits and more; an entry of a table has 48. */
+static uint64_t top_address(void)
+{
+	static const uint8_t bits[] = { 32, 36, 40, 42, 44, 48 };
+	uint64_t range = read_sysreg(id_aa64mmfr0_el1) & 15;
+
+	return BIT(bits[range < 5 ? range : 5] - 1);
+}
+
+TEST(far_away, "Arm ARM D8.17: the same as far away as physical addresses reach")
+{
+	uint64_t at = top_address();
+
+	check_data(HERE, LDR_X0_X1, nowhere(), FSC_EXTERNAL); /* or it skips */
+	page_set(WINDOW, 3, at | PTE_NORMAL | PTE_TABLE);
+	check_data(HERE, LDR_X0_X1, WINDOW + 0x128, FSC_EXTERNAL);
+	page_set(WINDOW, 3, (2 * at - PAGE) | PTE_DEVICE | PTE_TABLE);
+	check_data(HERE, STR_X0_X1, WINDOW + 0x128, FSC_EXTERNAL | ISS_WNR);
+}
+
 TEST(from_el0, "Arm ARM D17.2.37: from EL0 EC is 0x24")
 {
 	uint64_t x[8] = { 0x1111, WINDOW + 0x128 };

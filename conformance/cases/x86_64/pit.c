@@ -59,7 +59,7 @@ TEST(mode_1, "8254 data sheet: mode 1: a rise of the gate starts the shot")
 {
 	gate(false);
 	program(1, false, 2000);
-	CHECK(output());
+	CHECK(WAIT_FOR(output()));
 	gate(true);
 	CHECK(WAIT_FOR(output()));
 	gate(false);
