@@ -75,14 +75,14 @@ TEST(mode_2_reloads, "8254 data sheet: mode 2: counts from N to 1 and again")
 	program(2, false, 2000);
 	CHECK(WAIT_FOR(!(status() & 0x40)));
 	last = latched();
-	CHECK(WAIT_FOR({
+	CHECK(WAIT_FOR(({
 		uint16_t now = latched();
 
 		CHECK(now <= 2000 && now >= 1);
 		rises += now > last;
 		last = now;
 		rises >= 3;
-	}));
+	})));
 }
 
 TEST(mode_3_halves, "8254 data sheet: mode 3: high for one half of the count, low for the other")
@@ -93,13 +93,13 @@ TEST(mode_3_halves, "8254 data sheet: mode 3: high for one half of the count, lo
 	gate(true);
 	program(3, false, 3000);
 	last = output();
-	CHECK(WAIT_FOR({
+	CHECK(WAIT_FOR(({
 		bool now = output();
 
 		changes += now != last;
 		last = now;
 		changes >= 6;
-	}));
+	})));
 }
 
 TEST(mode_4_strobes, "8254 data sheet: mode 4: high but for one clock at the terminal count")
