@@ -31,8 +31,8 @@ void hc_slot_release(struct hc_slot *slot);
 
 void hc_slot_clear_blocks(struct hc_vm *vm, struct hc_slot *slot, uint64_t first, uint64_t last);
 
-/* Of a slot with raw blocks, before HC_BLOCK_SIZE bytes of data are written to it at offset: if they
- * are a block that nobody has touched, writes them there instead of zeros, and sees to it that
+/* Of a slot with raw blocks, before HC_BLOCK_SIZE bytes of data are written to it at offset: if
+ * they are a block that nobody has touched, writes them there instead of zeros, and sees to it that
  * guests find them. False: nothing was done. */
 bool hc_slot_fill_block(struct hc_vm *vm, struct hc_slot *slot, uint64_t offset, const void *data);
 

@@ -75,9 +75,9 @@ static void put_code(uint64_t at, const uint32_t *code, size_t size)
 static void make_guest(const uint32_t *code, size_t size)
 {
 	static const struct hc_region_ops ops = { device_read, device_write, 0 };
-	const struct hc_vm_config config = {
-		"test", &a64_arch_ops, &unicorn_a64_backend, 1, NULL, 0, 0
-	};
+	const struct hc_vm_config config = { "test", &a64_arch_ops, &unicorn_a64_backend,
+		                             1,      NULL,          0,
+		                             0 };
 	const struct hc_region region = { "bytes", DEVICE, BYTES, &ops, NULL };
 
 	test_platform_init(1);
