@@ -21,10 +21,10 @@ HOME = pathlib.Path(__file__).resolve().parent.parent
 PASSED, FOUND, USAGE, FAILED = 0, 1, 2, 125
 SCRATCH = []  # folders that are of no use after the run
 EPILOG = """\
-Without TARGET all run that can be here, but for those that run if named. DIR
-gets report.html, report.json, report.xml (JUnit), report.ktap, and in console/
-what each start of a target printed. Exit status: 0 no unexplained difference;
-1 there are some; 2 wrong options; 125 it could not be carried out.
+Without TARGET all run that can be here. DIR gets report.html, report.json,
+report.xml (JUnit), report.ktap, and in console/ what each start of a target
+printed. Exit status: 0 no unexplained difference; 1 there are some; 2 wrong
+options; 125 it could not be carried out.
 """
 
 
@@ -62,10 +62,10 @@ def hypercore():
 
 
 def choose(names):
-    """The targets meant by names; all that are settled without any."""
+    """The targets meant by names; all without any."""
     known = read_folder(HOME / "targets")
     if not names:
-        return [target for target in known if not target.unsettled]
+        return known
     chosen = []
     for name in names:
         if name.endswith(".toml"):
@@ -87,8 +87,7 @@ def list_targets(targets, values):
     for target in targets:
         missing = target.missing(dict(values, image="", kernels="", append="", cpus=target.cpus, memory=target.memory,
                                       directory="", here=target.here))
-        found = f"no: {missing}" if missing else "if named" if target.unsettled else "yes"
-        print(f"{target.key:22} {found:8}  {target.about}{'; ' * bool(target.unsettled)}{target.unsettled}")
+        print(f"{target.key:22} {f'no: {missing}' if missing else 'yes':8}  {target.about}")
     return PASSED
 
 

@@ -42,7 +42,6 @@ class Target:
     only: list = dataclasses.field(default_factory=list)  # patterns of the cases that it is for
     skip: list = dataclasses.field(default_factory=list)  # patterns of cases not to be started
     hanging: list = dataclasses.field(default_factory=list)  # patterns of cases that never end here
-    unsettled: str = ""  # why it runs only if it is named
     path: pathlib.Path = None
 
     @property
@@ -128,7 +127,7 @@ def read(path):
     kinds = {"name": str, "arch": str, "command": list, "about": str, "image": str, "console": str,
              "cpus": int, "memory": int, "start_seconds": (int, float), "case_seconds": (int, float),
              "needs": list, "check": list, "prepare": list, "files": dict, "only": list, "skip": list,
-             "hanging": list, "unsettled": str}
+             "hanging": list}
     for key, value in table.items():
         if key not in kinds:
             raise Refused(f"{path}: {key}: no such key; there are {', '.join(kinds)}")
