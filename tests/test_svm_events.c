@@ -356,6 +356,61 @@ static void test_window_through_exits(void **state)
 	assert_int_equal(rig_run(0).reason, HC_EXIT_WINDOW);
 }
 
+/* Left in the shadow of its STI, the guest comes to its HLT, or to the end of another instruction,
+ * before the interrupt: also where VMRUN forgets the shadow, and though it is left there again. */
+static void window_in_a_shadow(bool halts, unsigned exits)
+{
+	static const struct model_step sti[] = { { .op = OP_STI }, { .op = OP_INTERRUPT } };
+	static const struct model_step again[] = { { .op = OP_INTERRUPT } };
+	static const struct model_step hlt[] = {
+		{ .op = OP_EXIT, .code = SVM_EXIT_HLT, .len = 1 }
+	};
+	static const struct model_step other[] = { { .op = OP_INSN, .len = 1 }, { .op = OP_END } };
+	uint64_t rip;
+
+	rig_state(0)->rflags &= ~(uint64_t)X86_FLAG_IF;
+	rig_window(false);
+	assert_int_equal(rig_run_script(0, sti).reason, HC_EXIT_INTERRUPT);
+	rip = rig_state(0)->rip;
+	for (unsigned i = 0; i < exits; i++) {
+		assert_int_equal(rig_inject(&rig_intr), -EAGAIN);
+		rig_window(false);
+		assert_int_equal(rig_run_script(0, again).reason, HC_EXIT_INTERRUPT);
+	}
+	assert_int_equal(rig_inject(&rig_intr), -EAGAIN);
+	rig_window(false);
+	rig_vcpus[0].vcpu.requests = 0;
+	if (halts) {
+		assert_int_equal(rig_run_script(0, hlt).reason, HC_EXIT_HALT);
+		rig_state(0)->rip++;
+	} else {
+		struct hc_exit exit = rig_run_script(0, other);
+
+		assert_true(exit.reason == HC_EXIT_WINDOW ||
+		            rig_vcpus[0].vcpu.requests & HC_REQ_EVENT);
+		assert_int_equal(rig_state(0)->rip, rip + 1);
+	}
+	assert_false(rig_state(0)->rflags & X86_FLAG_TF);
+	assert_int_equal(rig_inject(&rig_intr), 0);
+	rig_run_script(0, (const struct model_step[]){ { .op = OP_END } });
+	rig_assert_delivered(1, 0x31);
+}
+
+static void test_window_in_a_shadow(void **state)
+{
+	window_in_a_shadow(true, 0);
+}
+
+static void test_window_left_in_a_shadow(void **state)
+{
+	window_in_a_shadow(true, 2);
+}
+
+static void test_window_behind_a_shadow(void **state)
+{
+	window_in_a_shadow(false, 1);
+}
+
 static int start(void **state)
 {
 	return x86_backend_start(*state);
@@ -385,6 +440,9 @@ int main(void)
 		T(test_interrupt_that_faults),
 		T(test_window_behind_eventinj),
 		T(test_window_overtaken),
+		T(test_window_in_a_shadow),
+		T(test_window_left_in_a_shadow),
+		T(test_window_behind_a_shadow),
 		T(test_delivery_interrupted),
 		T(test_interrupt_waits_for_the_shadow),
 		T(test_nmi_masks_until_iret),

@@ -17,6 +17,10 @@
  * (2.7, 3.0) it has to be EVENTINJ: that looks at a virtual interrupt only after the guest has set
  * RFLAGS.IF (handleInterruptMaskChange), and one that comes to its HLT first sleeps over it. A
  * window that has not been noticed when the guest exits with IF set is over there.
+ *
+ * VMRUN of QEMU (7.2) forgets the interrupt shadow: a window would open before the HLT after an
+ * STI, which the guest would then sleep in for ever. With a shadow it is stepped over that
+ * instruction.
  */
 #include <hypercore/errno.h>
 
@@ -130,9 +134,15 @@ int svm_inject(struct hc_vcpu *vcpu, const struct x86_event *event)
 	return 0;
 }
 
-static void start_step(struct svm_vcpu *sv, uint64_t rip, uint64_t rflags)
+static bool forgets_shadow(const struct vmcb *v, const struct x86_state *st)
+{
+	return svm_caps.tcg && v->int_state & SVM_SHADOW && st->rflags & X86_FLAG_IF;
+}
+
+static void start_step(struct svm_vcpu *sv, uint64_t rip, uint64_t rflags, bool shadow)
 {
 	sv->nmi.step = true;
+	sv->nmi.shadow = shadow;
 	sv->nmi.step_rip = rip;
 	sv->nmi.guest_tf = (rflags & X86_FLAG_TF) != 0;
 	sv->track = true;
@@ -145,16 +155,21 @@ void svm_request_window(struct hc_vcpu *vcpu, bool nmi)
 	struct vmcb *v = sv->vmcb;
 
 	flush_events(vcpu);
+	if (!nmi && forgets_shadow(v, st)) {
+		if (!sv->nmi.step)
+			start_step(sv, st->rip, st->rflags, true);
+		return;
+	}
 	if (!nmi) {
 		svm_intercept(v, SVM_I_VINTR, true);
 		set_virtual_intr(v, 0);
-		sv->track |= svm_caps.bochs;
+		sv->track |= svm_caps.bochs || svm_caps.tcg;
 		return;
 	}
 	sv->nmi.window = true;
 	sv->track = true;
 	if (!sv->nmi.masked || sv->nmi.iret)
-		start_step(sv, st->rip, st->rflags);
+		start_step(sv, st->rip, st->rflags, false);
 }
 
 void svm_nmi_iret(struct svm_vcpu *sv)
@@ -164,7 +179,7 @@ void svm_nmi_iret(struct svm_vcpu *sv)
 	sv->nmi.iret_rip = sv->vmcb->rip;
 	sv->track = true;
 	if (sv->nmi.window)
-		start_step(sv, sv->vmcb->rip, sv->vmcb->rflags);
+		start_step(sv, sv->vmcb->rip, sv->vmcb->rflags, false);
 }
 
 /* With a window open at the same time, V_IRQ is that window's. */
@@ -205,6 +220,8 @@ static void intr_leave(struct svm_vcpu *sv)
 
 void svm_events_enter(struct svm_vcpu *sv)
 {
+	/* Not if an exit's handler has carried it out. */
+	sv->nmi.step &= sv->vmcb->rip == sv->nmi.step_rip;
 	if (sv->nmi.step)
 		sv->vmcb->rflags |= X86_FLAG_TF;
 	intr_enter(sv);
@@ -230,8 +247,10 @@ static void end_step(struct svm_vcpu *sv, struct x86_state *st, struct hc_exit *
 	/* An IRET has loaded the guest's own flags; before it, TF is ours still. */
 	if (!sv->nmi.guest_tf && !(moved && sv->nmi.iret))
 		st->rflags &= ~(uint64_t)X86_FLAG_TF;
-	if (!moved && !db)
-		return; /* interrupted: step again */
+	if (!moved && !db) { /* interrupted: step again */
+		sv->vmcb->int_state |= sv->nmi.shadow ? SVM_SHADOW : 0;
+		return;
+	}
 	sv->nmi.step = false;
 	if (db && sv->nmi.iret) /* also when IRET came back to itself */
 		sv->nmi.masked = sv->nmi.iret = false;
@@ -250,12 +269,15 @@ static void end_window(struct hc_vcpu *vcpu, struct svm_nmi *nmi, struct hc_exit
 		atomic_fetch_or(&vcpu->requests, HC_REQ_EVENT);
 }
 
-/* Bochs' CPU would not open it at the next entry. In an interrupt shadow it is asked for again. */
+/* Bochs' CPU would not open it at the next entry, QEMU's too early. In an interrupt shadow it is
+ * asked for again. */
 static bool window_waits(struct hc_vcpu *vcpu, struct vmcb *v)
 {
-	if (!svm_caps.bochs || !v->v_irq)
+	const struct x86_state *st = x86_state_of(vcpu);
+
+	if (!(svm_caps.bochs || svm_caps.tcg) || !v->v_irq)
 		return false;
-	if (!(x86_state_of(vcpu)->rflags & X86_FLAG_IF))
+	if (svm_caps.bochs ? !(st->rflags & X86_FLAG_IF) : !forgets_shadow(v, st))
 		return true;
 	svm_close_window(v);
 	atomic_fetch_or(&vcpu->requests, HC_REQ_EVENT);
@@ -269,8 +291,10 @@ void svm_events_leave(struct hc_vcpu *vcpu, struct hc_exit *exit)
 	struct svm_nmi *nmi = &sv->nmi;
 
 	intr_leave(sv);
-	if (nmi->step)
+	if (nmi->step) {
 		end_step(sv, st, exit);
+		atomic_fetch_or(&vcpu->requests, HC_REQ_EVENT);
+	}
 	if (nmi->iret && st->rip != nmi->iret_rip)
 		nmi->masked = nmi->iret = false;
 	if (nmi->window && !nmi->masked && !nmi->step)

@@ -55,6 +55,7 @@ struct svm_nmi {
 	bool iret;     /* the IRET at iret_rip is about to be executed */
 	bool window;   /* HC_EXIT_WINDOW is wanted */
 	bool step;     /* RFLAGS.TF is ours for one instruction */
+	bool shadow;   /* ... which is in an interrupt shadow that VMRUN forgets */
 	bool guest_tf; /* the guest's own RFLAGS.TF meanwhile */
 	uint64_t iret_rip, step_rip;
 };
