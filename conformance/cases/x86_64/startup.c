@@ -144,7 +144,7 @@ TEST_SMP(start_all_at_once, 2, "SDM Vol. 3A 8.4.4.1: INIT and SIPI to all exclud
 static void init_of_others(void *argument)
 {
 	ready = true;
-	for (;;)
+	while (!stop)
 		apic_send(cpu_apic_id(2), ICR_INIT | ICR_ASSERT);
 }
 
@@ -154,7 +154,8 @@ TEST_SMP(init_storm, 3,
 	others(1, init_of_others);
 	for (unsigned int n = 0; n < 20; n++)
 		apic_send(cpu_apic_id(2), ICR_STARTUP | ICR_ASSERT | SIPI_AT >> 12);
-	/* It answers, so it sends no more. */
-	wake(1);
+	/* An INIT might be heard late by a CPU that is a thread of a busy machine, and send more. */
+	stop = true;
+	wait_cpu(1);
 	wake(2);
 }
