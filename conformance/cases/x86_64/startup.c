@@ -154,7 +154,7 @@ TEST_SMP(init_storm, 3,
 	others(1, init_of_others);
 	for (unsigned int n = 0; n < 20; n++)
 		apic_send(cpu_apic_id(2), ICR_STARTUP | ICR_ASSERT | SIPI_AT >> 12);
-	/* An INIT might be heard late by a CPU that is a thread of a busy machine, and send more. */
+	/* Not by an INIT: a CPU that is a thread of a busy machine might hear it late. */
 	stop = true;
 	wait_cpu(1);
 	wake(2);
