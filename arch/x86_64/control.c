@@ -31,9 +31,7 @@ static bool is_valid_cr0(const struct x86_state *s, uint64_t value)
 static bool load_pdptes(struct hc_vcpu *vcpu, uint64_t cr0, uint64_t cr3, uint64_t cr4,
                         uint64_t efer)
 {
-	bool pae = cr0 & X86_CR0_PG && cr4 & X86_CR4_PAE && !(efer & X86_EFER_LMA);
-
-	return !pae || x86_load_pdptes(vcpu, cr3);
+	return !x86_is_pae_paging(cr0, cr4, efer) || x86_load_pdptes(vcpu, cr3);
 }
 
 static bool write_cr0(struct hc_vcpu *vcpu, uint64_t value)

@@ -203,6 +203,12 @@ static inline bool x86_watches_ports(uint64_t dr7)
 #define X86_EFER_NXE  HC_BIT(11)
 #define X86_EFER_SVME HC_BIT(12)
 
+/* Paging by three levels, whose first entries are registers (SDM Vol. 3A 4.1.1). */
+static inline bool x86_is_pae_paging(uint64_t cr0, uint64_t cr4, uint64_t efer)
+{
+	return cr0 & X86_CR0_PG && cr4 & X86_CR4_PAE && !(efer & X86_EFER_LMA);
+}
+
 /* Exception vectors (SDM Vol. 3A 6.3.1) */
 enum x86_vector {
 	X86_VEC_DE = 0,

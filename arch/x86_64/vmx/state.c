@@ -61,14 +61,9 @@ static unsigned current_cpl(void)
 	return X86_ATTR_DPL((unsigned)vmx_hw_read(VMCS_GUEST_SS_ACCESS_RIGHTS));
 }
 
-static bool is_pae_paging(const struct x86_state *st)
-{
-	return st->cr0 & X86_CR0_PG && st->cr4 & X86_CR4_PAE && !(st->efer & X86_EFER_LMA);
-}
-
 static void get_pdptes(struct x86_state *st)
 {
-	st->pdptes_loaded = is_pae_paging(st);
+	st->pdptes_loaded = x86_is_pae_paging(st->cr0, st->cr4, st->efer);
 	for (uint32_t i = 0; st->pdptes_loaded && i < HC_ARRAY_SIZE(st->pdpte); i++)
 		st->pdpte[i] = vmx_hw_read(VMCS_GUEST_PDPTE0 + 2 * i);
 }
@@ -138,7 +133,7 @@ static void set_cr(struct hc_vcpu *vcpu, struct x86_state *st)
 	if (st->efer & X86_EFER_LMA)
 		vv->entry_controls |= VMX_ENTRY_IA32E;
 	update(VMCS_ENTRY_CONTROLS, vv->entry_controls);
-	if (is_pae_paging(st))
+	if (x86_is_pae_paging(st->cr0, st->cr4, st->efer))
 		changed |= set_pdptes(vcpu, st);
 	if (changed)
 		vv->vpid_generation = 0;
