@@ -44,9 +44,12 @@ static void fired(struct hc_timer *timer, uint64_t now_ns);
 void x86_apic_timer_catch_up(struct hc_vcpu *vcpu)
 {
 	struct hc_timer *timer = &apic_of(vcpu)->timer;
+
+	if (!timer->armed)
+		return;
 	uint64_t now = hc_platform_now_ns();
 
-	if (!timer->armed || timer->deadline_ns > now)
+	if (timer->deadline_ns > now)
 		return;
 	hc_timer_cancel(timer);
 	fired(timer, now);
@@ -99,9 +102,10 @@ static void arm_periodic(struct x86_apic *apic, uint64_t now)
 {
 	uint64_t period = period_ns(apic), elapsed = now - apic->timer_start_ns;
 	uint64_t next = apic->timer_start_ns + (elapsed / period + 1) * period;
+	uint64_t least = least_period();
 
-	if (period < least_period())
-		next = hc_max(next, now + least_period());
+	if (period < least)
+		next = hc_max(next, now + least);
 	hc_timer_arm(&apic->timer, next);
 }
 
